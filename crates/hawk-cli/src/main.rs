@@ -1,0 +1,2 @@
+//! The `hawk` program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Pure speculative decoding.
+#![forbid(unsafe_code)]
