@@ -1,0 +1,66 @@
+//! Who decides what is random: the verifier asks a [`Chooser`] for every draw and every test.
+
+use crate::law::LawError;
+use crate::noise::{Purpose, argmax_with_noise, uniform};
+use crate::token::{Cell, Code, ImageIndex, Seed};
+
+/// The random choices of verification. In production they are [`Noise`]; in proofs an
+/// [`Enumerator`](crate::Enumerator) takes every branch.
+pub trait Chooser {
+    /// The token that plain AR draws at the cell from the law of the warped scores (one per code, -inf for dropped codes).
+    ///
+    /// # Errors
+    /// [`LawError`] when the scores are no law.
+    fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError>;
+
+    /// Whether a test that succeeds with this probability, in (0, 1), does. `candidate` is the running number of the test at
+    /// the cell.
+    fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool;
+
+    /// A draw from a law that sums to 1 up to rounding, one probability per code; never a code of probability 0.
+    fn draw(&mut self, cell: Cell, law: &[f64]) -> Code;
+}
+
+/// Counter-based noise of one image. Nothing is consumed: the same question always has the same answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Noise {
+    /// Key of the generator.
+    pub seed: Seed,
+    /// Which image of the seed.
+    pub image: ImageIndex,
+}
+
+impl Chooser for Noise {
+    fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
+        argmax_with_noise(self.seed, self.image, cell, scores)
+    }
+
+    fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
+        uniform(self.seed, self.image, cell, candidate, Purpose::Accept) < probability
+    }
+
+    /// # Panics
+    /// When no code has a positive probability.
+    fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
+        let u = uniform(self.seed, self.image, cell, 0, Purpose::Recover);
+        draw_at(law, u).expect("a law has a code of positive probability")
+    }
+}
+
+/// Inverse transform: the first code at which the cumulated law exceeds `u` in [0, 1). The last code of positive probability
+/// stands in where rounding keeps the sum below `u`; none when there is no such code.
+#[must_use]
+pub fn draw_at(law: &[f64], u: f64) -> Option<Code> {
+    let mut cumulated = 0.0;
+    let mut last = None;
+    for (code, &probability) in (0..).map(Code).zip(law) {
+        if probability > 0.0 {
+            cumulated += probability;
+            last = Some(code);
+            if cumulated > u {
+                break;
+            }
+        }
+    }
+    last
+}

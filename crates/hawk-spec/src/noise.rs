@@ -1,0 +1,119 @@
+//! Counter-based noise: every random number is a function of (seed, image, cell, purpose, index), never of call order.
+//!
+//! The generator is Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), as in the
+//! Random123 library. Logarithms are libm's, which are plain Rust arithmetic and give the same bits on every platform.
+
+use std::sync::LazyLock;
+
+use crate::law::{LawError, highest};
+use crate::token::{Cell, Code, ImageIndex, Seed};
+
+/// What a random number is for; different purposes never share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Gumbel noise of image cells: sampling, and drafting under replay.
+    Replay = 0,
+    /// Gumbel noise of text that the model writes itself; the code is then the vocabulary id, the cell the position after
+    /// the prompt.
+    Text = 1,
+    /// Acceptance tests under rejection.
+    Accept = 2,
+    /// Recovered and bonus tokens under rejection.
+    Recover = 3,
+    /// A drafter's own draws under rejection.
+    Draft = 4,
+}
+
+/// Philox4x32-10: four random words for a key and a counter.
+#[must_use]
+#[inline]
+pub fn philox4x32_10(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
+    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+    const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+    let wide = |multiplier: u32, word: u32| {
+        let product = u64::from(multiplier) * u64::from(word);
+        ((product >> 32) as u32, product as u32)
+    };
+    let ([mut k0, mut k1], [mut c0, mut c1, mut c2, mut c3]) = (key, counter);
+    for _ in 0..10 {
+        let (high0, low0) = wide(MULTIPLIER[0], c0);
+        let (high1, low1) = wide(MULTIPLIER[1], c2);
+        (c0, c1, c2, c3) = (high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0);
+        (k0, k1) = (k0.wrapping_add(WEYL[0]), k1.wrapping_add(WEYL[1]));
+    }
+    [c0, c1, c2, c3]
+}
+
+/// The words of counter `(block, cell, image, purpose)` under the seed's key (low half, high half).
+#[must_use]
+#[inline]
+pub fn noise_words(seed: Seed, image: ImageIndex, cell: Cell, block: u32, purpose: Purpose) -> [u32; 4] {
+    let key = [seed.0 as u32, (seed.0 >> 32) as u32];
+    philox4x32_10(key, [block, cell.0, image.0, purpose as u32])
+}
+
+/// A uniform number in [0, 1): the top 27 and 26 bits of the first two words of [`noise_words`], 53 bits in all.
+///
+/// Drafters that draw under rejection call it with [`Purpose::Draft`] and a `block` that they never use twice for a cell.
+#[must_use]
+pub fn uniform(seed: Seed, image: ImageIndex, cell: Cell, block: u32, purpose: Purpose) -> f64 {
+    let [high, low, ..] = noise_words(seed, image, cell, block, purpose);
+    let bits = (u64::from(high >> 5) << 26) | u64::from(low >> 6);
+    bits as f64 / (1u64 << 53) as f64
+}
+
+/// The Gumbel noise of a code at a cell: `-ln(-ln u)`, `u = (word + 0.5) / 2^32`, with word `code mod 4` of block
+/// `code div 4` of [`Purpose::Replay`].
+#[must_use]
+pub fn gumbel(seed: Seed, image: ImageIndex, cell: Cell, code: Code) -> f64 {
+    let words = noise_words(seed, image, cell, code.0 / 4, Purpose::Replay);
+    gumbel_of_word(words[code.index() % 4])
+}
+
+fn gumbel_of_word(word: u32) -> f64 {
+    let u = (f64::from(word) + 0.5) / (1u64 << 32) as f64;
+    -libm::log(-libm::log(u))
+}
+
+/// Bits of a word that index [`BOUNDS`].
+const BOUND_BITS: u32 = 10;
+
+/// For each value of a word's top bits, no less than the noise of any word that has them.
+///
+/// The noise grows with the word, so its value at the bucket's last word bounds it; the margin is far above the rounding of
+/// two logarithms and far below anything that would cost an evaluation.
+static BOUNDS: LazyLock<[f64; 1 << BOUND_BITS]> = LazyLock::new(|| {
+    std::array::from_fn(|top| gumbel_of_word((top as u32) << (32 - BOUND_BITS) | (u32::MAX >> BOUND_BITS)) + 1e-9)
+});
+
+/// The token that plain AR draws: the code with the highest `score + gumbel` in f64, ties to the lower code; codes with the
+/// score -inf never win. One score per code.
+///
+/// Logarithms are taken only where a bound of the noise does not already rule the code out.
+///
+/// # Errors
+/// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] when all are -inf.
+pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
+    let (mut best, top_score) = highest(scores)?;
+    let mut best_value = f64::from(top_score) + gumbel(seed, image, cell, best);
+    let bounds = &*BOUNDS;
+    let most = bounds[bounds.len() - 1];
+    for (block, scores) in (0..).zip(scores.chunks(4)) {
+        let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if f64::from(top) + most < best_value {
+            continue;
+        }
+        let words = noise_words(seed, image, cell, block, Purpose::Replay);
+        for (code, (&score, word)) in (4 * block..).map(Code).zip(scores.iter().zip(words)) {
+            let score = f64::from(score);
+            if score + bounds[(word >> (32 - BOUND_BITS)) as usize] < best_value {
+                continue;
+            }
+            let value = score + gumbel_of_word(word);
+            if value > best_value || (value == best_value && code < best) {
+                (best, best_value) = (code, value);
+            }
+        }
+    }
+    Ok(best)
+}

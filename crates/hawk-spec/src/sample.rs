@@ -1,0 +1,290 @@
+//! From logits to the target's law: guidance, structure mask, temperature, top-k, top-p, in the family's own order.
+
+use std::cmp::Ordering;
+
+use crate::law::{LawError, check_length, highest};
+use crate::token::Code;
+
+const MAX_CFG: f32 = 100.0;
+
+/// Validated sampling settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    cfg: f32,
+    temperature: f32,
+    top_k: u32,
+    top_p: f32,
+}
+
+impl Sampling {
+    /// Settings; see the getters for what they mean.
+    ///
+    /// # Errors
+    /// [`SamplingError`] unless `cfg` is in 0..=100, `temperature` finite and above 0, `top_p` above 0 and at most 1.
+    pub fn new(cfg: f32, temperature: f32, top_k: u32, top_p: f32) -> Result<Self, SamplingError> {
+        let in_range = |field, allowed, given: f32, valid: bool| {
+            if valid { Ok(()) } else { Err(SamplingError::Range { field, allowed, given }) }
+        };
+        in_range("cfg", "0 to 100", cfg, (0.0..=MAX_CFG).contains(&cfg))?;
+        in_range("temperature", "finite and above 0", temperature, temperature.is_finite() && temperature > 0.0)?;
+        in_range("top_p", "above 0 and at most 1", top_p, top_p > 0.0 && top_p <= 1.0)?;
+        Ok(Self { cfg, temperature, top_k, top_p })
+    }
+
+    /// Scale of classifier-free guidance: 0 = unconditional, 1 = conditional only, above 1 = guided.
+    #[must_use]
+    pub fn cfg(&self) -> f32 {
+        self.cfg
+    }
+
+    /// Divisor of the logits; 1 leaves them as they are.
+    #[must_use]
+    pub fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
+    /// How many of the largest logits survive; 0 = all.
+    #[must_use]
+    pub fn top_k(&self) -> u32 {
+        self.top_k
+    }
+
+    /// The mass that the surviving largest probabilities reach; 1 = all survive.
+    #[must_use]
+    pub fn top_p(&self) -> f32 {
+        self.top_p
+    }
+
+    /// Whether an unconditional stream is needed.
+    #[must_use]
+    pub fn guided(&self) -> bool {
+        self.cfg != 1.0
+    }
+}
+
+/// One step from logits to the target's law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Classifier-free guidance: `uncond + cfg * (cond - uncond)`.
+    Guidance,
+    /// Structure mask: only codes survive.
+    Mask,
+    /// Keeps the `top_k` largest scores.
+    TopK,
+    /// Divides by the temperature.
+    Temperature,
+    /// Keeps the smallest set of largest probabilities whose mass reaches `top_p`.
+    TopP,
+}
+
+/// The order of a model family's stages.
+///
+/// Laws here are slices over the codes alone, never over the vocabulary. That IS the structure mask: at a cell's position
+/// text and structure tokens have no entry, so they can neither be drawn nor count for top-k or mass for top-p.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    stages: [Option<Stage>; 5],
+}
+
+impl Pipeline {
+    /// Lumina-mGPT: guidance, mask, top-k, temperature, top-p.
+    pub const LUMINA: Pipeline = Pipeline {
+        stages: [
+            Some(Stage::Guidance),
+            Some(Stage::Mask),
+            Some(Stage::TopK),
+            Some(Stage::Temperature),
+            Some(Stage::TopP),
+        ],
+    };
+
+    /// A pipeline in this order. A stage that is not listed is not applied; see [`check`](Self::check).
+    ///
+    /// # Errors
+    /// [`SamplingError::Pipeline`] unless guidance comes first, the mask second, and every stage at most once.
+    pub fn new(stages: &[Stage]) -> Result<Self, SamplingError> {
+        let repeated = (1..stages.len()).any(|i| stages[..i].contains(&stages[i]));
+        if repeated || !stages.starts_with(&[Stage::Guidance, Stage::Mask]) {
+            return Err(SamplingError::Pipeline { given: stages.to_vec() });
+        }
+        let mut slots = [None; 5];
+        slots.iter_mut().zip(stages).for_each(|(slot, &stage)| *slot = Some(stage));
+        Ok(Self { stages: slots })
+    }
+
+    /// The stages in order.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> + use<> {
+        self.stages.into_iter().flatten()
+    }
+
+    /// Whether the pipeline applies every setting that is not neutral.
+    ///
+    /// # Errors
+    /// [`SamplingError::NoStage`] naming the setting that would be ignored.
+    pub fn check(&self, sampling: &Sampling) -> Result<(), SamplingError> {
+        let settings = [
+            ("temperature", Stage::Temperature, sampling.temperature != 1.0),
+            ("top_k", Stage::TopK, sampling.top_k != 0),
+            ("top_p", Stage::TopP, sampling.top_p != 1.0),
+        ];
+        match settings.into_iter().find(|&(_, stage, set)| set && !self.stages.contains(&Some(stage))) {
+            Some((field, ..)) => Err(SamplingError::NoStage { field }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Turns logits into warped scores, without allocating after construction.
+#[derive(Clone, Debug)]
+pub struct Warper {
+    pipeline: Pipeline,
+    /// Codes in the order that the top-k or top-p stage needs.
+    order: Vec<u32>,
+    /// Unnormalised probabilities of the top-p stage.
+    weights: Vec<f64>,
+}
+
+impl Warper {
+    /// A warper for laws over `codes` codes.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, codes: usize) -> Self {
+        Self { pipeline, order: Vec::with_capacity(codes), weights: vec![0.0; codes] }
+    }
+
+    /// Number of codes.
+    #[must_use]
+    pub fn codes(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Writes the warped scores of one position: the logits after every stage, -inf for dropped codes.
+    ///
+    /// `cond`, `uncond` and `scores` have one entry per code. Guidance is a subtraction, a multiplication and an addition in
+    /// f32, each rounded (no fused multiply-add); with `cfg` 1 it is `cond` itself and `uncond` is not read. A logit may be
+    /// -inf: the code is dropped. Ties at the border of top-k and top-p go to the lower code. The masses of top-p are f64.
+    ///
+    /// # Errors
+    /// [`LawError::NotALogit`] for a NaN or +inf after guidance or temperature, [`LawError::NothingLeft`],
+    /// [`LawError::NoUnconditional`] when guided without `uncond`, [`LawError::Length`].
+    pub fn warp(
+        &mut self,
+        sampling: &Sampling,
+        cond: &[f32],
+        uncond: Option<&[f32]>,
+        scores: &mut [f32],
+    ) -> Result<(), LawError> {
+        check_length("cond", self.codes(), cond.len())?;
+        check_length("scores", self.codes(), scores.len())?;
+        for stage in self.pipeline.stages() {
+            match stage {
+                Stage::Guidance => guide(sampling, cond, uncond, scores)?,
+                // The slices hold nothing but codes.
+                Stage::Mask => {}
+                Stage::TopK => self.keep_top_k(sampling.top_k as usize, scores),
+                Stage::Temperature => divide(sampling.temperature, scores),
+                Stage::TopP => self.keep_top_p(f64::from(sampling.top_p), scores)?,
+            }
+        }
+        highest(scores).map(|_| ())
+    }
+
+    fn keep_top_k(&mut self, k: usize, scores: &mut [f32]) {
+        if k == 0 || k >= scores.len() {
+            return;
+        }
+        self.order.clear();
+        self.order.extend(0..scores.len() as u32);
+        let by_score =
+            |&a: &u32, &b: &u32| descending(f64::from(scores[a as usize]), f64::from(scores[b as usize]), a, b);
+        self.order.select_nth_unstable_by(k, by_score);
+        self.order[k..].iter().for_each(|&code| scores[code as usize] = f32::NEG_INFINITY);
+    }
+
+    fn keep_top_p(&mut self, p: f64, scores: &mut [f32]) -> Result<(), LawError> {
+        // Not only quicker: with p = 1 rounding must not decide which of the smallest codes survive.
+        if p >= 1.0 {
+            return Ok(());
+        }
+        let (_, highest) = highest(scores)?;
+        self.order.clear();
+        let mut sum = 0.0;
+        for (code, &score) in scores.iter().enumerate() {
+            if score > f32::NEG_INFINITY {
+                let weight = libm::exp(f64::from(score) - f64::from(highest));
+                self.weights[code] = weight;
+                sum += weight;
+                self.order.push(code as u32);
+            }
+        }
+        let weights = &self.weights;
+        self.order.sort_unstable_by(|&a, &b| descending(weights[a as usize], weights[b as usize], a, b));
+        let mut mass = 0.0;
+        let short = self.order.iter().take_while(|&&code| {
+            let before = mass;
+            mass += weights[code as usize];
+            before < p * sum
+        });
+        let kept = short.count();
+        self.order[kept..].iter().for_each(|&code| scores[code as usize] = f32::NEG_INFINITY);
+        Ok(())
+    }
+}
+
+/// Larger values first, ties by the lower code.
+fn descending(a_value: f64, b_value: f64, a: u32, b: u32) -> Ordering {
+    b_value.total_cmp(&a_value).then(a.cmp(&b))
+}
+
+fn guide(sampling: &Sampling, cond: &[f32], uncond: Option<&[f32]>, scores: &mut [f32]) -> Result<(), LawError> {
+    if sampling.guided() {
+        let uncond = uncond.ok_or(LawError::NoUnconditional { cfg: sampling.cfg })?;
+        check_length("uncond", cond.len(), uncond.len())?;
+        for ((score, &cond), &uncond) in scores.iter_mut().zip(cond).zip(uncond) {
+            let scaled = sampling.cfg * (cond - uncond);
+            *score = uncond + scaled;
+        }
+    } else {
+        scores.copy_from_slice(cond);
+    }
+    // Top-k must not see a NaN or +inf: it would drop or keep codes for no reason.
+    for (code, &value) in (0..).map(Code).zip(&*scores) {
+        if value.is_nan() || value == f32::INFINITY {
+            return Err(LawError::NotALogit { code, value });
+        }
+    }
+    Ok(())
+}
+
+fn divide(temperature: f32, scores: &mut [f32]) {
+    if temperature != 1.0 {
+        scores.iter_mut().for_each(|score| *score /= temperature);
+    }
+}
+
+/// Why sampling settings, or a pipeline, cannot be.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SamplingError {
+    /// A setting is out of range.
+    #[error("{field} must be {allowed}, got {given}")]
+    Range {
+        /// The setting.
+        field: &'static str,
+        /// Its range, in words.
+        allowed: &'static str,
+        /// The value.
+        given: f32,
+    },
+    /// The stages are in no valid order.
+    #[error("a pipeline must be Guidance, Mask, then each other stage at most once, got {given:?}")]
+    Pipeline {
+        /// The stages as given.
+        given: Vec<Stage>,
+    },
+    /// The model family's pipeline has no stage for a setting.
+    #[error("{field} is set, but this model family's pipeline has no such stage")]
+    NoStage {
+        /// The setting.
+        field: &'static str,
+    },
+}
