@@ -232,7 +232,8 @@ impl Warper {
 
 /// Larger values first, ties by the lower code.
 fn descending(a_value: f64, b_value: f64, a: u32, b: u32) -> Ordering {
-    b_value.total_cmp(&a_value).then(a.cmp(&b))
+    // Not total_cmp: 0 and -0 are a tie. No NaN gets here.
+    b_value.partial_cmp(&a_value).unwrap_or(Ordering::Equal).then(a.cmp(&b))
 }
 
 fn guide(sampling: &Sampling, cond: &[f32], uncond: Option<&[f32]>, scores: &mut [f32]) -> Result<(), LawError> {

@@ -96,6 +96,14 @@ impl DecodeStats {
         &mut self.by_source[source.index()][parent_depth.min(DEPTHS - 1)]
     }
 
+    /// The tallies that are not all zero, as (source, depth from 1, tally).
+    pub fn tallies(&self) -> impl Iterator<Item = (Source, usize, SourceTally)> {
+        (0..).map_while(Source::from_index).zip(&self.by_source).flat_map(|(source, depths)| {
+            let tallied = (1..).zip(depths).filter(|(_, tally)| tally.proposed > 0);
+            tallied.map(move |(depth, &tally)| (source, depth, tally))
+        })
+    }
+
     /// Cells committed per target pass; plain AR has 1. Zero before the first pass.
     #[must_use]
     pub fn acceptance_length(&self) -> f64 {

@@ -133,9 +133,9 @@ impl TokenTree {
     /// Returns the node. The order of proposals is the order of the rejection tests.
     ///
     /// # Errors
-    /// [`TreeError::Full`] when nodes or candidates are used up; [`TreeError::TooDeep`] when the node would stand for the
-    /// grid's last cell, which the target always draws itself; [`TreeError::NoSuchNode`], [`TreeError::NoSuchCode`],
-    /// [`TreeError::NoSuchLaw`]. The tree is then as before.
+    /// [`TreeError::Full`] when nodes or candidates are used up, whatever the code; [`TreeError::TooDeep`] when the node
+    /// would stand for the grid's last cell, which the target always draws itself; [`TreeError::NoSuchNode`],
+    /// [`TreeError::NoSuchCode`], [`TreeError::NoSuchLaw`]. The tree is then as before.
     pub fn propose(
         &mut self,
         parent: NodeId,
@@ -147,9 +147,6 @@ impl TokenTree {
         let depth = self.depth(parent) + 1;
         let child = match self.child(parent, code) {
             Some(child) => child,
-            None if self.nodes.len() == self.limits.nodes => {
-                return Err(TreeError::Full { what: "nodes", capacity: self.limits.nodes });
-            }
             None => {
                 let origin = Some((code, source));
                 self.nodes.push(Node { parent, depth, origin, first_edge: None, last_edge: None });
@@ -181,6 +178,11 @@ impl TokenTree {
         let depth = self.depth(parent) + 1;
         if depth >= self.cells_left {
             return Err(TreeError::TooDeep { depth, cells_left: self.cells_left });
+        }
+        // Also for a code that needs no new node: were repeats let in and other codes kept out, a drafter that ignores the
+        // refusal would propose by value, and its candidates would no longer have the law that they name.
+        if self.nodes.len() == self.limits.nodes {
+            return Err(TreeError::Full { what: "nodes", capacity: self.limits.nodes });
         }
         if self.edges.len() == self.limits.candidates {
             return Err(TreeError::Full { what: "candidates", capacity: self.limits.candidates });
