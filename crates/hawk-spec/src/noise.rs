@@ -117,3 +117,22 @@ pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f3
     }
     Ok(best)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_noise_exceeds_its_bound() {
+        let spread = (0..1 << 20).map(|i: u32| i.wrapping_mul(0x9E37_79B9));
+        let borders = (0..1u32 << BOUND_BITS).flat_map(|top| {
+            let first = top << (32 - BOUND_BITS);
+            [first, first | (u32::MAX >> BOUND_BITS), (first | (u32::MAX >> BOUND_BITS)) - 1]
+        });
+        let most = BOUNDS[BOUNDS.len() - 1];
+        for word in spread.chain(borders) {
+            let (noise, bound) = (gumbel_of_word(word), BOUNDS[(word >> (32 - BOUND_BITS)) as usize]);
+            assert!(noise <= bound && bound <= most, "noise {noise} of word {word:#x}, bound {bound}");
+        }
+    }
+}

@@ -216,18 +216,33 @@ impl Warper {
                 self.order.push(code as u32);
             }
         }
-        let weights = &self.weights;
-        self.order.sort_unstable_by(|&a, &b| descending(weights[a as usize], weights[b as usize], a, b));
-        let mut mass = 0.0;
-        let short = self.order.iter().take_while(|&&code| {
-            let before = mass;
-            mass += weights[code as usize];
-            before < p * sum
-        });
-        let kept = short.count();
+        let kept = gather_mass(&mut self.order, &self.weights, p * sum);
         self.order[kept..].iter().for_each(|&code| scores[code as usize] = f32::NEG_INFINITY);
         Ok(())
     }
+}
+
+/// Brings the fewest codes whose weights reach `mass`, the largest weights, to the front of `order` and returns how many.
+///
+/// Sorts a first few, then twice as many, and so on: the codes that matter are mostly a small part.
+fn gather_mass(order: &mut [u32], weights: &[f64], mass: f64) -> usize {
+    let by_weight = |&a: &u32, &b: &u32| descending(weights[a as usize], weights[b as usize], a, b);
+    let (mut gathered, mut sorted) = (0.0, 0);
+    while sorted < order.len() {
+        let end = (2 * sorted).max(64).min(order.len());
+        if end < order.len() {
+            order[sorted..].select_nth_unstable_by(end - sorted, by_weight);
+        }
+        order[sorted..end].sort_unstable_by(by_weight);
+        for (kept, &code) in (sorted..).zip(&order[sorted..end]) {
+            if gathered >= mass {
+                return kept;
+            }
+            gathered += weights[code as usize];
+        }
+        sorted = end;
+    }
+    order.len()
 }
 
 /// Larger values first, ties by the lower code.

@@ -1,6 +1,8 @@
 //! Proof by enumeration: whole decodes of a small grid, every draw of the drafter and every choice of the verifier taken with
 //! its weight, give the target's joint law to 1e-12.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
+
 mod common;
 
 use std::collections::HashMap;

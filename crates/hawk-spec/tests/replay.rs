@@ -1,5 +1,7 @@
 //! Replay: for one seed every drafter writes what plain AR writes. And the stream of random numbers behind it.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
+
 mod common;
 
 use common::{Toy, ToyLaws, hash};
