@@ -7,14 +7,15 @@ use crate::token::{Cell, Code, ImageIndex, Seed};
 /// The random choices of verification. In production they are [`Noise`]; in proofs an
 /// [`Enumerator`](crate::Enumerator) takes every branch.
 pub trait Chooser {
-    /// The token that plain AR draws at the cell from the law of the warped scores (one per code, -inf for dropped codes).
+    /// The token that plain AR draws at the cell from the law of the warped scores (one per code, -inf for dropped
+    /// codes).
     ///
     /// # Errors
     /// [`LawError`] when the scores are no law.
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError>;
 
-    /// Whether a test that succeeds with this probability, in (0, 1), does. `candidate` is the running number of the test at
-    /// the cell.
+    /// Whether a test that succeeds with this probability, in (0, 1), does. `candidate` is the running number of the
+    /// test at the cell.
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool;
 
     /// A draw from a law that sums to 1 up to rounding, one probability per code; never a code of probability 0.
@@ -47,8 +48,8 @@ impl Chooser for Noise {
     }
 }
 
-/// Inverse transform: the first code at which the cumulated law exceeds `u` in [0, 1). The last code of positive probability
-/// stands in where rounding keeps the sum below `u`; none when there is no such code.
+/// Inverse transform: the first code at which the cumulated law exceeds `u` in [0, 1). The last code of positive
+/// probability stands in where rounding keeps the sum below `u`; none when there is no such code.
 #[must_use]
 pub fn draw_at(law: &[f64], u: f64) -> Option<Code> {
     let mut cumulated = 0.0;

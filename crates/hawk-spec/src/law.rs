@@ -93,8 +93,8 @@ impl fmt::Display for Source {
 /// The exponential is libm's, so that the bits are the same on every platform.
 ///
 /// # Errors
-/// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] when all are -inf, [`LawError::Length`] when
-/// the slices differ in length.
+/// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] when all are -inf, [`LawError::Length`]
+/// when the slices differ in length.
 pub fn probabilities(scores: &[f32], law: &mut [f64]) -> Result<(), LawError> {
     check_length("law", scores.len(), law.len())?;
     let (_, highest) = highest(scores)?;

@@ -1,8 +1,9 @@
 //! Pure speculative decoding of autoregressive image models: token trees, the target's law, exact verification.
 //!
-//! An image model writes a grid of cells in raster order, one pass of the target per cell. A drafter guesses several cells
-//! ahead; the target looks at all guesses in one pass; verification keeps the guesses that the target's own law allows. With
-//! either [`Rule`] the images have exactly the law of plain decoding; with [`Rule::Replay`] they are the very same images.
+//! An image model writes a grid of cells in raster order, one pass of the target per cell. A drafter guesses several
+//! cells ahead; the target looks at all guesses in one pass; verification keeps the guesses that the target's own law
+//! allows. With either [`Rule`] the images have exactly the law of plain decoding; with [`Rule::Replay`] they are the
+//! very same images.
 //!
 //! One step:
 //!
@@ -52,31 +53,33 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and where they and the structure tokens stand in the sequence |
-//! | [`TokenTree`], [`Candidate`] | guesses after the anchor; each names its [`Source`] and the [`DraftLaw`] that it was drawn from |
-//! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p: guidance, structure mask, temperature, top-k, top-p |
-//! | [`Chooser`], [`Noise`] | who decides what is random; in production counter-based noise, keyed by seed, image, cell and purpose |
+//! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and where they stand in the sequence |
+//! | [`TokenTree`], [`Candidate`] | guesses after the anchor, each with its [`Source`] and [`DraftLaw`] |
+//! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p |
+//! | [`Chooser`], [`Noise`] | who decides what is random; in production, counter-based noise |
 //! | [`Verifier`], [`Verdict`] | which guesses are accepted, and the recovered or bonus token after them |
 //! | [`DecodeStats`] | passes, acceptance length, what each source's guesses were worth |
 //! | [`Enumerator`] | the chooser of proofs: every branch with its weight |
 //!
 //! # What keeps the law
 //!
-//! Under [`Rule::Replay`] nothing is asked of a drafter. Under [`Rule::Rejection`] it must name the law that each candidate was
-//! really drawn from, *given what was proposed before it*:
+//! Under [`Rule::Replay`] nothing is asked of a drafter. Under [`Rule::Rejection`] it must name the law that each
+//! candidate was really drawn from, *given what was proposed before it*:
 //!
-//! - whether a candidate is proposed may depend on earlier draws, never on its own value or on later draws: draw two and keep
-//!   the likelier, or leave out repeats, and the law of the images changes;
-//! - draws must not share random numbers with the verifier ([`Purpose::Draft`] is a stream of its own) or with each other;
+//! - whether a candidate is proposed may depend on earlier draws, never on its own value or on later draws: draw two
+//!   and keep the likelier, or leave out repeats, and the law of the images changes;
+//! - draws must not share random numbers with the verifier ([`Purpose::Draft`] is a stream of its own) or with each
+//!   other;
 //! - a candidate that is no random choice is [`DraftLaw::Deterministic`].
 //!
-//! The tests prove both rules by enumeration of whole decodes to 1e-12, and show that the proof sees each of these faults.
+//! The tests prove both rules by enumeration of whole decodes to 1e-12, and show that the proof sees each of these
+//! faults.
 //!
 //! # What it does not do
 //!
-//! No tensors, no model, no files, no clock, no threads, no environment. It neither trains nor chooses a drafter nor sizes its
-//! tree. It never commits ahead of raster order, and it has no rule that changes the law. After construction its steps allocate
-//! nothing.
+//! No tensors, no model, no files, no clock, no threads, no environment. It neither trains nor chooses a drafter nor
+//! sizes its tree. It never commits ahead of raster order, and it has no rule that changes the law. After construction
+//! its steps allocate nothing.
 
 #![forbid(unsafe_code)]
 

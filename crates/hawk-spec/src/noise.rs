@@ -13,8 +13,8 @@ use crate::token::{Cell, Code, ImageIndex, Seed};
 pub enum Purpose {
     /// Gumbel noise of image cells: sampling, and drafting under replay.
     Replay = 0,
-    /// Gumbel noise of text that the model writes itself; the code is then the vocabulary id, the cell the position after
-    /// the prompt.
+    /// Gumbel noise of text that the model writes itself; the code is then the vocabulary id, the cell the position
+    /// after the prompt.
     Text = 1,
     /// Acceptance tests under rejection.
     Accept = 2,
@@ -54,7 +54,8 @@ pub fn noise_words(seed: Seed, image: ImageIndex, cell: Cell, block: u32, purpos
 
 /// A uniform number in [0, 1): the top 27 and 26 bits of the first two words of [`noise_words`], 53 bits in all.
 ///
-/// Drafters that draw under rejection call it with [`Purpose::Draft`] and a `block` that they never use twice for a cell.
+/// Drafters that draw under rejection call it with [`Purpose::Draft`] and a `block` that they never use twice for a
+/// cell.
 #[must_use]
 pub fn uniform(seed: Seed, image: ImageIndex, cell: Cell, block: u32, purpose: Purpose) -> f64 {
     let [high, low, ..] = noise_words(seed, image, cell, block, purpose);
@@ -80,14 +81,14 @@ const BOUND_BITS: u32 = 10;
 
 /// For each value of a word's top bits, no less than the noise of any word that has them.
 ///
-/// The noise grows with the word, so its value at the bucket's last word bounds it; the margin is far above the rounding of
-/// two logarithms and far below anything that would cost an evaluation.
+/// The noise grows with the word, so its value at the bucket's last word bounds it; the margin is far above the
+/// rounding of two logarithms and far below anything that would cost an evaluation.
 static BOUNDS: LazyLock<[f64; 1 << BOUND_BITS]> = LazyLock::new(|| {
     std::array::from_fn(|top| gumbel_of_word((top as u32) << (32 - BOUND_BITS) | (u32::MAX >> BOUND_BITS)) + 1e-9)
 });
 
-/// The token that plain AR draws: the code with the highest `score + gumbel` in f64, ties to the lower code; codes with the
-/// score -inf never win. One score per code.
+/// The token that plain AR draws: the code with the highest `score + gumbel` in f64, ties to the lower code; codes with
+/// the score -inf never win. One score per code.
 ///
 /// Logarithms are taken only where a bound of the noise does not already rule the code out.
 ///

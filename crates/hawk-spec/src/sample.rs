@@ -79,8 +79,9 @@ pub enum Stage {
 
 /// The order of a model family's stages.
 ///
-/// Laws here are slices over the codes alone, never over the vocabulary. That IS the structure mask: at a cell's position
-/// text and structure tokens have no entry, so they can neither be drawn nor count for top-k or mass for top-p.
+/// Laws here are slices over the codes alone, never over the vocabulary. That IS the structure mask: at a cell's
+/// position text and structure tokens have no entry, so they can neither be drawn nor count for top-k or mass for
+/// top-p.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pipeline {
     stages: [Option<Stage>; 5],
@@ -159,9 +160,10 @@ impl Warper {
 
     /// Writes the warped scores of one position: the logits after every stage, -inf for dropped codes.
     ///
-    /// `cond`, `uncond` and `scores` have one entry per code. Guidance is a subtraction, a multiplication and an addition in
-    /// f32, each rounded (no fused multiply-add); with `cfg` 1 it is `cond` itself and `uncond` is not read. A logit may be
-    /// -inf: the code is dropped. Ties at the border of top-k and top-p go to the lower code. The masses of top-p are f64.
+    /// `cond`, `uncond` and `scores` have one entry per code. Guidance is a subtraction, a multiplication and an
+    /// addition in f32, each rounded (no fused multiply-add); with `cfg` 1 it is `cond` itself and `uncond` is not
+    /// read. A code whose logit is -inf is dropped. Ties at the border of top-k and top-p go to the lower code. The
+    /// masses of top-p are f64.
     ///
     /// # Errors
     /// [`LawError::NotALogit`] for a NaN or +inf after guidance or temperature, [`LawError::NothingLeft`],
@@ -222,7 +224,8 @@ impl Warper {
     }
 }
 
-/// Brings the fewest codes whose weights reach `mass`, the largest weights, to the front of `order` and returns how many.
+/// Brings the fewest codes whose weights reach `mass`, the largest weights, to the front of `order` and returns how
+/// many.
 ///
 /// Sorts a first few, then twice as many, and so on: the codes that matter are mostly a small part.
 fn gather_mass(order: &mut [u32], weights: &[f64], mass: f64) -> usize {

@@ -29,7 +29,8 @@ index_newtype! {
     TokenId
 }
 index_newtype! {
-    /// A VQ code, `0..codes`: what the image decoder reads. [`Layout::token`](crate::Layout::token) gives its vocabulary id.
+    /// A VQ code, `0..codes`: what the image decoder reads. [`Layout::token`](crate::Layout::token) gives its
+    /// vocabulary id.
     Code
 }
 index_newtype! {

@@ -67,7 +67,8 @@ struct Edge {
 }
 
 impl TokenTree {
-    /// A tree of up to `nodes` nodes (root included) over `codes` codes, with room for 4 candidates and 2 laws per node.
+    /// A tree of up to `nodes` nodes (root included) over `codes` codes, with room for 4 candidates and 2 laws per
+    /// node.
     ///
     /// Later steps allocate nothing. The tree starts as after `reset(Cell(0), 1)`: nothing can be proposed yet.
     #[must_use]
@@ -133,8 +134,8 @@ impl TokenTree {
     /// Returns the node. The order of proposals is the order of the rejection tests.
     ///
     /// # Errors
-    /// [`TreeError::Full`] when nodes or candidates are used up, whatever the code; [`TreeError::TooDeep`] when the node
-    /// would stand for the grid's last cell, which the target always draws itself; [`TreeError::NoSuchNode`],
+    /// [`TreeError::Full`] when nodes or candidates are used up, whatever the code; [`TreeError::TooDeep`] when the
+    /// node would stand for the grid's last cell, which the target always draws itself; [`TreeError::NoSuchNode`],
     /// [`TreeError::NoSuchCode`], [`TreeError::NoSuchLaw`]. The tree is then as before.
     pub fn propose(
         &mut self,
@@ -179,8 +180,8 @@ impl TokenTree {
         if depth >= self.cells_left {
             return Err(TreeError::TooDeep { depth, cells_left: self.cells_left });
         }
-        // Also for a code that needs no new node: were repeats let in and other codes kept out, a drafter that ignores the
-        // refusal would propose by value, and its candidates would no longer have the law that they name.
+        // Also for a code that needs no new node: were repeats let in and other codes kept out, a drafter that ignores
+        // the refusal would propose by value, and its candidates would no longer have the law that they name.
         if self.nodes.len() == self.limits.nodes {
             return Err(TreeError::Full { what: "nodes", capacity: self.limits.nodes });
         }

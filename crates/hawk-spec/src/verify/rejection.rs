@@ -7,7 +7,8 @@
 //! none accepted: draw from p
 //! ```
 //!
-//! It keeps the target's law if every q is the very law that its candidate was drawn from, given the candidates before it.
+//! It keeps the target's law if every q is the very law that its candidate was drawn from, given the candidates before
+//! it.
 
 use super::{Decision, Outcome, Step};
 use crate::chooser::Chooser;
