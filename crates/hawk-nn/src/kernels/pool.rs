@@ -17,7 +17,7 @@ const CLOSED: u64 = 1 << 15;
 const JOINED: u64 = CLOSED - 1;
 const EPOCH: u32 = 16;
 
-type Job = dyn Fn(usize) + Sync;
+type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// The next chunk of one thread's share; a line of its own, so that threads do not disturb each other.
 #[repr(align(128))]
@@ -31,7 +31,7 @@ struct Shared {
     state: AtomicU64,
     /// Helpers that have left the region.
     left: AtomicU64,
-    job: UnsafeCell<Option<&'static Job>>,
+    job: UnsafeCell<Option<&'static Job<'static>>>,
     chunks: AtomicUsize,
     shares: Vec<Share>,
     panicked: AtomicBool,
@@ -81,7 +81,7 @@ impl Pool {
 
     /// Calls `job(chunk)` once for every chunk in `0..chunks`, on all threads, and returns when all calls have returned. Each thread starts
     /// in its own contiguous share and then takes from the others. A second caller at the same time (or a job within a job) runs alone.
-    pub fn run(&self, chunks: usize, job: &Job) {
+    pub fn run(&self, chunks: usize, job: &Job<'_>) {
         if chunks <= 1 || self.helpers.is_empty() || self.busy.swap(true, Acquire) {
             return (0..chunks).for_each(job);
         }
@@ -92,7 +92,7 @@ impl Pool {
         shared.chunks.store(chunks, Relaxed);
         shared.left.store(0, Relaxed);
         // SAFETY: no helper is inside (the last region was waited for), and the reference is dropped below before `job` can end.
-        unsafe { *shared.job.get() = Some(std::mem::transmute::<&Job, &'static Job>(job)) };
+        unsafe { *shared.job.get() = Some(std::mem::transmute::<&Job<'_>, &'static Job<'static>>(job)) };
         let epoch = (shared.state.load(Relaxed) >> EPOCH) + 1;
         shared.state.store(epoch << EPOCH, SeqCst);
         if shared.sleeping.load(SeqCst) > 0 {
@@ -131,7 +131,7 @@ impl Shared {
     }
 
     /// Runs chunks, first of the own share, then of the others'.
-    fn work(&self, thread: usize, job: &Job) {
+    fn work(&self, thread: usize, job: &Job<'_>) {
         let chunks = self.chunks.load(Relaxed);
         for offset in 0..self.shares.len() {
             let owner = (thread + offset) % self.shares.len();

@@ -12,7 +12,7 @@ pub(crate) const ROUND: f32 = 12_582_912.0;
 /// One instruction set.
 ///
 /// # Safety
-/// Every method requires that the CPU has the instruction set (given inside [`dispatch`]) and, where it takes a pointer, that the
+/// Every method requires that the CPU has the instruction set (given inside [`dispatch_on`]) and, where it takes a pointer, that the
 /// pointed-to elements are valid; no alignment is required.
 pub(crate) trait Simd: Copy {
     /// 8 x f32.
@@ -36,7 +36,6 @@ pub(crate) trait Simd: Copy {
     /// The larger; `b` where either is NaN.
     unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
-    unsafe fn abs(a: Self::F) -> Self::F;
     /// `2^n` from `n + ROUND`, for n in -126..=127.
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
     /// Rounds (ties to even) into 8 i16; the values are in the range of i16.
@@ -116,10 +115,6 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
         lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
-    }
-    #[inline(always)]
-    unsafe fn abs(a: Self::F) -> Self::F {
-        lanes!(i => a[i].abs())
     }
     #[inline(always)]
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F {
@@ -225,10 +220,6 @@ mod x86 {
             unsafe { _mm256_min_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn abs(a: __m256) -> __m256 {
-            unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
-        }
-        #[inline(always)]
         unsafe fn pow2(n_plus_round: __m256) -> __m256 {
             unsafe {
                 let n = _mm256_slli_epi32::<23>(_mm256_castps_si256(n_plus_round));
@@ -314,20 +305,10 @@ unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<x86::Avx2>() }
 }
 
-/// Runs a kernel on the best instruction set of this CPU.
+/// Runs a kernel on an instruction set: [`Isa::detect`]'s, or in tests each in turn.
 ///
 /// # Safety
-/// What the kernel's fields promise (pointers, lengths) holds.
-#[inline]
-pub(crate) unsafe fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: the instruction set was detected.
-    unsafe { dispatch_on(Isa::detect(), kernel) }
-}
-
-/// Runs a kernel on a given instruction set; tests compare them.
-///
-/// # Safety
-/// As [`dispatch`], and the CPU has `isa`.
+/// The CPU has `isa`, and what the kernel's fields promise (pointers, lengths) holds.
 #[inline]
 pub(crate) unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {

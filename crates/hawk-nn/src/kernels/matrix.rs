@@ -1,0 +1,162 @@
+//! Weights packed for a few rows: panels of 16 outputs, along k inside a panel.
+//!
+//! Element `(output o, step k)` of panel `o / 16` lies at `[k][o % 16]`; in bf16 the 16 are stored 0 8 1 9 ..., so that a shift and a mask
+//! yield both halves; in int8 two steps of k lie together, `[k / 2][o % 16][k % 2]`, as the multiply-add of pairs wants them.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Outputs of one panel.
+pub(crate) const PANEL: usize = 16;
+
+/// How weights are stored and multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// f32 weights and activations.
+    F32,
+    /// bf16 weights, f32 activations and sums.
+    Bf16,
+    /// int8 weights with one scale per output, activations rounded to 15 bits per row, exact sums.
+    Int8,
+}
+
+impl Precision {
+    /// Steps of k that lie together.
+    pub(crate) const fn steps_together(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 1,
+            Self::Int8 => 2,
+        }
+    }
+
+    /// Bytes of one weight.
+    pub const fn weight_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// A cache line; a vector of them is memory aligned for the kernels.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// A packed matrix `W[n, k]`: `n` outputs, `k` inputs.
+pub struct Matrix {
+    precision: Precision,
+    n: usize,
+    k: usize,
+    data: Vec<Line>,
+    /// One per output under [`Precision::Int8`], else empty.
+    scales: Vec<f32>,
+}
+
+impl Matrix {
+    /// Packs `n` rows of `k` weights; `fill(row, out)` writes one row, so that no whole f32 copy of the matrix is ever needed.
+    pub fn pack(precision: Precision, n: usize, k: usize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
+        let panel_bytes = PANEL * k.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
+        let mut matrix = Self {
+            precision,
+            n,
+            k,
+            data: vec![Line::zeroed(); (n.div_ceil(PANEL) * panel_bytes).div_ceil(size_of::<Line>())],
+            scales: vec![0.0; if precision == Precision::Int8 { n.next_multiple_of(PANEL) } else { 0 }],
+        };
+        let mut row = vec![0.0; k];
+        for output in 0..n {
+            fill(output, &mut row);
+            matrix.put(output, &row);
+        }
+        matrix
+    }
+
+    fn put(&mut self, output: usize, row: &[f32]) {
+        let (panel, lane) = (output / PANEL, output % PANEL);
+        match self.precision {
+            Precision::F32 => {
+                let all: &mut [f32] = bytemuck::cast_slice_mut(&mut self.data);
+                let start = panel * PANEL * self.k;
+                for (step, &weight) in row.iter().enumerate() {
+                    all[start + step * PANEL + lane] = weight;
+                }
+            }
+            Precision::Bf16 => {
+                let all: &mut [u16] = bytemuck::cast_slice_mut(&mut self.data);
+                let start = panel * PANEL * self.k + bf16_slot(lane);
+                for (step, &weight) in row.iter().enumerate() {
+                    all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
+                }
+            }
+            Precision::Int8 => {
+                let scale = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs())) / 127.0;
+                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                self.scales[output] = scale;
+                let all: &mut [i8] = bytemuck::cast_slice_mut(&mut self.data);
+                let start = panel * PANEL * self.k.next_multiple_of(2) + 2 * lane;
+                for (step, &weight) in row.iter().enumerate() {
+                    all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse).round() as i8;
+                }
+            }
+        }
+    }
+
+    /// Outputs.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Inputs.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// How the weights are stored.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Bytes that one pass over the matrix reads.
+    pub fn bytes(&self) -> usize {
+        self.data.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// Groups of k-steps that one multiply-add takes.
+    pub(crate) fn steps(&self) -> usize {
+        self.k.div_ceil(self.precision.steps_together())
+    }
+
+    pub(crate) fn panels(&self) -> usize {
+        self.n.div_ceil(PANEL)
+    }
+
+    pub(crate) fn panel_bytes(&self) -> usize {
+        PANEL * self.steps() * self.precision.steps_together() * self.precision.weight_bytes()
+    }
+
+    /// First byte of a panel.
+    pub(crate) fn panel(&self, panel: usize) -> *const u8 {
+        bytemuck::cast_slice::<Line, u8>(&self.data)[panel * self.panel_bytes()..].as_ptr()
+    }
+
+    /// The 16 scales of a panel.
+    pub(crate) fn panel_scales(&self, panel: usize) -> Option<&[f32]> {
+        (!self.scales.is_empty()).then(|| &self.scales[panel * PANEL..][..PANEL])
+    }
+}
+
+/// Where output `lane` of a bf16 panel is stored.
+pub(crate) const fn bf16_slot(lane: usize) -> usize {
+    2 * (lane % 8) + lane / 8
+}

@@ -1,0 +1,15 @@
+//! Arithmetic on a few rows: packed weights, products, elementwise functions, and the threads that they run on.
+//!
+//! The promise of every kernel: a row of the result has the same bits whatever the number of rows, threads and lanes.
+
+mod gemm;
+mod math;
+mod matrix;
+mod pool;
+mod simd;
+
+pub use gemm::matmul;
+pub use math::{exp_slice, silu};
+pub use matrix::{Matrix, Precision};
+pub use pool::Pool;
+pub use simd::Isa;
