@@ -1,6 +1,10 @@
 //! Weights and arithmetic for inference.
 
+mod checkpoint;
 mod error;
 pub mod kernels;
+mod source;
 
+pub use checkpoint::{Checkpoint, Tensor};
 pub use error::{Error, Fault, Result};
+pub use source::{Blob, EmbeddedFile, ModelSource};

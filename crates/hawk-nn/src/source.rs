@@ -1,0 +1,98 @@
+//! Where the files of a model come from: a folder, or the program itself.
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use crate::{Error, Result};
+
+/// A file inside the program.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedFile {
+    /// Path inside the model, with `/`: `config.json`, `vq/model.safetensors`.
+    pub name: &'static str,
+    /// Its content.
+    pub bytes: &'static [u8],
+}
+
+/// The files of one model.
+#[derive(Debug, Clone)]
+pub enum ModelSource {
+    /// A folder in the Hugging Face layout.
+    Dir(PathBuf),
+    /// Files inside the program.
+    Embedded(&'static [EmbeddedFile]),
+}
+
+/// The content of a file; nothing is read before it is looked at.
+#[derive(Debug)]
+pub enum Blob {
+    /// Memory-mapped.
+    Mapped(memmap2::Mmap),
+    /// Inside the program.
+    Embedded(&'static [u8]),
+    /// In memory.
+    Owned(Vec<u8>),
+}
+
+impl Deref for Blob {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Embedded(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl ModelSource {
+    /// Opens a file of the model.
+    ///
+    /// # Errors
+    /// The model or the file is not there or cannot be read.
+    pub fn read(&self, name: &str) -> Result<Blob> {
+        match self {
+            Self::Dir(dir) => {
+                if !dir.is_dir() {
+                    let got = if dir.exists() { "something else" } else { "nothing" };
+                    return Err(Error::input("there is no model")
+                        .at(dir.display())
+                        .expected("a folder with config.json and model.safetensors")
+                        .got(got)
+                        .hint("without --model the built-in model is used"));
+                }
+                let path = dir.join(name);
+                let file = File::open(&path).map_err(|e| Error::io("open a file of the model", &path, &e))?;
+                let length = file.metadata().map_err(|e| Error::io("look at a file of the model", &path, &e))?.len();
+                if length == 0 {
+                    return Ok(Blob::Owned(Vec::new()));
+                }
+                // SAFETY: as every reader of mapped files we trust that nobody shortens the file while it is open.
+                let map = unsafe { memmap2::Mmap::map(&file) };
+                map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", &path, &e))
+            }
+            Self::Embedded(files) => files
+                .iter()
+                .find(|file| file.name == name)
+                .map(|file| Blob::Embedded(file.bytes))
+                .ok_or_else(|| Error::input("the built-in model has no such file").at(name)),
+        }
+    }
+
+    /// Whether a file is there.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Dir(dir) => dir.join(name).is_file(),
+            Self::Embedded(files) => files.iter().any(|file| file.name == name),
+        }
+    }
+
+    /// A file's name for messages.
+    pub fn describe(&self, name: &str) -> String {
+        match self {
+            Self::Dir(dir) => dir.join(name).display().to_string(),
+            Self::Embedded(_) => format!("built-in {name}"),
+        }
+    }
+}
