@@ -170,6 +170,10 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 impl Tensor<'_> {
+    pub(crate) fn is_bf16(&self) -> bool {
+        self.dtype == Dtype::BF16
+    }
+
     /// Writes row `row` (of the last dimension) as f32.
     ///
     /// # Panics

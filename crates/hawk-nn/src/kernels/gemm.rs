@@ -211,16 +211,16 @@ unsafe fn tile<S: Simd, W: Weights<S>, const R: usize>(
     }
 }
 
-/// One panel against up to [`CHUNK_ROWS`] rows, summed into `sums` `[rows][16]`.
-struct Panel {
-    precision: Precision,
-    w: *const u8,
-    x: *const u8,
+/// One panel against rows, summed into `sums` `[rows][16]`.
+pub(crate) struct Panel {
+    pub(crate) precision: Precision,
+    pub(crate) w: *const u8,
+    pub(crate) x: *const u8,
     /// Elements between two rows of x.
-    stride: usize,
-    rows: usize,
-    steps: usize,
-    sums: *mut f32,
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) steps: usize,
+    pub(crate) sums: *mut f32,
 }
 
 impl Panel {

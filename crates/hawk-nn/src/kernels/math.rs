@@ -60,6 +60,39 @@ pub(crate) fn silu_on(isa: Isa, x: &mut [f32]) {
     unsafe { dispatch_on(isa, Silu(x)) }
 }
 
+pub(crate) fn exp_on(isa: Isa, x: &mut [f32]) {
+    // SAFETY: the slice carries its length; `isa` was detected.
+    unsafe { dispatch_on(isa, Exp(x)) }
+}
+
+/// Sum of `f(x)` in eight lanes by index, added in a fixed tree.
+pub(crate) fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    for chunk in x.chunks(LANES) {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// `x / rms(x) * weight`, as transformers' `LlamaRMSNorm`.
+pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let scale = 1.0 / (lane_sum(x, |x| x * x) / x.len() as f32 + eps).sqrt();
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+        *out = x * scale * weight;
+    }
+}
+
+/// LayerNorm with weight and bias in place, biased variance, as torch's.
+pub(crate) fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let mean = lane_sum(x, |x| x) / x.len() as f32;
+    let variance = lane_sum(x, |x| (x - mean) * (x - mean)) / x.len() as f32;
+    let scale = 1.0 / (variance + eps).sqrt();
+    for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
+        *x = (*x - mean) * scale * weight + bias;
+    }
+}
+
 /// `x / (1 + e^-x)` in place.
 pub fn silu(x: &mut [f32]) {
     silu_on(Isa::detect(), x);
@@ -67,8 +100,7 @@ pub fn silu(x: &mut [f32]) {
 
 /// `e^x` in place, to about 1e-7 relative; x is held inside -87..=88.
 pub fn exp_slice(x: &mut [f32]) {
-    // SAFETY: the slice carries its length; the instruction set was detected.
-    unsafe { dispatch_on(Isa::detect(), Exp(x)) }
+    exp_on(Isa::detect(), x);
 }
 
 #[cfg(test)]

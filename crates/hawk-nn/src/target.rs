@@ -1,0 +1,391 @@
+//! The target: a transformer of the Llama kind that runs any tree of rows of several streams in one pass.
+
+use std::ops::Range;
+
+use crate::attention::{HeadNorm, Rope, Unit};
+use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, rms_norm};
+use crate::kv::{KvStream, Rows};
+use crate::{Checkpoint, Error, Family, NormPlacement, Result, Tensor, TransformerConfig};
+
+/// Weights of one layer.
+struct Layer {
+    qkv: Matrix,
+    norms: Option<[HeadNorm; 2]>,
+    output: Matrix,
+    gate_up: Matrix,
+    down: Matrix,
+    attention_norm: Vec<f32>,
+    mlp_norm: Vec<f32>,
+}
+
+/// A loaded transformer.
+pub struct Target {
+    config: TransformerConfig,
+    precision: Precision,
+    embedding: Vec<half::bf16>,
+    embedding_f32: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    head: Matrix,
+}
+
+/// Memory of a pass; allocated once.
+pub struct Workspace {
+    rows: usize,
+    capacity: usize,
+    rope: Rope,
+    activations: Activations,
+    hidden: Vec<f32>,
+    normed: Vec<f32>,
+    qkv: Vec<f32>,
+    attended: Vec<f32>,
+    gated: Vec<f32>,
+    scores: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+/// One stream's part of a pass.
+pub struct Segment<'a> {
+    /// The stream.
+    pub kv: &'a mut KvStream,
+    /// Its rows.
+    pub rows: &'a Rows,
+}
+
+fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
+    let mut row = row;
+    for (tensor, rows) in tensors {
+        if row < *rows {
+            return tensor.row_into(row, out);
+        }
+        row -= rows;
+    }
+}
+
+impl Target {
+    /// Loads and packs a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor is missing or has the wrong shape or number format.
+    pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
+        let (d, v) = (config.hidden, config.vocab);
+        let embed = checkpoint.tensor("model.embed_tokens.weight", &[v, d])?;
+        let head = if config.tied_embeddings { embed } else { checkpoint.tensor("lm_head.weight", &[v, d])? };
+        // bf16 tables stay bf16: a row is read per token, the rest only takes memory.
+        let narrow = embed.is_bf16();
+        let (mut embedding, mut embedding_f32) = (Vec::new(), Vec::new());
+        if narrow {
+            embedding.reserve_exact(v * d);
+            let mut row = vec![0.0; d];
+            for i in 0..v {
+                embed.row_into(i, &mut row);
+                embedding.extend(row.iter().map(|x| half::bf16::from_f32(*x)));
+            }
+        } else {
+            embedding_f32 = embed.to_f32();
+        }
+        Ok(Self {
+            layers: (0..config.layers)
+                .map(|i| Layer::load(&config, checkpoint, precision, i))
+                .collect::<Result<_>>()?,
+            norm: checkpoint.tensor("model.norm.weight", &[d])?.to_f32(),
+            head: Matrix::pack(precision, v, d, &mut |row, out| head.row_into(row, out)),
+            config,
+            precision,
+            embedding,
+            embedding_f32,
+        })
+    }
+
+    /// Sizes and choices.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// Bytes that a pass with all logits reads.
+    pub fn weight_bytes(&self) -> usize {
+        self.layers.iter().map(Layer::bytes).sum::<usize>() + self.head.bytes()
+    }
+
+    /// Memory for passes of up to `rows` rows of all segments, over streams with room for `tokens` tokens.
+    pub fn workspace(&self, rows: usize, tokens: usize) -> Workspace {
+        let c = &self.config;
+        let (q, capacity) = (c.heads * c.head_dim, tokens.next_multiple_of(PANEL));
+        let widest = c.hidden.max(c.intermediate).max(q);
+        Workspace {
+            rows,
+            capacity,
+            rope: Rope::new(c.rope_base, c.head_dim, capacity),
+            activations: Activations::new(self.precision, rows, widest),
+            hidden: vec![0.0; rows * c.hidden],
+            normed: vec![0.0; rows * c.hidden],
+            qkv: vec![0.0; rows * (q + 2 * c.kv_heads * c.head_dim)],
+            attended: vec![0.0; rows * q],
+            gated: vec![0.0; rows * c.intermediate],
+            scores: vec![0.0; rows * c.heads * capacity],
+            logits: vec![0.0; rows * c.vocab],
+        }
+    }
+
+    /// Runs the rows of all segments. Nothing is committed: [`Target::commit`] does that, another pass forgets the rows.
+    ///
+    /// Returns the logits over `tokens` (ids) of every row, segment after segment, `[rows, tokens.len()]`.
+    ///
+    /// # Errors
+    /// A token outside the vocabulary, more rows or tokens than there is room for.
+    pub fn forward<'w>(
+        &self,
+        pool: &Pool,
+        workspace: &'w mut Workspace,
+        segments: &mut [Segment<'_>],
+        tokens: Range<usize>,
+    ) -> Result<&'w [f32]> {
+        let isa = Isa::detect();
+        let rows: usize = segments.iter().map(|segment| segment.rows.len()).sum();
+        if rows > workspace.rows {
+            return Err(Error::input("too many rows in a pass")
+                .expected(format!("at most {}", workspace.rows))
+                .got(rows));
+        }
+        let (d, mut at) = (self.config.hidden, 0);
+        for segment in segments.iter() {
+            segment.rows.check(self.config.vocab, segment.kv)?;
+            assert!(segment.kv.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
+            for token in segment.rows.tokens() {
+                self.embed(token.index(), &mut workspace.hidden[at * d..][..d]);
+                at += 1;
+            }
+        }
+        let mut pass = Pass { target: self, pool, isa, workspace, segments, rows };
+        for layer in 0..self.layers.len() {
+            pass.layer(layer);
+        }
+        Ok(pass.logits(tokens))
+    }
+
+    /// Commits a path of rows of a segment's last pass: row 0 or one after the committed tokens first, each the parent of the next.
+    pub fn commit(kv: &mut KvStream, path: &[usize]) {
+        kv.commit(path);
+    }
+
+    fn embed(&self, token: usize, out: &mut [f32]) {
+        let range = token * out.len()..(token + 1) * out.len();
+        if self.embedding.is_empty() {
+            out.copy_from_slice(&self.embedding_f32[range]);
+        } else {
+            out.iter_mut().zip(&self.embedding[range]).for_each(|(out, x)| *out = x.to_f32());
+        }
+    }
+}
+
+impl Layer {
+    fn load(c: &TransformerConfig, checkpoint: &Checkpoint, precision: Precision, layer: usize) -> Result<Self> {
+        let (d, q, k) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        let get = |part: &str, shape: &[usize]| checkpoint.tensor(&name(part), shape);
+        let matrix = |part: &str, n: usize, k: usize| -> Result<Matrix> {
+            let tensor = get(part, &[n, k])?;
+            Ok(Matrix::pack(precision, n, k, &mut |row, out| tensor.row_into(row, out)))
+        };
+        let qkv = [
+            (get("self_attn.q_proj", &[q, d])?, q),
+            (get("self_attn.k_proj", &[k, d])?, k),
+            (get("self_attn.v_proj", &[k, d])?, k),
+        ];
+        let (gate, up) = (get("mlp.gate_proj", &[c.intermediate, d])?, get("mlp.up_proj", &[c.intermediate, d])?);
+        // Panels of gate and up alternate; the last of each is filled up with zeros.
+        let paired = 2 * c.intermediate.next_multiple_of(PANEL);
+        let gate_up = Matrix::pack(precision, paired, d, &mut |row, out| {
+            let at = row / (2 * PANEL) * PANEL + row % PANEL;
+            let tensor = if row / PANEL % 2 == 0 { &gate } else { &up };
+            if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
+        });
+        let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
+        Ok(Self {
+            qkv: Matrix::pack(precision, q + 2 * k, d, &mut |row, out| rows_of(&qkv, row, out)),
+            norms: match c.family {
+                Family::Chameleon => Some([head_norm("q", c.heads)?, head_norm("k", c.kv_heads)?]),
+                Family::Llama => None,
+            },
+            output: matrix("self_attn.o_proj", d, q)?,
+            gate_up,
+            down: matrix("mlp.down_proj", d, c.intermediate)?,
+            attention_norm: get("input_layernorm", &[d])?.to_f32(),
+            mlp_norm: get("post_attention_layernorm", &[d])?.to_f32(),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        [&self.qkv, &self.output, &self.gate_up, &self.down].iter().map(|matrix| matrix.bytes()).sum()
+    }
+}
+
+impl HeadNorm {
+    /// Both published shapes: `[heads, E]`, and `[model parallel, E]` whose rows serve several heads each.
+    fn load(c: &TransformerConfig, checkpoint: &Checkpoint, part: (usize, &str), heads: usize) -> Result<Self> {
+        let of = |kind: &str| -> Result<Vec<f32>> {
+            let name = format!("model.layers.{}.self_attn.{}_norm.{kind}", part.0, part.1);
+            let stored = checkpoint.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(heads);
+            let rows = if stored > 0 && heads % stored == 0 { stored } else { heads };
+            let all = checkpoint.tensor(&name, &[rows, c.head_dim])?.to_f32();
+            Ok((0..heads).flat_map(|head| all[head / (heads / rows) * c.head_dim..][..c.head_dim].to_vec()).collect())
+        };
+        // torch's LayerNorm default, which the reference keeps whatever the config's eps.
+        Ok(Self { weight: of("weight")?, bias: of("bias")?, eps: 1e-5 })
+    }
+}
+
+/// A pass under way.
+struct Pass<'a, 'w, 's> {
+    target: &'a Target,
+    pool: &'a Pool,
+    isa: Isa,
+    workspace: &'w mut Workspace,
+    segments: &'a mut [Segment<'s>],
+    rows: usize,
+}
+
+impl<'w> Pass<'_, 'w, '_> {
+    fn layer(&mut self, index: usize) {
+        let layer = &self.target.layers[index];
+        let placement = self.target.config.norm_placement;
+        self.norm_in(placement, &layer.attention_norm);
+        let w = &mut *self.workspace;
+        Product::new(self.pool, self.isa, &layer.qkv).run(&mut w.activations, &w.normed, self.rows, &mut w.qkv);
+        self.attend(index);
+        let w = &mut *self.workspace;
+        let output = Product::new(self.pool, self.isa, &layer.output);
+        residual(placement, output, w, self.rows, Input::Attended);
+        self.norm_out(placement, &layer.attention_norm);
+        self.norm_in(placement, &layer.mlp_norm);
+        let w = &mut *self.workspace;
+        let gate = Product { epilogue: Epilogue::SiluGate, ..Product::new(self.pool, self.isa, &layer.gate_up) };
+        let width = gate.columns();
+        gate.run(&mut w.activations, &w.normed, self.rows, &mut w.gated[..self.rows * width]);
+        let down = Product::new(self.pool, self.isa, &layer.down);
+        residual(placement, down, w, self.rows, Input::Gated);
+        self.norm_out(placement, &layer.mlp_norm);
+    }
+
+    /// The input of a block: the norm of the hidden state, or the state itself where the norm comes after.
+    fn norm_in(&mut self, placement: NormPlacement, weight: &[f32]) {
+        let (d, eps, w) = (self.target.config.hidden, self.target.config.norm_eps, &mut *self.workspace);
+        let used = self.rows * d;
+        match placement {
+            NormPlacement::Before => {
+                for (x, out) in w.hidden[..used].chunks(d).zip(w.normed.chunks_mut(d)) {
+                    rms_norm(x, weight, eps, out);
+                }
+            }
+            NormPlacement::After => w.normed[..used].copy_from_slice(&w.hidden[..used]),
+        }
+    }
+
+    /// Where the norm comes after the block, its output lies in `normed` and is added here.
+    fn norm_out(&mut self, placement: NormPlacement, weight: &[f32]) {
+        if placement == NormPlacement::Before {
+            return;
+        }
+        let (d, eps, w) = (self.target.config.hidden, self.target.config.norm_eps, &mut *self.workspace);
+        for (x, hidden) in w.normed[..self.rows * d].chunks(d).zip(w.hidden.chunks_mut(d)) {
+            let scratch = &mut w.gated[..d];
+            rms_norm(x, weight, eps, scratch);
+            hidden.iter_mut().zip(scratch).for_each(|(hidden, x)| *hidden += *x);
+        }
+    }
+
+    fn attend(&mut self, layer: usize) {
+        let c = &self.target.config;
+        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let stride = q + 2 * kv;
+        let w = &mut *self.workspace;
+        let (qkv, scores, out) = (w.qkv.as_mut_ptr(), w.scores.as_mut_ptr(), w.attended.as_mut_ptr());
+        let shared = Shared { qkv, scores, out, segments: self.segments.as_mut_ptr() };
+        let (rope, count, isa, group) = (&w.rope, self.segments.len(), self.isa, c.heads / c.kv_heads);
+        let norms = self.target.layers[layer].norms.as_ref();
+        let capacity_stride = w.capacity;
+        self.pool.run(count * c.kv_heads, &|chunk| {
+            let shared = &shared;
+            let (segment, head) = (chunk / c.kv_heads, chunk % c.kv_heads);
+            // SAFETY: a chunk is one kv head of one segment: it alone touches that head's keys and values, its columns of the rows of
+            // its segment, and its scores; the segments themselves are only read besides.
+            unsafe {
+                let before: usize = (0..segment).map(|i| (*shared.segments.add(i)).rows.len()).sum();
+                let rows = (*shared.segments.add(segment)).rows;
+                let stream: *mut KvStream = (*shared.segments.add(segment)).kv;
+                let (keys, values) = KvStream::head(stream, layer, head);
+                let row = shared.qkv.add(before * stride);
+                let unit = Unit {
+                    isa,
+                    rows,
+                    rope,
+                    norms,
+                    kv_head: head,
+                    group,
+                    head_dim: c.head_dim,
+                    committed: (*stream).committed(),
+                    capacity: (*stream).capacity(),
+                    keys,
+                    values,
+                    queries: row.add(head * group * c.head_dim),
+                    key: row.add(q + head * c.head_dim),
+                    value: row.add(q + kv + head * c.head_dim),
+                    stride,
+                    scores: shared.scores.add((before * c.heads + head * group) * capacity_stride),
+                    score_stride: c.heads * capacity_stride,
+                    out: shared.out.add(before * q + head * group * c.head_dim),
+                    out_stride: q,
+                };
+                unit.run();
+            }
+        });
+    }
+
+    /// The final norm and the output projection, for the panels that hold `tokens`.
+    fn logits(self, tokens: Range<usize>) -> &'w [f32] {
+        let (c, w) = (&self.target.config, self.workspace);
+        let (d, head) = (c.hidden, &self.target.head);
+        for (x, out) in w.hidden[..self.rows * d].chunks(d).zip(w.normed.chunks_mut(d)) {
+            rms_norm(x, &self.target.norm, c.norm_eps, out);
+        }
+        let panels = tokens.start / PANEL..tokens.end.div_ceil(PANEL);
+        let product = Product { panels: panels.clone(), ..Product::new(self.pool, self.isa, head) };
+        let columns = product.columns();
+        product.run(&mut w.activations, &w.normed, self.rows, &mut w.logits);
+        let skip = tokens.start - panels.start * PANEL;
+        for row in 0..self.rows {
+            w.logits.copy_within(row * columns + skip..row * columns + skip + tokens.len(), row * tokens.len());
+        }
+        &w.logits[..self.rows * tokens.len()]
+    }
+}
+
+/// Which buffer a block's last product reads.
+enum Input {
+    Attended,
+    Gated,
+}
+
+/// The block's output, added to the hidden state, or kept in `normed` where a norm comes after.
+fn residual(placement: NormPlacement, product: Product<'_>, w: &mut Workspace, rows: usize, input: Input) {
+    let x = match input {
+        Input::Attended => &w.attended,
+        Input::Gated => &w.gated,
+    };
+    match placement {
+        NormPlacement::Before => {
+            Product { epilogue: Epilogue::Add, ..product }.run(&mut w.activations, x, rows, &mut w.hidden);
+        }
+        NormPlacement::After => product.run(&mut w.activations, x, rows, &mut w.normed),
+    }
+}
+
+struct Shared<'a> {
+    qkv: *mut f32,
+    scores: *mut f32,
+    out: *mut f32,
+    segments: *mut Segment<'a>,
+}
+
+// SAFETY: the chunks of the attention region touch disjoint parts (see there).
+unsafe impl Sync for Shared<'_> {}

@@ -1,0 +1,124 @@
+//! Logits against the reference implementation's, and a tree against its chains.
+
+use std::path::{Path, PathBuf};
+
+use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::{Checkpoint, KvStream, ModelSource, Rows, Segment, Target, TransformerConfig};
+use hawk_spec::TokenId;
+
+fn models() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tiny = ["chameleon", "chameleon-swin", "llama-gqa"].map(|name| root.join("tests/golden").join(name));
+    tiny.into_iter().chain([root.join("../../models/emoji-v0")]).collect()
+}
+
+fn load(dir: &Path, precision: Precision) -> Target {
+    let source = ModelSource::Dir(dir.to_owned());
+    let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
+    Target::load(config, &Checkpoint::open(&source, "").unwrap(), precision).unwrap()
+}
+
+/// Token ids and logits of the reference.
+fn golden(dir: &Path) -> (Vec<TokenId>, Vec<f32>) {
+    let bytes = std::fs::read(dir.join("golden.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let ids = file.tensor("input_ids").unwrap().data().as_chunks::<8>().0.to_vec();
+    let logits = file.tensor("logits").unwrap().data().as_chunks::<4>().0.to_vec();
+    (
+        ids.into_iter().map(|id| TokenId(i64::from_le_bytes(id) as u32)).collect(),
+        logits.into_iter().map(f32::from_le_bytes).collect(),
+    )
+}
+
+/// Logits of a chain, in passes of `step` rows.
+fn chain(target: &Target, pool: &Pool, tokens: &[TokenId], step: usize) -> Vec<f32> {
+    let vocab = target.config().vocab;
+    let mut kv = KvStream::new(target.config(), tokens.len());
+    let mut workspace = target.workspace(step, tokens.len());
+    let mut logits = Vec::new();
+    for part in tokens.chunks(step) {
+        let rows = Rows::chain(part);
+        let segment = Segment { kv: &mut kv, rows: &rows };
+        logits.extend_from_slice(target.forward(pool, &mut workspace, &mut [segment], 0..vocab).unwrap());
+        Target::commit(&mut kv, &(0..part.len()).collect::<Vec<_>>());
+    }
+    logits
+}
+
+#[test]
+fn logits_match_the_reference() {
+    let pool = Pool::new(2);
+    for dir in models() {
+        let (tokens, want) = golden(&dir);
+        for (precision, limit) in [(Precision::F32, 2e-4), (Precision::Bf16, f32::MAX), (Precision::Int8, f32::MAX)] {
+            let got = chain(&load(&dir, precision), &pool, &tokens, 64);
+            assert_eq!(got.len(), want.len());
+            let worst = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{} {precision}: {worst:.1e}", dir.display());
+            assert!(worst <= limit && worst.is_finite(), "{} {precision}: {worst}", dir.display());
+        }
+    }
+}
+
+#[test]
+fn a_chain_has_the_same_bits_in_any_steps_and_on_any_threads() {
+    for dir in models() {
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let target = load(&dir, precision);
+            let tokens = &golden(&dir).0[..31];
+            let alone = chain(&target, &Pool::new(1), tokens, 1);
+            for (threads, step) in [(2, 1), (1, 7), (2, 13), (2, 40)] {
+                assert!(chain(&target, &Pool::new(threads), tokens, step) == alone, "{precision} {threads} {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
+    for dir in models() {
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let target = load(&dir, precision);
+            let (vocab, pool) = (target.config().vocab, Pool::new(2));
+            let tokens = golden(&dir).0;
+            let (prefix, guesses) = (&tokens[..9], &tokens[9..19]);
+            let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
+            let mut tree = Rows::default();
+            for (guess, parent) in guesses.iter().zip(parents) {
+                tree.push(*guess, parent);
+            }
+            let mut streams = [3, 9].map(|length| {
+                let mut kv = KvStream::new(target.config(), 40);
+                let rows = Rows::chain(&prefix[9 - length..]);
+                let mut workspace = target.workspace(16, 40);
+                target.forward(&pool, &mut workspace, &mut [Segment { kv: &mut kv, rows: &rows }], 0..vocab).unwrap();
+                Target::commit(&mut kv, &(0..length).collect::<Vec<_>>());
+                kv
+            });
+            let mut segments: Vec<_> = streams.iter_mut().map(|kv| Segment { kv, rows: &tree }).collect();
+            let mut workspace = target.workspace(20, 40);
+            let logits = target.forward(&pool, &mut workspace, &mut segments, 4..90).unwrap().to_vec();
+            drop(segments);
+            let follow = |length: usize, rows: &[usize]| {
+                let path = prefix[9 - length..].iter().copied().chain(rows.iter().map(|row| guesses[*row]));
+                let all = chain(&target, &Pool::new(1), &path.collect::<Vec<_>>(), 1);
+                all[all.len() - vocab..].to_vec()
+            };
+            for row in 0..parents.len() {
+                let mut path = vec![row];
+                while let Some(parent) = parents[path[0]] {
+                    path.insert(0, parent);
+                }
+                for (segment, length) in [(0, 3), (1, 9)] {
+                    let at = (segment * parents.len() + row) * 86;
+                    assert!(logits[at..at + 86] == follow(length, &path)[4..90], "{precision} row {row}");
+                }
+            }
+            Target::commit(&mut streams[1], &[0, 1, 3, 6]);
+            let next = Rows::chain(&[guesses[9]]);
+            let segment = Segment { kv: &mut streams[1], rows: &next };
+            let after = target.forward(&pool, &mut workspace, &mut [segment], 0..vocab).unwrap();
+            assert!(after == follow(9, &[0, 1, 3, 6, 9]), "{precision}: after a commit");
+        }
+    }
+}
