@@ -134,14 +134,14 @@ impl TransformerConfig {
     }
 
     fn consistent(self) -> Result<Self> {
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             let expected = format!("a divisor of {} heads", self.heads);
             return Err(Error::input("heads do not share keys evenly")
                 .at("num_key_value_heads")
                 .expected(expected)
                 .got(self.kv_heads));
         }
-        if self.head_dim == 0 || self.head_dim % 2 != 0 {
+        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(Error::input("rotary positions need pairs")
                 .at("head_dim")
                 .expected("an even size")

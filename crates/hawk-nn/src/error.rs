@@ -13,7 +13,11 @@ pub enum Fault {
 
 /// A failure with its place. Build it with [`Error::input`] or [`Error::environment`] and add what is known.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+// Boxed, so that a `Result` on a hot path stays small.
+#[derive(Debug)]
+struct Details {
     fault: Fault,
     what: String,
     place: Option<String>,
@@ -47,13 +51,13 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String) -> Self {
-        Self { fault, what, place: None, expected: None, got: None, hint: None }
+        Self(Box::new(Details { fault, what, place: None, expected: None, got: None, hint: None }))
     }
 
     /// Where: a file, a tensor, a field. Called again, it wraps the earlier place: `outer: inner`.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.place = Some(match self.place.take() {
+        self.0.place = Some(match self.0.place.take() {
             Some(inner) => format!("{place}: {inner}"),
             None => place.to_string(),
         });
@@ -63,43 +67,43 @@ impl Error {
     /// What would have been right.
     #[must_use]
     pub fn expected(mut self, expected: impl fmt::Display) -> Self {
-        self.expected = Some(expected.to_string());
+        self.0.expected = Some(expected.to_string());
         self
     }
 
     /// What was found.
     #[must_use]
     pub fn got(mut self, got: impl fmt::Display) -> Self {
-        self.got = Some(got.to_string());
+        self.0.got = Some(got.to_string());
         self
     }
 
     /// What to try.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(hint.to_string());
+        self.0.hint = Some(hint.to_string());
         self
     }
 
     /// Who can repair it.
     pub fn fault(&self) -> Fault {
-        self.fault
+        self.0.fault
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.0.place {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.what)?;
-        if let Some(expected) = &self.expected {
+        f.write_str(&self.0.what)?;
+        if let Some(expected) = &self.0.expected {
             write!(f, "; expected {expected}")?;
         }
-        if let Some(got) = &self.got {
-            write!(f, "{} got {got}", if self.expected.is_some() { "," } else { ";" })?;
+        if let Some(got) = &self.0.got {
+            write!(f, "{} got {got}", if self.0.expected.is_some() { "," } else { ";" })?;
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             write!(f, "\nhint: {hint}")?;
         }
         Ok(())

@@ -197,7 +197,7 @@ impl Layer {
         let paired = 2 * c.intermediate.next_multiple_of(PANEL);
         let gate_up = Matrix::pack(precision, paired, d, &mut |row, out| {
             let at = row / (2 * PANEL) * PANEL + row % PANEL;
-            let tensor = if row / PANEL % 2 == 0 { &gate } else { &up };
+            let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
         });
         let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
@@ -226,7 +226,7 @@ impl HeadNorm {
         let of = |kind: &str| -> Result<Vec<f32>> {
             let name = format!("model.layers.{}.self_attn.{}_norm.{kind}", part.0, part.1);
             let stored = checkpoint.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(heads);
-            let rows = if stored > 0 && heads % stored == 0 { stored } else { heads };
+            let rows = if stored > 0 && heads.is_multiple_of(stored) { stored } else { heads };
             let all = checkpoint.tensor(&name, &[rows, c.head_dim])?.to_f32();
             Ok((0..heads).flat_map(|head| all[head / (heads / rows) * c.head_dim..][..c.head_dim].to_vec()).collect())
         };
