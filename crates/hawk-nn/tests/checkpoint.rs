@@ -1,4 +1,5 @@
 //! The checkpoint reader on real, sharded and hostile files.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Logits against the reference implementation's, and a tree against its chains.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 
