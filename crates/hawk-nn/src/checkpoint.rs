@@ -43,7 +43,52 @@ pub struct Tensor<'a> {
 
 #[derive(Deserialize)]
 struct Index {
+    /// Tensor to shard.
     weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// The index in `folder` with its place, if there is one; every shard is a plain file name.
+    fn read(source: &ModelSource, folder: &str) -> Result<Option<(String, Self)>> {
+        let name = index_name(folder);
+        if !source.contains(&name) {
+            return Ok(None);
+        }
+        let place = source.describe(&name);
+        let index: Self = serde_json::from_slice(&source.read(&name)?)
+            .map_err(|e| Error::input(format!("not an index of shards: {e}")).at(&place))?;
+        let leaves = |file: &&String| file.contains(['/', '\\', ':', '\0']) || file.starts_with('.');
+        if let Some(file) = index.weight_map.values().find(leaves) {
+            return Err(Error::input("a shard must lie beside its index")
+                .at(&place)
+                .expected("a file name")
+                .got(format!("{file:?}")));
+        }
+        Ok(Some((place, index)))
+    }
+
+    fn files(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
+}
+
+fn index_name(folder: &str) -> String {
+    format!("{folder}model.safetensors.index.json")
+}
+
+fn single(folder: &str) -> String {
+    format!("{folder}model.safetensors")
+}
+
+/// The files of the checkpoint in `folder`: the only one, or the index and its shards.
+pub(crate) fn checkpoint_files(source: &ModelSource, folder: &str) -> Result<Vec<String>> {
+    Ok(match Index::read(source, folder)? {
+        None => vec![single(folder)],
+        Some((_, index)) => {
+            let shards = index.files().into_iter().map(|file| format!("{folder}{file}"));
+            shards.chain([index_name(folder)]).collect()
+        }
+    })
 }
 
 impl Checkpoint {
@@ -52,31 +97,25 @@ impl Checkpoint {
     /// # Errors
     /// A missing, truncated or contradictory file, a shard outside the folder, a tensor that is named twice or not there.
     pub fn open(source: &ModelSource, folder: &str) -> Result<Self> {
-        let index_name = format!("{folder}model.safetensors.index.json");
-        if !source.contains(&index_name) {
-            let name = format!("{folder}model.safetensors");
+        let Some((place, index)) = Index::read(source, folder)? else {
+            let name = single(folder);
             return Self::from_shards(vec![(source.describe(&name), source.read(&name)?)]);
-        }
-        let place = source.describe(&index_name);
-        let index: Index = serde_json::from_slice(&source.read(&index_name)?)
-            .map_err(|e| Error::input(format!("not an index of shards: {e}")).at(&place))?;
-        let files: BTreeSet<&String> = index.weight_map.values().collect();
+        };
+        let files: Vec<&str> = index.files().into_iter().collect();
         let mut shards = Vec::new();
-        for file in files {
-            if file.contains(['/', '\\']) || file.starts_with('.') {
-                return Err(Error::input("a shard must lie beside its index")
-                    .at(&place)
-                    .expected("a file name")
-                    .got(file));
-            }
+        for file in &files {
             let name = format!("{folder}{file}");
             shards.push((source.describe(&name), source.read(&name).map_err(|e| e.at(&place))?));
         }
         let checkpoint = Self::from_shards(shards)?;
-        match index.weight_map.keys().find(|name| !checkpoint.contains(name)) {
-            Some(name) => Err(Error::input("a tensor that the index names is in no shard").at(place).got(name)),
-            None => Ok(checkpoint),
+        for (name, file) in &index.weight_map {
+            if checkpoint.entries.get(name).is_none_or(|entry| files[entry.shard] != file) {
+                return Err(Error::input("a tensor is not in the shard that the index names")
+                    .at(place)
+                    .expected(format!("{name} in {file}")));
+            }
         }
+        Ok(checkpoint)
     }
 
     /// A checkpoint of one file that is in memory already.
@@ -180,23 +219,28 @@ impl Tensor<'_> {
     /// `row` is not inside the tensor, or `out` is not as long as a row.
     pub fn row_into(&self, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.row_len);
-        let width = if self.dtype == Dtype::F32 { 4 } else { 2 };
-        let bytes = &self.bytes[row * self.row_len * width..][..self.row_len * width];
+        let width = self.width();
+        self.convert(&self.bytes[row * self.row_len * width..][..self.row_len * width], out);
+    }
+
+    /// All of it as f32.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut all = vec![0.0; self.bytes.len() / self.width()];
+        self.convert(self.bytes, &mut all);
+        all
+    }
+
+    /// Bytes of a number.
+    fn width(&self) -> usize {
+        if self.dtype == Dtype::F32 { 4 } else { 2 }
+    }
+
+    fn convert(&self, bytes: &[u8], out: &mut [f32]) {
         match self.dtype {
             Dtype::F32 => convert(bytes, out, f32::from_le_bytes),
             Dtype::BF16 => convert(bytes, out, |b: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
             _ => convert(bytes, out, |b: [u8; 2]| half::f16::from_le_bytes(b).to_f32()),
         }
-    }
-
-    /// All of it as f32.
-    pub fn to_f32(&self) -> Vec<f32> {
-        let width = if self.dtype == Dtype::F32 { 4 } else { 2 };
-        let mut all = vec![0.0; self.bytes.len() / width];
-        for (row, out) in all.chunks_mut(self.row_len.max(1)).enumerate() {
-            self.row_into(row, out);
-        }
-        all
     }
 }
 

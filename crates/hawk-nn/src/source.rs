@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::checkpoint_files;
 use crate::{Error, Result};
 
 /// A file inside the program.
@@ -62,15 +65,7 @@ impl ModelSource {
                         .got(got)
                         .hint("without --model the built-in model is used"));
                 }
-                let path = dir.join(name);
-                let file = File::open(&path).map_err(|e| Error::io("open a file of the model", &path, &e))?;
-                let length = file.metadata().map_err(|e| Error::io("look at a file of the model", &path, &e))?.len();
-                if length == 0 {
-                    return Ok(Blob::Owned(Vec::new()));
-                }
-                // SAFETY: as every reader of mapped files we trust that nobody shortens the file while it is open.
-                let map = unsafe { memmap2::Mmap::map(&file) };
-                map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", &path, &e))
+                map(&dir.join(name))
             }
             Self::Embedded(files) => files
                 .iter()
@@ -88,6 +83,32 @@ impl ModelSource {
         }
     }
 
+    /// SHA-256, in hex, over the files that determine an image: the configs, the tokenizer, the weights of the transformer and of the VQ
+    /// tokenizer. Each enters with its name and length, in the order of names; the same for a folder and for the same files inside the
+    /// program. Reads every byte: seconds for a model of many gigabytes.
+    ///
+    /// # Errors
+    /// A file cannot be read, or there are no weights.
+    pub fn digest(&self) -> Result<String> {
+        let settings = ["config.json", "hawk.json", "tokenizer.json", "vq/config.json"];
+        let mut names: Vec<String> =
+            settings.into_iter().filter(|name| self.contains(name)).map(str::to_owned).collect();
+        names.extend(checkpoint_files(self, "")?);
+        if self.contains("vq/config.json") {
+            names.extend(checkpoint_files(self, "vq/")?);
+        }
+        names.sort();
+        let mut sha = Sha256::new();
+        for name in &names {
+            let content = self.read(name)?;
+            for part in [name.as_bytes(), &content[..]] {
+                sha.update((part.len() as u64).to_le_bytes());
+                sha.update(part);
+            }
+        }
+        Ok(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// A file's name for messages.
     pub fn describe(&self, name: &str) -> String {
         match self {
@@ -95,4 +116,20 @@ impl ModelSource {
             Self::Embedded(_) => format!("built-in {name}"),
         }
     }
+}
+
+fn map(path: &Path) -> Result<Blob> {
+    let failed = |error: std::io::Error| Error::io("open a file of the model", path, &error);
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let found = std::fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(Error::input("a part of the model is no file").at(path.display()));
+    }
+    if found.len() == 0 {
+        return Ok(Blob::Owned(Vec::new()));
+    }
+    let file = File::open(path).map_err(failed)?;
+    // SAFETY: as every reader of mapped files we trust that nobody shortens the file while it is open.
+    let map = unsafe { memmap2::Mmap::map(&file) };
+    map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
 }

@@ -1,0 +1,336 @@
+//! `hawk.json`: how an image model's sequences look and how it is sampled, beside the transformer's own `config.json`.
+
+use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
+use serde::Deserialize;
+
+use crate::{Error, Family, Result, TransformerConfig, VqConfig};
+
+/// What a [`PromptTemplate`] replaces.
+const PLACEHOLDER: &str = "{prompt}";
+/// Longest side of an image in pixels.
+const MAX_PIXELS: u32 = 1 << 16;
+
+/// What the unconditional stream of guidance reads instead of the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unconditional {
+    /// Nothing: it starts at the layout's opening, at position 0 (Lumina-mGPT).
+    Begin,
+}
+
+/// The text around the user's prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptTemplate(String);
+
+impl PromptTemplate {
+    /// A template that contains `{prompt}`.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn new(template: impl Into<String>) -> Result<Self> {
+        let template = template.into();
+        if template.contains(PLACEHOLDER) {
+            return Ok(Self(template));
+        }
+        Err(Error::input("a prompt template without a place for the prompt")
+            .expected(format!("a text that contains {PLACEHOLDER}"))
+            .got(format!("{template:?}")))
+    }
+
+    /// The text that is encoded for a user's prompt.
+    pub fn fill(&self, prompt: &str) -> String {
+        self.0.replace(PLACEHOLDER, prompt)
+    }
+}
+
+/// Height and width of the image in pixels, each 1 to 65536.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ImageSize {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
+}
+
+/// The content of `hawk.json`, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HawkConfig {
+    /// The transformer's family; [`HawkConfig::check`] compares it with `config.json`.
+    pub family: Family,
+    /// Grid, codes and structure tokens.
+    pub layout: Layout,
+    /// Size of the decoded image.
+    pub image_size: ImageSize,
+    /// Opens the conditional stream, before the prompt.
+    pub bos: TokenId,
+    /// The text around the prompt.
+    pub prompt: PromptTemplate,
+    /// The unconditional stream.
+    pub unconditional: Unconditional,
+    /// Settings where the user gives none.
+    pub defaults: Sampling,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    family: String,
+    layout: String,
+    /// Rows, columns.
+    grid: [u32; 2],
+    /// Height, width.
+    image_size: [u32; 2],
+    code_offset: u32,
+    codes: u32,
+    begin: u32,
+    end: u32,
+    row_end: u32,
+    size_base: u32,
+    size_unit: u32,
+    bos: u32,
+    prompt: String,
+    uncond: String,
+    defaults: RawDefaults,
+}
+
+#[derive(Deserialize)]
+struct RawDefaults {
+    cfg: f32,
+    temperature: f32,
+    top_k: u32,
+    top_p: f32,
+}
+
+impl HawkConfig {
+    /// Reads `hawk.json`; keys that it does not know are left alone.
+    ///
+    /// # Errors
+    /// Not JSON, a key that is missing or out of range, or a choice that is not supported.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a hawk.json: {e}")))?;
+        let config = Self {
+            family: family(&raw.family)?,
+            layout: raw.layout()?,
+            image_size: raw.image_size()?,
+            bos: TokenId(raw.bos),
+            prompt: PromptTemplate::new(raw.prompt).map_err(|e| e.at("prompt"))?,
+            unconditional: match raw.uncond.as_str() {
+                "begin" => Unconditional::Begin,
+                other => return Err(unsupported("uncond", "begin", other)),
+            },
+            defaults: raw.defaults.sampling()?,
+        };
+        if config.layout.code(config.bos).is_some() {
+            return Err(Error::input("a text token lies among the codes").at("bos").got(config.bos));
+        }
+        Ok(config)
+    }
+
+    /// Checks it against the transformer's `config.json`.
+    ///
+    /// # Errors
+    /// Another family, or ids beyond the vocabulary.
+    pub fn check(&self, transformer: &TransformerConfig) -> Result<()> {
+        if self.family != transformer.family {
+            return Err(Error::input("hawk.json and config.json name different families")
+                .at("family")
+                .expected(format!("{:?}, as config.json says", transformer.family))
+                .got(format!("{:?}", self.family)));
+        }
+        let layout = &self.layout;
+        let last_cell = Cell(layout.grid().cells() - 1);
+        let structure = layout.opening().into_iter().chain(layout.after(last_cell).iter().copied());
+        let last_code = u64::from(layout.code_offset()) + u64::from(layout.codes()) - 1;
+        let ids = [("code_offset + codes - 1", last_code), ("bos", u64::from(self.bos.0))]
+            .into_iter()
+            .chain(structure.map(|token| ("a structure token", u64::from(token.0))));
+        for (field, id) in ids {
+            if id >= transformer.vocab as u64 {
+                return Err(Error::input("an id lies beyond the vocabulary")
+                    .at(field)
+                    .expected(format!("below vocab_size = {}", transformer.vocab))
+                    .got(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks it against the VQ tokenizer's config.
+    ///
+    /// # Errors
+    /// Codes that the codebook lacks, or an image of another size than the decoder gives.
+    pub fn check_decoder(&self, vq: &VqConfig) -> Result<()> {
+        if self.layout.codes() as usize > vq.codes {
+            return Err(Error::input("more codes than the codebook has")
+                .at("codes")
+                .expected(format!("at most n_embed = {}", vq.codes))
+                .got(self.layout.codes()));
+        }
+        let (grid, per_cell) = (self.layout.grid(), vq.pixels_per_cell());
+        let decoded = [grid.rows(), grid.cols()].map(|cells| cells as usize * per_cell);
+        let given = [self.image_size.height, self.image_size.width].map(|pixels| pixels as usize);
+        if decoded != given {
+            return Err(Error::input("the decoder gives images of another size")
+                .at("image_size")
+                .expected(format!("{decoded:?}, {per_cell} pixels a cell"))
+                .got(format!("{given:?}")));
+        }
+        Ok(())
+    }
+}
+
+impl Raw {
+    fn layout(&self) -> Result<Layout> {
+        if self.layout != "lumina" {
+            return Err(unsupported("layout", "lumina", &self.layout));
+        }
+        let structure = Structure::Lumina {
+            begin: TokenId(self.begin),
+            end: TokenId(self.end),
+            row_end: TokenId(self.row_end),
+            size_base: TokenId(self.size_base),
+            size_unit: self.size_unit,
+        };
+        let [rows, cols] = self.grid;
+        Grid::new(rows, cols)
+            .and_then(|grid| Layout::new(grid, self.code_offset, self.codes, structure))
+            .map_err(|e| Error::input(e.to_string()).at("layout"))
+    }
+
+    /// Every cell must stand for the same whole number of pixels.
+    fn image_size(&self) -> Result<ImageSize> {
+        let ([height, width], [rows, cols]) = (self.image_size, self.grid);
+        let whole = |pixels: u32, cells: u32| (1..=MAX_PIXELS).contains(&pixels) && pixels.is_multiple_of(cells);
+        if whole(height, rows) && whole(width, cols) && height / rows == width / cols {
+            return Ok(ImageSize { height, width });
+        }
+        Err(Error::input("the image's size does not fit its grid")
+            .at("image_size")
+            .expected(format!("[{rows} n, {cols} n] pixels, at most {MAX_PIXELS}"))
+            .got(format!("[{height}, {width}]")))
+    }
+}
+
+impl RawDefaults {
+    fn sampling(&self) -> Result<Sampling> {
+        Sampling::new(self.cfg, self.temperature, self.top_k, self.top_p)
+            .map_err(|e| Error::input(e.to_string()).at("defaults"))
+    }
+}
+
+fn family(name: &str) -> Result<Family> {
+    match name {
+        "chameleon" => Ok(Family::Chameleon),
+        "llama" => Ok(Family::Llama),
+        other => Err(unsupported("family", "chameleon or llama", other)),
+    }
+}
+
+fn unsupported(field: &str, expected: &str, got: &str) -> Error {
+    Error::input("a choice that is not supported").at(field).expected(expected).got(format!("{got:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const GOOD: &str = include_str!("../../../models/emoji-v0/hawk.json");
+
+    fn transformer() -> TransformerConfig {
+        TransformerConfig::from_json(include_bytes!("../../../models/emoji-v0/config.json")).unwrap()
+    }
+
+    fn change(key: &str, value: serde_json::Value) -> Vec<u8> {
+        let mut json: serde_json::Value = serde_json::from_str(GOOD).unwrap();
+        match key.split_once('.') {
+            Some((outer, inner)) => json[outer][inner] = value,
+            None => json[key] = value,
+        }
+        serde_json::to_vec(&json).unwrap()
+    }
+
+    #[test]
+    fn the_built_in_file_reads() {
+        let config = HawkConfig::from_json(GOOD.as_bytes()).unwrap();
+        config.check(&transformer()).unwrap();
+        assert_eq!(config.layout.grid().cells(), 256);
+        assert_eq!(config.prompt.fill("a red apple"), "a red apple");
+        assert_eq!((config.bos, config.unconditional), (TokenId(1), Unconditional::Begin));
+        assert!(config.defaults.guided());
+    }
+
+    #[test]
+    fn missing_keys_are_named() {
+        let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(GOOD).unwrap();
+        for key in whole.keys() {
+            let mut json = whole.clone();
+            json.remove(key);
+            let error = HawkConfig::from_json(&serde_json::to_vec(&json).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(key.as_str()), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (key, value, named) in [
+            ("family", json!("gpt2"), "gpt2"),
+            ("layout", json!("spiral"), "spiral"),
+            ("grid", json!([0, 16]), "rows"),
+            ("grid", json!([16, 4096]), "cols"),
+            ("grid", json!([16]), "length"),
+            ("image_size", json!([64, 65]), "image_size"),
+            ("image_size", json!([0, 0]), "image_size"),
+            ("image_size", json!([64, 128]), "image_size"),
+            ("codes", json!(1), "codes"),
+            ("code_offset", json!(u32::MAX), "code_offset"),
+            ("begin", json!(4), "structure token 4"),
+            ("size_unit", json!(0), "size_unit"),
+            ("size_unit", json!(3), "size_unit"),
+            ("size_base", json!(u32::MAX), "size_base"),
+            ("bos", json!(5), "bos"),
+            ("bos", json!(-1), "-1"),
+            ("prompt", json!("an image"), "{prompt}"),
+            ("uncond", json!("pad"), "pad"),
+            ("defaults.cfg", json!(101), "cfg"),
+            ("defaults.temperature", json!(0), "temperature"),
+            ("defaults.top_k", json!(-1), "-1"),
+            ("defaults.top_p", json!(1.5), "top_p"),
+        ] {
+            let error = HawkConfig::from_json(&change(key, value)).unwrap_err().to_string();
+            assert!(error.contains(named), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn contradictions_with_the_transformer_are_named() {
+        for (key, value, named) in [
+            ("family", json!("llama"), "Llama"),
+            ("code_offset", json!(1500), "code_offset"),
+            ("end", json!(2464), "2464"),
+            ("row_end", json!(9000), "9000"),
+            ("size_base", json!(2460), "2476"),
+            ("bos", json!(5000), "bos"),
+        ] {
+            let config = HawkConfig::from_json(&change(key, value)).unwrap();
+            let error = config.check(&transformer()).unwrap_err().to_string();
+            assert!(error.contains(named), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn contradictions_with_the_decoder_are_named() {
+        let vq = VqConfig::from_json(include_bytes!("../../../models/emoji-v0/vq/config.json")).unwrap();
+        HawkConfig::from_json(GOOD.as_bytes()).unwrap().check_decoder(&vq).unwrap();
+        for (key, value) in [("codes", json!(1024)), ("image_size", json!([64, 64]))] {
+            let mut vq = vq.clone();
+            match key {
+                "codes" => vq.codes = 1023,
+                _ => vq.level_channels = vec![16, 32],
+            }
+            let config = HawkConfig::from_json(&change(key, value)).unwrap();
+            let error = config.check_decoder(&vq).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+}

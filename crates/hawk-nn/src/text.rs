@@ -1,0 +1,82 @@
+//! Text to token ids, with the model's own `tokenizer.json`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hawk_spec::TokenId;
+use serde::de::IgnoredAny;
+use tokenizers::Tokenizer;
+
+use crate::{Error, Result, TransformerConfig};
+
+/// Longest text that is encoded, in bytes of UTF-8: far above every model's positions, and encoded in well under a second.
+pub const MAX_PROMPT_BYTES: usize = 64 * 1024;
+
+/// The tokenizer of a model, in the format of the `tokenizers` library.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Not a tokenizer of that format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let refused = |e: String| {
+            Error::input(format!("not a tokenizer: {e}")).expected("tokenizer.json of the tokenizers library")
+        };
+        // The library panics where its reader meets broken JSON half way.
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| refused(e.to_string()))?;
+        Ok(Self { tokenizer: guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)? })
+    }
+
+    /// Checks that every id the tokenizer can give is in the model's vocabulary.
+    ///
+    /// # Errors
+    /// An id beyond the vocabulary.
+    pub fn check(&self, config: &TransformerConfig) -> Result<()> {
+        let largest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        if (largest as usize) < config.vocab {
+            return Ok(());
+        }
+        Err(Error::input("the tokenizer has ids that the model does not know")
+            .expected(format!("ids below vocab_size = {}", config.vocab))
+            .got(largest)
+            .hint("tokenizer.json and config.json must be of the same model"))
+    }
+
+    /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the
+    /// Python library. The empty text is valid.
+    ///
+    /// # Errors
+    /// A text of more than [`MAX_PROMPT_BYTES`], or one that the tokenizer has no ids for.
+    pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
+        if text.len() > MAX_PROMPT_BYTES {
+            return Err(Error::input("the prompt is too long")
+                .expected(format!("at most {MAX_PROMPT_BYTES} bytes"))
+                .got(format!("{} bytes", text.len())));
+        }
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, true))
+            .map_err(|e| Error::input(format!("the tokenizer cannot encode the prompt: {e}")))?;
+        Ok(encoding.get_ids().iter().copied().map(TokenId).collect())
+    }
+
+    /// The text of ids, special tokens left out; for messages and tests.
+    ///
+    /// # Errors
+    /// Ids that the tokenizer cannot decode.
+    pub fn decode(&self, ids: &[TokenId]) -> Result<String> {
+        let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
+        guarded(|| self.tokenizer.decode(&ids, true))
+            .map_err(|e| Error::input(format!("the tokenizer cannot decode the ids: {e}")))
+    }
+}
+
+/// The library's result or its complaint. It panics on some damaged tokenizers (a broken `precompiled_charsmap`), and a model's file must
+/// not end the program; nothing that a panic could leave half done is used afterwards.
+fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the tokenizers library panicked".to_owned()),
+    }
+}

@@ -1,0 +1,127 @@
+//! The decoder's layers from a checkpoint, by taming-transformers' tensor names.
+
+use super::config::{Codebook, VqConfig};
+use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
+use super::{Level, VqDecoder};
+use crate::{Checkpoint, Result};
+
+/// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it.
+const PREFIXES: [&str; 3] = ["", "vqmodel.", "model.vqmodel."];
+/// Codes shorter than this are divided by it instead of by their length, as torch's `normalize`.
+const SHORTEST: f32 = 1e-12;
+/// How far from one the length of a normalized code may be after rounding to 16 bits.
+const ROUNDING: f32 = 1.0 / 256.0;
+
+struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    prefix: &'static str,
+    groups: usize,
+}
+
+pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
+    let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
+    let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
+    let loader = Loader { checkpoint, prefix, groups: config.groups };
+    let coarsest = config.level_channels[config.level_channels.len() - 1];
+    let mut levels = Vec::new();
+    let mut inputs = coarsest;
+    for (level, &channels) in config.level_channels.iter().enumerate().rev() {
+        levels.push(loader.level(&config, level, inputs)?);
+        inputs = channels;
+    }
+    Ok(VqDecoder {
+        codebook: loader.codebook(&config)?,
+        post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
+        conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
+        mid_block_1: loader.block("decoder.mid.block_1", coarsest, coarsest)?,
+        mid_attention: loader.attention("decoder.mid.attn_1", coarsest)?,
+        mid_block_2: loader.block("decoder.mid.block_2", coarsest, coarsest)?,
+        levels,
+        norm_out: loader.norm("decoder.norm_out", inputs)?,
+        conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
+        config,
+    })
+}
+
+impl Loader<'_> {
+    fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.checkpoint.tensor(&format!("{}{name}", self.prefix), shape)?.to_f32())
+    }
+
+    fn codebook(&self, config: &VqConfig) -> Result<Vec<f32>> {
+        let mut codes = self.numbers("quantize.embedding.weight", &[config.codes, config.embed_dim])?;
+        // A table that was normalized before it was stored is taken as it stands: the reference read these very numbers, and
+        // normalizing them again would move pixels.
+        let normalized = |code: &[f32]| (length(code) - 1.0).abs() <= ROUNDING;
+        if config.codebook == Codebook::Normalized && !codes.chunks_exact(config.embed_dim).all(normalized) {
+            for code in codes.chunks_exact_mut(config.embed_dim) {
+                let length = length(code).max(SHORTEST);
+                code.iter_mut().for_each(|x| *x /= length);
+            }
+        }
+        Ok(codes)
+    }
+
+    fn conv(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<Conv> {
+        let shape = [outputs, inputs, window.side(), window.side()];
+        let weights = self.numbers(&format!("{name}.weight"), &shape)?;
+        Ok(Conv::new(window, inputs, &weights, self.numbers(&format!("{name}.bias"), &[outputs])?))
+    }
+
+    fn norm(&self, name: &str, channels: usize) -> Result<GroupNorm> {
+        let weight = self.numbers(&format!("{name}.weight"), &[channels])?;
+        Ok(GroupNorm { groups: self.groups, weight, bias: self.numbers(&format!("{name}.bias"), &[channels])? })
+    }
+
+    fn block(&self, name: &str, inputs: usize, outputs: usize) -> Result<ResBlock> {
+        let wide = format!("{name}.conv_shortcut");
+        let shortcut = if inputs == outputs {
+            None
+        } else if self.checkpoint.contains(&format!("{}{wide}.weight", self.prefix)) {
+            Some(self.conv(&wide, Window::Three, inputs, outputs)?)
+        } else {
+            Some(self.conv(&format!("{name}.nin_shortcut"), Window::One, inputs, outputs)?)
+        };
+        Ok(ResBlock {
+            norm1: self.norm(&format!("{name}.norm1"), inputs)?,
+            conv1: self.conv(&format!("{name}.conv1"), Window::Three, inputs, outputs)?,
+            norm2: self.norm(&format!("{name}.norm2"), outputs)?,
+            conv2: self.conv(&format!("{name}.conv2"), Window::Three, outputs, outputs)?,
+            shortcut,
+        })
+    }
+
+    fn attention(&self, name: &str, channels: usize) -> Result<Attention> {
+        let conv = |part: &str| self.conv(&format!("{name}.{part}"), Window::One, channels, channels);
+        Ok(Attention {
+            norm: self.norm(&format!("{name}.norm"), channels)?,
+            q: conv("q")?,
+            k: conv("k")?,
+            v: conv("v")?,
+            out: conv("proj_out")?,
+        })
+    }
+
+    fn level(&self, config: &VqConfig, level: usize, inputs: usize) -> Result<Level> {
+        let channels = config.level_channels[level];
+        let mut blocks = Vec::new();
+        for block in 0..=config.res_blocks {
+            let inputs = if block == 0 { inputs } else { channels };
+            let attention = if config.attention_levels.contains(&level) {
+                Some(self.attention(&format!("decoder.up.{level}.attn.{block}"), channels)?)
+            } else {
+                None
+            };
+            blocks.push((self.block(&format!("decoder.up.{level}.block.{block}"), inputs, channels)?, attention));
+        }
+        let upsample = match level {
+            0 => None,
+            _ => Some(self.conv(&format!("decoder.up.{level}.upsample.conv"), Window::Three, channels, channels)?),
+        };
+        Ok(Level { blocks, upsample })
+    }
+}
+
+fn length(code: &[f32]) -> f32 {
+    code.iter().map(|x| x * x).sum::<f32>().sqrt()
+}

@@ -1,0 +1,137 @@
+//! From codes to pixels: the decoder of a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole).
+
+mod config;
+mod layers;
+mod load;
+mod plane;
+
+use hawk_spec::{Code, Grid};
+
+pub use config::{Codebook, VqConfig};
+
+use crate::kernels::Pool;
+use crate::{Checkpoint, Error, ModelSource, Result};
+use layers::{Attention, Conv, GroupNorm, ResBlock, Then, Zoom};
+use plane::Plane;
+
+/// Most pixels of an image, 4096 x 4096: its widest feature maps must fit into memory.
+const MAX_PIXELS: usize = 1 << 24;
+
+/// An image, 8 bits a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Columns of pixels.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// `[height, width, 3]`, red green blue, row by row from the top.
+    pub pixels: Vec<u8>,
+}
+
+/// The decoder half of a VQGAN with its codebook, in f32; `Decoder` of taming-transformers with `post_quant_conv` before it.
+pub struct VqDecoder {
+    config: VqConfig,
+    /// `[codes, embed_dim]`.
+    codebook: Vec<f32>,
+    post_quant: Conv,
+    conv_in: Conv,
+    mid_block_1: ResBlock,
+    mid_attention: Attention,
+    mid_block_2: ResBlock,
+    /// Coarsest first.
+    levels: Vec<Level>,
+    norm_out: GroupNorm,
+    conv_out: Conv,
+}
+
+/// The blocks of one resolution, each with the attention that follows it.
+struct Level {
+    blocks: Vec<(ResBlock, Option<Attention>)>,
+    /// There on all but the finest level.
+    upsample: Option<Conv>,
+}
+
+impl VqDecoder {
+    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.
+    ///
+    /// # Errors
+    /// A missing or wrong file, a tensor that is missing or does not fit the config.
+    pub fn load(source: &ModelSource, folder: &str) -> Result<Self> {
+        let name = format!("{folder}config.json");
+        let config = VqConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
+        load::decoder(config, &Checkpoint::open(source, folder)?)
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &VqConfig {
+        &self.config
+    }
+
+    /// The image of a whole grid of codes, in raster order. The same bits for any number of threads.
+    ///
+    /// # Errors
+    /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, weights that give no finite colours.
+    pub fn decode(&self, pool: &Pool, codes: &[Code], grid: Grid) -> Result<Image> {
+        let mut plane = self.mid(pool, &self.look_up(codes, grid)?);
+        for level in &self.levels {
+            for (block, attention) in &level.blocks {
+                plane = block.apply(pool, plane);
+                if let Some(attention) = attention {
+                    plane = attention.apply(pool, plane);
+                }
+            }
+            if let Some(upsample) = &level.upsample {
+                plane = upsample.apply_zoomed(pool, &plane, Zoom::Twice);
+            }
+        }
+        let colours = self.conv_out.apply(pool, &self.norm_out.apply(pool, &plane, Then::Silu));
+        if colours.data.iter().any(|x| !x.is_finite()) {
+            return Err(Error::input("the decoder gives colours that are no numbers")
+                .at("VQ decoder")
+                .hint("are the weights damaged?"));
+        }
+        Ok(Image {
+            width: colours.width as u32,
+            height: colours.height as u32,
+            pixels: colours.data.iter().map(|&x| level_of(x)).collect(),
+        })
+    }
+
+    /// Codes to the vectors that they stand for.
+    fn look_up(&self, codes: &[Code], grid: Grid) -> Result<Plane> {
+        let cells = grid.cells() as usize;
+        if codes.len() != cells {
+            return Err(Error::input("the codes do not fill the grid")
+                .expected(format!("{cells} codes"))
+                .got(codes.len()));
+        }
+        let per_cell = self.config.pixels_per_cell();
+        if cells * per_cell * per_cell > MAX_PIXELS {
+            return Err(Error::input("the image is too large")
+                .at("grid")
+                .expected(format!("at most {} cells", MAX_PIXELS / (per_cell * per_cell)))
+                .got(cells));
+        }
+        let width = self.config.embed_dim;
+        let mut plane = Plane::zeros(grid.rows() as usize, grid.cols() as usize, width);
+        for (code, out) in codes.iter().zip(plane.data.chunks_exact_mut(width)) {
+            if code.index() >= self.config.codes {
+                let expected = format!("below {}", self.config.codes);
+                return Err(Error::input("a code is not in the codebook").expected(expected).got(code));
+            }
+            out.copy_from_slice(&self.codebook[code.index() * width..][..width]);
+        }
+        Ok(plane)
+    }
+
+    fn mid(&self, pool: &Pool, vectors: &Plane) -> Plane {
+        let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, vectors));
+        let plane = self.mid_attention.apply(pool, self.mid_block_1.apply(pool, plane));
+        self.mid_block_2.apply(pool, plane)
+    }
+}
+
+/// A colour in -1..=1 as 0..=255, rounded down as the reference does.
+fn level_of(x: f32) -> u8 {
+    ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0) as u8
+}

@@ -1,0 +1,206 @@
+//! Codes to pixels against the reference decoder's, and the caption that the reference encoded.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use hawk_nn::kernels::Pool;
+use hawk_nn::{
+    Fault, HawkConfig, Image, MAX_PROMPT_BYTES, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
+};
+use hawk_spec::{Code, Grid, TokenId};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+const CODEBOOK: &str = "quantize.embedding.weight";
+
+fn emoji() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v0")
+}
+
+fn source() -> ModelSource {
+    ModelSource::Dir(emoji())
+}
+
+fn integers(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as u32).collect()
+}
+
+/// What the reference computed.
+struct Golden {
+    grid: Grid,
+    codes: Vec<Code>,
+    pixels: Vec<u8>,
+    input_ids: Vec<TokenId>,
+}
+
+fn golden() -> Golden {
+    let bytes = std::fs::read(emoji().join("golden.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let data = |name: &str| file.tensor(name).unwrap().data();
+    let shape = file.tensor("codes").unwrap().shape().to_vec();
+    Golden {
+        grid: Grid::new(shape[0] as u32, shape[1] as u32).unwrap(),
+        codes: integers(data("codes")).into_iter().map(Code).collect(),
+        pixels: data("pixels").to_vec(),
+        input_ids: integers(data("input_ids")).into_iter().map(TokenId).collect(),
+    }
+}
+
+/// The built-in decoder after a change of its tensors: name, shape, bytes.
+fn changed(change: impl Fn(&mut String, &mut Vec<usize>, &mut Vec<u8>)) -> hawk_nn::Result<VqDecoder> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("vq")).unwrap();
+    std::fs::copy(emoji().join("vq/config.json"), dir.path().join("vq/config.json")).unwrap();
+    let bytes = std::fs::read(emoji().join("vq/model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors = Vec::new();
+    for (name, view) in file.iter() {
+        let (mut name, mut shape, mut data) = (name.to_owned(), view.shape().to_vec(), view.data().to_vec());
+        change(&mut name, &mut shape, &mut data);
+        tensors.push((name, view.dtype(), shape, data));
+    }
+    let views =
+        tensors.iter().map(|(name, dtype, shape, data)| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    let written = safetensors::serialize(views, None).unwrap();
+    std::fs::write(dir.path().join("vq/model.safetensors"), written).unwrap();
+    VqDecoder::load(&ModelSource::Dir(dir.path().to_owned()), "vq/")
+}
+
+/// Colours that differ; none may by more than one level.
+#[track_caller]
+fn differing(image: &Image, want: &[u8]) -> usize {
+    assert_eq!(image.pixels.len(), want.len());
+    let differences = || image.pixels.iter().zip(want).map(|(a, b)| a.abs_diff(*b));
+    assert!(differences().all(|difference| difference <= 1), "off by up to {:?}", differences().max());
+    differences().filter(|difference| *difference > 0).count()
+}
+
+#[test]
+fn pixels_match_the_reference_for_any_threads() {
+    let (golden, decoder) = (golden(), VqDecoder::load(&source(), "vq/").unwrap());
+    let images = [1, 2, 3].map(|threads| decoder.decode(&Pool::new(threads), &golden.codes, golden.grid).unwrap());
+    assert_eq!((images[0].width, images[0].height), (64, 64));
+    assert!(images[0] == images[1] && images[0] == images[2]);
+    let differing = differing(&images[0], &golden.pixels);
+    println!("{differing} of {} colours differ by one level", golden.pixels.len());
+    assert!(differing * 1000 <= golden.pixels.len(), "{differing}");
+}
+
+#[test]
+fn codes_of_any_length_are_normalized() {
+    let golden = golden();
+    let decoder = changed(|name, _, data| {
+        if name == CODEBOOK {
+            // Adding one to the exponent of an f16 doubles it.
+            data.iter_mut().skip(1).step_by(2).for_each(|high| *high += 4);
+        }
+    });
+    let image = decoder.unwrap().decode(&Pool::new(2), &golden.codes, golden.grid).unwrap();
+    assert!(differing(&image, &golden.pixels) * 100 < golden.pixels.len());
+}
+
+#[test]
+fn tensors_of_a_whole_converted_model_are_found() {
+    let golden = golden();
+    let decoder = changed(|name, _, _| name.insert_str(0, "model.vqmodel.")).unwrap();
+    let image = decoder.decode(&Pool::new(2), &golden.codes, golden.grid).unwrap();
+    assert!(
+        image == VqDecoder::load(&source(), "vq/").unwrap().decode(&Pool::new(1), &golden.codes, golden.grid).unwrap()
+    );
+}
+
+#[test]
+fn a_grid_of_any_shape_decodes() {
+    let decoder = VqDecoder::load(&source(), "vq/").unwrap();
+    for (rows, cols) in [(1, 1), (1, 7), (5, 2)] {
+        let codes: Vec<Code> = (0..rows * cols).map(Code).collect();
+        let image = decoder.decode(&Pool::new(2), &codes, Grid::new(rows, cols).unwrap()).unwrap();
+        assert_eq!((image.height, image.width, image.pixels.len() as u32), (4 * rows, 4 * cols, 48 * rows * cols));
+    }
+}
+
+#[test]
+fn wrong_weights_are_named() {
+    let missing = changed(|name, _, _| {
+        if name == "decoder.mid.attn_1.k.weight" {
+            name.push('x');
+        }
+    });
+    let shape = changed(|name, shape, _| {
+        if name == "decoder.conv_in.weight" {
+            shape.swap(1, 3);
+        }
+    });
+    for (decoder, named) in [(missing, "mid.attn_1.k.weight"), (shape, "[64, 64, 3, 3]")] {
+        let error = decoder.err().unwrap();
+        assert_eq!(error.fault(), Fault::Input);
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[test]
+fn wrong_codes_and_damaged_weights_are_refused() {
+    let (pool, golden) = (Pool::new(1), golden());
+    let decoder = VqDecoder::load(&source(), "vq/").unwrap();
+    let refused = |decoder: &VqDecoder, codes: &[Code], named: &str| {
+        let error = decoder.decode(&pool, codes, golden.grid).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    };
+    refused(&decoder, &golden.codes[1..], "255");
+    refused(&decoder, &[Code(1024); 256], "1024");
+    let infinite = changed(|name, _, data| {
+        if name == "decoder.conv_out.bias" {
+            data.copy_from_slice(&[0, 0x7c, 0, 0x7c, 0, 0x7c]);
+        }
+    });
+    refused(&infinite.unwrap(), &golden.codes, "no numbers");
+}
+
+#[test]
+fn the_golden_caption_encodes_to_its_ids() {
+    let tokenizer = TextTokenizer::from_bytes(&source().read("tokenizer.json").unwrap()).unwrap();
+    let transformer = TransformerConfig::from_json(&source().read("config.json").unwrap()).unwrap();
+    tokenizer.check(&transformer).unwrap();
+    let hawk = HawkConfig::from_json(&source().read("hawk.json").unwrap()).unwrap();
+    let (golden, opening) = (golden(), hawk.layout.opening());
+    let text_end = golden.input_ids.windows(opening.len()).position(|ids| ids == opening).unwrap();
+    let (prefix, image) = golden.input_ids.split_at(text_end);
+    assert_eq!(prefix[0], hawk.bos);
+    let caption = tokenizer.decode(&prefix[1..]).unwrap();
+    assert_eq!(caption, " red apple, fluent 3d style");
+    for spelling in ["red apple, fluent 3d style", "Red Apple, FLUENT 3D style"] {
+        assert_eq!(tokenizer.encode(&hawk.prompt.fill(spelling)).unwrap(), prefix[1..]);
+    }
+    assert_eq!(image[opening.len()..], hawk.layout.sequence(&golden.codes));
+}
+
+#[test]
+fn hostile_prompts_and_tokenizers_are_refused_or_encoded() {
+    let bytes = source().read("tokenizer.json").unwrap();
+    let tokenizer = TextTokenizer::from_bytes(&bytes).unwrap();
+    assert!(tokenizer.encode("").unwrap().is_empty());
+    assert!(tokenizer.encode("🦅 \u{0} \u{202e} e\u{301}\u{327} \n").is_ok());
+    assert!(tokenizer.encode(&"a".repeat(MAX_PROMPT_BYTES)).is_ok());
+    let error = tokenizer.encode(&"a".repeat(MAX_PROMPT_BYTES + 1)).unwrap_err().to_string();
+    assert!(error.contains("65536") && error.contains("65537"), "{error}");
+    let change = |from: &str, to: &str| {
+        let changed = String::from_utf8(bytes.to_vec()).unwrap().replace(from, to);
+        assert_ne!(changed.as_bytes(), &bytes[..]);
+        changed.into_bytes()
+    };
+    let broken_json = change("\"decoder\": {", "\"decoder\": mull{");
+    let broken_map = change("\"type\": \"Lowercase\"", "\"type\": \"Precompiled\", \"precompiled_charsmap\": 7");
+    for bytes in [&b""[..], b"{}", b"[1]", &bytes[..bytes.len() / 2], &broken_json, &broken_map] {
+        assert!(TextTokenizer::from_bytes(bytes).is_err());
+    }
+    let mut small = TransformerConfig::from_json(&source().read("config.json").unwrap()).unwrap();
+    small.vocab = 2000;
+    assert!(tokenizer.check(&small).unwrap_err().to_string().contains("2000"));
+}
+
+#[test]
+fn the_parts_of_the_built_in_model_fit() {
+    let hawk = HawkConfig::from_json(&source().read("hawk.json").unwrap()).unwrap();
+    hawk.check(&TransformerConfig::from_json(&source().read("config.json").unwrap()).unwrap()).unwrap();
+    hawk.check_decoder(&VqConfig::from_json(&source().read("vq/config.json").unwrap()).unwrap()).unwrap();
+}
