@@ -3,11 +3,8 @@
 //! Keys are scored in slots, then gathered in logical order (committed tokens, ancestors from the oldest, the row itself), so that a row in a tree
 //! has the same bits as the same token in a chain.
 
-use crate::kernels::{Isa, PANEL, Panel, Precision, dispatch_on, exp_on, lane_sum, layer_norm};
+use crate::kernels::{CHUNK_ROWS, Isa, PANEL, Panel, Precision, dispatch_on, exp_on, lane_sum, layer_norm};
 use crate::kv::{Rows, key_at};
-
-/// Rows whose sums are kept at once.
-const CHUNK_ROWS: usize = 48;
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
 pub(crate) struct HeadNorm {
@@ -96,7 +93,7 @@ impl Unit<'_> {
 
     /// Norms and turns a row's queries and key, and writes its key and value into its slot.
     unsafe fn place(&self, row: usize) {
-        let position = self.committed + self.rows.depth(row);
+        let position = self.committed + self.rows.path(row).len() - 1;
         let slot = self.committed + row;
         // SAFETY: the caller of `run` promises rows of `stride` elements and heads of `capacity` positions.
         unsafe {
@@ -155,11 +152,12 @@ impl Unit<'_> {
         for row in 0..self.rows.len() {
             // SAFETY: as in `place`.
             let scores = unsafe { self.row_scores(row, head) };
-            let length = self.committed + self.rows.depth(row) + 1;
-            self.for_ancestors(row, |depth, ancestor| {
+            let path = self.rows.path(row);
+            // In place: a row's number is at least its depth, so that no score is overwritten before it is read.
+            for (depth, ancestor) in path.iter().enumerate() {
                 scores[self.committed + depth] = scores[self.committed + ancestor];
-            });
-            let scores = &mut scores[..length];
+            }
+            let scores = &mut scores[..self.committed + path.len()];
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             scores.iter_mut().for_each(|score| *score -= largest);
             exp_on(self.isa, scores);
@@ -195,10 +193,10 @@ impl Unit<'_> {
                 add(0, scores(first), rows, self.committed, &mut sums);
                 for (i, sums) in sums[..rows].chunks_mut(1).enumerate() {
                     let score = scores(first + i);
-                    self.for_ancestors(first + i, |depth, ancestor| {
+                    for (depth, ancestor) in self.rows.path(first + i).iter().enumerate() {
                         let slot = self.committed + ancestor;
                         add(slot, score.wrapping_add(self.committed + depth), 1, 1, sums);
-                    });
+                    }
                     let width = PANEL.min(self.head_dim - panel * PANEL);
                     let column = head * self.head_dim + panel * PANEL;
                     // SAFETY: as in `place`.
@@ -208,18 +206,6 @@ impl Unit<'_> {
                     }
                 }
             }
-        }
-    }
-
-    /// The row's ancestors and itself, oldest first: `visit(depth, row)`.
-    fn for_ancestors(&self, row: usize, mut visit: impl FnMut(usize, usize)) {
-        // A row's number is at least its depth, so that climbing once per depth needs no memory; paths are short.
-        for depth in 0..=self.rows.depth(row) {
-            let mut at = row;
-            while self.rows.depth(at) > depth {
-                at = self.rows.parent(at).unwrap_or(at);
-            }
-            visit(depth, at);
         }
     }
 

@@ -209,8 +209,10 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 impl Tensor<'_> {
-    pub(crate) fn is_bf16(&self) -> bool {
-        self.dtype == Dtype::BF16
+    /// The numbers as they are stored, if that is in bf16.
+    pub(crate) fn bf16_numbers(&self) -> Option<impl Iterator<Item = half::bf16>> {
+        let (numbers, _) = self.bytes.as_chunks();
+        (self.dtype == Dtype::BF16).then(|| numbers.iter().map(|bytes| half::bf16::from_le_bytes(*bytes)))
     }
 
     /// Writes row `row` (of the last dimension) as f32.

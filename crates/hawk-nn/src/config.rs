@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::validate::size;
 use crate::{Error, Result};
 
 /// A family of transformers.
@@ -82,13 +83,6 @@ struct Rope {
     rope_theta: Option<f64>,
     #[serde(alias = "type")]
     rope_type: Option<String>,
-}
-
-fn size(field: &str, value: u64, most: u64) -> Result<usize> {
-    if (1..=most).contains(&value) {
-        return Ok(value as usize);
-    }
-    Err(Error::input("a size is out of range").at(field).expected(format!("1 to {most}")).got(value))
 }
 
 fn positive(field: &str, value: f64) -> Result<f32> {

@@ -3,6 +3,7 @@
 use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
 use serde::Deserialize;
 
+use crate::validate::unsupported;
 use crate::{Error, Family, Result, TransformerConfig, VqConfig};
 
 /// What a [`PromptTemplate`] replaces.
@@ -223,10 +224,6 @@ fn family(name: &str) -> Result<Family> {
         "llama" => Ok(Family::Llama),
         other => Err(unsupported("family", "chameleon or llama", other)),
     }
-}
-
-fn unsupported(field: &str, expected: &str, got: &str) -> Error {
-    Error::input("a choice that is not supported").at(field).expected(expected).got(format!("{got:?}"))
 }
 
 #[cfg(test)]

@@ -91,8 +91,10 @@ pub(crate) fn key_at(position: usize, e: usize, head_dim: usize) -> usize {
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
     tokens: Vec<TokenId>,
-    parents: Vec<Option<usize>>,
-    depths: Vec<usize>,
+    /// The path of every row, oldest ancestor first and the row itself last, one after another.
+    paths: Vec<usize>,
+    /// Where each row's path ends.
+    path_ends: Vec<usize>,
 }
 
 impl Rows {
@@ -110,17 +112,25 @@ impl Rows {
     /// # Panics
     /// `parent` is not a row.
     pub fn push(&mut self, token: TokenId, parent: Option<usize>) -> usize {
-        self.depths.push(parent.map_or(0, |parent| self.depths[parent] + 1));
+        let row = self.tokens.len();
+        if let Some(parent) = parent {
+            self.paths.extend_from_within(self.path_range(parent));
+        }
+        self.paths.push(row);
+        self.path_ends.push(self.paths.len());
         self.tokens.push(token);
-        self.parents.push(parent);
-        self.tokens.len() - 1
+        row
+    }
+
+    fn path_range(&self, row: usize) -> std::ops::Range<usize> {
+        row.checked_sub(1).map_or(0, |before| self.path_ends[before])..self.path_ends[row]
     }
 
     /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         self.tokens.clear();
-        self.parents.clear();
-        self.depths.clear();
+        self.paths.clear();
+        self.path_ends.clear();
     }
 
     /// N, the number of rows.
@@ -138,13 +148,9 @@ impl Rows {
         &self.tokens
     }
 
-    /// Rows before this one on its path.
-    pub(crate) fn depth(&self, row: usize) -> usize {
-        self.depths[row]
-    }
-
-    pub(crate) fn parent(&self, row: usize) -> Option<usize> {
-        self.parents[row]
+    /// The row's ancestors, oldest first, and the row itself.
+    pub(crate) fn path(&self, row: usize) -> &[usize] {
+        &self.paths[self.path_range(row)]
     }
 
     pub(crate) fn check(&self, vocab: usize, kv: &KvStream) -> Result<()> {

@@ -10,6 +10,7 @@ mod kv;
 mod source;
 mod target;
 mod text;
+mod validate;
 mod vq;
 
 pub use checkpoint::{Checkpoint, Tensor};

@@ -18,12 +18,17 @@ struct Layer {
     mlp_norm: Vec<f32>,
 }
 
+/// The embedding in the checkpoint's numbers: a row is read per token, the rest only takes memory.
+enum Embedding {
+    F32(Vec<f32>),
+    Bf16(Vec<half::bf16>),
+}
+
 /// A loaded transformer.
 pub struct Target {
     config: TransformerConfig,
     precision: Precision,
-    embedding: Vec<half::bf16>,
-    embedding_f32: Vec<f32>,
+    embedding: Embedding,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Matrix,
@@ -71,19 +76,6 @@ impl Target {
         let (d, v) = (config.hidden, config.vocab);
         let embed = checkpoint.tensor("model.embed_tokens.weight", &[v, d])?;
         let head = if config.tied_embeddings { embed } else { checkpoint.tensor("lm_head.weight", &[v, d])? };
-        // bf16 tables stay bf16: a row is read per token, the rest only takes memory.
-        let narrow = embed.is_bf16();
-        let (mut embedding, mut embedding_f32) = (Vec::new(), Vec::new());
-        if narrow {
-            embedding.reserve_exact(v * d);
-            let mut row = vec![0.0; d];
-            for i in 0..v {
-                embed.row_into(i, &mut row);
-                embedding.extend(row.iter().map(|x| half::bf16::from_f32(*x)));
-            }
-        } else {
-            embedding_f32 = embed.to_f32();
-        }
         Ok(Self {
             layers: (0..config.layers)
                 .map(|i| Layer::load(&config, checkpoint, precision, i))
@@ -92,8 +84,7 @@ impl Target {
             head: Matrix::pack(precision, v, d, &mut |row, out| head.row_into(row, out)),
             config,
             precision,
-            embedding,
-            embedding_f32,
+            embedding: Embedding::read(&embed),
         })
     }
 
@@ -152,7 +143,7 @@ impl Target {
             segment.rows.check(self.config.vocab, segment.kv)?;
             assert!(segment.kv.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
             for token in segment.rows.tokens() {
-                self.embed(token.index(), &mut workspace.hidden[at * d..][..d]);
+                self.embedding.row_into(token.index(), &mut workspace.hidden[at * d..][..d]);
                 at += 1;
             }
         }
@@ -167,13 +158,21 @@ impl Target {
     pub fn commit(kv: &mut KvStream, path: &[usize]) {
         kv.commit(path);
     }
+}
 
-    fn embed(&self, token: usize, out: &mut [f32]) {
-        let range = token * out.len()..(token + 1) * out.len();
-        if self.embedding.is_empty() {
-            out.copy_from_slice(&self.embedding_f32[range]);
-        } else {
-            out.iter_mut().zip(&self.embedding[range]).for_each(|(out, x)| *out = x.to_f32());
+impl Embedding {
+    fn read(table: &Tensor<'_>) -> Self {
+        match table.bf16_numbers() {
+            Some(numbers) => Self::Bf16(numbers.collect()),
+            None => Self::F32(table.to_f32()),
+        }
+    }
+
+    fn row_into(&self, row: usize, out: &mut [f32]) {
+        let range = row * out.len()..(row + 1) * out.len();
+        match self {
+            Self::F32(table) => out.copy_from_slice(&table[range]),
+            Self::Bf16(table) => out.iter_mut().zip(&table[range]).for_each(|(out, x)| *out = x.to_f32()),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 /// Rows whose sums fit into the registers of AVX2.
 const TILE_ROWS: usize = 6;
 /// Rows whose sums are kept beside the weights of one panel.
-const CHUNK_ROWS: usize = 48;
+pub(crate) const CHUNK_ROWS: usize = 48;
 /// Weights that all row blocks use before the next are read.
 const BLOCK_BYTES: usize = 8192;
 /// How far ahead weights are fetched.
@@ -275,7 +275,6 @@ struct Output {
     y: *mut f32,
     /// Elements between two rows.
     stride: usize,
-    epilogue: Epilogue,
 }
 
 // SAFETY: every chunk of a product writes its own rows and columns of `y`.
@@ -320,7 +319,7 @@ impl<'a> Product<'a> {
             stride,
             row_scales: &activations.scales,
             rows,
-            output: Output { y: y.as_mut_ptr(), stride: columns, epilogue: self.epilogue },
+            output: Output { y: y.as_mut_ptr(), stride: columns },
         };
         task.run();
     }
@@ -382,10 +381,10 @@ impl Task<'_> {
     }
 
     fn finish(&self, panel: usize, row: usize, rows: usize) {
-        let Product { panels, isa, .. } = self.product;
+        let Product { panels, isa, epilogue, .. } = self.product;
         let mut sums = self.sum(panel, row, rows);
         let mut column = (panel - panels.start) * PANEL;
-        if self.output.epilogue == Epilogue::SiluGate {
+        if *epilogue == Epilogue::SiluGate {
             let up = self.sum(panel + 1, row, rows);
             super::math::silu_on(*isa, sums[..rows].as_flattened_mut());
             sums[..rows].iter_mut().flatten().zip(up.iter().flatten()).for_each(|(gate, up)| *gate *= up);
@@ -397,7 +396,7 @@ impl Task<'_> {
             let y = unsafe {
                 std::slice::from_raw_parts_mut(self.output.y.add((row + i) * self.output.stride + column), width)
             };
-            match self.output.epilogue {
+            match epilogue {
                 Epilogue::Add => y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
                 Epilogue::Store | Epilogue::SiluGate => y.copy_from_slice(&sums[..width]),
             }

@@ -8,7 +8,7 @@ mod matrix;
 mod pool;
 mod simd;
 
-pub(crate) use gemm::{Activations, Epilogue, Panel, Product};
+pub(crate) use gemm::{Activations, CHUNK_ROWS, Epilogue, Panel, Product};
 pub(crate) use math::{exp_on, lane_sum, layer_norm, rms_norm};
 pub(crate) use matrix::PANEL;
 pub(crate) use simd::dispatch_on;

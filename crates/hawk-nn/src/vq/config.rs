@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::validate::{size, unsupported};
 use crate::{Error, Result};
 
 const MAX_CHANNELS: u64 = 1 << 14;
@@ -96,10 +97,7 @@ impl Raw {
         ];
         for (field, choice, known) in choices {
             if let Some(choice) = choice.filter(|choice| !known.contains(choice)) {
-                return Err(Error::input("a choice that is not supported")
-                    .at(field)
-                    .expected(known.join(" or "))
-                    .got(format!("{choice:?}")));
+                return Err(unsupported(field, &known.join(" or "), choice));
             }
         }
         match self.out_ch {
@@ -135,13 +133,6 @@ impl Raw {
         let wanted = self.attn_resolutions.as_deref().unwrap_or_default();
         Ok((0..self.ch_mult.len()).filter(|level| wanted.contains(&((finest >> level) as u64))).collect())
     }
-}
-
-fn size(field: &str, value: u64, most: u64) -> Result<usize> {
-    if (1..=most).contains(&value) {
-        return Ok(value as usize);
-    }
-    Err(Error::input("a size is out of range").at(field).expected(format!("1 to {most}")).got(value))
 }
 
 #[cfg(test)]
