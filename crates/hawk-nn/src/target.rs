@@ -102,7 +102,8 @@ impl Target {
     pub fn workspace(&self, rows: usize, tokens: usize) -> Workspace {
         let c = &self.config;
         let (q, capacity) = (c.heads * c.head_dim, tokens.next_multiple_of(PANEL));
-        let widest = c.hidden.max(c.intermediate).max(q);
+        let inner = c.intermediate.next_multiple_of(PANEL);
+        let widest = c.hidden.max(inner).max(q);
         Workspace {
             rows,
             capacity,
@@ -112,7 +113,8 @@ impl Target {
             normed: vec![0.0; rows * c.hidden],
             qkv: vec![0.0; rows * (q + 2 * c.kv_heads * c.head_dim)],
             attended: vec![0.0; rows * q],
-            gated: vec![0.0; rows * c.intermediate],
+            // Also the scratch row of a norm that comes after its block.
+            gated: vec![0.0; (rows * inner).max(c.hidden)],
             scores: vec![0.0; rows * c.heads * capacity],
             logits: vec![0.0; rows * c.vocab],
         }
@@ -192,9 +194,10 @@ impl Layer {
             (get("self_attn.v_proj", &[k, d])?, k),
         ];
         let (gate, up) = (get("mlp.gate_proj", &[c.intermediate, d])?, get("mlp.up_proj", &[c.intermediate, d])?);
+        let down = get("mlp.down_proj", &[d, c.intermediate])?;
         // Panels of gate and up alternate; the last of each is filled up with zeros.
-        let paired = 2 * c.intermediate.next_multiple_of(PANEL);
-        let gate_up = Matrix::pack(precision, paired, d, &mut |row, out| {
+        let inner = c.intermediate.next_multiple_of(PANEL);
+        let gate_up = Matrix::pack(precision, 2 * inner, d, &mut |row, out| {
             let at = row / (2 * PANEL) * PANEL + row % PANEL;
             let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
@@ -208,7 +211,11 @@ impl Layer {
             },
             output: matrix("self_attn.o_proj", d, q)?,
             gate_up,
-            down: matrix("mlp.down_proj", d, c.intermediate)?,
+            down: Matrix::pack(precision, d, inner, &mut |row, out| {
+                let (weights, rest) = out.split_at_mut(c.intermediate);
+                down.row_into(row, weights);
+                rest.fill(0.0);
+            }),
             attention_norm: get("input_layernorm", &[d])?.to_f32(),
             mlp_norm: get("post_attention_layernorm", &[d])?.to_f32(),
         })
@@ -259,8 +266,7 @@ impl<'w> Pass<'_, 'w, '_> {
         self.norm_in(placement, &layer.mlp_norm);
         let w = &mut *self.workspace;
         let gate = Product { epilogue: Epilogue::SiluGate, ..Product::new(self.pool, self.isa, &layer.gate_up) };
-        let width = gate.columns();
-        gate.run(&mut w.activations, &w.normed, self.rows, &mut w.gated[..self.rows * width]);
+        gate.run(&mut w.activations, &w.normed, self.rows, &mut w.gated);
         let down = Product::new(self.pool, self.isa, &layer.down);
         residual(placement, down, w, self.rows, Input::Gated);
         self.norm_out(placement, &layer.mlp_norm);

@@ -123,3 +123,53 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
         }
     }
 }
+
+/// A golden checkpoint whose SwiGLU keeps its first `width` channels, in a file of `stored` channels (the rest zero).
+fn narrowed(dir: &Path, width: usize, stored: usize) -> Target {
+    let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join("config.json")).unwrap()).unwrap();
+    config["intermediate_size"] = stored.into();
+    let cut = |name: &str, view: &safetensors::tensor::TensorView<'_>| {
+        let (mut shape, numbers) = (view.shape().to_vec(), view.data().as_chunks::<4>().0);
+        let rows: Vec<&[[u8; 4]]> = numbers.chunks(*shape.last().unwrap()).collect();
+        let kept: Vec<[u8; 4]> = if name.contains("down_proj") {
+            shape[1] = stored;
+            let row =
+                |row: &&[[u8; 4]]| (0..stored).map(|i| if i < width { row[i] } else { [0; 4] }).collect::<Vec<_>>();
+            rows.iter().flat_map(row).collect()
+        } else {
+            shape[0] = stored;
+            rows[..stored].concat()
+        };
+        (shape, kept.as_flattened().to_vec())
+    };
+    let tensors: Vec<_> = file
+        .iter()
+        .filter(|(name, _)| !name.contains("vqmodel"))
+        .map(|(name, view)| {
+            let (shape, data) =
+                if name.contains("mlp") { cut(name, &view) } else { (view.shape().to_vec(), view.data().to_vec()) };
+            (name.to_owned(), view.dtype(), shape, data)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name, safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    let checkpoint = Checkpoint::from_bytes(safetensors::serialize(views, None).unwrap()).unwrap();
+    let config = TransformerConfig::from_json(&serde_json::to_vec(&config).unwrap()).unwrap();
+    Target::load(config, &checkpoint, Precision::F32).unwrap()
+}
+
+#[test]
+fn any_width_of_the_swiglu_works() {
+    for dir in &models()[..3] {
+        let tokens = &golden(dir).0[..12];
+        for width in [40, 137] {
+            let [cut, zeroed] =
+                [width, 144].map(|stored| chain(&narrowed(dir, width, stored), &Pool::new(2), tokens, 12));
+            assert!(cut == zeroed, "{} channels", width);
+        }
+    }
+}
