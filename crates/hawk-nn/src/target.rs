@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::attention::{HeadNorm, Rope, Unit};
 use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, rms_norm};
-use crate::kv::{KvStream, Rows};
+use crate::kv::Stream;
 use crate::{Checkpoint, Error, Family, NormPlacement, Result, Tensor, TransformerConfig};
 
 /// Weights of one layer.
@@ -36,11 +36,12 @@ pub struct Target {
 
 /// Memory of a pass; allocated once.
 pub struct Workspace {
-    rows: usize,
+    limits: PassLimits,
     capacity: usize,
     rope: Rope,
     activations: Activations,
     hidden: Vec<f32>,
+    /// Inputs of a block; at the end of a pass the final norm's output of the rows that are read.
     normed: Vec<f32>,
     qkv: Vec<f32>,
     attended: Vec<f32>,
@@ -49,12 +50,63 @@ pub struct Workspace {
     logits: Vec<f32>,
 }
 
-/// One stream's part of a pass.
-pub struct Segment<'a> {
-    /// The stream.
-    pub kv: &'a mut KvStream,
-    /// Its rows.
-    pub rows: &'a Rows,
+/// How much a [`Workspace`] has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassLimits {
+    /// Rows of all streams of a pass.
+    pub rows: usize,
+    /// Rows whose logits are read.
+    pub readouts: usize,
+    /// Tokens of the longest stream, committed and staged.
+    pub tokens: usize,
+    /// Logits of a row that are read: V, or fewer where only a range of the vocabulary is asked for.
+    pub vocabulary: usize,
+}
+
+/// A pass that has run and is not committed. Dropping it is the rollback; only [`Staged::commit`] grows a stream.
+pub struct Staged<'p> {
+    streams: &'p mut [Stream],
+    hidden: &'p [f32],
+    logits: &'p [f32],
+    /// D.
+    width: usize,
+    vocabulary: usize,
+}
+
+impl Staged<'_> {
+    /// The logits behind a row, over the ids that [`Target::forward`] was asked for; none where the row was not to be read.
+    pub fn logits(&self, stream: usize, row: usize) -> Option<&[f32]> {
+        self.readout(stream, row).map(|at| &self.logits[at * self.vocabulary..][..self.vocabulary])
+    }
+
+    /// The last hidden state (behind the final norm) of a row, `[D]`; none where the row was not to be read.
+    pub fn hidden(&self, stream: usize, row: usize) -> Option<&[f32]> {
+        self.readout(stream, row).map(|at| &self.hidden[at * self.width..][..self.width])
+    }
+
+    /// All logits, `[readouts, vocabulary]`, stream after stream, rows in order.
+    pub fn all_logits(&self) -> &[f32] {
+        &self.logits[..self.streams.iter().map(|stream| stream.rows.read().len()).sum::<usize>() * self.vocabulary]
+    }
+
+    fn readout(&self, stream: usize, row: usize) -> Option<usize> {
+        let before: usize = self.streams[..stream].iter().map(|stream| stream.rows.read().len()).sum();
+        self.streams[stream].rows.read().binary_search(&row).ok().map(|at| before + at)
+    }
+
+    /// Makes the path to a row of each stream its next committed tokens, ancestors first; `None` commits nothing. All rows are forgotten.
+    ///
+    /// # Panics
+    /// There are not as many rows given as streams, or a row is none of the pass.
+    pub fn commit(self, rows: &[Option<usize>]) {
+        assert_eq!(rows.len(), self.streams.len());
+        for (stream, row) in self.streams.iter_mut().zip(rows) {
+            match row {
+                Some(row) => stream.commit(*row),
+                None => stream.rows.clear(),
+            }
+        }
+    }
 }
 
 fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
@@ -98,14 +150,14 @@ impl Target {
         self.layers.iter().map(Layer::bytes).sum::<usize>() + self.head.bytes()
     }
 
-    /// Memory for passes of up to `rows` rows of all segments, over streams with room for `tokens` tokens.
-    pub fn workspace(&self, rows: usize, tokens: usize) -> Workspace {
-        let c = &self.config;
-        let (q, capacity) = (c.heads * c.head_dim, tokens.next_multiple_of(PANEL));
+    /// Memory for passes within these limits.
+    pub fn workspace(&self, limits: PassLimits) -> Workspace {
+        let (c, rows) = (&self.config, limits.rows);
+        let (q, capacity) = (c.heads * c.head_dim, limits.tokens.next_multiple_of(PANEL));
         let inner = c.intermediate.next_multiple_of(PANEL);
         let widest = c.hidden.max(inner).max(q);
         Workspace {
-            rows,
+            limits,
             capacity,
             rope: Rope::new(c.rope_base, c.head_dim, capacity),
             activations: Activations::new(self.precision, rows, widest),
@@ -116,49 +168,57 @@ impl Target {
             // Also the scratch row of a norm that comes after its block.
             gated: vec![0.0; (rows * inner).max(c.hidden)],
             scores: vec![0.0; rows * c.heads * capacity],
-            logits: vec![0.0; rows * c.vocab],
+            // A range of the vocabulary may begin and end inside a panel.
+            logits: vec![0.0; limits.readouts * (limits.vocabulary + 2 * PANEL).min(c.vocab)],
         }
     }
 
-    /// Runs the rows of all segments. Nothing is committed: [`Target::commit`] does that, another pass forgets the rows.
+    /// Runs the rows of all streams. Nothing is committed: [`Staged::commit`] does that.
     ///
-    /// Returns the logits over `tokens` (ids) of every row, segment after segment, `[rows, tokens.len()]`.
+    /// `vocabulary` are the ids whose logits are computed, for the rows that are to be read.
     ///
     /// # Errors
     /// A token outside the vocabulary, more rows or tokens than there is room for.
-    pub fn forward<'w>(
+    pub fn forward<'p>(
         &self,
         pool: &Pool,
-        workspace: &'w mut Workspace,
-        segments: &mut [Segment<'_>],
-        tokens: Range<usize>,
-    ) -> Result<&'w [f32]> {
-        let isa = Isa::detect();
-        let rows: usize = segments.iter().map(|segment| segment.rows.len()).sum();
-        if rows > workspace.rows {
-            return Err(Error::input("too many rows in a pass")
-                .expected(format!("at most {}", workspace.rows))
-                .got(rows));
+        workspace: &'p mut Workspace,
+        streams: &'p mut [Stream],
+        vocabulary: Range<usize>,
+    ) -> Result<Staged<'p>> {
+        let rows: usize = streams.iter().map(|stream| stream.rows.len()).sum();
+        let readouts: usize = streams.iter().map(|stream| stream.rows.read().len()).sum();
+        let limits = workspace.limits;
+        for (what, most, given) in [
+            ("too many rows in a pass", limits.rows, rows),
+            ("too many rows to be read in a pass", limits.readouts, readouts),
+            ("too many logits of a row", limits.vocabulary, vocabulary.len()),
+        ] {
+            if given > most {
+                return Err(Error::input(what).expected(format!("at most {most}")).got(given));
+            }
         }
         let (d, mut at) = (self.config.hidden, 0);
-        for segment in segments.iter() {
-            segment.rows.check(self.config.vocab, segment.kv)?;
-            assert!(segment.kv.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
-            for token in segment.rows.tokens() {
+        for stream in &*streams {
+            stream.check(self.config.vocab)?;
+            assert!(stream.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
+            for token in stream.rows.tokens() {
                 self.embedding.row_into(token.index(), &mut workspace.hidden[at * d..][..d]);
                 at += 1;
             }
         }
-        let mut pass = Pass { target: self, pool, isa, workspace, segments, rows };
+        let mut pass = Pass { target: self, pool, isa: Isa::detect(), workspace, streams, rows };
         for layer in 0..self.layers.len() {
             pass.layer(layer);
         }
-        Ok(pass.logits(tokens))
-    }
-
-    /// Commits a path of rows of a segment's last pass: row 0 or one after the committed tokens first, each the parent of the next.
-    pub fn commit(kv: &mut KvStream, path: &[usize]) {
-        kv.commit(path);
+        pass.read_out(vocabulary.clone());
+        Ok(Staged {
+            streams,
+            hidden: &workspace.normed[..readouts * d],
+            logits: &workspace.logits[..readouts * vocabulary.len()],
+            width: d,
+            vocabulary: vocabulary.len(),
+        })
     }
 }
 
@@ -242,16 +302,16 @@ impl HeadNorm {
 }
 
 /// A pass under way.
-struct Pass<'a, 'w, 's> {
+struct Pass<'a> {
     target: &'a Target,
     pool: &'a Pool,
     isa: Isa,
-    workspace: &'w mut Workspace,
-    segments: &'a mut [Segment<'s>],
+    workspace: &'a mut Workspace,
+    streams: &'a [Stream],
     rows: usize,
 }
 
-impl<'w> Pass<'_, 'w, '_> {
+impl Pass<'_> {
     fn layer(&mut self, index: usize) {
         let layer = &self.target.layers[index];
         let placement = self.target.config.norm_placement;
@@ -304,32 +364,30 @@ impl<'w> Pass<'_, 'w, '_> {
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let stride = q + 2 * kv;
         let w = &mut *self.workspace;
-        let (qkv, scores, out) = (w.qkv.as_mut_ptr(), w.scores.as_mut_ptr(), w.attended.as_mut_ptr());
-        let shared = Shared { qkv, scores, out, segments: self.segments.as_mut_ptr() };
-        let (rope, count, isa, group) = (&w.rope, self.segments.len(), self.isa, c.heads / c.kv_heads);
+        let shared = Shared { qkv: w.qkv.as_mut_ptr(), scores: w.scores.as_mut_ptr(), out: w.attended.as_mut_ptr() };
+        let (rope, isa, group, streams) = (&w.rope, self.isa, c.heads / c.kv_heads, Streams(self.streams));
         let norms = self.target.layers[layer].norms.as_ref();
         let capacity_stride = w.capacity;
-        self.pool.run(count * c.kv_heads, &|chunk| {
-            let shared = &shared;
-            let (segment, head) = (chunk / c.kv_heads, chunk % c.kv_heads);
-            // SAFETY: a chunk is one kv head of one segment: it alone touches that head's keys and values, its columns of the rows of
-            // its segment, and its scores; the segments themselves are only read besides.
+        self.pool.run(streams.0.len() * c.kv_heads, &|chunk| {
+            let (shared, streams) = (&shared, &streams);
+            let (stream, head) = (chunk / c.kv_heads, chunk % c.kv_heads);
+            let before: usize = streams.0[..stream].iter().map(|stream| stream.rows.len()).sum();
+            let stream = &streams.0[stream];
+            let (keys, values) = stream.kv().head(layer, head);
+            // SAFETY: a chunk is one kv head of one stream: it alone touches that head's keys and values, its columns of the rows of
+            // its stream, and its scores; the streams themselves are only read besides.
             unsafe {
-                let before: usize = (0..segment).map(|i| (*shared.segments.add(i)).rows.len()).sum();
-                let rows = (*shared.segments.add(segment)).rows;
-                let stream: *mut KvStream = (*shared.segments.add(segment)).kv;
-                let (keys, values) = KvStream::head(stream, layer, head);
                 let row = shared.qkv.add(before * stride);
                 let unit = Unit {
                     isa,
-                    rows,
+                    rows: &stream.rows,
                     rope,
                     norms,
                     kv_head: head,
                     group,
                     head_dim: c.head_dim,
-                    committed: (*stream).committed(),
-                    capacity: (*stream).capacity(),
+                    committed: stream.committed(),
+                    capacity: stream.capacity(),
                     keys,
                     values,
                     queries: row.add(head * group * c.head_dim),
@@ -346,22 +404,27 @@ impl<'w> Pass<'_, 'w, '_> {
         });
     }
 
-    /// The final norm and the output projection, for the panels that hold `tokens`.
-    fn logits(self, tokens: Range<usize>) -> &'w [f32] {
+    /// The final norm and the output projection of the rows that are read, for the panels that hold `vocabulary`.
+    fn read_out(self, vocabulary: Range<usize>) {
         let (c, w) = (&self.target.config, self.workspace);
         let (d, head) = (c.hidden, &self.target.head);
-        for (x, out) in w.hidden[..self.rows * d].chunks(d).zip(w.normed.chunks_mut(d)) {
-            rms_norm(x, &self.target.norm, c.norm_eps, out);
+        let (mut first, mut readouts) = (0, 0);
+        for stream in self.streams {
+            for row in stream.rows.read() {
+                let out = &mut w.normed[readouts * d..][..d];
+                rms_norm(&w.hidden[(first + row) * d..][..d], &self.target.norm, c.norm_eps, out);
+                readouts += 1;
+            }
+            first += stream.rows.len();
         }
-        let panels = tokens.start / PANEL..tokens.end.div_ceil(PANEL);
+        let panels = vocabulary.start / PANEL..vocabulary.end.div_ceil(PANEL);
         let product = Product { panels: panels.clone(), ..Product::new(self.pool, self.isa, head) };
         let columns = product.columns();
-        product.run(&mut w.activations, &w.normed, self.rows, &mut w.logits);
-        let skip = tokens.start - panels.start * PANEL;
-        for row in 0..self.rows {
-            w.logits.copy_within(row * columns + skip..row * columns + skip + tokens.len(), row * tokens.len());
+        product.run(&mut w.activations, &w.normed, readouts, &mut w.logits);
+        let (skip, count) = (vocabulary.start - panels.start * PANEL, vocabulary.len());
+        for row in 0..readouts {
+            w.logits.copy_within(row * columns + skip..row * columns + skip + count, row * count);
         }
-        &w.logits[..self.rows * tokens.len()]
     }
 }
 
@@ -385,12 +448,17 @@ fn residual(placement: NormPlacement, product: Product<'_>, w: &mut Workspace, r
     }
 }
 
-struct Shared<'a> {
+struct Shared {
     qkv: *mut f32,
     scores: *mut f32,
     out: *mut f32,
-    segments: *mut Segment<'a>,
 }
 
 // SAFETY: the chunks of the attention region touch disjoint parts (see there).
-unsafe impl Sync for Shared<'_> {}
+unsafe impl Sync for Shared {}
+
+/// The streams of a pass, seen from its threads.
+struct Streams<'a>(&'a [Stream]);
+
+// SAFETY: keys and values are written head by head, each by the one thread that has the head's chunk; the rest is only read.
+unsafe impl Sync for Streams<'_> {}

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use hawk_nn::kernels::{Pool, Precision};
-use hawk_nn::{Checkpoint, KvStream, ModelSource, Rows, Segment, Target, TransformerConfig};
+use hawk_nn::{Checkpoint, ModelSource, PassLimits, Readout, Stream, Target, TransformerConfig};
 use hawk_spec::TokenId;
 
 fn models() -> Vec<PathBuf> {
@@ -31,17 +31,25 @@ fn golden(dir: &Path) -> (Vec<TokenId>, Vec<f32>) {
     )
 }
 
+/// Every row of every pass may be read.
+fn limits(target: &Target, rows: usize, tokens: usize) -> PassLimits {
+    PassLimits { rows, readouts: rows, tokens, vocabulary: target.config().vocab }
+}
+
 /// Logits of a chain, in passes of `step` rows.
 fn chain(target: &Target, pool: &Pool, tokens: &[TokenId], step: usize) -> Vec<f32> {
     let vocab = target.config().vocab;
-    let mut kv = KvStream::new(target.config(), tokens.len());
-    let mut workspace = target.workspace(step, tokens.len());
+    let mut streams = [Stream::new(target.config(), tokens.len())];
+    let mut workspace = target.workspace(limits(target, step, tokens.len()));
     let mut logits = Vec::new();
     for part in tokens.chunks(step) {
-        let rows = Rows::chain(part);
-        let segment = Segment { kv: &mut kv, rows: &rows };
-        logits.extend_from_slice(target.forward(pool, &mut workspace, &mut [segment], 0..vocab).unwrap());
-        Target::commit(&mut kv, &(0..part.len()).collect::<Vec<_>>());
+        let mut last = None;
+        for &token in part {
+            last = Some(streams[0].rows.push(token, last, Readout::Logits));
+        }
+        let staged = target.forward(pool, &mut workspace, &mut streams, 0..vocab).unwrap();
+        logits.extend_from_slice(staged.all_logits());
+        staged.commit(&[last]);
     }
     logits
 }
@@ -75,6 +83,9 @@ fn a_chain_has_the_same_bits_in_any_steps_and_on_any_threads() {
     }
 }
 
+/// A row of the tree below that is not read.
+const UNREAD: usize = 4;
+
 #[test]
 fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
     for dir in models() {
@@ -84,22 +95,19 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
             let tokens = golden(&dir).0;
             let (prefix, guesses) = (&tokens[..9], &tokens[9..19]);
             let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
-            let mut tree = Rows::default();
-            for (guess, parent) in guesses.iter().zip(parents) {
-                tree.push(*guess, parent);
-            }
+            let mut workspace = target.workspace(limits(&target, 20, 40));
             let mut streams = [3, 9].map(|length| {
-                let mut kv = KvStream::new(target.config(), 40);
-                let rows = Rows::chain(&prefix[9 - length..]);
-                let mut workspace = target.workspace(16, 40);
-                target.forward(&pool, &mut workspace, &mut [Segment { kv: &mut kv, rows: &rows }], 0..vocab).unwrap();
-                Target::commit(&mut kv, &(0..length).collect::<Vec<_>>());
-                kv
+                let mut stream = [Stream::new(target.config(), 40)];
+                let last = stream[0].rows.push_chain(prefix[9 - length..].iter().copied(), None, Readout::Nothing);
+                target.forward(&pool, &mut workspace, &mut stream, 0..vocab).unwrap().commit(&[last]);
+                let [mut stream] = stream;
+                for (row, (guess, parent)) in guesses.iter().zip(parents).enumerate() {
+                    let readout = if row == UNREAD { Readout::Nothing } else { Readout::Logits };
+                    stream.rows.push(*guess, parent, readout);
+                }
+                stream
             });
-            let mut segments: Vec<_> = streams.iter_mut().map(|kv| Segment { kv, rows: &tree }).collect();
-            let mut workspace = target.workspace(20, 40);
-            let logits = target.forward(&pool, &mut workspace, &mut segments, 4..90).unwrap().to_vec();
-            drop(segments);
+            let staged = target.forward(&pool, &mut workspace, &mut streams, 4..90).unwrap();
             let follow = |length: usize, rows: &[usize]| {
                 let path = prefix[9 - length..].iter().copied().chain(rows.iter().map(|row| guesses[*row]));
                 let all = chain(&target, &Pool::new(1), &path.collect::<Vec<_>>(), 1);
@@ -110,16 +118,20 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
                 while let Some(parent) = parents[path[0]] {
                     path.insert(0, parent);
                 }
-                for (segment, length) in [(0, 3), (1, 9)] {
-                    let at = (segment * parents.len() + row) * 86;
-                    assert!(logits[at..at + 86] == follow(length, &path)[4..90], "{precision} row {row}");
+                for (stream, length) in [(0, 3), (1, 9)] {
+                    let logits = staged.logits(stream, row);
+                    assert_eq!(logits.is_none(), row == UNREAD);
+                    assert!(
+                        logits.is_none_or(|logits| logits == &follow(length, &path)[4..90]),
+                        "{precision} row {row}"
+                    );
                 }
             }
-            Target::commit(&mut streams[1], &[0, 1, 3, 6]);
-            let next = Rows::chain(&[guesses[9]]);
-            let segment = Segment { kv: &mut streams[1], rows: &next };
-            let after = target.forward(&pool, &mut workspace, &mut [segment], 0..vocab).unwrap();
-            assert!(after == follow(9, &[0, 1, 3, 6, 9]), "{precision}: after a commit");
+            staged.commit(&[None, Some(6)]);
+            assert_eq!(streams.each_ref().map(Stream::committed), [3, 13]);
+            streams[1].rows.push(guesses[9], None, Readout::Logits);
+            let after = target.forward(&pool, &mut workspace, &mut streams, 0..vocab).unwrap();
+            assert!(after.all_logits() == follow(9, &[0, 1, 3, 6, 9]), "{precision}: after a commit");
         }
     }
 }
