@@ -1,2 +1,44 @@
-//! The `hawk` program.
-fn main() {}
+//! The `hawk` program: text in, image out.
+
+mod args;
+mod cmd;
+mod files;
+mod preview;
+mod report;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use hawk::{Fault, Result};
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error.fault() {
+                Fault::Input => ExitCode::from(2),
+                Fault::Environment => ExitCode::from(3),
+            }
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Generate(args) => cmd::generate::run(*args)?,
+        Command::Again(args) => return cmd::again::run(&args),
+        Command::Logits(args) => cmd::logits::run(&args)?,
+        Command::Decode(args) => cmd::decode::run(&args)?,
+        Command::Inspect(args) => cmd::inspect::run(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line; a reader that has gone away (`| head`) is no failure.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

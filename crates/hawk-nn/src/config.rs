@@ -50,6 +50,8 @@ pub struct TransformerConfig {
     pub norm_placement: NormPlacement,
     /// Whether the output projection is the embedding.
     pub tied_embeddings: bool,
+    /// Positions that the model was trained for; not a limit of the arithmetic.
+    pub max_positions: usize,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +65,7 @@ struct Raw {
     num_key_value_heads: Option<u64>,
     head_dim: Option<u64>,
     vocab_size: u64,
+    max_position_embeddings: Option<u64>,
     rms_norm_eps: f64,
     rope_theta: Option<f64>,
     rope_parameters: Option<Rope>,
@@ -123,6 +126,7 @@ impl TransformerConfig {
             rope_base: raw.rope_base()?,
             norm_placement: if raw.swin_norm { NormPlacement::After } else { NormPlacement::Before },
             tied_embeddings: raw.tie_word_embeddings,
+            max_positions: size("max_position_embeddings", raw.max_position_embeddings.unwrap_or(4096), 1 << 24)?,
         };
         config.consistent()
     }

@@ -13,7 +13,6 @@ const MAX_PIXELS: u32 = 1 << 16;
 
 /// What the unconditional stream of guidance reads instead of the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Unconditional {
     /// Nothing: it starts at the layout's opening, at position 0 (Lumina-mGPT).
     Begin,

@@ -150,6 +150,11 @@ impl Target {
         self.layers.iter().map(Layer::bytes).sum::<usize>() + self.head.bytes()
     }
 
+    /// A stream with room for `tokens` committed and staged tokens.
+    pub fn stream(&self, tokens: usize) -> Stream {
+        Stream::new(&self.config, tokens)
+    }
+
     /// Memory for passes within these limits.
     pub fn workspace(&self, limits: PassLimits) -> Workspace {
         let (c, rows) = (&self.config, limits.rows);

@@ -55,6 +55,25 @@ fn chain(target: &Target, pool: &Pool, tokens: &[TokenId], step: usize) -> Vec<f
 }
 
 #[test]
+fn the_inventory_is_what_loading_asks_for() {
+    for dir in models() {
+        let source = ModelSource::Dir(dir);
+        let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
+        let checkpoint = Checkpoint::open(&source, "").unwrap();
+        let wanted = config.tensors();
+        assert!(wanted.iter().all(|tensor| tensor.fault(&checkpoint).is_none()));
+        Target::load(config, &checkpoint, Precision::Int8).unwrap();
+        let untouched = |name: &&str| wanted.iter().all(|tensor| tensor.name != *name);
+        assert_eq!(checkpoint.left_over(), checkpoint.names().filter(untouched).collect::<Vec<_>>());
+        let mut other = wanted[0].clone();
+        other.shape[0] += 1;
+        assert!(other.fault(&checkpoint).unwrap().contains("expected"));
+        other.name.push('x');
+        assert!(other.fault(&checkpoint).unwrap().contains("missing"));
+    }
+}
+
+#[test]
 fn logits_match_the_reference() {
     let pool = Pool::new(2);
     for dir in models() {

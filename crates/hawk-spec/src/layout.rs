@@ -211,6 +211,13 @@ impl Layout {
         tokens
     }
 
+    /// Length of the [`sequence`](Self::sequence) of a full grid.
+    #[must_use]
+    pub fn sequence_len(&self) -> usize {
+        let last = Cell(self.grid.cells() - 1);
+        self.offset_of(last) + 1 + self.after(last).len()
+    }
+
     /// Index of the cell's token in [`sequence`](Self::sequence).
     #[must_use]
     pub fn offset_of(&self, cell: Cell) -> usize {

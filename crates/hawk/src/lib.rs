@@ -1,1 +1,55 @@
-//! Autoregressive image generation.
+//! Generates images from text with autoregressive image models, several cells a pass, without changing a pixel.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use hawk::{Decoder, Decoding, Engine, LoadOptions, Request, Rule, Seed};
+//!
+//! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
+//! let request = Request {
+//!     prompt: "red apple, fluent 3d style".to_owned(),
+//!     seed: Seed(7),
+//!     images: 0..1,
+//!     sampling: engine.config().defaults,
+//!     decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+//!     batch: 1,
+//! };
+//! let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
+//! let apple = &outcome.images[0];
+//! assert_eq!((apple.image.width, apple.image.height), (64, 64));
+//! assert!(apple.stats.acceptance_length() > 1.0);
+//! # Ok::<(), hawk::Error>(())
+//! ```
+//!
+//! # The nouns
+//!
+//! | | |
+//! |---|---|
+//! | [`Engine`] | a loaded model |
+//! | [`Request`], [`Decoding`], [`Decoder`] | what is asked: prompt, seed, images; drafter, rule, node budget |
+//! | [`Event`], [`CellSource`] | what an observer hears: prefill done, cells committed and by whom, image done |
+//! | [`Outcome`], [`Generated`], [`Timings`] | what comes back |
+//! | [`Record`] | what a PNG says of itself, enough to make it again |
+//!
+//! # What it does not do
+//!
+//! It parses no arguments and prints nothing. It does not choose seeds.
+
+mod builtin;
+mod conditioning;
+mod drafter;
+mod engine;
+mod lane;
+mod png;
+mod request;
+mod session;
+mod tools;
+
+pub use builtin::{BUILT_IN, built_in_model};
+pub use conditioning::{Conditioning, Prefix};
+pub use engine::{Engine, LoadOptions};
+pub use hawk_nn::kernels::Precision;
+pub use hawk_nn::{Error, Fault, Image, ModelSource, Result};
+pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed};
+pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
+pub use request::{CellSource, Decoder, Decoding, Event, Generated, MAX_BATCH, MAX_NODES, Outcome, Request, Timings};
+pub use tools::{Inspection, decode, inspect, logits};

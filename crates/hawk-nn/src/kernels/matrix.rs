@@ -5,6 +5,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::{Error, Result};
+
 /// Outputs of one panel.
 pub(crate) const PANEL: usize = 16;
 
@@ -45,6 +47,16 @@ impl std::fmt::Display for Precision {
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         })
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::F32, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.to_string() == name).ok_or_else(
+            || Error::input("there is no such precision").expected("f32, bf16 or int8").got(format!("{name:?}")),
+        )
     }
 }
 

@@ -59,7 +59,15 @@ impl VqDecoder {
     pub fn load(source: &ModelSource, folder: &str) -> Result<Self> {
         let name = format!("{folder}config.json");
         let config = VqConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
-        load::decoder(config, &Checkpoint::open(source, folder)?)
+        Self::from_checkpoint(config, &Checkpoint::open(source, folder)?)
+    }
+
+    /// Takes the decoder's tensors from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing or does not fit the config.
+    pub fn from_checkpoint(config: VqConfig, checkpoint: &Checkpoint) -> Result<Self> {
+        load::decoder(config, checkpoint)
     }
 
     /// Its sizes.

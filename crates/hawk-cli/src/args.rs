@@ -1,0 +1,190 @@
+//! Arguments as typed, and the turning of those that commands share into settings as used.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+use hawk::{Decoder, LoadOptions, ModelSource, Precision, Rule, built_in_model};
+
+/// Draws images from text with autoregressive models, faster and without changing a pixel.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Draw images from prompts
+    Generate(Box<GenerateArgs>),
+    /// Make an image again from what its PNG says, and compare the pixels
+    Again(AgainArgs),
+    /// Run a transformer over token ids and save its logits
+    Logits(LogitsArgs),
+    /// Turn the codes of an image into its pixels
+    Decode(DecodeArgs),
+    /// Say what a model, or an image of ours, is made of
+    Inspect(InspectArgs),
+}
+
+/// Which model, how loaded.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    /// Folder of the model; without it the model inside the program is used
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Threads; the images do not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    pub(crate) threads: Option<NonZero<usize>>,
+}
+
+impl ModelArgs {
+    pub(crate) fn source(&self) -> ModelSource {
+        self.model.clone().map_or_else(built_in_model, ModelSource::Dir)
+    }
+
+    pub(crate) fn options(&self, precision: Precision) -> LoadOptions {
+        let threads = self.threads.map_or(LoadOptions::default().threads, NonZero::get);
+        LoadOptions { precision, threads }
+    }
+
+    /// The model's name in records.
+    pub(crate) fn name(&self) -> String {
+        self.model.as_ref().map_or_else(|| hawk::BUILT_IN.to_owned(), |dir| dir.display().to_string())
+    }
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk generate \"a red apple, fluent 3d style\" --out apple.png
+  hawk generate \"octopus, noto style\" --n 8 --seed 1 --out octopuses/
+  hawk generate --prompts captions.txt --decoder ar --precision f32 --stats stats.json --out sheet/
+
+Under the rule `replay` one seed gives one image, byte for byte, whatever decoder, tree, batch and number of threads.")]
+pub(crate) struct GenerateArgs {
+    /// What to draw; several prompts give several images
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompts: Vec<String>,
+    /// File with a prompt a line (`-`: standard input)
+    #[arg(long = "prompts", value_name = "FILE")]
+    pub(crate) prompts_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A .png file (numbered where there are several images), else a folder, made if need be [default: this folder]
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Images of each prompt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) n: u32,
+    /// Key of the noise [default: a new one each time, printed and kept in the PNG]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
+    /// Scale of guidance by the prompt, 0 to 100; 1 = none [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) cfg: Option<f32>,
+    /// Divisor of the logits, above 0; higher is wilder [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) temperature: Option<f32>,
+    /// Draw among the K likeliest codes only; 0 = all [default: the model's]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Draw among the likeliest codes that hold this much probability, above 0 to 1 [default: the model's]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Number format of the weights
+    #[arg(long, default_value_t = Precision::Bf16, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    pub(crate) precision: Precision,
+    /// How many images of a prompt ride in one pass
+    #[arg(long, value_name = "B", default_value_t = 4)]
+    pub(crate) batch: usize,
+    /// Write token ids, prefixes and codes of all images
+    #[arg(long, value_name = "F.json")]
+    pub(crate) tokens_out: Option<PathBuf>,
+    /// Write what the decodes did: passes, acceptance, times
+    #[arg(long, value_name = "F.json")]
+    pub(crate) stats: Option<PathBuf>,
+    /// Show the images in the terminal
+    #[arg(long, value_enum, default_value_t = Preview::Auto)]
+    pub(crate) preview: Preview,
+}
+
+/// What guesses, and how guesses are tested.
+#[derive(clap::Args)]
+pub(crate) struct DecodingArgs {
+    /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above
+    #[arg(long, default_value_t = Decoder::Neighbour, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
+    pub(crate) decoder: Decoder,
+    /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law
+    #[arg(long, default_value_t = Rule::Replay, value_parser = names(&["replay", "rejection"]).try_map(|s| s.parse::<Rule>()))]
+    pub(crate) rule: Rule,
+    /// Node budget of the token tree, the last committed token included [default: the decoder's]
+    #[arg(long, value_name = "NODES")]
+    pub(crate) tree: Option<usize>,
+}
+
+/// When images are shown in the terminal.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Preview {
+    /// In terminals that say they have 24-bit colour
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct AgainArgs {
+    /// A PNG of `hawk generate`
+    #[arg(value_name = "FILE.png")]
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Use this decoder instead of the image's; under the rule `replay` the pixels must not change
+    #[arg(long, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
+    pub(crate) decoder: Option<Decoder>,
+    /// Write the image made again
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct LogitsArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// `{"tokens": [ids]}`
+    #[arg(long, value_name = "F.json")]
+    pub(crate) tokens: PathBuf,
+    /// Where the tensor `logits` [1, T, V] goes, in f32
+    #[arg(long, value_name = "F.safetensors")]
+    pub(crate) out: PathBuf,
+    /// Number format of the weights
+    #[arg(long, default_value_t = Precision::F32, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    pub(crate) precision: Precision,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// `{"codes": [one per cell, row after row]}`, or what `hawk generate --tokens-out` wrote
+    #[arg(long, value_name = "F.json")]
+    pub(crate) codes: PathBuf,
+    /// Where the image goes (numbered where there are several)
+    #[arg(long, value_name = "F.png")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct InspectArgs {
+    /// Folder of a model, or a PNG of `hawk generate` [default: the model inside the program]
+    #[arg(value_name = "MODEL")]
+    pub(crate) subject: Option<PathBuf>,
+}
+
+/// A choice among names, which `--help` lists.
+fn names(names: &'static [&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(names)
+}

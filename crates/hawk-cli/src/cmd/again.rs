@@ -1,0 +1,62 @@
+//! `hawk again`: the image once more from its own record.
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use hawk::{Decoding, Engine, Error, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png};
+
+use crate::args::AgainArgs;
+use crate::{files, say};
+
+/// Exit code where the pixels differ.
+const DIFFERENT: u8 = 1;
+
+pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
+    let (image, record) = read_png(&files::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
+    let engine = load(args, &record)?;
+    let mut request = record.request()?;
+    if let Some(decoder) = args.decoder {
+        request.decoding = Decoding::with_defaults(decoder, request.decoding.rule());
+    }
+    let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
+    let Some(again) = outcome.images.first() else {
+        return Err(Error::input("nothing was made").at(args.image.display()));
+    };
+    if let Some(out) = &args.out {
+        files::write(out, &write_png(&again.image, &Record::new(&engine, &record.model, &request, again)?)?)?;
+    }
+    let pixels = |image: &hawk::Image| image.pixels.chunks(3).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let (old, new) = (pixels(&image), pixels(&again.image));
+    let decoder = request.decoding.decoder();
+    if (image.width, image.height) == (again.image.width, again.image.height) && old == new {
+        say(format_args!("identical: all {} pixels, made again with the decoder {decoder}", old.len()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let differing = old.iter().zip(&new).filter(|(old, new)| old != new).count();
+    say(format_args!("DIFFERENT: {differing} of {} pixels, made again with the decoder {decoder}", old.len()));
+    if request.decoding.rule() == Rule::Rejection && args.decoder.is_some() {
+        say("hint: under the rule rejection another decoder gives another image of the same law");
+    } else {
+        say("hint: was the file edited, or made by another version?");
+    }
+    Ok(ExitCode::from(DIFFERENT))
+}
+
+/// The model of the record, or the one that is given; its files must be the same.
+fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
+    let source = match &args.model.model {
+        Some(dir) => ModelSource::Dir(dir.clone()),
+        None if record.model == hawk::BUILT_IN => built_in_model(),
+        None => ModelSource::Dir(record.model.clone().into()),
+    };
+    let engine = Engine::load(source, args.model.options(record.precision()?))
+        .map_err(|e| if args.model.model.is_none() { e.hint("name the model's folder with --model") } else { e })?;
+    if engine.digest()? != record.model_digest {
+        return Err(Error::input("the image was made by another model")
+            .at(args.image.display())
+            .expected(format!("{}, digest {}", record.model, record.model_digest))
+            .got(format!("digest {}", engine.digest()?))
+            .hint("name the folder of the right one with --model"));
+    }
+    Ok(engine)
+}

@@ -1,0 +1,197 @@
+//! `hawk generate`: prompts to PNG files.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use hawk::{Decoding, Engine, Error, Event, Generated, Record, Request, Result, Sampling, Seed, write_png};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::GenerateArgs;
+use crate::files::{self, Destination, Name};
+use crate::preview::half_blocks;
+use crate::report::{StatsReport, TokensReport};
+use crate::say;
+
+pub(crate) fn run(args: GenerateArgs) -> Result<()> {
+    let prompts = prompts(&args)?;
+    let decoding = decoding(&args)?;
+    sampling(&args, Sampling::new(1.0, 1.0, 0, 1.0).map_err(refused)?)?;
+    let destination = Destination::new(args.out.as_deref())?;
+    for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
+        files::check_writable(report)?;
+    }
+    let clock = Instant::now();
+    let engine = Engine::load(args.model.source(), args.model.options(args.precision))?;
+    let request = Request {
+        prompt: String::new(),
+        seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
+        images: 0..args.n,
+        sampling: sampling(&args, engine.config().defaults)?,
+        decoding,
+        batch: args.batch,
+    };
+    let load = clock.elapsed();
+    for prompt in &prompts {
+        engine.conditioning(prompt).map_err(|e| e.at(format!("prompt {:?}", shortened(prompt))))?;
+    }
+    let mut work = Work {
+        stats: StatsReport::new(&engine, &request, load),
+        tokens: TokensReport::new(&engine, &request),
+        progress: progress(prompts.len() as u64 * u64::from(args.n), &engine),
+        several_prompts: prompts.len() > 1,
+        several_images: prompts.len() > 1 || args.n > 1,
+        made: 0,
+        args: &args,
+        engine: &engine,
+        destination,
+    };
+    for (number, prompt) in prompts.iter().enumerate() {
+        work.draw(number, &Request { prompt: prompt.clone(), ..request.clone() })?;
+    }
+    work.progress.finish_and_clear();
+    work.reports()
+}
+
+/// The images of one call under way.
+struct Work<'a> {
+    args: &'a GenerateArgs,
+    engine: &'a Engine,
+    destination: Destination,
+    stats: StatsReport,
+    tokens: TokensReport,
+    progress: ProgressBar,
+    several_prompts: bool,
+    several_images: bool,
+    /// Images so far.
+    made: usize,
+}
+
+impl Work<'_> {
+    /// The images of one prompt, each written as soon as it is finished.
+    fn draw(&mut self, prompt_number: usize, request: &Request) -> Result<()> {
+        let mut failure = None;
+        let (mut passes, mut cells) = (0_u64, 0_u64);
+        let start = Instant::now();
+        let outcome = self.engine.generate(request, &mut |event| {
+            match event {
+                Event::CellsCommitted { codes, .. } => {
+                    passes += 1;
+                    cells += codes.len() as u64;
+                    self.advance(codes.len() as u64, cells as f64 / passes as f64);
+                }
+                Event::ImageDone(image) => {
+                    if let Err(error) = self.keep(prompt_number, request, image) {
+                        failure = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.stats.add_time(&outcome.timings, start.elapsed());
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn advance(&self, cells: u64, tokens_a_pass: f64) {
+        self.progress.inc(cells);
+        let images = self.progress.position() as f64 / f64::from(self.engine.config().layout.grid().cells());
+        let rate = images / self.progress.elapsed().as_secs_f64().max(1e-3);
+        self.progress.set_message(format!("{tokens_a_pass:.2} tokens a pass, {rate:.2} images/s"));
+    }
+
+    fn keep(&mut self, prompt_number: usize, request: &Request, image: &Generated) -> Result<()> {
+        let path = self.destination.path(&Name {
+            prompt: &request.prompt,
+            prompt_number: self.several_prompts.then_some(prompt_number),
+            seed: request.seed.0,
+            index: image.index,
+            number: self.several_images.then_some(self.made),
+        });
+        let record = Record::new(self.engine, &self.args.model.name(), request, image)?;
+        files::write(&path, &write_png(&image.image, &record)?)?;
+        self.made += 1;
+        self.tokens.add(self.engine, request, image)?;
+        self.stats.add(request, image, &path);
+        self.progress.suspend(|| {
+            if self.args.preview.wanted() {
+                say(half_blocks(&image.image).trim_end());
+            }
+            say(format_args!(
+                "{}  seed {}, {} cells in {} passes ({:.2} tokens a pass), {:.2} s",
+                path.display(),
+                request.seed,
+                image.codes.len(),
+                image.stats.target_passes,
+                image.stats.acceptance_length(),
+                image.elapsed.as_secs_f64()
+            ));
+        });
+        Ok(())
+    }
+
+    fn reports(&self) -> Result<()> {
+        if let Some(path) = &self.args.tokens_out {
+            files::write_json(path, &self.tokens)?;
+        }
+        if let Some(path) = &self.args.stats {
+            files::write_json(path, &self.stats)?;
+        }
+        Ok(())
+    }
+}
+
+fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
+    let mut prompts = args.prompts.clone();
+    if let Some(path) = &args.prompts_file {
+        let text = String::from_utf8(files::read(path)?).map_err(|e| {
+            Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
+        })?;
+        prompts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    if prompts.is_empty() {
+        return Err(Error::input("there is nothing to draw")
+            .expected("a PROMPT, or --prompts FILE with a prompt a line")
+            .hint("hawk generate \"a red apple, fluent 3d style\" --out apple.png"));
+    }
+    Ok(prompts)
+}
+
+fn decoding(args: &GenerateArgs) -> Result<Decoding> {
+    let d = &args.decoding;
+    Decoding::new(d.decoder, d.rule, d.tree.unwrap_or(d.decoder.default_nodes()))
+}
+
+/// The settings given, the others from `defaults`.
+fn sampling(args: &GenerateArgs, defaults: Sampling) -> Result<Sampling> {
+    Sampling::new(
+        args.cfg.unwrap_or(defaults.cfg()),
+        args.temperature.unwrap_or(defaults.temperature()),
+        args.top_k.unwrap_or(defaults.top_k()),
+        args.top_p.unwrap_or(defaults.top_p()),
+    )
+    .map_err(refused)
+}
+
+fn refused(e: impl std::fmt::Display) -> Error {
+    Error::input(format!("a setting cannot be: {e}"))
+}
+
+/// Short enough to type again.
+fn fresh_seed() -> u64 {
+    u64::from(RandomState::new().hash_one(std::process::id()) as u32)
+}
+
+fn shortened(prompt: &str) -> String {
+    let start: String = prompt.chars().take(40).collect();
+    if start.len() < prompt.len() { start + "..." } else { start }
+}
+
+fn progress(images: u64, engine: &Engine) -> ProgressBar {
+    let cells = images * u64::from(engine.config().layout.grid().cells());
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  eta {eta}");
+    let bar = ProgressBar::new(cells).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,80 @@
+//! `hawk inspect`: what a model's folder holds, or how an image was made.
+
+use std::path::Path;
+
+use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png};
+
+use crate::args::InspectArgs;
+use crate::{files, say};
+
+/// Names of a list that are printed.
+const SHOWN: usize = 12;
+
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    match &args.subject {
+        Some(path) if path.is_file() => image(path),
+        Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(dir.clone())),
+        None => model(hawk::BUILT_IN, &built_in_model()),
+    }
+}
+
+fn image(path: &Path) -> Result<()> {
+    let (image, record) = read_png(&files::read(path)?).map_err(|e| e.at(path.display()))?;
+    say(format_args!("{}: {} x {} pixels", path.display(), image.width, image.height));
+    say(serde_json::to_string_pretty(&record).map_err(|e| Error::input(e.to_string()))?);
+    Ok(())
+}
+
+fn model(name: &str, source: &ModelSource) -> Result<()> {
+    let found = hawk::inspect(source)?;
+    let t = &found.transformer;
+    say(format_args!("model      {name}"));
+    say(format_args!("digest     {}", source.digest()?));
+    say(format_args!("family     {:?}, norms {:?}", t.family, t.norm_placement));
+    say(format_args!(
+        "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
+        found.weights as f64 / 1e6,
+        t.layers,
+        t.hidden,
+        t.heads,
+        t.head_dim,
+        t.kv_heads,
+        t.intermediate,
+        t.vocab
+    ));
+    say(format_args!("positions  {} trained, rotary base {}", t.max_positions, t.rope_base));
+    image_side(&found);
+    list("faults", &found.faults);
+    list("left over", &found.left_over);
+    Ok(())
+}
+
+fn image_side(found: &Inspection) {
+    if let Some(config) = &found.config {
+        let (layout, s) = (&config.layout, config.defaults);
+        let (rows, cols) = (layout.grid().rows(), layout.grid().cols());
+        let last = layout.code_offset() + layout.codes() - 1;
+        say(format_args!("layout     {rows} x {cols} cells, codes at ids {}..={last}", layout.code_offset()));
+        say(format_args!("structure  {:?}", layout.structure()));
+        say(format_args!("image      {} x {} pixels", config.image_size.width, config.image_size.height));
+        let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
+        say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
+    } else {
+        say("layout     no hawk.json: only `hawk logits` works");
+    }
+    if let Some((vq, left_over)) = &found.vq {
+        let per_cell = vq.pixels_per_cell();
+        say(format_args!("VQ         {} codes of {}, {per_cell} pixels a cell", vq.codes, vq.embed_dim));
+        list("VQ beside", left_over);
+    }
+}
+
+fn list(what: &str, names: &[String]) {
+    say(format_args!("{what:<10} {}", if names.is_empty() { "none".to_owned() } else { names.len().to_string() }));
+    for name in names.iter().take(SHOWN) {
+        say(format_args!("           {name}"));
+    }
+    if names.len() > SHOWN {
+        say(format_args!("           and {} more", names.len() - SHOWN));
+    }
+}

@@ -1,0 +1,31 @@
+//! `hawk logits`: the transformer alone, for comparison with other implementations.
+
+use hawk::{Error, Result};
+use hawk_spec::TokenId;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::Deserialize;
+
+use crate::args::LogitsArgs;
+use crate::{files, say};
+
+#[derive(Deserialize)]
+struct Tokens {
+    tokens: Vec<u32>,
+}
+
+pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
+    files::check_writable(&args.out)?;
+    let Tokens { tokens } = files::read_json(&args.tokens, "{\"tokens\": [ids]}")?;
+    if tokens.is_empty() {
+        return Err(Error::input("there are no tokens").at(args.tokens.display()).expected("at least 1"));
+    }
+    let ids: Vec<TokenId> = tokens.into_iter().map(TokenId).collect();
+    let (logits, vocabulary) = hawk::logits(&args.model.source(), args.model.options(args.precision), &ids)?;
+    let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let failed = |e: safetensors::SafeTensorError| Error::input(format!("cannot write safetensors: {e}"));
+    let view = TensorView::new(Dtype::F32, vec![1, ids.len(), vocabulary], &bytes).map_err(failed)?;
+    files::write(&args.out, &safetensors::serialize([("logits", view)], None).map_err(failed)?)?;
+    say(format_args!("{}: logits [1, {}, {vocabulary}] in {}", args.out.display(), ids.len(), args.precision));
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! One image under way: what is guessed, which rows stand for the guesses, what the verdict on them was.
+
+use std::time::Instant;
+
+use hawk_nn::{Error, Readout, Result, Staged, Stream};
+use hawk_spec::{
+    Cell, Code, DecodeStats, ImageIndex, LawError, Layout, NodeId, Noise, Pipeline, Sampling, TargetLaws, TokenTree,
+    TreeError, TreeLimits, Verdict, Verifier, Warper,
+};
+
+use crate::conditioning::Prefix;
+use crate::drafter::{self, Drafter, View};
+use crate::request::{CellSource, Event, Request};
+
+/// A place of the batch: the image in it, and buffers for whichever image is.
+pub(crate) struct Lane {
+    sampling: Sampling,
+    noise: Noise,
+    started: Instant,
+    /// The committed cells.
+    codes: Vec<Code>,
+    sources: Vec<CellSource>,
+    stats: DecodeStats,
+    drafter: Box<dyn Drafter>,
+    tree: TokenTree,
+    /// The row of each node's law: its token, or the last structure token after it. The same in every stream.
+    node_rows: Vec<usize>,
+    warper: Warper,
+    scores: Vec<f32>,
+    verifier: Verifier,
+    verdict: Verdict,
+}
+
+impl Lane {
+    pub(crate) fn new(layout: &Layout, request: &Request) -> Self {
+        let (codes, cells) = (layout.codes() as usize, layout.grid().cells() as usize);
+        let nodes = request.decoding.nodes();
+        Self {
+            sampling: request.sampling,
+            noise: Noise { seed: request.seed, image: ImageIndex(request.images.start) },
+            started: Instant::now(),
+            codes: Vec::with_capacity(cells),
+            sources: Vec::with_capacity(cells),
+            stats: DecodeStats::default(),
+            drafter: drafter::new(request.decoding.decoder()),
+            tree: TokenTree::with_limits(TreeLimits { nodes, candidates: nodes, laws: 0, codes }),
+            node_rows: Vec::with_capacity(nodes),
+            warper: Warper::new(Pipeline::LUMINA, codes),
+            scores: vec![0.0; codes],
+            verifier: Verifier::new(request.decoding.rule(), codes),
+            verdict: Verdict::with_capacity(nodes),
+        }
+    }
+
+    /// Begins an image; the streams end with its prompt.
+    pub(crate) fn start(&mut self, image: u32) {
+        self.noise.image = ImageIndex(image);
+        self.started = Instant::now();
+        self.codes.clear();
+        self.sources.clear();
+        self.stats = DecodeStats::default();
+    }
+
+    /// Guesses, and lays out the rows that test the guesses in the lane's streams: for the anchor and each guess its token and the
+    /// structure tokens behind it.
+    pub(crate) fn propose(&mut self, layout: &Layout, prefixes: &[Prefix], streams: &mut [Stream]) -> Result<()> {
+        let (committed, grid) = (self.codes.len() as u32, layout.grid());
+        self.tree.reset(Cell(committed), grid.cells() - committed);
+        match self.drafter.propose(&View { grid, codes: &self.codes }, &mut self.tree) {
+            Ok(()) | Err(TreeError::Full { .. } | TreeError::TooDeep { .. }) => {}
+            Err(fault) => return Err(Error::input(format!("a drafter's guess cannot be: {fault}")).at(self.image())),
+        }
+        self.node_rows.clear();
+        for node in self.tree.nodes() {
+            let parent = self.tree.parent(node).map(|parent| self.node_rows[parent.index()]);
+            let guess = self.tree.cell(node).zip(self.tree.code(node));
+            let anchor = self.codes.last().map(|&code| (Cell(committed - 1), code));
+            let mut row = None;
+            for (stream, prefix) in streams.iter_mut().zip(prefixes) {
+                row = match guess.or(anchor) {
+                    Some((cell, code)) => {
+                        let tokens = [layout.token(code)].into_iter().chain(layout.after(cell).iter().copied());
+                        stream.rows.push_chain(tokens, parent, Readout::Logits)
+                    }
+                    None => Some(stream.rows.push(prefix.anchor(), None, Readout::Logits)),
+                };
+            }
+            self.node_rows.extend(row);
+        }
+        Ok(())
+    }
+
+    /// Tests the guesses by the pass in whose streams `first..` the lane's rows are, and takes what the rule keeps. Returns the row whose
+    /// path is to be committed.
+    pub(crate) fn verify(&mut self, staged: &Staged<'_>, first: usize) -> Result<usize> {
+        let mut laws = PassLaws {
+            staged,
+            first,
+            sampling: &self.sampling,
+            node_rows: &self.node_rows,
+            warper: &mut self.warper,
+            scores: &mut self.scores,
+        };
+        let committed = self.codes.len();
+        self.verifier
+            .verify(&self.tree, &mut laws, &mut self.noise, &mut self.verdict)
+            .map_err(|e| Error::input(e.to_string()).at(format!("image {}, after cell {committed}", self.image())))?;
+        self.codes.extend(self.verdict.codes(&self.tree));
+        let accepted = self.verdict.path.iter().filter_map(|&node| self.tree.source_of(node));
+        self.sources.extend(accepted.map(CellSource::Drafted));
+        self.sources.push(CellSource::Target(self.verdict.next.drawn));
+        self.stats.record(&self.tree, &self.verdict);
+        Ok(self.node_rows[self.verdict.path.last().unwrap_or(&NodeId::ROOT).index()])
+    }
+
+    /// The cells of the last verdict.
+    pub(crate) fn committed(&self) -> Event<'_> {
+        let first = self.tree.first_open();
+        Event::CellsCommitted {
+            image: self.image(),
+            first,
+            codes: &self.codes[first.index()..],
+            sources: &self.sources[first.index()..],
+        }
+    }
+
+    pub(crate) fn full(&self, layout: &Layout) -> bool {
+        self.codes.len() == layout.grid().cells() as usize
+    }
+
+    pub(crate) fn image(&self) -> u32 {
+        self.noise.image.0
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn codes(&self) -> &[Code] {
+        &self.codes
+    }
+
+    pub(crate) fn sources(&self) -> &[CellSource] {
+        &self.sources
+    }
+
+    pub(crate) fn stats(&self) -> &DecodeStats {
+        &self.stats
+    }
+}
+
+/// The target's laws at the nodes of a lane's tree.
+struct PassLaws<'a> {
+    staged: &'a Staged<'a>,
+    /// The conditional stream; the unconditional one, if any, is the next.
+    first: usize,
+    sampling: &'a Sampling,
+    node_rows: &'a [usize],
+    warper: &'a mut Warper,
+    scores: &'a mut [f32],
+}
+
+impl TargetLaws for PassLaws<'_> {
+    fn scores(&mut self, node: NodeId) -> std::result::Result<&[f32], LawError> {
+        let no_law = LawError::NoLaw { node };
+        let row = *self.node_rows.get(node.index()).ok_or(no_law.clone())?;
+        let cond = self.staged.logits(self.first, row).ok_or(no_law.clone())?;
+        let uncond = match self.sampling.guided() {
+            true => Some(self.staged.logits(self.first + 1, row).ok_or(no_law)?),
+            false => None,
+        };
+        self.warper.warp(self.sampling, cond, uncond, self.scores)?;
+        Ok(self.scores)
+    }
+}

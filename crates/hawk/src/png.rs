@@ -1,0 +1,273 @@
+//! PNG files that say how they were made, well enough to make them again.
+
+use std::io::Cursor;
+
+use hawk_nn::{Error, Image, Result};
+use hawk_spec::{DecodeStats, Sampling, Seed};
+use serde::{Deserialize, Serialize};
+
+use crate::request::{Decoding, Generated, Request};
+use crate::{Engine, Precision};
+
+/// Keyword of the text chunk that holds the [`Record`] as JSON.
+const KEYWORD: &str = "hawk";
+/// Longest side of a PNG that is read.
+const MAX_SIDE: u32 = 1 << 14;
+
+/// How an image was made. Choices stand as their names, as a user would type them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the program.
+    pub version: String,
+    /// The prompt.
+    pub prompt: String,
+    /// Key of the noise.
+    pub seed: u64,
+    /// Running number of the image.
+    pub index: u32,
+    /// Where the model was: a folder, or [`BUILT_IN`](crate::BUILT_IN).
+    pub model: String,
+    /// SHA-256 over the model's files.
+    pub model_digest: String,
+    /// How weights were stored and multiplied.
+    pub precision: String,
+    /// What guessed.
+    pub decoder: String,
+    /// How guesses were tested.
+    pub rule: String,
+    /// Node budget, root included.
+    pub tree: usize,
+    /// Guidance and warping.
+    pub sampling: RecordedSampling,
+    /// What the decode did.
+    pub stats: RecordedStats,
+}
+
+/// [`Sampling`] in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedSampling {
+    /// Scale of guidance.
+    pub cfg: f32,
+    /// Divisor of the logits.
+    pub temperature: f32,
+    /// Surviving codes, 0 = all.
+    pub top_k: u32,
+    /// Surviving mass.
+    pub top_p: f32,
+}
+
+impl From<Sampling> for RecordedSampling {
+    fn from(sampling: Sampling) -> Self {
+        Self {
+            cfg: sampling.cfg(),
+            temperature: sampling.temperature(),
+            top_k: sampling.top_k(),
+            top_p: sampling.top_p(),
+        }
+    }
+}
+
+/// The counts of a decode in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedStats {
+    /// Cells.
+    pub cells: u64,
+    /// Passes over trees.
+    pub target_passes: u64,
+    /// Cells a pass.
+    pub acceptance_length: f64,
+    /// Guesses that were kept.
+    pub accepted: u64,
+    /// Guesses in all.
+    pub nodes: u64,
+}
+
+impl From<&DecodeStats> for RecordedStats {
+    fn from(stats: &DecodeStats) -> Self {
+        Self {
+            cells: stats.committed,
+            target_passes: stats.target_passes,
+            acceptance_length: stats.acceptance_length(),
+            accepted: stats.accepted,
+            nodes: stats.nodes,
+        }
+    }
+}
+
+impl Record {
+    /// The record of an image that `engine`, loaded from `model`, made for `request`.
+    ///
+    /// # Errors
+    /// The model's files cannot be read for the digest.
+    pub fn new(engine: &Engine, model: &str, request: &Request, image: &Generated) -> Result<Self> {
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            prompt: request.prompt.clone(),
+            seed: request.seed.0,
+            index: image.index,
+            model: model.to_owned(),
+            model_digest: engine.digest()?.to_owned(),
+            precision: engine.precision().to_string(),
+            decoder: request.decoding.decoder().to_string(),
+            rule: request.decoding.rule().to_string(),
+            tree: request.decoding.nodes(),
+            sampling: request.sampling.into(),
+            stats: (&image.stats).into(),
+        })
+    }
+
+    /// The request that makes the image again.
+    ///
+    /// # Errors
+    /// A choice that this version does not know, or a setting out of range.
+    pub fn request(&self) -> Result<Request> {
+        let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
+        let s = self.sampling;
+        let rule = self.rule.parse().map_err(|e: hawk_spec::UnknownRule| refused(e.to_string()))?;
+        let end = self.index.checked_add(1).ok_or_else(|| refused("the image's number is too large".to_owned()))?;
+        Ok(Request {
+            prompt: self.prompt.clone(),
+            seed: Seed(self.seed),
+            images: self.index..end,
+            sampling: Sampling::new(s.cfg, s.temperature, s.top_k, s.top_p).map_err(|e| refused(e.to_string()))?,
+            decoding: Decoding::new(self.decoder.parse()?, rule, self.tree)?,
+            batch: 1,
+        })
+    }
+
+    /// How weights were stored.
+    ///
+    /// # Errors
+    /// A precision that this version does not know.
+    pub fn precision(&self) -> Result<Precision> {
+        self.precision.parse()
+    }
+}
+
+/// The bytes of a PNG with its record.
+///
+/// # Errors
+/// The image is empty.
+pub fn write_png(image: &Image, record: &Record) -> Result<Vec<u8>> {
+    let json = serde_json::to_string(record).map_err(|e| Error::input(format!("cannot write a record: {e}")))?;
+    let software = format!("hawk {}", record.version);
+    encode(image, &[("Description", &record.prompt), ("Software", &software), (KEYWORD, &json)])
+}
+
+/// The bytes of a PNG that says nothing of itself.
+///
+/// # Errors
+/// The image is empty.
+pub fn write_plain_png(image: &Image) -> Result<Vec<u8>> {
+    encode(image, &[])
+}
+
+fn encode(image: &Image, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let write = || -> std::result::Result<Vec<u8>, png::EncodingError> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, image.width, image.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        for (keyword, text) in texts {
+            encoder.add_itxt_chunk((*keyword).to_owned(), (*text).to_owned())?;
+        }
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&image.pixels)?;
+        writer.finish()?;
+        Ok(bytes)
+    };
+    write().map_err(|e| Error::input(format!("cannot write a PNG: {e}")))
+}
+
+/// The pixels of a PNG of ours and its record.
+///
+/// # Errors
+/// No PNG, a damaged one, one of another colour format, or one without a record.
+pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
+    let damaged = |e: png::DecodingError| Error::input(format!("not a whole PNG: {e}"));
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
+    let (width, height) = reader.info().size();
+    if width > MAX_SIDE || height > MAX_SIDE {
+        let expected = format!("at most {MAX_SIDE} pixels a side");
+        return Err(Error::input("the image is too large").expected(expected).got(format!("{width} x {height}")));
+    }
+    let format = reader.output_color_type();
+    if format != (png::ColorType::Rgb, png::BitDepth::Eight) {
+        return Err(Error::input("not an image of ours").expected("8-bit RGB").got(format!("{format:?}")));
+    }
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    reader.next_frame(&mut pixels).map_err(damaged)?;
+    reader.finish().map_err(damaged)?;
+    let chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD);
+    let text = chunk.ok_or_else(|| {
+        Error::input("the image does not say how it was made")
+            .expected(format!("a text chunk {KEYWORD:?}"))
+            .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
+    })?;
+    let json = text.get_text().map_err(damaged)?;
+    let record =
+        serde_json::from_str(&json).map_err(|e| Error::input(format!("the image's record is damaged: {e}")))?;
+    Ok((Image { width, height, pixels }, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            version: "0".to_owned(),
+            prompt: "Äpfel 🍎\nzwei".to_owned(),
+            seed: u64::MAX,
+            index: 3,
+            model: crate::BUILT_IN.to_owned(),
+            model_digest: "ab".to_owned(),
+            precision: "int8".to_owned(),
+            decoder: "neighbour".to_owned(),
+            rule: "rejection".to_owned(),
+            tree: 5,
+            sampling: RecordedSampling { cfg: 3.1, temperature: 0.7, top_k: 9, top_p: 0.3 },
+            stats: (&DecodeStats::default()).into(),
+        }
+    }
+
+    fn image() -> Image {
+        Image { width: 5, height: 3, pixels: (0..45).collect() }
+    }
+
+    #[test]
+    fn a_record_comes_back_with_its_pixels() {
+        let (image, record) = (image(), record());
+        assert_eq!(read_png(&write_png(&image, &record).unwrap()).unwrap(), (image, record.clone()));
+        let request = record.request().unwrap();
+        assert_eq!((request.seed, request.images), (Seed(u64::MAX), 3..4));
+        assert_eq!(RecordedSampling::from(request.sampling), record.sampling);
+    }
+
+    #[test]
+    fn any_damage_is_an_error() {
+        let whole = write_png(&image(), &record()).unwrap();
+        for end in 0..whole.len() {
+            assert!(read_png(&whole[..end]).is_err(), "cut at {end}");
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x41;
+            let _ = read_png(&bytes);
+        }
+        assert!(read_png(&write_plain_png(&image()).unwrap()).unwrap_err().to_string().contains("how it was made"));
+    }
+
+    #[test]
+    fn records_of_other_versions_are_refused_by_name() {
+        for (change, named) in [
+            (Record { decoder: "oracle".to_owned(), ..record() }, "oracle"),
+            (Record { rule: "typical".to_owned(), ..record() }, "typical"),
+            (Record { tree: 0, ..record() }, "tree"),
+            (Record { index: u32::MAX, ..record() }, "number"),
+        ] {
+            let error = change.request().unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What is asked of the engine, and what it tells and gives back.
+
+use std::ops::Range;
+use std::time::Duration;
+use std::{fmt, str};
+
+use hawk_nn::{Error, Image, Result};
+use hawk_spec::{Cell, Code, DecodeStats, Drawn, Rule, Sampling, Seed, Source};
+
+/// Most nodes of a tree, root included.
+pub const MAX_NODES: usize = 128;
+/// Most images that ride in one pass.
+pub const MAX_BATCH: usize = 64;
+
+/// What guesses the cells after the anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Decoder {
+    /// Nothing: plain autoregressive decoding, one cell a pass.
+    Ar,
+    /// Copies of the cell to the left and of the cell above.
+    Neighbour,
+}
+
+impl Decoder {
+    /// All decoders.
+    pub const ALL: [Decoder; 2] = [Decoder::Ar, Decoder::Neighbour];
+
+    /// The node budget (root included) where none is given.
+    #[must_use]
+    pub fn default_nodes(self) -> usize {
+        match self {
+            Decoder::Ar => 1,
+            Decoder::Neighbour => 3,
+        }
+    }
+}
+
+impl fmt::Display for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Decoder::Ar => "ar",
+            Decoder::Neighbour => "neighbour",
+        })
+    }
+}
+
+impl str::FromStr for Decoder {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|decoder| decoder.to_string() == name).ok_or_else(|| {
+            let names = Self::ALL.map(|decoder| decoder.to_string()).join(" or ");
+            Error::input("there is no such decoder").expected(names).got(format!("{name:?}"))
+        })
+    }
+}
+
+/// How cells are decoded: what guesses, how guesses are tested, and how many ride in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decoding {
+    decoder: Decoder,
+    rule: Rule,
+    nodes: usize,
+}
+
+impl Decoding {
+    /// Decoding with trees of up to `nodes` nodes, root included.
+    ///
+    /// # Errors
+    /// `nodes` is not in `1..=MAX_NODES`, or plain decoding is given a tree.
+    pub fn new(decoder: Decoder, rule: Rule, nodes: usize) -> Result<Self> {
+        let most = if decoder == Decoder::Ar { 1 } else { MAX_NODES };
+        if (1..=most).contains(&nodes) {
+            return Ok(Self { decoder, rule, nodes });
+        }
+        let expected = format!("1 to {most} nodes for the decoder {decoder}, root included");
+        Err(Error::input("a tree of this size cannot be").at("tree").expected(expected).got(nodes))
+    }
+
+    /// The decoder with its default budget.
+    #[must_use]
+    pub fn with_defaults(decoder: Decoder, rule: Rule) -> Self {
+        Self { decoder, rule, nodes: decoder.default_nodes() }
+    }
+
+    /// What guesses.
+    #[must_use]
+    pub fn decoder(&self) -> Decoder {
+        self.decoder
+    }
+
+    /// How guesses are tested.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Most nodes of a tree, root included.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+}
+
+/// Images of one prompt. Under [`Rule::Replay`] an image depends on the model, `prompt`, `seed`, its index and `sampling` alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The text; the model's template is put around it.
+    pub prompt: String,
+    /// Key of the noise.
+    pub seed: Seed,
+    /// The running numbers of the images.
+    pub images: Range<u32>,
+    /// Guidance and warping.
+    pub sampling: Sampling,
+    /// Drafter, rule, budget.
+    pub decoding: Decoding,
+    /// How many images ride in one pass, `1..=MAX_BATCH`.
+    pub batch: usize,
+}
+
+impl Request {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.images.is_empty() {
+            return Err(Error::input("no image is asked for").at("images").expected("at least 1").got(0));
+        }
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            let expected = format!("1 to {MAX_BATCH} images in a pass");
+            return Err(Error::input("a batch of this size cannot be").at("batch").expected(expected).got(self.batch));
+        }
+        Ok(())
+    }
+}
+
+/// Where a cell's code came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CellSource {
+    /// The target drew it itself.
+    Target(Drawn),
+    /// A guess that was accepted.
+    Drafted(Source),
+}
+
+impl fmt::Display for CellSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CellSource::Target(Drawn::Recovered) => f.pad("recovered"),
+            CellSource::Target(Drawn::Bonus) => f.pad("bonus"),
+            CellSource::Drafted(source) => source.fmt(f),
+        }
+    }
+}
+
+/// What happens while images are made.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The prompt has been read.
+    PrefillDone {
+        /// Tokens of the conditional stream's prefix.
+        prefix_tokens: usize,
+    },
+    /// A pass has committed cells of an image.
+    CellsCommitted {
+        /// The image's running number.
+        image: u32,
+        /// The first of the cells.
+        first: Cell,
+        /// Their codes.
+        codes: &'a [Code],
+        /// Where each came from.
+        sources: &'a [CellSource],
+    },
+    /// An image is finished.
+    ImageDone(&'a Generated),
+}
+
+/// A finished image.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Its running number.
+    pub index: u32,
+    /// The pixels.
+    pub image: Image,
+    /// Its cells in raster order.
+    pub codes: Vec<Code>,
+    /// Where each cell's code came from.
+    pub sources: Vec<CellSource>,
+    /// What the decode did.
+    pub stats: DecodeStats,
+    /// From its first step to its pixels; images of one batch share that time.
+    pub elapsed: Duration,
+}
+
+/// Where the time of the steps went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Reading the prompt.
+    pub prefill: Duration,
+    /// Drafters, and laying out the rows.
+    pub draft: Duration,
+    /// Target passes.
+    pub target: Duration,
+    /// Guidance, warping, noise, the rule.
+    pub verify: Duration,
+    /// Moving keys and values, statistics, events.
+    pub commit: Duration,
+    /// Codes to pixels.
+    pub pixels: Duration,
+}
+
+/// What a request came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The finished images in the order in which they were finished; fewer than asked for where the observer broke off.
+    pub images: Vec<Generated>,
+    /// Where the time went.
+    pub timings: Timings,
+}

@@ -1,0 +1,169 @@
+//! The loop of generation: guess, run, verify, commit, until every image's grid is full.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use hawk_nn::{PassLimits, Readout, Result, Stream, Workspace};
+
+use crate::conditioning::{Conditioning, Prefix};
+use crate::engine::Engine;
+use crate::lane::Lane;
+use crate::request::{Event, Generated, Outcome, Request, Timings};
+
+/// Rows that prefill runs at once where the trees need fewer.
+const PREFILL_ROWS: usize = 64;
+
+/// The images of one request under way.
+pub(crate) struct Session<'a> {
+    engine: &'a Engine,
+    request: &'a Request,
+    /// What each stream of a lane starts with: cond, and uncond where guided.
+    prefixes: Vec<Prefix>,
+    lanes: Vec<Lane>,
+    /// Those of the first lane, then those of the next.
+    streams: Vec<Stream>,
+    workspace: Workspace,
+    /// Per stream, the row whose path is committed.
+    kept: Vec<Option<usize>>,
+    timings: Timings,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(engine: &'a Engine, request: &'a Request, conditioning: Conditioning) -> Self {
+        let Conditioning { cond, uncond } = conditioning;
+        let prefixes = if request.sampling.guided() { vec![cond, uncond] } else { vec![cond] };
+        let (layout, target) = (&engine.config().layout, engine.target());
+        let lanes = request.batch.min(request.images.len());
+        let tree_rows = request.decoding.nodes() * (1 + layout.max_structure_run());
+        let rows = (lanes * prefixes.len() * tree_rows).max(PREFILL_ROWS);
+        let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
+        let tokens = longest + layout.sequence_len() + tree_rows;
+        let limits = PassLimits {
+            rows,
+            readouts: lanes * prefixes.len() * request.decoding.nodes(),
+            tokens,
+            vocabulary: layout.codes() as usize,
+        };
+        Self {
+            engine,
+            request,
+            lanes: (0..lanes).map(|_| Lane::new(layout, request)).collect(),
+            streams: (0..lanes * prefixes.len()).map(|_| target.stream(tokens)).collect(),
+            workspace: target.workspace(limits),
+            kept: vec![None; lanes * prefixes.len()],
+            prefixes,
+            timings: Timings::default(),
+        }
+    }
+
+    pub(crate) fn run(mut self, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<Outcome> {
+        let mut images = Vec::new();
+        let mut waiting = self.request.images.clone();
+        self.prefill()?;
+        let prefix_tokens = self.prefixes[0].tokens().len();
+        let mut flow = observer(Event::PrefillDone { prefix_tokens });
+        self.lanes.iter_mut().zip(&mut waiting).for_each(|(lane, image)| lane.start(image));
+        while flow.is_continue() && !self.lanes.is_empty() {
+            self.step()?;
+            for at in (0..self.lanes.len()).rev() {
+                flow = match flow {
+                    ControlFlow::Continue(()) => observer(self.lanes[at].committed()),
+                    ControlFlow::Break(()) => break,
+                };
+                if self.lanes[at].full(&self.engine.config().layout) {
+                    let image = self.finish(at)?;
+                    flow = observer(Event::ImageDone(&image));
+                    images.push(image);
+                    self.refill(at, waiting.next());
+                }
+            }
+        }
+        Ok(Outcome { images, timings: self.timings })
+    }
+
+    /// One target pass for all lanes.
+    fn step(&mut self) -> Result<()> {
+        let (layout, each) = (&self.engine.config().layout, self.prefixes.len());
+        let mut clock = Clock::start();
+        for (lane, streams) in self.lanes.iter_mut().zip(self.streams.chunks_mut(each)) {
+            lane.propose(layout, &self.prefixes, streams)?;
+        }
+        clock.lap(&mut self.timings.draft);
+        let staged = self.engine.forward(&mut self.workspace, &mut self.streams)?;
+        clock.lap(&mut self.timings.target);
+        for (lane, kept) in self.lanes.iter_mut().zip(0..) {
+            let row = lane.verify(&staged, kept * each)?;
+            self.kept[kept * each..(kept + 1) * each].fill(Some(row));
+        }
+        clock.lap(&mut self.timings.verify);
+        staged.commit(&self.kept);
+        clock.lap(&mut self.timings.commit);
+        Ok(())
+    }
+
+    /// Commits every stream's prefix but its last token, which is the first tree's root.
+    fn prefill(&mut self) -> Result<()> {
+        let mut clock = Clock::start();
+        let at_once = (PREFILL_ROWS / self.streams.len()).max(1);
+        let longest = self.prefixes.iter().map(|prefix| prefix.before_anchor().len()).max().unwrap_or(0);
+        for start in (0..longest).step_by(at_once) {
+            for ((stream, kept), prefix) in
+                self.streams.iter_mut().zip(&mut self.kept).zip(self.prefixes.iter().cycle())
+            {
+                let tokens = prefix.before_anchor().iter().skip(start).take(at_once).copied();
+                *kept = stream.rows.push_chain(tokens, None, Readout::Nothing);
+            }
+            self.engine.forward(&mut self.workspace, &mut self.streams)?.commit(&self.kept);
+        }
+        clock.lap(&mut self.timings.prefill);
+        Ok(())
+    }
+
+    fn finish(&mut self, at: usize) -> Result<Generated> {
+        let (lane, mut clock) = (&self.lanes[at], Clock::start());
+        let image = self.engine.decode(lane.codes())?;
+        clock.lap(&mut self.timings.pixels);
+        Ok(Generated {
+            index: lane.image(),
+            image,
+            codes: lane.codes().to_vec(),
+            sources: lane.sources().to_vec(),
+            stats: lane.stats().clone(),
+            elapsed: lane.started().elapsed(),
+        })
+    }
+
+    /// Gives a lane the next image, which goes on from the prompt, or closes it.
+    fn refill(&mut self, at: usize, image: Option<u32>) {
+        let each = self.prefixes.len();
+        let streams = at * each..(at + 1) * each;
+        match image {
+            Some(image) => {
+                for (stream, prefix) in self.streams[streams].iter_mut().zip(&self.prefixes) {
+                    stream.truncate(prefix.before_anchor().len());
+                }
+                self.lanes[at].start(image);
+            }
+            None => {
+                self.lanes.remove(at);
+                self.streams.drain(streams);
+                self.kept.truncate(self.streams.len());
+            }
+        }
+    }
+}
+
+/// A stopwatch that hands out laps.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self, sum: &mut Duration) {
+        let now = Instant::now();
+        *sum += now - self.0;
+        self.0 = now;
+    }
+}
