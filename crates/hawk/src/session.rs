@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use hawk_nn::{PassLimits, Readout, Result, Stream, Workspace};
+use hawk_nn::{PassLimits, Readout, Result, Rows, Stream, Target, Workspace};
 
 use crate::conditioning::{Conditioning, Prefix};
 use crate::engine::Engine;
@@ -48,7 +48,7 @@ impl<'a> Session<'a> {
             engine,
             request,
             lanes: (0..lanes).map(|_| Lane::new(layout, request)).collect(),
-            streams: (0..lanes * prefixes.len()).map(|_| target.stream(tokens)).collect(),
+            streams: (0..lanes * prefixes.len()).map(|_| stream(target, tokens, tree_rows.max(PREFILL_ROWS))).collect(),
             workspace: target.workspace(limits),
             kept: vec![None; lanes * prefixes.len()],
             prefixes,
@@ -151,6 +151,13 @@ impl<'a> Session<'a> {
             }
         }
     }
+}
+
+/// A stream whose steps need no further memory.
+fn stream(target: &Target, tokens: usize, rows: usize) -> Stream {
+    let mut stream = target.stream(tokens);
+    stream.rows = Rows::with_capacity(rows, rows);
+    stream
 }
 
 /// A stopwatch that hands out laps.

@@ -1,0 +1,251 @@
+//! The program from outside: what it writes, and what it refuses with which exit code.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use serde_json::Value;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v0");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/chameleon");
+
+/// The program in a folder of its own.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn hawk(&self, args: &[&str]) -> Assert {
+        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args).assert()
+    }
+
+    fn text(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Refused with this exit code and these words, and nothing new on disk.
+    #[track_caller]
+    fn refuses(&self, args: &[&str], code: i32, words: &str) {
+        let before = self.names();
+        let output = self.hawk(args).code(code).get_output().clone();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(words) && !message.contains("panicked"), "{args:?}: {message}");
+        assert_eq!(self.names(), before, "{args:?}");
+    }
+}
+
+#[test]
+fn generate_writes_images_tokens_and_statistics() {
+    let place = Place::new();
+    place.text("captions.txt", "red apple, noto style\n\n  octopus\n");
+    place
+        .hawk(&[
+            "generate",
+            "--prompts",
+            "captions.txt",
+            "--n",
+            "2",
+            "--seed",
+            "3",
+            "--out",
+            "sheet",
+            "--tokens-out",
+            "t.json",
+            "--stats",
+            "s.json",
+            "--decoder",
+            "neighbour",
+            "--tree",
+            "4",
+        ])
+        .success();
+    let (tokens, stats) = (place.json("t.json"), place.json("s.json"));
+    assert_eq!(std::fs::read_dir(place.path("sheet")).unwrap().count(), 4);
+    let images = tokens["images"].as_array().unwrap();
+    assert_eq!((images.len(), stats["images"].as_array().unwrap().len()), (4, 4));
+    assert_eq!(tokens["settings"]["decoder"], "neighbour");
+    assert_eq!(tokens["settings"]["cfg"], 3.0);
+    for image in images {
+        assert_eq!(image["codes"].as_array().unwrap().len(), 256);
+        assert_eq!(image["tokens"].as_array().unwrap().len(), 256 + 16 + 1);
+        assert_eq!(image["uncond_prefix"].as_array().unwrap().len(), 3);
+    }
+    for image in stats["images"].as_array().unwrap() {
+        assert!(image["target_passes"].as_u64().unwrap() < 256 && image["sources"].as_array().unwrap().len() > 1);
+    }
+    // The codes of the report are the pixels of the files.
+    place.hawk(&["decode", "--codes", "t.json", "--out", "again.png"]).success();
+    assert!(["again-0.png", "again-3.png"].iter().all(|name| place.path(name).is_file()));
+}
+
+#[test]
+fn again_makes_the_image_again_and_sees_a_changed_pixel() {
+    let place = Place::new();
+    place.hawk(&["generate", "Äpfel 🍎", "--seed", "11", "--out", "a.png", "--precision", "int8"]).success();
+    for more in [&["again", "a.png"][..], &["again", "a.png", "--decoder", "ar", "--threads", "1", "--out", "b.png"]] {
+        let output = place.hawk(more).success().get_output().stdout.clone();
+        assert!(String::from_utf8(output).unwrap().starts_with("identical: all 4096 pixels"));
+    }
+    let (mut image, record) = hawk::read_png(&std::fs::read(place.path("b.png")).unwrap()).unwrap();
+    assert_eq!((record.decoder.as_str(), record.prompt.as_str(), record.seed), ("ar", "Äpfel 🍎", 11));
+    image.pixels[100] ^= 1;
+    place.text("c.png", hawk::write_png(&image, &record).unwrap());
+    let output = place.hawk(&["again", "c.png"]).code(1).get_output().stdout.clone();
+    assert!(String::from_utf8(output).unwrap().contains("1 of 4096"));
+    let other = hawk::Record { model_digest: "0".repeat(64), ..record };
+    place.text("d.png", hawk::write_png(&image, &other).unwrap());
+    place.refuses(&["again", "d.png"], 2, "another model");
+    place.text("e.png", b"\x89PNG");
+    place.refuses(&["again", "e.png"], 2, "e.png");
+}
+
+#[test]
+fn a_folder_and_the_program_hold_the_same_model() {
+    let place = Place::new();
+    place.hawk(&["generate", "key", "--seed", "1", "--out", "a.png"]).success();
+    place.hawk(&["generate", "key", "--seed", "1", "--out", "b.png", "--model", MODEL]).success();
+    let [(a, built_in), (b, folder)] =
+        ["a.png", "b.png"].map(|name| hawk::read_png(&std::fs::read(place.path(name)).unwrap()).unwrap());
+    assert_eq!((a, built_in.model_digest), (b, folder.model_digest));
+    assert_ne!(built_in.model, folder.model);
+}
+
+#[test]
+fn logits_and_decode_match_the_golden_files() {
+    let place = Place::new();
+    let golden = std::fs::read(Path::new(GOLDEN).join("golden.safetensors")).unwrap();
+    let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
+    let ids = golden.tensor("input_ids").unwrap();
+    let ids: Vec<i64> = ids.data().as_chunks().0.iter().map(|id| i64::from_le_bytes(*id)).collect();
+    place.text("t.json", serde_json::json!({ "tokens": ids }).to_string());
+    place.hawk(&["logits", "--model", GOLDEN, "--tokens", "t.json", "--out", "l.safetensors"]).success();
+    let written = std::fs::read(place.path("l.safetensors")).unwrap();
+    let written = safetensors::SafeTensors::deserialize(&written).unwrap();
+    let [got, want] = [&written, &golden].map(|file| {
+        let tensor = file.tensor("logits").unwrap();
+        let numbers: Vec<f32> = tensor.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+        (tensor.shape().to_vec(), numbers)
+    });
+    assert_eq!(got.0, want.0);
+    assert!(got.1.iter().zip(&want.1).all(|(a, b)| (a - b).abs() < 2e-4));
+
+    let golden = std::fs::read(Path::new(MODEL).join("golden.safetensors")).unwrap();
+    let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
+    let codes = golden.tensor("codes").unwrap();
+    let codes: Vec<i64> = codes.data().as_chunks().0.iter().map(|code| i64::from_le_bytes(*code)).collect();
+    place.text("c.json", serde_json::json!({ "codes": codes }).to_string());
+    place.hawk(&["decode", "--codes", "c.json", "--out", "c.png"]).success();
+    let reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(place.path("c.png")).unwrap()));
+    let mut reader = reader.read_info().unwrap();
+    let mut pixels = vec![0; 64 * 64 * 3];
+    reader.next_frame(&mut pixels).unwrap();
+    let want = golden.tensor("pixels").unwrap();
+    assert!(pixels.iter().zip(want.data()).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
+#[test]
+fn inspect_names_what_is_missing() {
+    let place = Place::new();
+    let output = |args: &[&str]| String::from_utf8(place.hawk(args).success().get_output().stdout.clone()).unwrap();
+    let built_in = output(&["inspect"]);
+    assert!(built_in.contains("16 x 16 cells") && built_in.contains("faults     none"), "{built_in}");
+    std::fs::create_dir(place.path("m")).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(Path::new(GOLDEN).join(name), place.path("m").join(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(place.path("m/config.json")).unwrap();
+    place.text("m/config.json", config.replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4"));
+    let found = output(&["inspect", "m"]);
+    assert!(found.contains("model.layers.3.mlp.up_proj.weight [144, 64] is missing"), "{found}");
+    place.hawk(&["generate", "x", "--seed", "1", "--out", "x.png"]).success();
+    assert!(output(&["inspect", "x.png"]).contains("\"seed\": 1"));
+}
+
+#[test]
+fn bad_input_is_refused_and_nothing_is_written() {
+    let place = Place::new();
+    place.text("empty.txt", "\n \n");
+    place.text("latin1.txt", [0xff, 0xfe]);
+    place.text("t.json", r#"{"tokens": [5, 99999]}"#);
+    place.text("none.json", r#"{"tokens": []}"#);
+    place.text("c.json", r#"{"codes": [1, 2, 3]}"#);
+    place.text("broken.json", "{");
+    let long = "red apple ".repeat(5_000);
+    for (args, words) in [
+        (&["generate"][..], "nothing to draw"),
+        (&["generate", "--prompts", "empty.txt"], "nothing to draw"),
+        (&["generate", "--prompts", "latin1.txt"], "UTF-8"),
+        (&["generate", "--prompts", "nowhere.txt"], "nowhere.txt"),
+        (&["generate", &long, "--out", "x.png"], "prompt is too long"),
+        (&["generate", "x", "--temperature", "0"], "temperature"),
+        (&["generate", "x", "--temperature", "nan"], "temperature"),
+        (&["generate", "x", "--cfg", "inf"], "cfg"),
+        (&["generate", "x", "--top-p", "0"], "top_p"),
+        (&["generate", "x", "--top-k=-3"], "--top-k"),
+        (&["generate", "x", "--n", "0"], "--n"),
+        (&["generate", "x", "--batch", "0"], "batch"),
+        (&["generate", "x", "--tree", "0"], "tree"),
+        (&["generate", "x", "--tree", "999"], "999"),
+        (&["generate", "x", "--decoder", "ar", "--tree", "4"], "decoder ar"),
+        (&["generate", "x", "--decoder", "oracle"], "oracle"),
+        (&["generate", "x", "--model", "nowhere"], "nowhere"),
+        (&["generate", "x", "--model", GOLDEN], "hawk.json"),
+        (&["generate", "x", "--out", "no/where/x.png"], "no/where"),
+        (&["generate", "x", "--tokens-out", "no/t.json"], "no"),
+        (&["logits", "--tokens", "t.json", "--out", "l"], "vocabulary"),
+        (&["logits", "--tokens", "none.json", "--out", "l"], "no tokens"),
+        (&["logits", "--tokens", "broken.json", "--out", "l"], "broken.json"),
+        (&["decode", "--codes", "c.json", "--out", "x.png"], "256 codes"),
+        (&["decode", "--codes", "t.json", "--out", "x.png"], "t.json"),
+        (&["inspect", "nowhere"], "nowhere"),
+        (&["again", "t.json"], "PNG"),
+    ] {
+        place.refuses(args, 2, words);
+    }
+}
+
+/// Copies the built-in model and cuts or changes one file.
+fn damaged(place: &Place, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    std::fs::create_dir_all(place.path("m/vq")).unwrap();
+    for file in
+        ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "vq/config.json", "vq/model.safetensors"]
+    {
+        let bytes = std::fs::read(Path::new(MODEL).join(file)).unwrap();
+        std::fs::write(place.path("m").join(file), if file == name { change(bytes) } else { bytes }).unwrap();
+    }
+}
+
+#[test]
+fn damaged_models_are_refused_by_file() {
+    let place = Place::new();
+    let half = |bytes: Vec<u8>| bytes[..bytes.len() / 2].to_vec();
+    for name in
+        ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "vq/config.json", "vq/model.safetensors"]
+    {
+        damaged(&place, name, half);
+        place.refuses(&["generate", "x", "--model", "m", "--out", "x.png"], 2, name);
+    }
+    damaged(&place, "model.safetensors", |mut bytes| {
+        bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        bytes
+    });
+    place.refuses(&["generate", "x", "--model", "m", "--out", "x.png"], 2, "model.safetensors");
+}

@@ -1,0 +1,65 @@
+//! After its first steps a session allocates nothing until an image is finished, on any thread.
+#![allow(clippy::unwrap_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise about `layout` is the one that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` by `alloc` above, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_step_allocates_nothing() {
+    for (precision, rule) in [
+        (Precision::F32, Rule::Replay),
+        (Precision::Bf16, Rule::Replay),
+        (Precision::Int8, Rule::Replay),
+        (Precision::Bf16, Rule::Rejection),
+    ] {
+        let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
+        let request = Request {
+            prompt: "red apple, noto style".to_owned(),
+            seed: Seed(1),
+            images: 0..1,
+            sampling: engine.config().defaults,
+            decoding: Decoding::new(Decoder::Neighbour, rule, 7).unwrap(),
+            batch: 1,
+        };
+        let (mut steps, mut before) = (0, 0);
+        engine
+            .generate(&request, &mut |event| {
+                if let Event::CellsCommitted { .. } = event {
+                    let now = ALLOCATIONS.load(Relaxed);
+                    assert!(
+                        steps == 0 || now == before,
+                        "{precision} {rule}, step {steps}: {} allocations",
+                        now - before
+                    );
+                    (steps, before) = (steps + 1, now);
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert!(steps > 50);
+    }
+}

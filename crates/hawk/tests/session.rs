@@ -1,0 +1,112 @@
+//! What an observer sees, and what a request may not be.
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use hawk::{CellSource, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, built_in_model};
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
+
+fn request(decoder: Decoder, rule: Rule) -> Request {
+    Request {
+        prompt: "red apple, noto style".to_owned(),
+        seed: Seed(5),
+        images: 0..1,
+        sampling: ENGINE.config().defaults,
+        decoding: Decoding::with_defaults(decoder, rule),
+        batch: 1,
+    }
+}
+
+#[test]
+fn events_tell_every_cell_once_and_in_order() {
+    for rule in [Rule::Replay, Rule::Rejection] {
+        let request = Request { images: 3..6, batch: 2, ..request(Decoder::Neighbour, rule) };
+        let (mut prefills, mut heard, mut done) = (0, vec![Vec::new(); 6], Vec::new());
+        let outcome = ENGINE
+            .generate(&request, &mut |event| {
+                match event {
+                    Event::PrefillDone { prefix_tokens } => {
+                        assert_eq!(prefix_tokens, ENGINE.conditioning(&request.prompt).unwrap().cond.tokens().len());
+                        prefills += 1;
+                    }
+                    Event::CellsCommitted { image, first, codes, sources } => {
+                        let cells = &mut heard[image as usize];
+                        assert_eq!((first.index(), codes.len()), (cells.len(), sources.len()));
+                        assert!(matches!(sources.last(), Some(CellSource::Target(_))));
+                        cells.extend(codes.iter().copied());
+                    }
+                    Event::ImageDone(image) => done.push(image.index),
+                    _ => {}
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!((prefills, outcome.images.len()), (1, 3));
+        assert_eq!(outcome.images.iter().map(|image| image.index).collect::<Vec<_>>(), done);
+        for image in &outcome.images {
+            let stats = &image.stats;
+            assert_eq!(image.codes, heard[image.index as usize]);
+            let drafted = image.sources.iter().filter(|source| matches!(source, CellSource::Drafted(_))).count();
+            assert_eq!((stats.committed, stats.accepted), (256, drafted as u64), "{rule}");
+            assert_eq!(stats.target_passes, stats.recovered + stats.bonus);
+            assert!(stats.acceptance_length() > 1.02, "{rule}: {}", stats.acceptance_length());
+        }
+    }
+}
+
+#[test]
+fn an_observer_may_break_off() {
+    let request = Request { images: 0..3, ..request(Decoder::Ar, Rule::Replay) };
+    let mut cells = 0;
+    let outcome = ENGINE.generate(&request, &mut |event| {
+        if let Event::CellsCommitted { codes, .. } = event {
+            cells += codes.len();
+        }
+        if cells < 300 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    assert_eq!((outcome.unwrap().images.len(), cells), (1, 300));
+    let outcome = ENGINE.generate(&request, &mut |_| ControlFlow::Break(())).unwrap();
+    assert!(outcome.images.is_empty());
+}
+
+#[test]
+fn rejection_repeats_itself_and_differs_from_replay() {
+    let draw = |decoder, rule| {
+        let outcome = ENGINE.generate(&request(decoder, rule), &mut |_| ControlFlow::Continue(()));
+        outcome.unwrap().images.remove(0).codes
+    };
+    let rejection = draw(Decoder::Neighbour, Rule::Rejection);
+    assert_eq!(rejection, draw(Decoder::Neighbour, Rule::Rejection));
+    assert_ne!(rejection, draw(Decoder::Neighbour, Rule::Replay));
+}
+
+#[test]
+fn guidance_of_one_needs_no_second_stream_and_gives_the_conditional_law() {
+    let draw = |cfg: f32| {
+        let sampling = Sampling::new(cfg, 1.0, 50, 0.9).unwrap();
+        let request = Request { sampling, ..request(Decoder::Neighbour, Rule::Replay) };
+        ENGINE.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images.remove(0).codes
+    };
+    assert_ne!(draw(1.0), draw(3.0));
+    assert_ne!(draw(0.0), draw(1.0));
+}
+
+#[test]
+fn requests_out_of_range_are_refused_by_name() {
+    let good = request(Decoder::Ar, Rule::Replay);
+    for (bad, named) in [
+        (Request { images: 4..4, ..good.clone() }, "image"),
+        (Request { batch: 0, ..good.clone() }, "batch"),
+        (Request { batch: 65, ..good.clone() }, "65"),
+        (Request { prompt: "red ".repeat(10_000), ..good.clone() }, "prompt"),
+        (Request { prompt: "red ".repeat(300), ..good.clone() }, "tokens of text"),
+    ] {
+        let error = ENGINE.generate(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    assert!(Decoding::new(Decoder::Ar, Rule::Replay, 2).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 0).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 129).is_err());
+}
