@@ -5,6 +5,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::{Error, Result};
+
 /// Outputs of one panel.
 pub(crate) const PANEL: usize = 16;
 
@@ -45,6 +47,16 @@ impl std::fmt::Display for Precision {
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         })
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::F32, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.to_string() == name).ok_or_else(
+            || Error::input("there is no such precision").expected("f32, bf16 or int8").got(format!("{name:?}")),
+        )
     }
 }
 
@@ -130,6 +142,11 @@ impl Matrix {
     /// Bytes that one pass over the matrix reads.
     pub fn bytes(&self) -> usize {
         self.data.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// Bytes that a product with so many panels reads.
+    pub(crate) fn bytes_of(&self, panels: usize) -> usize {
+        panels * (self.panel_bytes() + self.panel_scales(0).map_or(0, size_of_val))
     }
 
     /// Groups of k-steps that one multiply-add takes.
