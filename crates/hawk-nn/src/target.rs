@@ -63,6 +63,15 @@ pub struct PassLimits {
     pub vocabulary: usize,
 }
 
+/// What a pass costs at least, whatever its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassCost {
+    /// Weight bytes that are read.
+    pub bytes: usize,
+    /// Weights that every row is multiplied with.
+    pub weights: usize,
+}
+
 /// A pass that has run and is not committed. Dropping it is the rollback; only [`Staged::commit`] grows a stream.
 pub struct Staged<'p> {
     streams: &'p mut [Stream],
@@ -147,7 +156,20 @@ impl Target {
 
     /// Bytes that a pass with all logits reads.
     pub fn weight_bytes(&self) -> usize {
-        self.layers.iter().map(Layer::bytes).sum::<usize>() + self.head.bytes()
+        self.pass_cost(0..self.config.vocab).bytes
+    }
+
+    /// What a pass with the logits of these ids must read and multiply.
+    pub fn pass_cost(&self, vocabulary: Range<usize>) -> PassCost {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        let mut cost = PassCost { bytes: 0, weights: 0 };
+        for (matrix, panels) in
+            layers.map(|matrix| (matrix, 0..matrix.panels())).chain([(&self.head, panels_of(vocabulary))])
+        {
+            cost.bytes += matrix.bytes_of(panels.len());
+            cost.weights += panels.len() * PANEL * matrix.k();
+        }
+        cost
     }
 
     /// A stream with room for `tokens` committed and staged tokens.
@@ -286,8 +308,8 @@ impl Layer {
         })
     }
 
-    fn bytes(&self) -> usize {
-        [&self.qkv, &self.output, &self.gate_up, &self.down].iter().map(|matrix| matrix.bytes()).sum()
+    fn matrices(&self) -> [&Matrix; 4] {
+        [&self.qkv, &self.output, &self.gate_up, &self.down]
     }
 }
 
@@ -304,6 +326,11 @@ impl HeadNorm {
         // torch's LayerNorm default, which the reference keeps whatever the config's eps.
         Ok(Self { weight: of("weight")?, bias: of("bias")?, eps: 1e-5 })
     }
+}
+
+/// The panels that hold the logits of these ids.
+fn panels_of(vocabulary: Range<usize>) -> Range<usize> {
+    vocabulary.start / PANEL..vocabulary.end.div_ceil(PANEL)
 }
 
 /// A pass under way.
@@ -422,7 +449,7 @@ impl Pass<'_> {
             }
             first += stream.rows.len();
         }
-        let panels = vocabulary.start / PANEL..vocabulary.end.div_ceil(PANEL);
+        let panels = panels_of(vocabulary.clone());
         let product = Product { panels: panels.clone(), ..Product::new(self.pool, self.isa, head) };
         let columns = product.columns();
         product.run(&mut w.activations, &w.normed, readouts, &mut w.logits);

@@ -144,6 +144,11 @@ impl Matrix {
         self.data.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
     }
 
+    /// Bytes that a product with so many panels reads.
+    pub(crate) fn bytes_of(&self, panels: usize) -> usize {
+        panels * (self.panel_bytes() + self.panel_scales(0).map_or(0, size_of_val))
+    }
+
     /// Groups of k-steps that one multiply-add takes.
     pub(crate) fn steps(&self) -> usize {
         self.k.div_ceil(self.precision.steps_together())

@@ -11,7 +11,7 @@ mod simd;
 pub(crate) use gemm::{Activations, CHUNK_ROWS, Epilogue, Panel, Product};
 pub(crate) use math::{exp_on, lane_sum, layer_norm, rms_norm};
 pub(crate) use matrix::PANEL;
-pub(crate) use simd::dispatch_on;
+pub(crate) use simd::{Kernel, LANES, Simd, dispatch_on};
 
 pub use gemm::matmul;
 pub use math::{exp_slice, silu};

@@ -1,0 +1,191 @@
+//! `hawk bench step`: the time of a whole target pass beside its roof.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hawk_nn::kernels::{Isa, Pool, Precision};
+use hawk_nn::step_bench::{COMMITTED, Ceilings, check_bits, synthetic, time_passes};
+use hawk_nn::{Checkpoint, HawkConfig, ModelSource, Target, TransformerConfig};
+use serde::Serialize;
+
+const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+/// Rows whose bits are compared; more would take longer than the timing.
+const CHECKED_ROWS: usize = 8;
+const SEED: u64 = 1;
+
+/// Time whole target passes over 1 to 32 rows, beside the measured bandwidth and peak of this machine.
+#[derive(clap::Args, Debug)]
+pub(crate) struct BenchStepArgs {
+    /// A model to measure after the synthetic one.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Only this precision: f32, bf16 or int8.
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Threads; all of the machine's by default.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Milliseconds of passes for each number of rows.
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    effort_ms: u64,
+    /// Write the figures to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    isa: String,
+    threads: usize,
+    committed_tokens: usize,
+    tables: Vec<Table>,
+}
+
+/// One model in one precision.
+#[derive(Serialize)]
+struct Table {
+    model: String,
+    precision: String,
+    weight_bytes: usize,
+    weights: usize,
+    /// Bandwidth of reading `weight_bytes` over and over, so from the caches where they fit in.
+    read_gb_per_s: f64,
+    read_gb_per_s_one_thread: f64,
+    peak_gflops: f64,
+    peak_gflops_one_thread: f64,
+    passes: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    rows: usize,
+    passes: usize,
+    roof_ms: f64,
+    min_ms: f64,
+    median_ms: f64,
+    min_over_roof: f64,
+    median_over_roof: f64,
+}
+
+/// A model as it is measured.
+struct Model {
+    name: String,
+    config: TransformerConfig,
+    checkpoint: Checkpoint,
+    /// The ids that are read: those of the codes.
+    codes: Range<usize>,
+}
+
+pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
+    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let pool = Pool::new(args.threads.unwrap_or(available));
+    let (config, checkpoint) = synthetic(SEED)?;
+    let codes = 0..config.vocab;
+    let mut models = vec![Model { name: "synthetic".to_owned(), config, checkpoint, codes }];
+    if let Some(dir) = &args.model {
+        models.push(Model::open(dir)?);
+    }
+    let mut report = Report {
+        isa: Isa::detect().to_string(),
+        threads: pool.threads(),
+        committed_tokens: COMMITTED,
+        tables: Vec::new(),
+    };
+    println!("{} on {} threads, {COMMITTED} committed tokens a stream", report.isa, report.threads);
+    for model in &models {
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            if args.precision.is_none_or(|only| only == precision) {
+                let table = measure(model, precision, &pool, Duration::from_millis(args.effort_ms))?;
+                table.print();
+                report.tables.push(table);
+            }
+        }
+    }
+    args.json.as_deref().map_or(Ok(()), |file| write_json(&report, file))
+}
+
+impl Model {
+    fn open(dir: &Path) -> Result<Self> {
+        let source = ModelSource::Dir(dir.to_owned());
+        let config = TransformerConfig::from_json(&source.read("config.json")?)?;
+        let checkpoint = Checkpoint::open(&source, "")?;
+        let codes = if source.contains("hawk.json") {
+            let layout = HawkConfig::from_json(&source.read("hawk.json")?)?.layout;
+            layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
+        } else {
+            0..config.vocab
+        };
+        Ok(Self { name: dir.display().to_string(), config, checkpoint, codes })
+    }
+}
+
+fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -> Result<Table> {
+    let target = Target::load(model.config.clone(), &model.checkpoint, precision)?;
+    check_bits(&target, pool, model.codes.clone(), CHECKED_ROWS)?;
+    let cost = target.pass_cost(model.codes.clone());
+    let alone = Ceilings::measure(&Pool::new(1), cost.bytes);
+    let before = Ceilings::measure(pool, cost.bytes);
+    let times = time_passes(&target, pool, &model.codes, &ROWS, effort)?;
+    let ceilings = before.or_better(Ceilings::measure(pool, cost.bytes));
+    let passes = times.iter().map(|times| {
+        let roof_ms = ceilings.roof_ms(cost, times.rows);
+        Row {
+            rows: times.rows,
+            passes: times.passes,
+            roof_ms,
+            min_ms: times.min_ms,
+            median_ms: times.median_ms,
+            min_over_roof: times.min_ms / roof_ms,
+            median_over_roof: times.median_ms / roof_ms,
+        }
+    });
+    Ok(Table {
+        model: model.name.clone(),
+        precision: precision.to_string(),
+        weight_bytes: cost.bytes,
+        weights: cost.weights,
+        read_gb_per_s: ceilings.bytes_per_s / 1e9,
+        read_gb_per_s_one_thread: alone.bytes_per_s / 1e9,
+        peak_gflops: ceilings.flops / 1e9,
+        peak_gflops_one_thread: alone.flops / 1e9,
+        passes: passes.collect(),
+    })
+}
+
+impl Table {
+    fn print(&self) {
+        println!(
+            "\n{} {}: {:.1} MB of weights, read at {:.1} GB/s (one thread {:.1}); peak {:.0} GFLOP/s (one thread {:.0})",
+            self.model,
+            self.precision,
+            self.weight_bytes as f64 / 1e6,
+            self.read_gb_per_s,
+            self.read_gb_per_s_one_thread,
+            self.peak_gflops,
+            self.peak_gflops_one_thread,
+        );
+        println!("rows  roof ms   min ms  /roof  median ms  /roof  passes");
+        for row in &self.passes {
+            println!(
+                "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
+                row.rows, row.roof_ms, row.min_ms, row.min_over_roof, row.median_ms, row.median_over_roof, row.passes
+            );
+        }
+    }
+}
+
+/// Whole or not at all: a reader never sees half a report.
+fn write_json(report: &Report, file: &Path) -> Result<()> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        let mut temporary = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer_pretty(&mut temporary, report)?;
+        temporary.write_all(b"\n")?;
+        temporary.persist(file)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,380 @@
+//! The time of a target pass beside what the machine could do at best.
+//!
+//! No pass over R rows can be faster than its roof: the weights must be read once and multiplied with R rows. [`Ceilings`] measures what
+//! the pool's threads can read and multiply, [`check_bits`] asserts that a pass computes what it promises, [`time_passes`] times it.
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use hawk_spec::TokenId;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::kernels::{Isa, Kernel, LANES, Pool, Simd, dispatch_on};
+use crate::{
+    Checkpoint, Error, Family, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
+    Workspace,
+};
+
+/// Committed tokens of every stream of a timed pass.
+pub const COMMITTED: usize = 256;
+/// Vectors that are summed independently, enough to hide the latency of a multiply-add.
+const CHAINS: usize = 12;
+/// Multiply-adds of every chain in a chunk.
+const CHAIN_STEPS: usize = 20_000;
+/// Numbers that one chunk of a read covers.
+const READ_CHUNK: usize = 1 << 16;
+/// Places of a chunk that are read at once, and vectors that are read there in a row.
+const PLACES: usize = 4;
+const VECTORS: usize = 2;
+/// How long each ceiling is measured.
+const CEILING_TIME: Duration = Duration::from_millis(150);
+/// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
+const ROUNDS: u32 = 8;
+
+/// A decoder of usual proportions: width 512, 8 layers of 8 heads, SwiGLU 1408, vocabulary 8192; 29.9 M weights in its products.
+const SYNTHETIC: &str = r#"{"model_type":"chameleon","hidden_size":512,"intermediate_size":1408,"num_hidden_layers":8,
+    "num_attention_heads":8,"vocab_size":8192,"max_position_embeddings":512,"rms_norm_eps":1e-5}"#;
+
+/// What the threads of a pool can do at best.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
+    /// Threads that it was measured on.
+    pub threads: usize,
+    /// Size of the buffer that was read over and over.
+    pub buffer_bytes: usize,
+    /// Read bandwidth.
+    pub bytes_per_s: f64,
+    /// f32 multiply-adds, each two operations.
+    pub flops: f64,
+}
+
+impl Ceilings {
+    /// Reads a buffer of `bytes` and runs independent multiply-adds; the best of many passes each.
+    pub fn measure(pool: &Pool, bytes: usize) -> Self {
+        let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
+        let read = best_s(|| {
+            pool.run(numbers.len().div_ceil(READ_CHUNK), &|chunk| {
+                let end = numbers.len().min((chunk + 1) * READ_CHUNK);
+                // SAFETY: the instruction set was detected.
+                black_box(unsafe { dispatch_on(isa, Read(&numbers[chunk * READ_CHUNK..end])) });
+            });
+        });
+        let chunks = 4 * pool.threads();
+        let multiply = best_s(|| {
+            pool.run(chunks, &|_| {
+                // SAFETY: the instruction set was detected.
+                black_box(unsafe { dispatch_on(isa, MultiplyAdd) });
+            });
+        });
+        Self {
+            threads: pool.threads(),
+            buffer_bytes: bytes,
+            bytes_per_s: bytes as f64 / read,
+            flops: (2 * chunks * CHAIN_STEPS * CHAINS * LANES) as f64 / multiply,
+        }
+    }
+
+    /// The better of two measurements, each ceiling for itself.
+    #[must_use]
+    pub fn or_better(self, other: Self) -> Self {
+        let (bytes_per_s, flops) = (self.bytes_per_s.max(other.bytes_per_s), self.flops.max(other.flops));
+        Self { bytes_per_s, flops, ..self }
+    }
+
+    /// Milliseconds that a pass over `rows` rows takes at least: `max(bytes / bandwidth, 2 weights rows / peak)`.
+    pub fn roof_ms(&self, cost: PassCost, rows: usize) -> f64 {
+        let multiply = 2.0 * cost.weights as f64 * rows as f64 / self.flops;
+        1e3 * multiply.max(cost.bytes as f64 / self.bytes_per_s)
+    }
+}
+
+fn best_s(mut pass: impl FnMut()) -> f64 {
+    let (begin, mut best) = (Instant::now(), f64::INFINITY);
+    while begin.elapsed() < CEILING_TIME {
+        let start = Instant::now();
+        pass();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Adds up numbers, in several places at once: one place alone leaves the memory idle at every page's end.
+struct Read<'a>(&'a [f32]);
+
+impl Kernel for Read<'_> {
+    type Output = [f32; LANES];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        let (mut out, place) = ([0.0; LANES], self.0.len() / PLACES);
+        // SAFETY: `PLACES` times `place` numbers are in the slice; a slice's end that fills no vectors is left out.
+        unsafe {
+            let mut sums = [[S::splat(0.0); VECTORS]; PLACES];
+            for at in (0..place / (VECTORS * LANES)).map(|i| i * VECTORS * LANES) {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::add(*sum, S::load(self.0.as_ptr().add(i * place + at + j * LANES)));
+                    }
+                }
+            }
+            for sum in sums.as_flattened() {
+                S::store(out.as_mut_ptr(), S::add(*sum, S::load(out.as_ptr())));
+            }
+        }
+        out
+    }
+}
+
+struct MultiplyAdd;
+
+impl Kernel for MultiplyAdd {
+    type Output = [f32; LANES];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        let mut out = [0.0; LANES];
+        // SAFETY: stores go to one vector's array.
+        unsafe {
+            let (factor, term) = (S::splat(black_box(0.999)), S::splat(black_box(0.001)));
+            let mut sums = [S::splat(black_box(1.5)); CHAINS];
+            for _ in 0..CHAIN_STEPS {
+                for sum in &mut sums {
+                    *sum = S::fma(*sum, factor, term);
+                }
+            }
+            for sum in sums {
+                S::store(out.as_mut_ptr(), S::add(sum, S::load(out.as_ptr())));
+            }
+        }
+        out
+    }
+}
+
+/// The synthetic decoder that passes are compared on: its sizes, and random weights (bf16, a function of `seed`) made in memory.
+///
+/// # Errors
+/// None but a failure of this function itself.
+pub fn synthetic(seed: u64) -> Result<(TransformerConfig, Checkpoint)> {
+    let config = TransformerConfig::from_json(SYNTHETIC.as_bytes())?;
+    let checkpoint = random_checkpoint(&config, seed)?;
+    Ok((config, checkpoint))
+}
+
+fn random_checkpoint(config: &TransformerConfig, seed: u64) -> Result<Checkpoint> {
+    let mut random = Random(seed);
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes(config)
+        .into_iter()
+        .map(|(name, shape)| {
+            let matrix = shape.len() == 2 && !name.contains("_norm");
+            // Products keep the size of their input; norms are near the identity.
+            let (centre, spread) = if matrix { (0.0, (3.0 / shape[1] as f32).sqrt()) } else { (1.0, 0.1) };
+            let numbers = (0..shape.iter().product()).map(|_| half::bf16::from_f32(centre + spread * random.next()));
+            let bytes = numbers.flat_map(half::bf16::to_le_bytes).collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let failed = |e: safetensors::SafeTensorError| Error::input(format!("not a checkpoint: {e}"));
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        TensorView::new(Dtype::BF16, shape.clone(), bytes).map(|view| (name, view)).map_err(failed)
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    Checkpoint::from_bytes(safetensors::serialize(views, None).map_err(failed)?)
+}
+
+/// Names and shapes of a transformer's tensors.
+fn shapes(c: &TransformerConfig) -> Vec<(String, Vec<usize>)> {
+    let (d, q, k, i) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate);
+    let mut all = vec![
+        ("model.embed_tokens.weight".to_owned(), vec![c.vocab, d]),
+        ("model.norm.weight".to_owned(), vec![d]),
+        ("lm_head.weight".to_owned(), vec![c.vocab, d]),
+    ];
+    for layer in 0..c.layers {
+        let mut add = |part: &str, shape: &[usize]| all.push((format!("model.layers.{layer}.{part}"), shape.to_vec()));
+        for (part, shape) in [("q_proj", [q, d]), ("k_proj", [k, d]), ("v_proj", [k, d]), ("o_proj", [d, q])] {
+            add(&format!("self_attn.{part}.weight"), &shape);
+        }
+        for (part, shape) in [("gate_proj", [i, d]), ("up_proj", [i, d]), ("down_proj", [d, i])] {
+            add(&format!("mlp.{part}.weight"), &shape);
+        }
+        add("input_layernorm.weight", &[d]);
+        add("post_attention_layernorm.weight", &[d]);
+        if c.family == Family::Chameleon {
+            for (part, heads) in [("q_norm", c.heads), ("k_norm", c.kv_heads)] {
+                add(&format!("self_attn.{part}.weight"), &[heads, c.head_dim]);
+                add(&format!("self_attn.{part}.bias"), &[heads, c.head_dim]);
+            }
+        }
+    }
+    all
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Even in -1..1.
+    fn next(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn token(&mut self, ids: &Range<usize>) -> TokenId {
+        TokenId((ids.start as u64 + self.bits() % ids.len() as u64) as u32)
+    }
+}
+
+/// A pass that can be run over and over: streams of [`COMMITTED`] tokens, each with a small tree behind them, every row read.
+pub struct Step<'a> {
+    target: &'a Target,
+    vocabulary: Range<usize>,
+    workspace: Workspace,
+    streams: Vec<Stream>,
+}
+
+impl<'a> Step<'a> {
+    /// A pass over `rows` rows in all: one stream for a single row, else two (as guidance wants them) of half the rows each.
+    /// `vocabulary` are the ids that are read, and of which the random tokens are.
+    ///
+    /// # Errors
+    /// An empty vocabulary, or ids beyond the target's.
+    pub fn new(target: &'a Target, pool: &Pool, vocabulary: Range<usize>, rows: usize) -> Result<Self> {
+        if vocabulary.is_empty() || vocabulary.end > target.config().vocab {
+            let expected = format!("a range inside 0..{}", target.config().vocab);
+            return Err(Error::input("no ids of the vocabulary").expected(expected).got(format!("{vocabulary:?}")));
+        }
+        let streams = if rows == 1 { 1 } else { 2 };
+        let tokens = COMMITTED + rows.max(Self::PREFILL);
+        let most = rows.max(streams * Self::PREFILL);
+        let limits = PassLimits { rows: most, readouts: rows, tokens, vocabulary: vocabulary.len() };
+        let mut step = Self {
+            target,
+            vocabulary,
+            workspace: target.workspace(limits),
+            streams: (0..streams).map(|_| Stream::new(target.config(), tokens)).collect(),
+        };
+        step.prefill(pool)?;
+        for (i, stream) in step.streams.iter_mut().enumerate() {
+            let mut random = Random(i as u64);
+            stream.rows = Rows::with_capacity(rows, rows);
+            for row in 0..(rows + i) / streams {
+                stream.rows.push(random.token(&step.vocabulary), Self::parent(row), Readout::Logits);
+            }
+        }
+        Ok(step)
+    }
+
+    /// Rows of a stream in one pass of a prefill.
+    const PREFILL: usize = 32;
+
+    fn prefill(&mut self, pool: &Pool) -> Result<()> {
+        let mut random = Random(1);
+        while self.streams[0].committed() < COMMITTED {
+            let mut last = Vec::new();
+            for stream in &mut self.streams {
+                let tokens: Vec<TokenId> = (0..Self::PREFILL).map(|_| random.token(&self.vocabulary)).collect();
+                last.push(stream.rows.push_chain(tokens, None, Readout::Nothing));
+            }
+            self.pass(pool)?.commit(&last);
+        }
+        Ok(())
+    }
+
+    /// A binary tree.
+    fn parent(row: usize) -> Option<usize> {
+        row.checked_sub(1).map(|above| above / 2)
+    }
+
+    /// Runs the pass; whoever drops the result can run it again.
+    ///
+    /// # Errors
+    /// None once it has run.
+    pub fn pass(&mut self, pool: &Pool) -> Result<Staged<'_>> {
+        self.target.forward(pool, &mut self.workspace, &mut self.streams, self.vocabulary.clone())
+    }
+}
+
+/// Asserts what a timing would be worth nothing without: every row of a pass over `rows` rows has the bits of its path run token by token
+/// on one thread.
+///
+/// # Errors
+/// A row has other bits.
+pub fn check_bits(target: &Target, pool: &Pool, vocabulary: Range<usize>, rows: usize) -> Result<()> {
+    let mut together = Step::new(target, pool, vocabulary.clone(), rows)?;
+    let mut alone = Step::new(target, &Pool::new(1), vocabulary, rows)?;
+    let single = Pool::new(1);
+    let trees: Vec<Vec<TokenId>> = alone.streams.iter().map(|stream| stream.rows.tokens().to_vec()).collect();
+    let staged = together.pass(pool)?;
+    for (i, tokens) in trees.iter().enumerate() {
+        for row in 0..tokens.len() {
+            let mut path: Vec<usize> = std::iter::successors(Some(row), |row| Step::parent(*row)).collect();
+            path.reverse();
+            let mut logits = Vec::new();
+            for ancestor in path {
+                alone.streams.iter_mut().for_each(|stream| stream.rows.clear());
+                alone.streams[i].rows.push(tokens[ancestor], None, Readout::Logits);
+                let step = alone.pass(&single)?;
+                logits.splice(.., step.all_logits().iter().copied());
+                let commits: Vec<Option<usize>> = (0..trees.len()).map(|j| (j == i).then_some(0)).collect();
+                step.commit(&commits);
+            }
+            alone.streams[i].truncate(COMMITTED);
+            if staged.logits(i, row) != Some(&logits[..]) {
+                return Err(Error::environment("a row has other bits in company than alone")
+                    .at(format!("pass over {rows} rows, stream {i}, row {row}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Times of the passes over one number of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassTimes {
+    /// R.
+    pub rows: usize,
+    /// Passes that were timed.
+    pub passes: usize,
+    /// The fastest pass.
+    pub min_ms: f64,
+    /// The median pass.
+    pub median_ms: f64,
+}
+
+/// Times passes over each number of rows, for about `effort` each.
+///
+/// # Errors
+/// As [`Step::new`].
+pub fn time_passes(
+    target: &Target,
+    pool: &Pool,
+    vocabulary: &Range<usize>,
+    rows: &[usize],
+    effort: Duration,
+) -> Result<Vec<PassTimes>> {
+    let step = |rows: &usize| Step::new(target, pool, vocabulary.clone(), *rows);
+    let mut steps = rows.iter().map(step).collect::<Result<Vec<_>>>()?;
+    let mut times = vec![Vec::new(); steps.len()];
+    for _ in 0..ROUNDS {
+        for (step, times) in steps.iter_mut().zip(&mut times) {
+            // The passes before it left other data in the caches.
+            step.pass(pool)?;
+            let begin = Instant::now();
+            while begin.elapsed() < effort / ROUNDS {
+                let start = Instant::now();
+                step.pass(pool)?;
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let summary = |(rows, mut times): (&usize, Vec<f64>)| {
+        times.sort_by(f64::total_cmp);
+        PassTimes { rows: *rows, passes: times.len(), min_ms: times[0], median_ms: times[times.len() / 2] }
+    };
+    Ok(rows.iter().zip(times).map(summary).collect())
+}
