@@ -3,8 +3,8 @@
 //! Keys are scored in slots, then gathered in logical order (committed tokens, ancestors from the oldest, the row itself), so that a row in a tree
 //! has the same bits as the same token in a chain.
 
-use crate::kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Precision, Softmax, Turn, dispatch_on};
-use crate::kv::{Rows, key_at};
+use crate::kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, Turn, dispatch_on};
+use crate::kv::{KvHead, Rows};
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
 pub(crate) struct HeadNorm {
@@ -54,8 +54,7 @@ pub(crate) struct Unit<'a> {
     pub(crate) head_dim: usize,
     pub(crate) committed: usize,
     pub(crate) capacity: usize,
-    pub(crate) keys: *mut f32,
-    pub(crate) values: *mut f32,
+    pub(crate) kv: KvHead,
     /// Query head 0 of row 0, and key and value of this kv head of row 0; rows lie `stride` apart.
     pub(crate) queries: *mut f32,
     pub(crate) key: *mut f32,
@@ -106,11 +105,8 @@ impl Unit<'_> {
                 norm.apply(self.isa, self.kv_head, key);
             }
             self.rope.turn(self.isa, position, key);
-            for (e, key) in key.iter().enumerate() {
-                *self.keys.add(key_at(slot, e, self.head_dim)) = *key;
-                let value = *self.value.add(row * self.stride + e);
-                *self.values.add((e / PANEL * self.capacity + slot) * PANEL + e % PANEL) = value;
-            }
+            let value = std::slice::from_raw_parts(self.value.add(row * self.stride), self.head_dim);
+            self.kv.put(slot, key, value);
         }
     }
 
@@ -129,9 +125,9 @@ impl Unit<'_> {
                             .for_each(|score| *score = 0.0);
                     }
                     let kernel = Panels {
-                        precision: Precision::F32,
-                        w: self.keys.add(panel * PANEL * self.head_dim).cast(),
-                        pitch: PANEL * self.head_dim * size_of::<f32>(),
+                        precision: self.kv.precision(),
+                        w: self.kv.key_panel(panel),
+                        pitch: self.kv.key_pitch(),
                         panels: PLACES.min(panels - panel),
                         x: self.queries.add(first * self.stride + head * self.head_dim).cast(),
                         stride: self.stride,
@@ -174,9 +170,9 @@ impl Unit<'_> {
                     // SAFETY: as in `place`; the slots are inside the capacity, and there are as many rows of scores as of sums.
                     unsafe {
                         let kernel = Panels {
-                            precision: Precision::F32,
-                            w: self.values.add((panel * self.capacity + slot) * PANEL).cast(),
-                            pitch: self.capacity * PANEL * size_of::<f32>(),
+                            precision: self.kv.precision(),
+                            w: self.kv.value_panel(panel, slot),
+                            pitch: self.kv.value_pitch(),
                             panels,
                             x: score.cast(),
                             stride: self.score_stride,

@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 
-use crate::kernels::PANEL;
+use crate::kernels::{Line, PANEL, Precision, bf16_slot};
 use crate::{Error, Result, TransformerConfig};
 use hawk_spec::TokenId;
 
@@ -17,9 +17,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Room for `tokens` committed and staged tokens.
+    /// Room for `tokens` committed and staged tokens, with keys and values in f32. [`Target::stream`](crate::Target::stream) chooses by
+    /// the target's precision.
     pub fn new(config: &TransformerConfig, tokens: usize) -> Self {
-        Self { rows: Rows::default(), kv: Kv::new(config, tokens) }
+        Self::with_kv(config, tokens, KvFormat::F32)
+    }
+
+    pub(crate) fn with_kv(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
+        Self { rows: Rows::default(), kv: Kv::new(config, tokens, format) }
     }
 
     /// S, committed tokens.
@@ -51,7 +56,9 @@ impl Stream {
         let path = self.rows.path(row);
         for (i, &row) in path.iter().enumerate() {
             if row != i {
-                self.kv.copy(self.kv.committed + row, self.kv.committed + i);
+                let (from, to) = (self.kv.committed + row, self.kv.committed + i);
+                // SAFETY: nobody else has the stream, and both are staged rows inside the capacity.
+                self.kv.heads().for_each(|head| unsafe { head.copy(from, to) });
             }
         }
         self.kv.committed += path.len();
@@ -72,64 +79,159 @@ impl Stream {
     }
 }
 
+/// How keys and values are kept: f32, or rounded to bf16 when they are written, which halves what attention reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KvFormat {
+    F32,
+    Bf16,
+}
+
+impl KvFormat {
+    /// Weights of this format, as the tiles see keys and values.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// Bytes of 16 numbers that lie together.
+    fn step_bytes(self) -> usize {
+        PANEL * self.precision().weight_bytes()
+    }
+}
+
 /// Keys and values of one stream for all layers.
-///
-/// Per kv head, keys lie in panels of 16 positions `[panel][E][16]` and values in panels of 16 channels `[E/16][capacity][16]`, so that scores and
-/// sums are products with packed weights.
 pub(crate) struct Kv {
     committed: usize,
     capacity: usize,
     head_dim: usize,
     kv_heads: usize,
+    format: KvFormat,
     /// Cells, because the threads of a pass write their heads' rows through shared references.
-    keys: Vec<Box<[UnsafeCell<f32>]>>,
-    values: Vec<Box<[UnsafeCell<f32>]>>,
+    keys: Vec<Box<[UnsafeCell<Line>]>>,
+    values: Vec<Box<[UnsafeCell<Line>]>>,
 }
 
 impl Kv {
-    fn new(config: &TransformerConfig, tokens: usize) -> Self {
+    fn new(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
         let capacity = tokens.next_multiple_of(PANEL);
-        let layer = config.kv_heads * capacity * config.head_dim.next_multiple_of(PANEL);
-        let zeros = || (0..layer).map(|_| UnsafeCell::new(0.0)).collect();
-        let layers = || (0..config.layers).map(|_| zeros()).collect();
         let (head_dim, kv_heads) = (config.head_dim, config.kv_heads);
-        Self { committed: 0, capacity, head_dim, kv_heads, keys: layers(), values: layers() }
+        let mut kv = Self { committed: 0, capacity, head_dim, kv_heads, format, keys: Vec::new(), values: Vec::new() };
+        let lines = kv_heads * kv.head_bytes() / size_of::<Line>();
+        let layers = || (0..config.layers).map(|_| (0..lines).map(|_| UnsafeCell::new(Line::ZERO)).collect()).collect();
+        (kv.keys, kv.values) = (layers(), layers());
+        kv
     }
 
-    /// Elements of one kv head in a layer.
-    fn head_len(&self) -> usize {
-        self.capacity * self.head_dim.next_multiple_of(PANEL)
+    /// Bytes of the keys, and of the values, of one kv head in a layer: a number of lines.
+    fn head_bytes(&self) -> usize {
+        self.capacity * self.head_dim.next_multiple_of(PANEL) / PANEL * self.format.step_bytes()
     }
 
-    /// First elements of the keys and values of a layer's kv head; whoever writes through them keeps others away from the head.
-    pub(crate) fn head(&self, layer: usize, head: usize) -> (*mut f32, *mut f32) {
-        let range = head * self.head_len()..(head + 1) * self.head_len();
-        let first = |cells: &[UnsafeCell<f32>]| UnsafeCell::raw_get(cells[range.clone()].as_ptr());
-        (first(&self.keys[layer]), first(&self.values[layer]))
+    /// The keys and values of a layer's kv head; whoever writes them keeps others away from the head.
+    pub(crate) fn head(&self, layer: usize, head: usize) -> KvHead {
+        let lines = self.head_bytes() / size_of::<Line>();
+        let first = |cells: &[UnsafeCell<Line>]| UnsafeCell::raw_get(cells[head * lines..(head + 1) * lines].as_ptr());
+        KvHead {
+            format: self.format,
+            capacity: self.capacity,
+            head_dim: self.head_dim,
+            keys: first(&self.keys[layer]).cast(),
+            values: first(&self.values[layer]).cast(),
+        }
     }
 
-    fn copy(&mut self, from: usize, to: usize) {
-        let head = self.head_len();
-        for (keys, values) in self.keys.iter_mut().zip(&mut self.values) {
-            for start in (0..self.kv_heads).map(|i| i * head) {
-                for e in 0..self.head_dim {
-                    let key = *keys[start + key_at(from, e, self.head_dim)].get_mut();
-                    *keys[start + key_at(to, e, self.head_dim)].get_mut() = key;
-                }
-                for panel in values[start..start + head].chunks_mut(self.capacity * PANEL) {
-                    for lane in 0..PANEL {
-                        let value = *panel[from * PANEL + lane].get_mut();
-                        *panel[to * PANEL + lane].get_mut() = value;
-                    }
+    fn heads(&self) -> impl Iterator<Item = KvHead> {
+        (0..self.keys.len()).flat_map(move |layer| (0..self.kv_heads).map(move |head| self.head(layer, head)))
+    }
+}
+
+/// Keys and values of one kv head: keys in panels of 16 positions `[panel][E][16]`, values in panels of 16 channels `[E/16][capacity][16]`, so
+/// that scores and sums are products with packed weights. The 16 stand in the order of packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct KvHead {
+    format: KvFormat,
+    capacity: usize,
+    head_dim: usize,
+    keys: *mut u8,
+    values: *mut u8,
+}
+
+impl KvHead {
+    pub(crate) fn precision(&self) -> Precision {
+        self.format.precision()
+    }
+
+    /// The first byte of a panel of keys.
+    pub(crate) fn key_panel(&self, panel: usize) -> *const u8 {
+        self.keys.wrapping_add(panel * self.key_pitch())
+    }
+
+    /// Bytes from one panel of keys to the next.
+    pub(crate) fn key_pitch(&self) -> usize {
+        self.head_dim * self.format.step_bytes()
+    }
+
+    /// The first byte of a position in a panel of values.
+    pub(crate) fn value_panel(&self, panel: usize, position: usize) -> *const u8 {
+        self.values.wrapping_add(panel * self.value_pitch() + position * self.format.step_bytes())
+    }
+
+    /// Bytes from one panel of values to the next.
+    pub(crate) fn value_pitch(&self) -> usize {
+        self.capacity * self.format.step_bytes()
+    }
+
+    /// Writes the key and value of a position.
+    ///
+    /// # Safety
+    /// The position is inside the capacity, and nobody else uses the head meanwhile.
+    pub(crate) unsafe fn put(&self, position: usize, key: &[f32], value: &[f32]) {
+        for (e, (key, value)) in key.iter().zip(value).enumerate() {
+            // SAFETY: the caller's promise; keys have E steps a panel, values `capacity`.
+            unsafe {
+                self.write(self.keys, position / PANEL * self.head_dim + e, position % PANEL, *key);
+                self.write(self.values, e / PANEL * self.capacity + position, e % PANEL, *value);
+            }
+        }
+    }
+
+    unsafe fn write(&self, base: *mut u8, step: usize, lane: usize, x: f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.format {
+                KvFormat::F32 => *base.cast::<f32>().add(step * PANEL + lane) = x,
+                KvFormat::Bf16 => {
+                    *base.cast::<half::bf16>().add(step * PANEL + bf16_slot(lane)) = half::bf16::from_f32(x);
                 }
             }
         }
     }
-}
 
-/// Where element `e` of the key at a position lies inside its head.
-pub(crate) fn key_at(position: usize, e: usize, head_dim: usize) -> usize {
-    (position / PANEL * head_dim + e) * PANEL + position % PANEL
+    /// Copies the key and value of a position to another.
+    ///
+    /// # Safety
+    /// As [`KvHead::put`].
+    unsafe fn copy(&self, from: usize, to: usize) {
+        let (bytes, width) = (self.format.step_bytes(), self.precision().weight_bytes());
+        let lane = |position: usize| match self.format {
+            KvFormat::F32 => position % PANEL,
+            KvFormat::Bf16 => bf16_slot(position % PANEL),
+        };
+        let key =
+            |position: usize| self.keys.wrapping_add(position / PANEL * self.key_pitch() + lane(position) * width);
+        // SAFETY: the caller's promise.
+        unsafe {
+            for e in 0..self.head_dim {
+                std::ptr::copy_nonoverlapping(key(from).add(e * bytes), key(to).add(e * bytes), width);
+            }
+            for panel in 0..self.head_dim.div_ceil(PANEL) {
+                let to = self.values.add(panel * self.value_pitch() + to * bytes);
+                std::ptr::copy_nonoverlapping(self.value_panel(panel, from), to, bytes);
+            }
+        }
+    }
 }
 
 /// Whether a pass computes the logits of a row.

@@ -229,7 +229,7 @@ impl<'a> Step<'a> {
             target,
             vocabulary,
             workspace: target.workspace(limits),
-            streams: (0..streams).map(|_| Stream::new(target.config(), tokens)).collect(),
+            streams: (0..streams).map(|_| target.stream(tokens)).collect(),
         };
         step.prefill(pool)?;
         for (i, stream) in step.streams.iter_mut().enumerate() {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::attention::{HeadNorm, Rope, Unit};
 use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, RmsNorm};
-use crate::kv::Stream;
+use crate::kv::{KvFormat, Stream};
 use crate::{Checkpoint, Error, Family, NormPlacement, Result, Tensor, TransformerConfig};
 
 /// Weights of one layer.
@@ -172,9 +172,11 @@ impl Target {
         cost
     }
 
-    /// A stream with room for `tokens` committed and staged tokens.
+    /// A stream with room for `tokens` committed and staged tokens. Its keys and values are bf16 under
+    /// [`Precision::Int8`], else f32: bf16 weights are often exact, and then so is the pass.
     pub fn stream(&self, tokens: usize) -> Stream {
-        Stream::new(&self.config, tokens)
+        let format = if self.precision == Precision::Int8 { KvFormat::Bf16 } else { KvFormat::F32 };
+        Stream::with_kv(&self.config, tokens, format)
     }
 
     /// Memory for passes within these limits.
@@ -405,7 +407,6 @@ impl Pass<'_> {
             let (stream, head) = (chunk / c.kv_heads, chunk % c.kv_heads);
             let before: usize = streams.0[..stream].iter().map(|stream| stream.rows.len()).sum();
             let stream = &streams.0[stream];
-            let (keys, values) = stream.kv().head(layer, head);
             // SAFETY: a chunk is one kv head of one stream: it alone touches that head's keys and values, its columns of the rows of
             // its stream, and its scores; the streams themselves are only read besides.
             unsafe {
@@ -420,8 +421,7 @@ impl Pass<'_> {
                     head_dim: c.head_dim,
                     committed: stream.committed(),
                     capacity: stream.capacity(),
-                    keys,
-                    values,
+                    kv: stream.kv().head(layer, head),
                     queries: row.add(head * group * c.head_dim),
                     key: row.add(q + head * c.head_dim),
                     value: row.add(q + kv + head * c.head_dim),

@@ -39,7 +39,7 @@ fn limits(target: &Target, rows: usize, tokens: usize) -> PassLimits {
 /// Logits of a chain, in passes of `step` rows.
 fn chain(target: &Target, pool: &Pool, tokens: &[TokenId], step: usize) -> Vec<f32> {
     let vocab = target.config().vocab;
-    let mut streams = [Stream::new(target.config(), tokens.len())];
+    let mut streams = [target.stream(tokens.len())];
     let mut workspace = target.workspace(limits(target, step, tokens.len()));
     let mut logits = Vec::new();
     for part in tokens.chunks(step) {
@@ -116,7 +116,7 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
             let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
             let mut workspace = target.workspace(limits(&target, 20, 40));
             let mut streams = [3, 9].map(|length| {
-                let mut stream = [Stream::new(target.config(), 40)];
+                let mut stream = [target.stream(40)];
                 let last = stream[0].rows.push_chain(prefix[9 - length..].iter().copied(), None, Readout::Nothing);
                 target.forward(&pool, &mut workspace, &mut stream, 0..vocab).unwrap().commit(&[last]);
                 let [mut stream] = stream;

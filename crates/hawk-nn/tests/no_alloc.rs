@@ -75,7 +75,7 @@ fn a_pass_and_its_commit_allocate_nothing() {
             let (rows, tokens) = (PARENTS.len(), STEPS * 4 + PARENTS.len());
             let mut workspace =
                 target.workspace(PassLimits { rows: 2 * rows, readouts: 2 * rows, tokens, vocabulary: 87 });
-            let mut streams = [(); 2].map(|()| Stream::new(target.config(), tokens));
+            let mut streams = [(); 2].map(|()| target.stream(tokens));
             streams.iter_mut().for_each(|stream| stream.rows = Rows::with_capacity(rows, 4));
             let mut before = 0;
             for i in 0..STEPS {

@@ -63,7 +63,11 @@ impl std::str::FromStr for Precision {
 /// A cache line; a vector of them is memory aligned for the kernels.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+pub(crate) struct Line([u8; 64]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0; 64]);
+}
 
 /// A packed matrix `W[n, k]`: `n` outputs, `k` inputs.
 pub struct Matrix {
