@@ -27,6 +27,15 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     /// Say what a model, or an image of ours, is made of
     Inspect(InspectArgs),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Time whole target passes of 1 to 32 rows beside the roof that bandwidth and peak set
+    Step(BenchStepArgs),
 }
 
 /// Which model, how loaded.
@@ -96,7 +105,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f32>,
     /// Number format of the weights
-    #[arg(long, default_value_t = Precision::Bf16, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    #[arg(long, default_value_t = Precision::Bf16, value_parser = precision())]
     pub(crate) precision: Precision,
     /// How many images of a prompt ride in one pass
     #[arg(long, value_name = "B", default_value_t = 4)]
@@ -116,10 +125,10 @@ pub(crate) struct GenerateArgs {
 #[derive(clap::Args)]
 pub(crate) struct DecodingArgs {
     /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above
-    #[arg(long, default_value_t = Decoder::Neighbour, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
+    #[arg(long, default_value_t = Decoder::Neighbour, value_parser = decoder())]
     pub(crate) decoder: Decoder,
     /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law
-    #[arg(long, default_value_t = Rule::Replay, value_parser = names(&["replay", "rejection"]).try_map(|s| s.parse::<Rule>()))]
+    #[arg(long, default_value_t = Rule::Replay, value_parser = rule())]
     pub(crate) rule: Rule,
     /// Node budget of the token tree, the last committed token included [default: the decoder's]
     #[arg(long, value_name = "NODES")]
@@ -143,7 +152,7 @@ pub(crate) struct AgainArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Use this decoder instead of the image's; under the rule `replay` the pixels must not change
-    #[arg(long, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
+    #[arg(long, value_parser = decoder())]
     pub(crate) decoder: Option<Decoder>,
     /// Write the image made again
     #[arg(long, value_name = "FILE.png")]
@@ -161,7 +170,7 @@ pub(crate) struct LogitsArgs {
     #[arg(long, value_name = "F.safetensors")]
     pub(crate) out: PathBuf,
     /// Number format of the weights
-    #[arg(long, default_value_t = Precision::F32, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision())]
     pub(crate) precision: Precision,
 }
 
@@ -184,7 +193,30 @@ pub(crate) struct InspectArgs {
     pub(crate) subject: Option<PathBuf>,
 }
 
-/// A choice among names, which `--help` lists.
-fn names(names: &'static [&'static str]) -> PossibleValuesParser {
-    PossibleValuesParser::new(names)
+#[derive(clap::Args)]
+pub(crate) struct BenchStepArgs {
+    /// The model that is measured after a synthetic one of dim 512 and 8 layers
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Only this number format
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Milliseconds of passes for each number of rows
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    pub(crate) effort_ms: u64,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["f32", "bf16", "int8"]).try_map(|name| name.parse())
+}
+
+fn decoder() -> impl TypedValueParser<Value = Decoder> {
+    PossibleValuesParser::new(Decoder::ALL.map(|decoder| decoder.name())).try_map(|name| name.parse())
+}
+
+fn rule() -> impl TypedValueParser<Value = Rule> {
+    PossibleValuesParser::new(["replay", "rejection"]).try_map(|name| name.parse())
 }

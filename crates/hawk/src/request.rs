@@ -26,6 +26,15 @@ impl Decoder {
     /// All decoders.
     pub const ALL: [Decoder; 2] = [Decoder::Ar, Decoder::Neighbour];
 
+    /// Its name in code, files and arguments.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Decoder::Ar => "ar",
+            Decoder::Neighbour => "neighbour",
+        }
+    }
+
     /// The node budget (root included) where none is given.
     #[must_use]
     pub fn default_nodes(self) -> usize {
@@ -38,10 +47,7 @@ impl Decoder {
 
 impl fmt::Display for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Decoder::Ar => "ar",
-            Decoder::Neighbour => "neighbour",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -49,8 +55,8 @@ impl str::FromStr for Decoder {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|decoder| decoder.to_string() == name).ok_or_else(|| {
-            let names = Self::ALL.map(|decoder| decoder.to_string()).join(" or ");
+        Self::ALL.into_iter().find(|decoder| decoder.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(" or ");
             Error::input("there is no such decoder").expected(names).got(format!("{name:?}"))
         })
     }
