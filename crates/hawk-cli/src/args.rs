@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use hawk::{Decoder, LoadOptions, ModelSource, Precision, Rule, built_in_model};
+use hawk::{
+    AnyRule, Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, TreeShape, built_in_model,
+};
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
 #[derive(Parser)]
@@ -124,15 +126,36 @@ pub(crate) struct GenerateArgs {
 /// What guesses, and how guesses are tested.
 #[derive(clap::Args)]
 pub(crate) struct DecodingArgs {
-    /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above
-    #[arg(long, default_value_t = Decoder::Neighbour, value_parser = decoder())]
-    pub(crate) decoder: Decoder,
-    /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law
-    #[arg(long, default_value_t = Rule::Replay, value_parser = rule())]
-    pub(crate) rule: Rule,
-    /// Node budget of the token tree, the last committed token included [default: the decoder's]
-    #[arg(long, value_name = "NODES")]
-    pub(crate) tree: Option<usize>,
+    /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above, `medusa` horizontal draft
+    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` both [default: hawk, or neighbour where the model has no heads]
+    #[arg(long, value_parser = decoder())]
+    pub(crate) decoder: Option<Decoder>,
+    /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law; `typical` and `lantern`
+    /// CHANGE THE LAW and are there for comparison
+    #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = rule())]
+    pub(crate) rule: AnyRule,
+    /// The token tree: a number of nodes, the last committed token included (7), or candidates per level (4x2x1) [default: the decoder's]
+    #[arg(long, value_name = "NODES|SHAPE", value_parser = str::parse::<TreeShape>)]
+    pub(crate) tree: Option<TreeShape>,
+    /// Folder of draft heads, in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+}
+
+impl DecodingArgs {
+    /// The engine with the heads that were asked for.
+    pub(crate) fn equip(&self, engine: Engine) -> Result<Engine> {
+        match &self.heads {
+            Some(dir) => engine.with_heads(&ModelSource::Dir(dir.clone())),
+            None => Ok(engine),
+        }
+    }
+
+    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
+        let best = if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Neighbour };
+        let decoder = self.decoder.unwrap_or(best);
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_shape()))
+    }
 }
 
 /// When images are shown in the terminal.
@@ -217,6 +240,6 @@ fn decoder() -> impl TypedValueParser<Value = Decoder> {
     PossibleValuesParser::new(Decoder::ALL.map(|decoder| decoder.name())).try_map(|name| name.parse())
 }
 
-fn rule() -> impl TypedValueParser<Value = Rule> {
-    PossibleValuesParser::new(["replay", "rejection"]).try_map(|name| name.parse())
+fn rule() -> impl TypedValueParser<Value = AnyRule> {
+    PossibleValuesParser::new(AnyRule::ALL.map(AnyRule::name)).try_map(|name| name.parse())
 }

@@ -204,6 +204,8 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["generate", "x", "--batch", "0"], "batch"),
         (&["generate", "x", "--tree", "0"], "tree"),
         (&["generate", "x", "--tree", "999"], "999"),
+        (&["generate", "x", "--tree", "9x9x9"], "9x9x9"),
+        (&["generate", "x", "--heads", "nowhere"], "nowhere"),
         (&["generate", "x", "--decoder", "ar", "--tree", "4"], "decoder ar"),
         (&["generate", "x", "--decoder", "oracle"], "oracle"),
         (&["generate", "x", "--model", "nowhere"], "nowhere"),

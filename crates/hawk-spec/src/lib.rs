@@ -109,4 +109,4 @@ pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};
 pub use token::{Cell, Code, ImageIndex, NodeId, Position, Seed, TokenId};
 pub use tree::{Candidate, TokenTree, TreeError, TreeLimits};
-pub use verify::{Drawn, LossyRule, Neighbours, Next, Rule, Step, TargetLaws, UnknownRule, Verdict, Verifier};
+pub use verify::{Drawn, LossyRule, Neighbours, Next, Rule, Step, TargetLaws, Verdict, Verifier};

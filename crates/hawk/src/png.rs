@@ -6,7 +6,7 @@ use hawk_nn::{Error, Image, Result};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Decoding, Generated, Request};
+use crate::request::{AnyRule, Decoding, Generated, Request};
 use crate::{Engine, Precision};
 
 /// Keyword of the text chunk that holds the [`Record`] as JSON.
@@ -35,8 +35,8 @@ pub struct Record {
     pub decoder: String,
     /// How guesses were tested.
     pub rule: String,
-    /// Node budget, root included.
-    pub tree: usize,
+    /// Node budget, root included, or candidates per level.
+    pub tree: String,
     /// Guidance and warping.
     pub sampling: RecordedSampling,
     /// What the decode did.
@@ -110,7 +110,7 @@ impl Record {
             precision: engine.precision().to_string(),
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
-            tree: request.decoding.nodes(),
+            tree: request.decoding.shape().to_string(),
             sampling: request.sampling.into(),
             stats: (&image.stats).into(),
         })
@@ -123,14 +123,15 @@ impl Record {
     pub fn request(&self) -> Result<Request> {
         let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
         let s = self.sampling;
-        let rule = self.rule.parse().map_err(|e: hawk_spec::UnknownRule| refused(e.to_string()))?;
+        let rule: AnyRule = self.rule.parse()?;
+        let shape = self.tree.parse().map_err(|e: hawk_spec::ShapeError| refused(e.to_string()))?;
         let end = self.index.checked_add(1).ok_or_else(|| refused("the image's number is too large".to_owned()))?;
         Ok(Request {
             prompt: self.prompt.clone(),
             seed: Seed(self.seed),
             images: self.index..end,
             sampling: Sampling::new(s.cfg, s.temperature, s.top_k, s.top_p).map_err(|e| refused(e.to_string()))?,
-            decoding: Decoding::new(self.decoder.parse()?, rule, self.tree)?,
+            decoding: Decoding::new(self.decoder.parse()?, rule, shape)?,
             batch: 1,
         })
     }
@@ -225,7 +226,7 @@ mod tests {
             precision: "int8".to_owned(),
             decoder: "neighbour".to_owned(),
             rule: "rejection".to_owned(),
-            tree: 5,
+            tree: "3x1".to_owned(),
             sampling: RecordedSampling { cfg: 3.1, temperature: 0.7, top_k: 9, top_p: 0.3 },
             stats: (&DecodeStats::default()).into(),
         }
@@ -262,8 +263,8 @@ mod tests {
     fn records_of_other_versions_are_refused_by_name() {
         for (change, named) in [
             (Record { decoder: "oracle".to_owned(), ..record() }, "oracle"),
-            (Record { rule: "typical".to_owned(), ..record() }, "typical"),
-            (Record { tree: 0, ..record() }, "tree"),
+            (Record { rule: "guess".to_owned(), ..record() }, "guess"),
+            (Record { tree: "0".to_owned(), ..record() }, "tree"),
             (Record { index: u32::MAX, ..record() }, "number"),
         ] {
             let error = change.request().unwrap_err().to_string();

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
+use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, TreeShape, built_in_model};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -42,7 +42,7 @@ fn a_step_allocates_nothing() {
             seed: Seed(1),
             images: 0..1,
             sampling: engine.config().defaults,
-            decoding: Decoding::new(Decoder::Neighbour, rule, 7).unwrap(),
+            decoding: Decoding::new(Decoder::Neighbour, rule, TreeShape::Budget(7)).unwrap(),
             batch: 1,
         };
         let (mut steps, mut before) = (0, 0);

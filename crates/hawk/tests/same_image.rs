@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
+use hawk::{
+    Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, TreeShape, built_in_model,
+};
 use hawk_spec::Code;
 
 const STYLES: [&str; 3] = ["fluent 3d style", "noto style", "twemoji style"];
@@ -56,7 +58,7 @@ fn draw(engine: &Engine, prompt: &str, seed: u64, images: std::ops::Range<u32>, 
         seed: Seed(seed),
         images,
         sampling: engine.config().defaults,
-        decoding: Decoding::new(how.decoder, Rule::Replay, how.nodes).unwrap(),
+        decoding: Decoding::new(how.decoder, Rule::Replay, TreeShape::Budget(how.nodes)).unwrap(),
         batch: how.batch,
     };
     let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;

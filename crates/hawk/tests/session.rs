@@ -4,7 +4,9 @@
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use hawk::{CellSource, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, built_in_model};
+use hawk::{
+    CellSource, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, TreeShape, built_in_model,
+};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
 
@@ -106,7 +108,7 @@ fn requests_out_of_range_are_refused_by_name() {
         let error = ENGINE.generate(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
-    assert!(Decoding::new(Decoder::Ar, Rule::Replay, 2).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 0).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 129).is_err());
+    assert!(Decoding::new(Decoder::Ar, Rule::Replay, TreeShape::Budget(2)).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(0)).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(129)).is_err());
 }

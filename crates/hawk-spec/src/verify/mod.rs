@@ -4,7 +4,7 @@ mod lossy;
 mod rejection;
 mod replay;
 
-use std::{fmt, str};
+use std::fmt;
 
 pub use lossy::{LossyRule, Neighbours};
 
@@ -40,26 +40,6 @@ impl fmt::Display for Rule {
             Rule::Rejection => "rejection",
         })
     }
-}
-
-impl str::FromStr for Rule {
-    type Err = UnknownRule;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRule> {
-        match name {
-            "replay" => Ok(Rule::Replay),
-            "rejection" => Ok(Rule::Rejection),
-            _ => Err(UnknownRule { given: name.to_owned() }),
-        }
-    }
-}
-
-/// No rule has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rule must be replay or rejection, got {given:?}")]
-pub struct UnknownRule {
-    /// The name as given.
-    pub given: String,
 }
 
 /// The token that ends a step: drawn from the target's law at the last accepted node.
