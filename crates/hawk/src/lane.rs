@@ -57,6 +57,11 @@ impl<'a> Lane<'a> {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn replace_drafter(&mut self, drafter: Box<dyn Drafter + 'a>) {
+        self.drafter = drafter;
+    }
+
     /// Begins an image; the streams end with its prompt.
     pub(crate) fn start(&mut self, image: u32) {
         self.noise.image = ImageIndex(image);

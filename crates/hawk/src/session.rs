@@ -171,3 +171,59 @@ impl Clock {
         self.0 = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hawk_spec::{Code, DraftLaw, NodeId, Rule, Seed, Source, TokenTree, TreeError, TreeShape};
+
+    use super::*;
+    use crate::drafter::{Drafter, View};
+    use crate::{Decoder, Decoding, LoadOptions, built_in_model};
+
+    /// Knows the image.
+    struct Oracle(Vec<Code>);
+
+    impl Drafter for Oracle {
+        fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
+            let mut node = NodeId::ROOT;
+            for &code in &self.0[view.codes.len()..] {
+                node = tree.propose(node, code, DraftLaw::Deterministic, Source::Above)?;
+            }
+            Ok(())
+        }
+    }
+
+    fn run(engine: &Engine, request: &Request, oracle: Option<Oracle>) -> Generated {
+        let conditioning = engine.conditioning(&request.prompt).unwrap();
+        let mut session = Session::new(engine, request, conditioning).unwrap();
+        if let Some(oracle) = oracle {
+            session.lanes[0].replace_drafter(Box::new(oracle));
+        }
+        session.run(&mut |_| ControlFlow::Continue(())).unwrap().images.remove(0)
+    }
+
+    #[test]
+    fn a_drafter_that_is_right_is_accepted_wholly() {
+        let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
+        for nodes in [2, 5, 16, 40] {
+            let request = Request {
+                prompt: "red apple, noto style".to_owned(),
+                seed: Seed(2),
+                images: 0..1,
+                sampling: engine.config().defaults,
+                decoding: Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(nodes)).unwrap(),
+                batch: 1,
+            };
+            let plain = run(&engine, &request, None);
+            let told = run(&engine, &request, Some(Oracle(plain.codes.clone())));
+            assert_eq!(told.codes, plain.codes);
+            assert_eq!(told.stats.recovered, 0, "{nodes} nodes");
+            assert_eq!(told.stats.target_passes, 256_u64.div_ceil(nodes as u64), "{nodes} nodes");
+            // One wrong guess costs what is behind it and nothing else.
+            let mut wrong = plain.codes.clone();
+            wrong[100] = Code(wrong[100].0 ^ 1);
+            let misled = run(&engine, &request, Some(Oracle(wrong)));
+            assert_eq!((misled.codes, misled.stats.recovered), (plain.codes, 1), "{nodes} nodes");
+        }
+    }
+}
