@@ -125,8 +125,9 @@ impl<'a> Lane<'a> {
         let path = [NodeId::ROOT].into_iter().chain(self.verdict.path.iter().copied());
         self.path_rows.extend(path.map(|node| self.node_rows[node.index()]));
         if !self.full(layout) {
-            let (grid, rows) = (layout.grid(), &self.path_rows[..]);
-            self.drafter.observe(&Seen { grid, first: self.tree.first_open(), rows, staged, stream: first })?;
+            let (grid, rows, codes) = (layout.grid(), &self.path_rows[..], &self.codes[committed..]);
+            let seen = Seen { grid, first: self.tree.first_open(), codes, rows, staged, stream: first };
+            self.drafter.observe(&seen)?;
         }
         Ok(self.path_rows[self.path_rows.len() - 1])
     }

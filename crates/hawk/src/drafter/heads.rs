@@ -7,6 +7,7 @@ use hawk_spec::{
 };
 
 use super::cache::{Kept, Ring};
+use super::calibration::Calibration;
 use super::{Drafter, Seen, View};
 use crate::engine::Engine;
 use crate::request::{AnyRule, Decoder, LossyRule, Request};
@@ -14,7 +15,7 @@ use crate::request::{AnyRule, Decoder, LossyRule, Request};
 /// Deepest level that is guessed.
 const MAX_LEVELS: usize = 16;
 /// Most candidates of a head for one cell.
-const MAX_RANKS: usize = 8;
+pub(super) const MAX_RANKS: usize = 8;
 
 /// How candidates come from a law, as the rule needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,7 @@ struct Voice {
     head: usize,
     offset: HeadOffset,
     source: Source,
-    /// Estimated chance of acceptance by rank.
-    chances: [f64; MAX_RANKS],
+    calibration: Calibration,
     said: Ring,
 }
 
@@ -87,7 +87,7 @@ impl<'a> HeadsDrafter<'a> {
                 head,
                 offset,
                 source: source(offset),
-                chances: chances(heads, head),
+                calibration: Calibration::new(chances(heads, head)),
                 said: Ring::new(offset, layout.grid(), &empty),
             })
             .collect();
@@ -131,12 +131,12 @@ impl<'a> HeadsDrafter<'a> {
 
     /// Draws from a voice's law into the level under way, each rank with its voice's chance.
     fn draw(&mut self, voice: usize, cell: Cell, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
-        let Voice { source, chances, said, .. } = &self.voices[voice];
+        let Voice { source, calibration, said, .. } = &self.voices[voice];
         let Some(Kept::Law(law)) = said.get(cell) else { return Ok(()) };
         let draft = DraftLaw::Drawn { law: tree.add_law(law)?, replacement: Replacement::Without };
         self.rest.copy_from_slice(law);
         let mut mass = 1.0;
-        for (rank, &chance) in (0_u32..).zip(chances).take(ranks(self.shape)) {
+        for (rank, &chance) in (0_u32..).zip(calibration.prior()).take(ranks(self.shape)) {
             let block = (self.step * self.voices.len() as u32 + voice as u32) * MAX_RANKS as u32 + rank;
             let u = uniform(self.seed, self.image, cell, block, Purpose::Draft);
             let Some(code) = draw_at(&self.rest, u * mass) else { break };
@@ -168,10 +168,11 @@ impl Drafter for HeadsDrafter<'_> {
                     self.draw(voice, cell, tree)?;
                     continue;
                 }
-                let Voice { source, chances, said, .. } = &self.voices[voice];
+                let Voice { source, calibration, said, .. } = &self.voices[voice];
                 if let Some(Kept::Ranked(ranked)) = said.get(cell) {
-                    for (&(_, code), &chance) in ranked.iter().zip(chances) {
-                        let (draft, source) = (DraftLaw::Deterministic, *source);
+                    for (rank, &(_, code)) in ranked.iter().enumerate() {
+                        let (draft, source, chance) =
+                            (DraftLaw::Deterministic, *source, calibration.chance(ranked, rank));
                         self.pool.push_or_raise(Pooled { code, draft, source, chance });
                     }
                 }
@@ -180,8 +181,16 @@ impl Drafter for HeadsDrafter<'_> {
         self.pool.grow(self.shape, tree)
     }
 
-    /// Asks the vertical heads at every cell that was seen, the horizontal ones at the new anchor.
+    /// Learns from what was said of the committed cells, then asks the vertical heads at every cell that was seen and the horizontal ones
+    /// at the new anchor.
     fn observe(&mut self, seen: &Seen<'_>) -> Result<()> {
+        for (cell, &code) in (seen.first.0..).map(Cell).zip(seen.codes) {
+            for Voice { calibration, said, .. } in &mut self.voices {
+                if let Some(Kept::Ranked(ranked)) = said.get(cell) {
+                    calibration.learn(ranked, code);
+                }
+            }
+        }
         self.workspace.clear();
         self.asked.clear();
         let anchor = seen.rows.len() - 1;

@@ -1,6 +1,7 @@
 //! What guesses the cells after the anchor. A new drafter is one new file here and one arm in [`new`].
 
 mod cache;
+mod calibration;
 mod heads;
 mod neighbour;
 
@@ -21,6 +22,8 @@ pub(crate) struct View<'a> {
 pub(crate) struct Seen<'a> {
     pub(crate) grid: Grid,
     pub(crate) first: Cell,
+    /// The codes that the pass has committed for those cells.
+    pub(crate) codes: &'a [Code],
     /// Their rows in the conditional stream.
     pub(crate) rows: &'a [usize],
     pub(crate) staged: &'a Staged<'a>,
