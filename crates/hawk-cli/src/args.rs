@@ -36,6 +36,8 @@ pub(crate) enum Command {
 pub(crate) enum Bench {
     /// Time whole target passes of 1 to 32 rows beside the roof that bandwidth and peak set
     Step(BenchStepArgs),
+    /// Let decoders draw the same images in turn: how much each accepts, how fast it is, whether the images are the same
+    Decoders(Box<BenchDecodersArgs>),
 }
 
 /// Which model, how loaded.
@@ -204,6 +206,41 @@ pub(crate) struct BenchStepArgs {
     /// Milliseconds of passes for each number of rows
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     pub(crate) effort_ms: u64,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench decoders --images 8 --json bench.json
+  hawk bench decoders --decoder hawk --rule replay --budget 4,8,16 --precision bf16 --precision int8 --json bench.json
+
+Every decoder's images are compared with plain decoding's before a time counts.")]
+pub(crate) struct BenchDecodersArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// File with a prompt a line (`-`: standard input) [default: a dozen captions of emoji]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Images that every decoder draws
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) images: u32,
+    /// Seed of the first image; each further image has the next one
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Number formats of the weights; may be given several times
+    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
+    pub(crate) precisions: Vec<Precision>,
+    /// Decoders beside plain decoding; may be given several times [default: all]
+    #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
+    pub(crate) decoders: Vec<Decoder>,
+    /// Rules; may be given several times
+    #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
+    pub(crate) rules: Vec<Rule>,
+    /// Node budgets of the token trees [default: 2,4,8,16,32, and 2,4,8 where copies are the only guesses]
+    #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
+    pub(crate) budgets: Vec<usize>,
     /// Write the figures
     #[arg(long, value_name = "F.json")]
     pub(crate) json: Option<PathBuf>,

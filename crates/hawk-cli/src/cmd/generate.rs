@@ -145,10 +145,7 @@ impl Work<'_> {
 fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let mut prompts = args.prompts.clone();
     if let Some(path) = &args.prompts_file {
-        let text = String::from_utf8(files::read(path)?).map_err(|e| {
-            Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
-        })?;
-        prompts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        prompts.extend(files::read_prompts(path)?);
     }
     if prompts.is_empty() {
         return Err(Error::input("there is nothing to draw")
