@@ -213,10 +213,10 @@ pub(crate) struct BenchStepArgs {
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk bench decoders --images 8 --json bench.json
-  hawk bench decoders --decoder hawk --rule replay --budget 4,8,16 --precision bf16 --precision int8 --json bench.json
+  hawk bench decoders --images 8 --json bench.json --html bench.html
+  hawk bench decoders --decoder hawk --rule replay --budget 4,8,16 --precision bf16 --precision int8 --html bench.html
 
-Every decoder's images are compared with plain decoding's before a time counts.")]
+Every decoder's images are compared with plain decoding's before a time counts. What each column means: docs/benchmarks.md")]
 pub(crate) struct BenchDecodersArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -244,6 +244,9 @@ pub(crate) struct BenchDecodersArgs {
     /// Write the figures
     #[arg(long, value_name = "F.json")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page of tables, plots and images
+    #[arg(long, value_name = "F.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 fn precision() -> impl TypedValueParser<Value = Precision> {

@@ -124,16 +124,17 @@ struct Drawing {
     time: Duration,
 }
 
-/// Lets every contender, and plain decoding under each of their rules, draw every image. `draw` makes the one image of a request; `heard` is
-/// told of each drawing.
+/// Lets every contender, and plain decoding under each of their rules, draw every image. `draw` makes the one image of a
+/// request; `heard` is told of each drawing.
 ///
-/// The contenders take turns image by image, and the order rotates, so that a drift of the machine's speed hits all alike. A first turn that is
-/// not timed warms up. In every turn the codes are compared before a time counts.
+/// The contenders take turns image by image, and the order rotates, so that a drift of the machine's speed hits all alike.
+/// A first turn that is not timed warms up. In every turn the codes are compared before a time counts.
 ///
 /// Returns plain decoding first, rule by rule, then the contenders as given.
 ///
 /// # Errors
-/// A plan without prompts or images; what `draw` fails with; a contender under [`Rule::Replay`] that draws another image than plain decoding.
+/// A plan without prompts, images or contenders; what `draw` fails with; a contender under [`Rule::Replay`] that draws
+/// another image than plain decoding.
 pub fn compare(
     plan: &Plan,
     draw: &mut dyn FnMut(&Request) -> Result<Outcome>,

@@ -26,7 +26,7 @@
 //! | [`Plan`], [`compare`] | who is compared on which images; every image is drawn by all in turn |
 //! | [`Measured`] | what one contender did over all images |
 //! | [`Row`], [`Spread`] | the same as figures |
-//! | [`Report`] | the rows with settings and machine, as JSON |
+//! | [`Report`] | the rows with settings and machine, as JSON and as one [`page`](Report::page) |
 //!
 //! # What it does not do
 //!
@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod decoders;
+mod page;
 mod report;
 
 pub use decoders::{Measured, Plan, Turn, compare, draw};

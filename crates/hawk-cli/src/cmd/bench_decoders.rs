@@ -39,7 +39,7 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
     if prompts.is_empty() {
         return Err(Error::input("there is nothing to draw").expected("a prompt a line in the file of --prompts"));
     }
-    if let Some(file) = &args.json {
+    for file in [&args.json, &args.html].into_iter().flatten() {
         files::check_writable(file)?;
     }
     let mut report: Option<Report> = None;
@@ -56,7 +56,10 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
     }
     let report = report.ok_or_else(|| Error::input("there is nothing to compare").expected("a --precision"))?;
     print(&report);
-    args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))
+    if let Some(file) = &args.json {
+        files::write_json(file, &report)?;
+    }
+    args.html.as_deref().map_or(Ok(()), |file| files::write(file, report.page()?.as_bytes()))
 }
 
 /// Every decoder under every rule with every budget.
@@ -123,9 +126,10 @@ fn print(report: &Report) {
         report.settings.turns.len(),
         report.machine.isa
     ));
-    say(
-        "precision  rule       decoder        nodes  speed-up  (quartiles)    tokens/pass  ms/pass   draft  target  verify  images/s",
-    );
+    say(format_args!(
+        "precision  rule       decoder        nodes  speed-up  {:14}  tokens/pass  ms/pass   draft  target  verify  images/s",
+        "(quartiles)"
+    ));
     for row in &report.rows {
         let spread = &row.speedup_spread;
         say(format_args!(
