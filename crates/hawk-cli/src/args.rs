@@ -1,7 +1,7 @@
 //! Arguments as typed, and the turning of those that commands share into settings as used.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -38,6 +38,8 @@ pub(crate) enum Command {
 pub(crate) enum Bench {
     /// Time whole target passes of 1 to 32 rows beside the roof that bandwidth and peak set
     Step(BenchStepArgs),
+    /// Let decoders draw the same images in turn: how much each accepts, how fast it is, whether the images are the same
+    Decoders(Box<BenchDecodersArgs>),
 }
 
 /// Which model, how loaded.
@@ -142,15 +144,15 @@ pub(crate) struct DecodingArgs {
     pub(crate) heads: Option<PathBuf>,
 }
 
-impl DecodingArgs {
-    /// The engine with the heads that were asked for.
-    pub(crate) fn equip(&self, engine: Engine) -> Result<Engine> {
-        match &self.heads {
-            Some(dir) => engine.with_heads(&ModelSource::Dir(dir.clone())),
-            None => Ok(engine),
-        }
+/// The engine with the heads that were asked for.
+pub(crate) fn equip(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
+    match heads {
+        Some(dir) => engine.with_heads(&ModelSource::Dir(dir.to_owned())),
+        None => Ok(engine),
     }
+}
 
+impl DecodingArgs {
     pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
         let best = if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Neighbour };
         let decoder = self.decoder.unwrap_or(best);
@@ -230,6 +232,47 @@ pub(crate) struct BenchStepArgs {
     /// Write the figures
     #[arg(long, value_name = "F.json")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench decoders --images 8 --json bench.json --html bench.html
+  hawk bench decoders --decoder hawk --rule replay --budget 4,8,16 --precision bf16 --precision int8 --html bench.html
+
+Every decoder's images are compared with plain decoding's before a time counts. What each column means: docs/benchmarks.md")]
+pub(crate) struct BenchDecodersArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// File with a prompt a line (`-`: standard input) [default: a dozen captions of emoji]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Images that every decoder draws
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) images: u32,
+    /// Seed of the first image; each further image has the next one
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Number formats of the weights; may be given several times
+    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
+    pub(crate) precisions: Vec<Precision>,
+    /// Decoders beside plain decoding; may be given several times [default: all]
+    #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
+    pub(crate) decoders: Vec<Decoder>,
+    /// Rules; may be given several times
+    #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
+    pub(crate) rules: Vec<AnyRule>,
+    /// Folder of draft heads, in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+    /// Node budgets of the token trees [default: 2,4,8,16,32, and 2,4,8 where copies are the only guesses]
+    #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
+    pub(crate) budgets: Vec<usize>,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page of tables, plots and images
+    #[arg(long, value_name = "F.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 fn precision() -> impl TypedValueParser<Value = Precision> {

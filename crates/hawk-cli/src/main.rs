@@ -35,6 +35,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Decode(args) => cmd::decode::run(&args)?,
         Command::Inspect(args) => cmd::inspect::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
+        Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -180,6 +180,31 @@ fn inspect_names_what_is_missing() {
 }
 
 #[test]
+fn bench_decoders_writes_figures_and_a_page() {
+    let place = Place::new();
+    place.text("captions.txt", "red apple\n");
+    let contest = ["--prompts", "captions.txt", "--images", "1", "--decoder", "neighbour", "--budget", "2,4"];
+    let files = ["--json", "b.json", "--html", "b.html"];
+    let table = place.hawk(&[&["bench", "decoders"][..], &contest, &files].concat()).success().get_output().clone();
+    assert!(String::from_utf8(table.stdout).unwrap().contains("speed-up"));
+    let rows = place.json("b.json")["rows"].as_array().unwrap().clone();
+    let ids: Vec<String> =
+        rows.iter().map(|row| format!("{} {} {}", row["rule"], row["decoder"], row["budget"])).collect();
+    let want = [
+        "\"replay\" \"ar\" 1",
+        "\"rejection\" \"ar\" 1",
+        "\"replay\" \"neighbour\" 2",
+        "\"replay\" \"neighbour\" 4",
+        "\"rejection\" \"neighbour\" 2",
+        "\"rejection\" \"neighbour\" 4",
+    ];
+    assert_eq!(ids, want);
+    assert!(rows.iter().all(|row| row["speedup"].as_f64().unwrap() > 0.0 && row["precision"] == "bf16"));
+    let page = std::fs::read_to_string(place.path("b.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("red apple") && page.ends_with("</html>\n"));
+}
+
+#[test]
 fn bad_input_is_refused_and_nothing_is_written() {
     let place = Place::new();
     place.text("empty.txt", "\n \n");
@@ -218,6 +243,10 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["decode", "--codes", "c.json", "--out", "x.png"], "256 codes"),
         (&["decode", "--codes", "t.json", "--out", "x.png"], "t.json"),
         (&["inspect", "nowhere"], "nowhere"),
+        (&["bench", "decoders", "--prompts", "empty.txt"], "nothing to draw"),
+        (&["bench", "decoders", "--budget", "0"], "tree"),
+        (&["bench", "decoders", "--images", "0"], "--images"),
+        (&["bench", "decoders", "--html", "no/where.html"], "no"),
         (&["again", "t.json"], "PNG"),
     ] {
         place.refuses(args, 2, words);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
 use hawk_spec::{
-    Candidate, Cell, Code, DecodeStats, DraftLaw, Drawn, Grid, Layout, LayoutError, NodeId, Replacement, Rule, Source,
+    Candidate, Cell, Code, DecodeStats, DraftLaw, Drawn, Grid, Layout, LayoutError, NodeId, Replacement, Source,
     Structure, TokenId, TokenTree, TreeError, Verdict,
 };
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
 
 use crate::conditioning::Conditioning;
 use crate::drafter;
-use crate::request::{AnyRule, Event, LossyRule, Outcome, Request};
+use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
 use crate::session::Session;
 
 /// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
@@ -169,14 +169,12 @@ impl Engine {
         self.heads.as_ref()
     }
 
-    /// What the heads and the cache of a request take, beside the target.
-    pub fn draft_memory(&self, request: &Request) -> DraftMemory {
-        let layout = &self.config.layout;
-        let heads = self.heads.as_ref().filter(|_| request.decoding.decoder().needs_heads());
+    /// What the heads and the cache of a decoder take, beside the target.
+    pub fn draft_memory(&self, decoding: Decoding) -> DraftMemory {
+        let heads = self.heads.as_ref().filter(|_| decoding.decoder().needs_heads());
         DraftMemory {
             heads_bytes: heads.map_or(0, Heads::bytes),
-            cache_bytes: heads
-                .map_or(0, |heads| drafter::cache_bytes(heads, request, layout.grid(), layout.codes() as usize)),
+            cache_bytes: heads.map_or(0, |heads| drafter::cache_bytes(heads, decoding, &self.config.layout)),
             target_bytes: self.target.weight_bytes(),
         }
     }

@@ -38,7 +38,7 @@ impl<'a> Lane<'a> {
     pub(crate) fn new(engine: &'a Engine, request: &Request) -> Result<Self> {
         let layout = &engine.config().layout;
         let (codes, cells) = (layout.codes() as usize, layout.grid().cells() as usize);
-        let limits = drafter::tree_limits(engine, request);
+        let limits = drafter::tree_limits(engine, request.decoding);
         Ok(Self {
             sampling: request.sampling,
             noise: Noise { seed: request.seed, image: ImageIndex(request.images.start) },

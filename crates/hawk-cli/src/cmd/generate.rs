@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hawk::{Engine, Error, Event, Generated, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::GenerateArgs;
+use crate::args::{GenerateArgs, equip};
 use crate::files::{self, Destination, Name};
 use crate::preview::half_blocks;
 use crate::report::{StatsReport, TokensReport};
@@ -22,7 +22,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     }
     let clock = Instant::now();
     let engine = Engine::load(args.model.source(), args.model.options(args.precision))?;
-    let engine = args.decoding.equip(engine)?;
+    let engine = equip(engine, args.decoding.heads.as_deref())?;
     let request = Request {
         prompt: String::new(),
         seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
@@ -149,10 +149,7 @@ impl Work<'_> {
 fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let mut prompts = args.prompts.clone();
     if let Some(path) = &args.prompts_file {
-        let text = String::from_utf8(files::read(path)?).map_err(|e| {
-            Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
-        })?;
-        prompts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        prompts.extend(files::read_prompts(path)?);
     }
     if prompts.is_empty() {
         return Err(Error::input("there is nothing to draw")

@@ -2,7 +2,7 @@
 
 use hawk_nn::{HeadOffset, HeadWorkspace, Heads, Result};
 use hawk_spec::{
-    Cell, Code, DraftLaw, Grid, ImageIndex, Pool, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source,
+    Cell, Code, DraftLaw, ImageIndex, Layout, Pool, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source,
     TokenTree, TreeError, TreeShape, Warper, draw_at, probabilities, rank_with_noise, uniform,
 };
 
@@ -10,7 +10,7 @@ use super::cache::{Kept, Ring};
 use super::calibration::Calibration;
 use super::{Drafter, Seen, View};
 use crate::engine::Engine;
-use crate::request::{AnyRule, Decoder, LossyRule, Request};
+use crate::request::{AnyRule, Decoder, Decoding, LossyRule, Request};
 
 /// Deepest level that is guessed.
 const MAX_LEVELS: usize = 16;
@@ -219,17 +219,18 @@ fn used(heads: &Heads, decoder: Decoder) -> impl Iterator<Item = (usize, HeadOff
 }
 
 /// Draft laws that a tree must have room for.
-pub(super) fn laws(heads: &Heads, request: &Request) -> usize {
-    match Manner::of(request.decoding.rule()) {
-        Manner::Draws => levels(request.decoding.shape()) * used(heads, request.decoding.decoder()).count(),
+pub(super) fn laws(heads: &Heads, decoding: Decoding) -> usize {
+    match Manner::of(decoding.rule()) {
+        Manner::Draws => levels(decoding.shape()) * used(heads, decoding.decoder()).count(),
         Manner::SharedNoise | Manner::Likeliest => 0,
     }
 }
 
 /// Bytes of the cache.
-pub(super) fn cache_bytes(heads: &Heads, request: &Request, grid: Grid, codes: usize) -> usize {
-    let entry = Manner::of(request.decoding.rule()).empty(codes).bytes() + size_of::<(Option<Cell>, Kept)>();
-    used(heads, request.decoding.decoder()).map(|(_, offset)| Ring::entries(offset, grid) * entry).sum()
+pub(super) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
+    let (grid, codes) = (layout.grid(), layout.codes() as usize);
+    let entry = Manner::of(decoding.rule()).empty(codes).bytes() + size_of::<(Option<Cell>, Kept)>();
+    used(heads, decoding.decoder()).map(|(_, offset)| Ring::entries(offset, grid) * entry).sum()
 }
 
 /// Levels below the root that a shape may reach.

@@ -6,10 +6,10 @@ mod heads;
 mod neighbour;
 
 use hawk_nn::{Error, Heads, Result, Staged};
-use hawk_spec::{Cell, Code, Grid, ImageIndex, Seed, TokenTree, TreeError, TreeLimits};
+use hawk_spec::{Cell, Code, Grid, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
 
 use crate::engine::Engine;
-use crate::request::{Decoder, Request};
+use crate::request::{Decoder, Decoding, Request};
 
 /// What a drafter may look at: never the verifier's randomness.
 pub(crate) struct View<'a> {
@@ -79,15 +79,15 @@ pub(crate) fn new<'a>(engine: &'a Engine, request: &Request) -> Result<Box<dyn D
     })
 }
 
-/// Memory of a request's trees.
-pub(crate) fn tree_limits(engine: &Engine, request: &Request) -> TreeLimits {
-    let (nodes, codes) = (request.decoding.shape().nodes(), engine.config().layout.codes() as usize);
-    let laws = engine.heads().map_or(0, |heads| heads::laws(heads, request));
+/// Memory of the trees.
+pub(crate) fn tree_limits(engine: &Engine, decoding: Decoding) -> TreeLimits {
+    let (nodes, codes) = (decoding.shape().nodes(), engine.config().layout.codes() as usize);
+    let laws = engine.heads().map_or(0, |heads| heads::laws(heads, decoding));
     // Two sources may propose one code: an edge more without a node more.
     TreeLimits { nodes, candidates: 4 * nodes, laws, codes }
 }
 
-/// Bytes of what a request's drafter keeps beside its heads.
-pub(crate) fn cache_bytes(heads: &Heads, request: &Request, grid: Grid, codes: usize) -> usize {
-    heads::cache_bytes(heads, request, grid, codes)
+/// Bytes of what a drafter keeps beside its heads.
+pub(crate) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
+    heads::cache_bytes(heads, decoding, layout)
 }
