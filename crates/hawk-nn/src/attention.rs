@@ -3,7 +3,7 @@
 //! Keys are scored in slots, then gathered in logical order (committed tokens, ancestors from the oldest, the row itself), so that a row in a tree
 //! has the same bits as the same token in a chain.
 
-use crate::kernels::{CHUNK_ROWS, Isa, PANEL, Panel, Precision, dispatch_on, exp_on, lane_sum, layer_norm};
+use crate::kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Precision, Softmax, Turn, dispatch_on};
 use crate::kv::{Rows, key_at};
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
@@ -14,9 +14,9 @@ pub(crate) struct HeadNorm {
 }
 
 impl HeadNorm {
-    fn apply(&self, head: usize, x: &mut [f32]) {
+    fn apply(&self, isa: Isa, head: usize, x: &mut [f32]) {
         let range = head * x.len()..(head + 1) * x.len();
-        layer_norm(x, &self.weight[range.clone()], &self.bias[range], self.eps);
+        LayerNorm { x, weight: &self.weight[range.clone()], bias: &self.bias[range], eps: self.eps }.on(isa);
     }
 }
 
@@ -36,13 +36,9 @@ impl Rope {
         Self { cos: of(libm::cos), sin: of(libm::sin), half }
     }
 
-    /// Turns pairs `(x[i], x[i + E/2])`.
-    fn turn(&self, position: usize, x: &mut [f32]) {
-        let (first, second) = x.split_at_mut(self.half);
+    fn turn(&self, isa: Isa, position: usize, x: &mut [f32]) {
         let range = position * self.half..(position + 1) * self.half;
-        for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(&self.cos[range.clone()]).zip(&self.sin[range]) {
-            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-        }
+        Turn { x, cos: &self.cos[range.clone()], sin: &self.sin[range] }.on(isa);
     }
 }
 
@@ -101,15 +97,15 @@ impl Unit<'_> {
                 let query = self.queries.add(row * self.stride + head * self.head_dim);
                 let query = std::slice::from_raw_parts_mut(query, self.head_dim);
                 if let Some([norm, _]) = self.norms {
-                    norm.apply(self.kv_head * self.group + head, query);
+                    norm.apply(self.isa, self.kv_head * self.group + head, query);
                 }
-                self.rope.turn(position, query);
+                self.rope.turn(self.isa, position, query);
             }
             let key = std::slice::from_raw_parts_mut(self.key.add(row * self.stride), self.head_dim);
             if let Some([_, norm]) = self.norms {
-                norm.apply(self.kv_head, key);
+                norm.apply(self.isa, self.kv_head, key);
             }
-            self.rope.turn(position, key);
+            self.rope.turn(self.isa, position, key);
             for (e, key) in key.iter().enumerate() {
                 *self.keys.add(key_at(slot, e, self.head_dim)) = *key;
                 let value = *self.value.add(row * self.stride + e);
@@ -120,35 +116,40 @@ impl Unit<'_> {
 
     /// Scores of a head's queries with the keys in all slots.
     unsafe fn score(&self, head: usize) {
-        let scale = 1.0 / (self.head_dim as f32).sqrt();
-        let slots = self.committed + self.rows.len();
+        let panels = (self.committed + self.rows.len()).div_ceil(PANEL);
         for first in (0..self.rows.len()).step_by(CHUNK_ROWS) {
             let rows = CHUNK_ROWS.min(self.rows.len() - first);
-            for panel in 0..slots.div_ceil(PANEL) {
-                let mut sums = [[0.0_f32; PANEL]; CHUNK_ROWS];
+            for panel in (0..panels).step_by(PLACES) {
                 // SAFETY: as in `place`; a row of scores is `capacity` long, a multiple of 16.
                 unsafe {
-                    let kernel = Panel {
+                    for row in first..first + rows {
+                        self.row_scores(row, head)[panel * PANEL..]
+                            .iter_mut()
+                            .take(PLACES * PANEL)
+                            .for_each(|score| *score = 0.0);
+                    }
+                    let kernel = Panels {
                         precision: Precision::F32,
                         w: self.keys.add(panel * PANEL * self.head_dim).cast(),
+                        pitch: PANEL * self.head_dim * size_of::<f32>(),
+                        panels: PLACES.min(panels - panel),
                         x: self.queries.add(first * self.stride + head * self.head_dim).cast(),
                         stride: self.stride,
                         rows,
                         steps: self.head_dim,
-                        sums: sums.as_mut_ptr().cast(),
+                        sums: self.row_scores(first, head)[panel * PANEL..].as_mut_ptr(),
+                        row_pitch: self.score_stride,
+                        panel_pitch: PANEL,
                     };
                     dispatch_on(self.isa, &kernel);
-                    for (i, sums) in sums[..rows].iter().enumerate() {
-                        let scores = &mut self.row_scores(first + i, head)[panel * PANEL..][..PANEL];
-                        scores.iter_mut().zip(sums).for_each(|(score, sum)| *score = sum * scale);
-                    }
                 }
             }
         }
     }
 
-    /// Scores in logical order, then `e^(score - largest)` divided by their sum.
+    /// Scores in logical order, and their softmax.
     unsafe fn weigh(&self, head: usize) {
+        let scale = 1.0 / (self.head_dim as f32).sqrt();
         for row in 0..self.rows.len() {
             // SAFETY: as in `place`.
             let scores = unsafe { self.row_scores(row, head) };
@@ -157,51 +158,49 @@ impl Unit<'_> {
             for (depth, ancestor) in path.iter().enumerate() {
                 scores[self.committed + depth] = scores[self.committed + ancestor];
             }
-            let scores = &mut scores[..self.committed + path.len()];
-            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scores.iter_mut().for_each(|score| *score -= largest);
-            exp_on(self.isa, scores);
-            let total = lane_sum(scores, |x| x);
-            scores.iter_mut().for_each(|score| *score /= total);
+            Softmax { scores: &mut scores[..self.committed + path.len()], scale }.on(self.isa);
         }
     }
 
     /// Values weighed by the scores: committed tokens for all rows together, then each row's ancestors.
     unsafe fn sum(&self, head: usize) {
+        let panels = self.head_dim.div_ceil(PANEL);
         for first in (0..self.rows.len()).step_by(CHUNK_ROWS) {
             let rows = CHUNK_ROWS.min(self.rows.len() - first);
-            for panel in 0..self.head_dim.div_ceil(PANEL) {
-                let mut sums = [[0.0_f32; PANEL]; CHUNK_ROWS];
-                // SAFETY: as in `place`.
-                let values = unsafe { self.values.add(panel * self.capacity * PANEL) };
-                let add = |slot: usize, score: *const f32, rows: usize, steps: usize, sums: &mut [[f32; PANEL]]| {
-                    let kernel = Panel {
-                        precision: Precision::F32,
-                        // SAFETY: as in `place`; the slot is inside the capacity.
-                        w: unsafe { values.add(slot * PANEL).cast() },
-                        x: score.cast(),
-                        stride: self.score_stride,
-                        rows,
-                        steps,
-                        sums: sums.as_mut_ptr().cast(),
-                    };
-                    // SAFETY: as in `place`; `sums` has `rows` rows.
-                    unsafe { dispatch_on(self.isa, &kernel) };
+            for panel in (0..panels).step_by(PLACES) {
+                let panels = PLACES.min(panels - panel);
+                let mut sums = [[[0.0_f32; PANEL]; PLACES]; CHUNK_ROWS];
+                let add = |slot: usize, score: *const f32, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]| {
+                    // SAFETY: as in `place`; the slots are inside the capacity, and there are as many rows of scores as of sums.
+                    unsafe {
+                        let kernel = Panels {
+                            precision: Precision::F32,
+                            w: self.values.add((panel * self.capacity + slot) * PANEL).cast(),
+                            pitch: self.capacity * PANEL * size_of::<f32>(),
+                            panels,
+                            x: score.cast(),
+                            stride: self.score_stride,
+                            rows: sums.len(),
+                            steps,
+                            sums: sums.as_mut_ptr().cast(),
+                            row_pitch: PLACES * PANEL,
+                            panel_pitch: PANEL,
+                        };
+                        dispatch_on(self.isa, &kernel);
+                    }
                 };
                 // SAFETY: as in `place`.
                 let scores = |row: usize| unsafe { self.row_scores(row, head).as_ptr() };
-                add(0, scores(first), rows, self.committed, &mut sums);
-                for (i, sums) in sums[..rows].chunks_mut(1).enumerate() {
-                    let score = scores(first + i);
-                    for (depth, ancestor) in self.rows.path(first + i).iter().enumerate() {
-                        let slot = self.committed + ancestor;
-                        add(slot, score.wrapping_add(self.committed + depth), 1, 1, sums);
+                add(0, scores(first), self.committed, &mut sums[..rows]);
+                for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
+                    for (depth, ancestor) in self.rows.path(row).iter().enumerate() {
+                        add(self.committed + ancestor, scores(row).wrapping_add(self.committed + depth), 1, sums);
                     }
-                    let width = PANEL.min(self.head_dim - panel * PANEL);
+                    let width = (panels * PANEL).min(self.head_dim - panel * PANEL);
                     let column = head * self.head_dim + panel * PANEL;
                     // SAFETY: as in `place`.
                     unsafe {
-                        let out = self.out.add((first + i) * self.out_stride + column);
+                        let out = self.out.add(row * self.out_stride + column);
                         std::ptr::copy_nonoverlapping(sums.as_ptr().cast(), out, width);
                     }
                 }

@@ -12,8 +12,8 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::kernels::{Isa, Kernel, LANES, Pool, Simd, dispatch_on};
 use crate::{
-    Checkpoint, Error, Family, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
-    Workspace,
+    Checkpoint, Error, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
+    WantedTensor, Workspace,
 };
 
 /// Committed tokens of every stream of a timed pass.
@@ -161,9 +161,10 @@ pub fn synthetic(seed: u64) -> Result<(TransformerConfig, Checkpoint)> {
 
 fn random_checkpoint(config: &TransformerConfig, seed: u64) -> Result<Checkpoint> {
     let mut random = Random(seed);
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes(config)
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = config
+        .tensors()
         .into_iter()
-        .map(|(name, shape)| {
+        .map(|WantedTensor { name, shape, .. }| {
             let matrix = shape.len() == 2 && !name.contains("_norm");
             // Products keep the size of their input; norms are near the identity.
             let (centre, spread) = if matrix { (0.0, (3.0 / shape[1] as f32).sqrt()) } else { (1.0, 0.1) };
@@ -178,34 +179,6 @@ fn random_checkpoint(config: &TransformerConfig, seed: u64) -> Result<Checkpoint
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     Checkpoint::from_bytes(safetensors::serialize(views, None).map_err(failed)?)
-}
-
-/// Names and shapes of a transformer's tensors.
-fn shapes(c: &TransformerConfig) -> Vec<(String, Vec<usize>)> {
-    let (d, q, k, i) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate);
-    let mut all = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![c.vocab, d]),
-        ("model.norm.weight".to_owned(), vec![d]),
-        ("lm_head.weight".to_owned(), vec![c.vocab, d]),
-    ];
-    for layer in 0..c.layers {
-        let mut add = |part: &str, shape: &[usize]| all.push((format!("model.layers.{layer}.{part}"), shape.to_vec()));
-        for (part, shape) in [("q_proj", [q, d]), ("k_proj", [k, d]), ("v_proj", [k, d]), ("o_proj", [d, q])] {
-            add(&format!("self_attn.{part}.weight"), &shape);
-        }
-        for (part, shape) in [("gate_proj", [i, d]), ("up_proj", [i, d]), ("down_proj", [d, i])] {
-            add(&format!("mlp.{part}.weight"), &shape);
-        }
-        add("input_layernorm.weight", &[d]);
-        add("post_attention_layernorm.weight", &[d]);
-        if c.family == Family::Chameleon {
-            for (part, heads) in [("q_norm", c.heads), ("k_norm", c.kv_heads)] {
-                add(&format!("self_attn.{part}.weight"), &[heads, c.head_dim]);
-                add(&format!("self_attn.{part}.bias"), &[heads, c.head_dim]);
-            }
-        }
-    }
-    all
 }
 
 /// SplitMix64.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::attention::{HeadNorm, Rope, Unit};
-use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, rms_norm};
+use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, RmsNorm};
 use crate::kv::Stream;
 use crate::projection::{Projection, panels_of};
 use crate::{Checkpoint, Error, Family, NormPlacement, Result, Tensor, TransformerConfig};
@@ -372,7 +372,7 @@ impl Pass<'_> {
         match placement {
             NormPlacement::Before => {
                 for (x, out) in w.hidden[..used].chunks(d).zip(w.normed.chunks_mut(d)) {
-                    rms_norm(x, weight, eps, out);
+                    RmsNorm { x, weight, eps, out }.on(self.isa);
                 }
             }
             NormPlacement::After => w.normed[..used].copy_from_slice(&w.hidden[..used]),
@@ -387,7 +387,7 @@ impl Pass<'_> {
         let (d, eps, w) = (self.target.config.hidden, self.target.config.norm_eps, &mut *self.workspace);
         for (x, hidden) in w.normed[..self.rows * d].chunks(d).zip(w.hidden.chunks_mut(d)) {
             let scratch = &mut w.gated[..d];
-            rms_norm(x, weight, eps, scratch);
+            RmsNorm { x, weight, eps, out: scratch }.on(self.isa);
             hidden.iter_mut().zip(scratch).for_each(|(hidden, x)| *hidden += *x);
         }
     }
@@ -444,7 +444,8 @@ impl Pass<'_> {
         for stream in self.streams {
             for row in stream.rows.read() {
                 let out = &mut w.normed[readouts * d..][..d];
-                rms_norm(&w.hidden[(first + row) * d..][..d], &self.target.norm, c.norm_eps, out);
+                let x = &w.hidden[(first + row) * d..][..d];
+                RmsNorm { x, weight: &self.target.norm, eps: c.norm_eps, out }.on(self.isa);
                 readouts += 1;
             }
             first += stream.rows.len();

@@ -1,28 +1,20 @@
 //! `Y[rows, n] = X[rows, k] W[n, k]^T` for a few rows against packed weights.
 //!
-//! Every output is one chain of fused multiply-adds over k in rising order, whatever the number of rows, threads or lanes: a row has the same
-//! bits alone and in company. Blocks of up to [`TILE_ROWS`] rows share the weights of a block of k while these are in the first cache; the
-//! weights ahead are fetched evenly over the row blocks, so that memory and arithmetic overlap.
+//! A row has the same bits alone and in company, on any threads and any instruction set: see `tile.rs`, and int8 sums are exact inside a
+//! slice of k.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::math::silu_vector;
 use super::matrix::{Matrix, PANEL, Precision};
 use super::pool::Pool;
 use super::simd::{Isa, Kernel, LANES, Simd, dispatch_on};
+use super::tile::{CHUNK_ROWS, PLACES, Panels};
 
-/// Rows whose sums fit into the registers of AVX2.
-const TILE_ROWS: usize = 6;
-/// Rows whose sums are kept beside the weights of one panel.
-pub(crate) const CHUNK_ROWS: usize = 48;
-/// Weights that all row blocks use before the next are read.
-const BLOCK_BYTES: usize = 8192;
-/// How far ahead weights are fetched.
-const AHEAD_BYTES: usize = 8192;
-/// Multiply-adds between two fetches.
-const GROUP: usize = 8;
-/// Weights per parallel chunk, about.
-const CHUNK_BYTES: usize = 32 * 1024;
-/// Largest magnitude of a rounded activation: with 127 and [`BLOCK_BYTES`] / 16 steps the exact sum stays inside i32.
+/// Chunks of a product that each thread should find at least, so that none waits long for another.
+const CHUNKS_PER_THREAD: usize = 4;
+/// Largest magnitude of a rounded activation: with 127 and the 128 inputs of an int8 slice the exact sum stays inside i32.
 const QUANT_MAX: f32 = 16383.0;
 
 /// What is done with a finished sum.
@@ -63,6 +55,7 @@ impl Activations {
     }
 }
 
+/// Returns the row's scale: NaN where a number is not finite, because the rounded ones cannot tell.
 struct Round<'a> {
     x: &'a [f32],
     out: &'a mut [i16],
@@ -72,201 +65,36 @@ impl Kernel for Round<'_> {
     type Output = f32;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> f32 {
-        let most = self.x.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        let inverse = if most > 0.0 { QUANT_MAX / most } else { 0.0 };
-        let whole = self.x.len() / LANES * LANES;
+        let (whole, rest) = self.x.as_chunks::<LANES>();
         let mut tail = [0.0; LANES];
-        tail[..self.x.len() - whole].copy_from_slice(&self.x[whole..]);
+        tail[..rest.len()].copy_from_slice(rest);
+        let (mut largest, mut faults) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        // SAFETY: all pointers are to arrays of one vector.
+        unsafe {
+            let (zero, mut most, mut fault) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
+            for chunk in whole.iter().chain([&tail]) {
+                let x = S::load(chunk.as_ptr());
+                most = S::max(S::max(x, S::sub(zero, x)), most);
+                // 0 times anything finite is 0.
+                fault = S::fma(x, zero, fault);
+            }
+            S::store(largest.as_mut_ptr(), most);
+            S::store(faults.as_mut_ptr(), fault);
+        }
+        let most = largest.into_iter().fold(0.0, f32::max);
+        let inverse = if most > 0.0 { QUANT_MAX / most } else { 0.0 };
         let mut rounded = [0_i16; LANES];
-        // SAFETY: `whole` elements are inside both slices; the tail goes through arrays of one vector.
+        let (out, out_tail) = self.out.split_at_mut(whole.len() * LANES);
+        // SAFETY: as above.
         unsafe {
             let factor = S::splat(inverse);
-            for i in (0..whole).step_by(LANES) {
-                S::store_i16(self.out.as_mut_ptr().add(i), S::mul(S::load(self.x.as_ptr().add(i)), factor));
+            for (chunk, out) in whole.iter().zip(out.as_chunks_mut::<LANES>().0) {
+                S::store_i16(out.as_mut_ptr(), S::mul(S::load(chunk.as_ptr()), factor));
             }
             S::store_i16(rounded.as_mut_ptr(), S::mul(S::load(tail.as_ptr()), factor));
         }
-        let left = self.out.len() - whole;
-        self.out[whole..].copy_from_slice(&rounded[..left]);
-        most / QUANT_MAX
-    }
-}
-
-/// A kind of weights inside a tile: how a step is read and added.
-trait Weights<S: Simd> {
-    type X;
-    type Sum: Copy;
-    const STEP_BYTES: usize;
-    unsafe fn begin(prior: *const f32) -> [Self::Sum; 2];
-    /// Adds one step for `R` rows; `x` of row r lies `r * stride` further.
-    unsafe fn step<const R: usize>(w: *const u8, x: *const Self::X, stride: usize, sums: &mut [[Self::Sum; 2]; R]);
-    unsafe fn end(sums: [Self::Sum; 2], out: *mut f32);
-    const X_STEP: usize;
-}
-
-struct FloatWeights;
-struct Bf16Weights;
-struct Int8Weights;
-
-macro_rules! float_weights {
-    ($kind:ty, $bytes:literal, $w:ident => $load:expr) => {
-        // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-        #[allow(clippy::undocumented_unsafe_blocks)]
-        impl<S: Simd> Weights<S> for $kind {
-            type X = f32;
-            type Sum = S::F;
-            const STEP_BYTES: usize = $bytes * PANEL;
-            const X_STEP: usize = 1;
-            #[inline(always)]
-            unsafe fn begin(prior: *const f32) -> [S::F; 2] {
-                unsafe { [S::load(prior), S::load(prior.add(LANES))] }
-            }
-            #[inline(always)]
-            unsafe fn step<const R: usize>($w: *const u8, x: *const f32, stride: usize, sums: &mut [[S::F; 2]; R]) {
-                unsafe {
-                    let w: [S::F; 2] = $load;
-                    for (r, sum) in sums.iter_mut().enumerate() {
-                        let x = S::splat(*x.add(r * stride));
-                        *sum = [S::fma(w[0], x, sum[0]), S::fma(w[1], x, sum[1])];
-                    }
-                }
-            }
-            #[inline(always)]
-            unsafe fn end(sums: [S::F; 2], out: *mut f32) {
-                unsafe {
-                    S::store(out, sums[0]);
-                    S::store(out.add(LANES), sums[1]);
-                }
-            }
-        }
-    };
-}
-float_weights!(FloatWeights, 4, w => [S::load(w.cast()), S::load(w.cast::<f32>().add(LANES))]);
-float_weights!(Bf16Weights, 2, w => S::load_bf16(w.cast()));
-
-// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl<S: Simd> Weights<S> for Int8Weights {
-    type X = i16;
-    type Sum = S::I;
-    const STEP_BYTES: usize = 2 * PANEL;
-    const X_STEP: usize = 2;
-    #[inline(always)]
-    unsafe fn begin(_: *const f32) -> [S::I; 2] {
-        unsafe { [S::zero_i(); 2] }
-    }
-    #[inline(always)]
-    unsafe fn step<const R: usize>(w: *const u8, x: *const i16, stride: usize, sums: &mut [[S::I; 2]; R]) {
-        unsafe {
-            let w = [S::load_i8(w.cast()), S::load_i8(w.add(PANEL).cast())];
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let x = S::splat_pair(x.add(r * stride));
-                *sum = [S::madd(sum[0], w[0], x), S::madd(sum[1], w[1], x)];
-            }
-        }
-    }
-    #[inline(always)]
-    unsafe fn end(sums: [S::I; 2], out: *mut f32) {
-        unsafe {
-            for (half, sum) in sums.into_iter().enumerate() {
-                let out = out.add(half * LANES);
-                S::store(out, S::add(S::load(out), S::to_f32(sum)));
-            }
-        }
-    }
-}
-
-/// `steps` steps for `R` rows, continuing the sums at `out` `[R][16]`; fetches `lines` of every group's weights, `ahead` bytes further on.
-#[inline(always)]
-unsafe fn tile<S: Simd, W: Weights<S>, const R: usize>(
-    w: *const u8,
-    x: *const W::X,
-    stride: usize,
-    steps: usize,
-    out: *mut f32,
-    lines: Range<usize>,
-) {
-    // SAFETY: the caller gives `steps` steps of weights, R rows of x and R x 16 sums; a prefetch may point anywhere.
-    unsafe {
-        let mut sums = [W::begin(out); R];
-        for (r, sum) in sums.iter_mut().enumerate() {
-            *sum = W::begin(out.add(r * PANEL));
-        }
-        let whole = steps / GROUP * GROUP;
-        for group in (0..whole).step_by(GROUP) {
-            let w = w.add(group * W::STEP_BYTES);
-            for line in lines.clone() {
-                S::prefetch(w.wrapping_add(AHEAD_BYTES + line * 64));
-            }
-            for step in 0..GROUP {
-                W::step(w.add(step * W::STEP_BYTES), x.add((group + step) * W::X_STEP), stride, &mut sums);
-            }
-        }
-        for step in whole..steps {
-            W::step(w.add(step * W::STEP_BYTES), x.add(step * W::X_STEP), stride, &mut sums);
-        }
-        for (r, sum) in sums.into_iter().enumerate() {
-            W::end(sum, out.add(r * PANEL));
-        }
-    }
-}
-
-/// One panel against rows, summed into `sums` `[rows][16]`.
-pub(crate) struct Panel {
-    pub(crate) precision: Precision,
-    pub(crate) w: *const u8,
-    pub(crate) x: *const u8,
-    /// Elements between two rows of x.
-    pub(crate) stride: usize,
-    pub(crate) rows: usize,
-    pub(crate) steps: usize,
-    pub(crate) sums: *mut f32,
-}
-
-impl Panel {
-    #[inline(always)]
-    unsafe fn blocks<S: Simd, W: Weights<S>>(&self) {
-        let count = self.rows.div_ceil(TILE_ROWS);
-        let lines = GROUP * W::STEP_BYTES / 64;
-        let block_steps = BLOCK_BYTES / W::STEP_BYTES;
-        for start in (0..self.steps).step_by(block_steps) {
-            let steps = block_steps.min(self.steps - start);
-            let mut first = 0;
-            for block in 0..count {
-                let rows = (self.rows + block) / count;
-                let share = lines * block / count..lines * (block + 1) / count;
-                // SAFETY: the fields promise the weights, the rows and the sums that the indices stay inside of.
-                unsafe {
-                    let w = self.w.add(start * W::STEP_BYTES);
-                    let x = self.x.cast::<W::X>().add(first * self.stride + start * W::X_STEP);
-                    let out = self.sums.add(first * PANEL);
-                    match rows {
-                        1 => tile::<S, W, 1>(w, x, self.stride, steps, out, share),
-                        2 => tile::<S, W, 2>(w, x, self.stride, steps, out, share),
-                        3 => tile::<S, W, 3>(w, x, self.stride, steps, out, share),
-                        4 => tile::<S, W, 4>(w, x, self.stride, steps, out, share),
-                        5 => tile::<S, W, 5>(w, x, self.stride, steps, out, share),
-                        _ => tile::<S, W, 6>(w, x, self.stride, steps, out, share),
-                    }
-                }
-                first += rows;
-            }
-        }
-    }
-}
-
-impl Kernel for &Panel {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe {
-            match self.precision {
-                Precision::F32 => self.blocks::<S, FloatWeights>(),
-                Precision::Bf16 => self.blocks::<S, Bf16Weights>(),
-                Precision::Int8 => self.blocks::<S, Int8Weights>(),
-            }
-        }
+        out_tail.copy_from_slice(&rounded[..out_tail.len()]);
+        most / QUANT_MAX + faults.into_iter().sum::<f32>()
     }
 }
 
@@ -339,67 +167,117 @@ unsafe impl Sync for Task<'_> {}
 
 impl Task<'_> {
     fn run(&self) {
-        let Product { pool, weights, panels, epilogue, .. } = self.product;
+        let Product { pool, isa, panels, epilogue, .. } = self.product;
         let unit = if *epilogue == Epilogue::SiluGate { 2 } else { 1 };
-        let group = (CHUNK_BYTES / weights.panel_bytes().max(1)).max(1).next_multiple_of(unit);
+        let most = panels.len() / (CHUNKS_PER_THREAD * pool.threads());
+        let group = most.clamp(1, PLACES).next_multiple_of(unit);
         let (groups, row_chunks) = (panels.len().div_ceil(group), self.rows.div_ceil(CHUNK_ROWS));
         pool.run(groups * row_chunks, &|chunk| {
             let first = panels.start + chunk % groups * group;
             let row = chunk / groups * CHUNK_ROWS;
-            let rows = CHUNK_ROWS.min(self.rows - row);
-            for panel in (first..panels.end.min(first + group)).step_by(unit) {
-                self.finish(panel, row, rows);
-            }
+            let chunk = Chunk {
+                task: self,
+                panels: first..panels.end.min(first + group),
+                rows: row..self.rows.min(row + CHUNK_ROWS),
+            };
+            // SAFETY: the instruction set was detected; no other chunk has these panels and rows.
+            unsafe { dispatch_on(*isa, chunk) };
         });
     }
+}
 
-    /// The sums of a panel, scaled.
-    fn sum(&self, panel: usize, row: usize, rows: usize) -> [[f32; PANEL]; CHUNK_ROWS] {
-        let Product { weights, isa, .. } = self.product;
-        let mut sums = [[0.0; PANEL]; CHUNK_ROWS];
+/// A few panels of a product for up to [`CHUNK_ROWS`] rows.
+struct Chunk<'a> {
+    task: &'a Task<'a>,
+    panels: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl Kernel for Chunk<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Product { weights, epilogue, .. } = self.task.product;
+        let rows = self.rows.len();
+        let mut memory = [MaybeUninit::<[f32; PANEL]>::uninit(); PLACES * CHUNK_ROWS];
+        let memory = &mut memory[..self.panels.len() * rows];
+        memory.fill(MaybeUninit::new([0.0; PANEL]));
+        // SAFETY: it was just filled.
+        let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
         let x_bytes = if weights.precision() == Precision::Int8 { 2 } else { 4 };
-        let kernel = Panel {
-            precision: weights.precision(),
-            w: weights.panel(panel),
-            // SAFETY: `row` is one of the input's rows.
-            x: unsafe { self.input.add(row * self.stride * x_bytes) },
-            stride: self.stride,
-            rows,
-            steps: weights.steps(),
-            sums: sums.as_mut_ptr().cast(),
-        };
-        // SAFETY: the panel holds `steps` steps, the input `rows` rows of `stride` elements from `row` on, and `sums` has room for them.
-        unsafe { dispatch_on(*isa, &kernel) };
-        if let Some(scales) = weights.panel_scales(panel) {
-            for (sums, row_scale) in sums.iter_mut().zip(&self.row_scales[row..row + rows]) {
+        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the rows, and `sums` has room for them.
+        unsafe {
+            let kernel = Panels {
+                precision: weights.precision(),
+                w: weights.panel(self.panels.start),
+                pitch: weights.panel_bytes(),
+                panels: self.panels.len(),
+                x: self.task.input.add(self.rows.start * self.task.stride * x_bytes),
+                stride: self.task.stride,
+                rows,
+                steps: weights.steps(),
+                sums: sums.as_mut_ptr().cast(),
+                row_pitch: PANEL,
+                panel_pitch: rows * PANEL,
+            };
+            kernel.run::<S>();
+        }
+        for (panel, sums) in self.panels.clone().zip(sums.chunks_exact_mut(rows)) {
+            self.scale(panel, sums);
+        }
+        match epilogue {
+            Epilogue::Store => self.write(sums, 1, |y, sum| *y = sum),
+            Epilogue::Add => self.write(sums, 1, |y, sum| *y += sum),
+            Epilogue::SiluGate => {
+                for pair in sums.chunks_exact_mut(2 * rows) {
+                    let (gates, ups) = pair.split_at_mut(rows);
+                    // SAFETY: the caller gives the instruction set.
+                    unsafe { gate::<S>(gates.as_flattened_mut(), ups.as_flattened()) };
+                }
+                self.write(sums, 2, |y, sum| *y = sum);
+            }
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// Undoes the scaling of int8.
+    #[inline(always)]
+    fn scale(&self, panel: usize, sums: &mut [[f32; PANEL]]) {
+        if let Some(scales) = self.task.product.weights.panel_scales(panel) {
+            for (sums, row_scale) in sums.iter_mut().zip(&self.task.row_scales[self.rows.clone()]) {
                 for (sum, scale) in sums.iter_mut().zip(scales) {
                     *sum = *sum * scale * row_scale;
                 }
             }
         }
-        sums
     }
 
-    fn finish(&self, panel: usize, row: usize, rows: usize) {
-        let Product { panels, isa, epilogue, .. } = self.product;
-        let mut sums = self.sum(panel, row, rows);
-        let mut column = (panel - panels.start) * PANEL;
-        if *epilogue == Epilogue::SiluGate {
-            let up = self.sum(panel + 1, row, rows);
-            super::math::silu_on(*isa, sums[..rows].as_flattened_mut());
-            sums[..rows].iter_mut().flatten().zip(up.iter().flatten()).for_each(|(gate, up)| *gate *= up);
-            column /= 2;
-        }
-        let width = PANEL.min(self.output.stride - column);
-        for (i, sums) in sums[..rows].iter().enumerate() {
-            // SAFETY: this chunk alone writes these columns of these rows, which lie inside y.
-            let y = unsafe {
-                std::slice::from_raw_parts_mut(self.output.y.add((row + i) * self.output.stride + column), width)
-            };
-            match epilogue {
-                Epilogue::Add => y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
-                Epilogue::Store | Epilogue::SiluGate => y.copy_from_slice(&sums[..width]),
+    /// Puts the sums of every `unit`-th panel into their columns.
+    #[inline(always)]
+    fn write(&self, sums: &[[f32; PANEL]], unit: usize, put: impl Fn(&mut f32, f32)) {
+        let Output { y, stride } = self.task.output;
+        let first = (self.panels.start - self.task.product.panels.start) / unit;
+        for (panel, sums) in sums.chunks_exact(self.rows.len()).step_by(unit).enumerate() {
+            let column = (first + panel) * PANEL;
+            let width = PANEL.min(stride - column);
+            for (row, sums) in self.rows.clone().zip(sums) {
+                // SAFETY: this chunk alone writes these columns of these rows, which lie inside y.
+                let y = unsafe { std::slice::from_raw_parts_mut(y.add(row * stride + column), width) };
+                y.iter_mut().zip(sums).for_each(|(y, sum)| put(y, *sum));
             }
+        }
+    }
+}
+
+/// `silu(gate) * up`, into the gates.
+#[inline(always)]
+unsafe fn gate<S: Simd>(gates: &mut [f32], ups: &[f32]) {
+    for (gate, up) in gates.chunks_exact_mut(LANES).zip(ups.chunks_exact(LANES)) {
+        // SAFETY: each is one vector.
+        unsafe {
+            let silu = silu_vector::<S>(S::load(gate.as_ptr()));
+            S::store(gate.as_mut_ptr(), S::mul(silu, S::load(up.as_ptr())));
         }
     }
 }
@@ -506,6 +384,18 @@ mod tests {
             let (gate, up) = (plain[at], plain[at + 16]);
             let exact = gate / (1.0 + (-gate).exp()) * up;
             assert!((y - exact).abs() <= 1e-6 * (1.0 + exact.abs()), "{y} for {exact}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_not_rounded_away() {
+        let pool = Pool::new(1);
+        let (weights, _) = matrix(Precision::Int8, 16, 64);
+        for fault in [f32::NAN, f32::INFINITY] {
+            let mut x = numbers(2 * 64, 1);
+            x[70] = fault;
+            let y = product(&pool, Isa::detect(), &weights, &x, 2);
+            assert!(y[..16].iter().all(|y| y.is_finite()) && y[16..].iter().all(|y| y.is_nan()));
         }
     }
 

@@ -10,12 +10,13 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Taylor coefficients of `e^r` from `r^7` down; `|r| <= ln 2 / 2`.
 const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
-/// `e^x`, to about 1e-7 relative; x is held inside -87..=88, where the result is a normal number.
+/// `e^x`, to about 1e-7 relative; x is held inside -87..=88, where the result is a normal number, and NaN stays NaN.
 #[inline(always)]
 pub(crate) unsafe fn exp<S: Simd>(x: S::F) -> S::F {
     // SAFETY: the caller gives the instruction set.
     unsafe {
-        let x = S::min(S::max(x, S::splat(-87.0)), S::splat(88.0));
+        // The second operand is what comes out of NaN.
+        let x = S::min(S::splat(88.0), S::max(S::splat(-87.0), x));
         let shifted = S::fma(x, S::splat(LOG2_E), S::splat(ROUND));
         let n = S::sub(shifted, S::splat(ROUND));
         let r = S::fma(n, S::splat(-LN2_HIGH), x);
@@ -52,55 +53,150 @@ macro_rules! elementwise {
     };
 }
 
-elementwise!(Silu, x, S => S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x)))));
+/// `x / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) unsafe fn silu_vector<S: Simd>(x: S::F) -> S::F {
+    // SAFETY: the caller gives the instruction set.
+    unsafe { S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x)))) }
+}
+
+elementwise!(Silu, x, S => silu_vector::<S>(x));
 elementwise!(Exp, x, S => exp::<S>(x));
 
-pub(crate) fn silu_on(isa: Isa, x: &mut [f32]) {
-    // SAFETY: the slice carries its length; `isa` was detected.
-    unsafe { dispatch_on(isa, Silu(x)) }
-}
-
-pub(crate) fn exp_on(isa: Isa, x: &mut [f32]) {
-    // SAFETY: the slice carries its length; `isa` was detected.
-    unsafe { dispatch_on(isa, Exp(x)) }
-}
-
 /// Sum of `f(x)` in eight lanes by index, added in a fixed tree.
-pub(crate) fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+#[inline(always)]
+fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (whole, rest) = x.as_chunks::<LANES>();
     let mut lanes = [0.0_f32; LANES];
-    for chunk in x.chunks(LANES) {
+    for chunk in whole {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
     }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += f(*x));
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// `x / rms(x) * weight`, as transformers' `LlamaRMSNorm`.
-pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let scale = 1.0 / (lane_sum(x, |x| x * x) / x.len() as f32 + eps).sqrt();
-    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-        *out = x * scale * weight;
+/// A kernel of plain arithmetic, which no compiler may round in another way: the same bits however wide it is compiled.
+macro_rules! plain_kernel {
+    ($name:ident) => {
+        impl Kernel for $name<'_> {
+            type Output = ();
+            #[inline(always)]
+            unsafe fn run<S: Simd>(self) {
+                self.apply();
+            }
+        }
+
+        impl $name<'_> {
+            pub(crate) fn on(self, isa: Isa) {
+                // SAFETY: `isa` was detected, and slices carry their lengths.
+                unsafe { dispatch_on(isa, self) }
+            }
+        }
+    };
+}
+plain_kernel!(RmsNorm);
+plain_kernel!(LayerNorm);
+plain_kernel!(Turn);
+
+/// `out = x / rms(x) * weight`, as transformers' `LlamaRMSNorm`.
+pub(crate) struct RmsNorm<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) weight: &'a [f32],
+    pub(crate) eps: f32,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl RmsNorm<'_> {
+    #[inline(always)]
+    fn apply(self) {
+        let scale = 1.0 / (lane_sum(self.x, |x| x * x) / self.x.len() as f32 + self.eps).sqrt();
+        for ((out, x), weight) in self.out.iter_mut().zip(self.x).zip(self.weight) {
+            *out = x * scale * weight;
+        }
     }
 }
 
 /// LayerNorm with weight and bias in place, biased variance, as torch's.
-pub(crate) fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
-    let mean = lane_sum(x, |x| x) / x.len() as f32;
-    let variance = lane_sum(x, |x| (x - mean) * (x - mean)) / x.len() as f32;
-    let scale = 1.0 / (variance + eps).sqrt();
-    for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
-        *x = (*x - mean) * scale * weight + bias;
+pub(crate) struct LayerNorm<'a> {
+    pub(crate) x: &'a mut [f32],
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) eps: f32,
+}
+
+impl LayerNorm<'_> {
+    #[inline(always)]
+    fn apply(self) {
+        let n = self.x.len() as f32;
+        let mean = lane_sum(self.x, |x| x) / n;
+        let variance = lane_sum(self.x, |x| (x - mean) * (x - mean)) / n;
+        let scale = 1.0 / (variance + self.eps).sqrt();
+        for ((x, weight), bias) in self.x.iter_mut().zip(self.weight).zip(self.bias) {
+            *x = (*x - mean) * scale * weight + bias;
+        }
+    }
+}
+
+/// Turns pairs `(x[i], x[i + E/2])` by their angles.
+pub(crate) struct Turn<'a> {
+    pub(crate) x: &'a mut [f32],
+    pub(crate) cos: &'a [f32],
+    pub(crate) sin: &'a [f32],
+}
+
+impl Turn<'_> {
+    #[inline(always)]
+    fn apply(self) {
+        let (first, second) = self.x.split_at_mut(self.cos.len());
+        for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(self.cos).zip(self.sin) {
+            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
+    }
+}
+
+/// Scores, times a scale, to their softmax in place.
+pub(crate) struct Softmax<'a> {
+    pub(crate) scores: &'a mut [f32],
+    pub(crate) scale: f32,
+}
+
+impl Softmax<'_> {
+    pub(crate) fn on(self, isa: Isa) {
+        // SAFETY: `isa` was detected, and the slice carries its length.
+        unsafe { dispatch_on(isa, self) }
+    }
+}
+
+impl Kernel for Softmax<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { scores, scale } = self;
+        scores.iter_mut().for_each(|score| *score *= scale);
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in scores.chunks(LANES) {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = if *x > *lane { *x } else { *lane });
+        }
+        let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        scores.iter_mut().for_each(|score| *score -= largest);
+        // SAFETY: the caller gives the instruction set.
+        unsafe { Exp(scores).run::<S>() };
+        let total = lane_sum(scores, |x| x);
+        scores.iter_mut().for_each(|score| *score /= total);
     }
 }
 
 /// `x / (1 + e^-x)` in place.
 pub fn silu(x: &mut [f32]) {
-    silu_on(Isa::detect(), x);
+    // SAFETY: the instruction set was detected; the slice carries its length.
+    unsafe { dispatch_on(Isa::detect(), Silu(x)) }
 }
 
 /// `e^x` in place, to about 1e-7 relative; x is held inside -87..=88.
 pub fn exp_slice(x: &mut [f32]) {
-    exp_on(Isa::detect(), x);
+    // SAFETY: the instruction set was detected; the slice carries its length.
+    unsafe { dispatch_on(Isa::detect(), Exp(x)) }
 }
 
 #[cfg(test)]
@@ -119,6 +215,37 @@ mod tests {
             let exact = f64::from(*x).exp();
             assert!((f64::from(y) / exact - 1.0).abs() < 2.5e-7, "exp({x}) = {y}, {exact}");
         }
+    }
+
+    /// The results of a kernel on `n` numbers, and of its twin.
+    fn check_twin(n: usize, run: impl Fn(Isa, &mut [f32])) {
+        let x: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+        let (mut fast, mut twin) = (x.clone(), x);
+        run(Isa::detect(), &mut fast);
+        run(Isa::Scalar, &mut twin);
+        assert_eq!(fast, twin, "{n}");
+    }
+
+    #[test]
+    fn norms_rotations_and_softmax_are_the_same_on_every_instruction_set() {
+        let weight: Vec<f32> = (0..100).map(|i| i as f32 / 70.0 - 0.5).collect();
+        for n in (2..100).step_by(2) {
+            let (weight, bias, eps) = (&weight[..n], &weight[100 - n..], 1e-5);
+            check_twin(n, |isa, x| RmsNorm { x: bias, weight, eps, out: x }.on(isa));
+            check_twin(n, |isa, x| LayerNorm { x, weight, bias, eps }.on(isa));
+            check_twin(n, |isa, x| Turn { x, cos: &weight[..n / 2], sin: &bias[..n / 2] }.on(isa));
+            check_twin(n, |isa, x| Softmax { scores: x, scale: 3.0 }.on(isa));
+        }
+    }
+
+    #[test]
+    fn a_softmax_is_a_law_and_keeps_failures() {
+        let mut x = [1.0, 2.0, 3.0];
+        Softmax { scores: &mut x, scale: 1.0 }.on(Isa::detect());
+        assert!((x[2] / x[1] - std::f32::consts::E).abs() < 1e-5 && (x.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let mut x = [1.0, f32::NAN];
+        Softmax { scores: &mut x, scale: 1.0 }.on(Isa::detect());
+        assert!(x[1].is_nan());
     }
 
     #[test]

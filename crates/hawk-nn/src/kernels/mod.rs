@@ -7,11 +7,13 @@ mod math;
 mod matrix;
 mod pool;
 mod simd;
+mod tile;
 
-pub(crate) use gemm::{Activations, CHUNK_ROWS, Epilogue, Panel, Product};
-pub(crate) use math::{exp_on, lane_sum, layer_norm, rms_norm};
+pub(crate) use gemm::{Activations, Epilogue, Product};
+pub(crate) use math::{LayerNorm, RmsNorm, Softmax, Turn};
 pub(crate) use matrix::PANEL;
 pub(crate) use simd::{Kernel, LANES, Simd, dispatch_on};
+pub(crate) use tile::{CHUNK_ROWS, PLACES, Panels};
 
 pub use gemm::matmul;
 pub use math::{exp_slice, silu};
