@@ -216,6 +216,9 @@ pub(crate) struct InspectArgs {
     /// Folder of a model, or a PNG of `hawk generate` [default: the model inside the program]
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,
+    /// Write the image beside a copy that is tinted by the source of each cell: drawn by the target, or guessed by whom
+    #[arg(long, value_name = "FILE.png", requires = "subject")]
+    pub(crate) overlay: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

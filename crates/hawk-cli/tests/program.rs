@@ -180,6 +180,29 @@ fn inspect_names_what_is_missing() {
 }
 
 #[test]
+fn inspect_shows_where_cells_came_from() {
+    let place = Place::new();
+    place.hawk(&["generate", "x", "--seed", "1", "--decoder", "neighbour", "--out", "x.png"]).success();
+    let output = place.hawk(&["inspect", "x.png", "--overlay", "o.png"]).success().get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    let cells = |line: &str| line.split_whitespace().nth(1).and_then(|cells| cells.parse::<usize>().ok());
+    let shares: Vec<&str> = output.lines().filter(|line| line.contains(" cells ")).collect();
+    assert_eq!(shares.iter().filter_map(|line| cells(line)).sum::<usize>(), 256, "{output}");
+    for words in [["recovered", "grey"], ["left", "amber"], ["above", "violet"]] {
+        assert!(shares.iter().any(|line| words.iter().all(|word| line.contains(word))), "{output}");
+    }
+    let file = std::io::BufReader::new(std::fs::File::open(place.path("o.png")).unwrap());
+    let size = png::Decoder::new(file).read_info().unwrap().info().size();
+    assert_eq!(size, (2 * 384 + 36, 384 + 36 + 16));
+    let (image, record) = hawk::read_png(&std::fs::read(place.path("x.png")).unwrap()).unwrap();
+    let old = hawk::Record { sources: Vec::new(), ..record };
+    place.text("old.png", hawk::write_png(&image, &old).unwrap());
+    place.hawk(&["inspect", "old.png"]).success();
+    place.refuses(&["inspect", "old.png", "--overlay", "p.png"], 2, "older version");
+    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "only an image");
+}
+
+#[test]
 fn bench_decoders_writes_figures_and_a_page() {
     let place = Place::new();
     place.text("captions.txt", "red apple\n");

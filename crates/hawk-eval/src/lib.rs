@@ -27,6 +27,7 @@
 //! | [`Measured`] | what one contender did over all images |
 //! | [`Row`], [`Spread`] | the same as figures |
 //! | [`Report`] | the rows with settings and machine, as JSON and as one [`page`](Report::page) |
+//! | [`overlay`], [`SourceShare`] | which source each cell of an image came from |
 //!
 //! # What it does not do
 //!
@@ -35,8 +36,10 @@
 #![forbid(unsafe_code)]
 
 mod decoders;
+mod overlay;
 mod page;
 mod report;
 
 pub use decoders::{Measured, Plan, Turn, compare, draw};
+pub use overlay::{SourceShare, overlay, source_shares};
 pub use report::{ImageParts, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};

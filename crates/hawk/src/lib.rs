@@ -42,6 +42,7 @@ mod lane;
 mod png;
 mod request;
 mod session;
+mod sources;
 mod tools;
 
 pub use builtin::{BUILT_IN, built_in_model};

@@ -3,9 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use hawk::{
-    Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, TreeShape, built_in_model,
-};
+use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
 use hawk_spec::Code;
 
 const STYLES: [&str; 3] = ["fluent 3d style", "noto style", "twemoji style"];

@@ -314,7 +314,7 @@ fn gallery(group: &Group<'_>, report: &Report) -> Result<String> {
         _ if group.exact => "The same prompt and seed by every decoder: other draws of the same law.",
         _ => "The same prompt and seed by every decoder: draws of the laws that the rule makes of the model’s.",
     };
-    Ok(format!("<h3>The images</h3>\n<p class=\"note\">{words}</p>\n{figures}"))
+    Ok(format!("<h3>The images</h3>\n<p class=\"note\">{words}</p>\n<div class=\"galleries\">\n{figures}</div>\n"))
 }
 
 fn picture(row: &Row, image: &Image, prompt: &str, report: &Report) -> Result<String> {
