@@ -1,11 +1,13 @@
 //! Arguments as typed, and the turning of those that commands share into settings as used.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use hawk::{Decoder, LoadOptions, ModelSource, Precision, Rule, built_in_model};
+use hawk::{
+    AnyRule, Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, TreeShape, built_in_model,
+};
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
 #[derive(Parser)]
@@ -27,6 +29,17 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     /// Say what a model, or an image of ours, is made of
     Inspect(InspectArgs),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Time whole target passes of 1 to 32 rows beside the roof that bandwidth and peak set
+    Step(BenchStepArgs),
+    /// Let decoders draw the same images in turn: how much each accepts, how fast it is, whether the images are the same
+    Decoders(Box<BenchDecodersArgs>),
 }
 
 /// Which model, how loaded.
@@ -96,7 +109,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f32>,
     /// Number format of the weights
-    #[arg(long, default_value_t = Precision::Bf16, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    #[arg(long, default_value_t = Precision::Bf16, value_parser = precision())]
     pub(crate) precision: Precision,
     /// How many images of a prompt ride in one pass
     #[arg(long, value_name = "B", default_value_t = 4)]
@@ -115,15 +128,36 @@ pub(crate) struct GenerateArgs {
 /// What guesses, and how guesses are tested.
 #[derive(clap::Args)]
 pub(crate) struct DecodingArgs {
-    /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above
-    #[arg(long, default_value_t = Decoder::Neighbour, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
-    pub(crate) decoder: Decoder,
-    /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law
-    #[arg(long, default_value_t = Rule::Replay, value_parser = names(&["replay", "rejection"]).try_map(|s| s.parse::<Rule>()))]
-    pub(crate) rule: Rule,
-    /// Node budget of the token tree, the last committed token included [default: the decoder's]
-    #[arg(long, value_name = "NODES")]
-    pub(crate) tree: Option<usize>,
+    /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above, `medusa` horizontal draft
+    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` both [default: hawk, or neighbour where the model has no heads]
+    #[arg(long, value_parser = decoder())]
+    pub(crate) decoder: Option<Decoder>,
+    /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law; `typical` and `lantern`
+    /// CHANGE THE LAW and are there for comparison
+    #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = rule())]
+    pub(crate) rule: AnyRule,
+    /// The token tree: a number of nodes, the last committed token included (7), or candidates per level (4x2x1) [default: the decoder's]
+    #[arg(long, value_name = "NODES|SHAPE", value_parser = str::parse::<TreeShape>)]
+    pub(crate) tree: Option<TreeShape>,
+    /// Folder of draft heads, in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+}
+
+/// The engine with the heads that were asked for.
+pub(crate) fn equip(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
+    match heads {
+        Some(dir) => engine.with_heads(&ModelSource::Dir(dir.to_owned())),
+        None => Ok(engine),
+    }
+}
+
+impl DecodingArgs {
+    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
+        let best = if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Neighbour };
+        let decoder = self.decoder.unwrap_or(best);
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_shape()))
+    }
 }
 
 /// When images are shown in the terminal.
@@ -143,7 +177,7 @@ pub(crate) struct AgainArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Use this decoder instead of the image's; under the rule `replay` the pixels must not change
-    #[arg(long, value_parser = names(&["ar", "neighbour"]).try_map(|s| s.parse::<Decoder>()))]
+    #[arg(long, value_parser = decoder())]
     pub(crate) decoder: Option<Decoder>,
     /// Write the image made again
     #[arg(long, value_name = "FILE.png")]
@@ -161,7 +195,7 @@ pub(crate) struct LogitsArgs {
     #[arg(long, value_name = "F.safetensors")]
     pub(crate) out: PathBuf,
     /// Number format of the weights
-    #[arg(long, default_value_t = Precision::F32, value_parser = names(&["f32", "bf16", "int8"]).try_map(|s| s.parse::<Precision>()))]
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision())]
     pub(crate) precision: Precision,
 }
 
@@ -182,9 +216,76 @@ pub(crate) struct InspectArgs {
     /// Folder of a model, or a PNG of `hawk generate` [default: the model inside the program]
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,
+    /// Write the image beside a copy that is tinted by the source of each cell: drawn by the target, or guessed by whom
+    #[arg(long, value_name = "FILE.png", requires = "subject")]
+    pub(crate) overlay: Option<PathBuf>,
 }
 
-/// A choice among names, which `--help` lists.
-fn names(names: &'static [&'static str]) -> PossibleValuesParser {
-    PossibleValuesParser::new(names)
+#[derive(clap::Args)]
+pub(crate) struct BenchStepArgs {
+    /// The model that is measured after a synthetic one of dim 512 and 8 layers
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Only this number format
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Milliseconds of passes for each number of rows
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    pub(crate) effort_ms: u64,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench decoders --images 8 --json bench.json --html bench.html
+  hawk bench decoders --decoder hawk --rule replay --budget 4,8,16 --precision bf16 --precision int8 --html bench.html
+
+Every decoder's images are compared with plain decoding's before a time counts. What each column means: docs/benchmarks.md")]
+pub(crate) struct BenchDecodersArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// File with a prompt a line (`-`: standard input) [default: a dozen captions of emoji]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Images that every decoder draws
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) images: u32,
+    /// Seed of the first image; each further image has the next one
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Number formats of the weights; may be given several times
+    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
+    pub(crate) precisions: Vec<Precision>,
+    /// Decoders beside plain decoding; may be given several times [default: all]
+    #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
+    pub(crate) decoders: Vec<Decoder>,
+    /// Rules; may be given several times
+    #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
+    pub(crate) rules: Vec<AnyRule>,
+    /// Folder of draft heads, in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+    /// Node budgets of the token trees [default: 2,4,8,16,32, and 2,4,8 where copies are the only guesses]
+    #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
+    pub(crate) budgets: Vec<usize>,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page of tables, plots and images
+    #[arg(long, value_name = "F.html")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["f32", "bf16", "int8"]).try_map(|name| name.parse())
+}
+
+fn decoder() -> impl TypedValueParser<Value = Decoder> {
+    PossibleValuesParser::new(Decoder::ALL.map(|decoder| decoder.name())).try_map(|name| name.parse())
+}
+
+fn rule() -> impl TypedValueParser<Value = AnyRule> {
+    PossibleValuesParser::new(AnyRule::ALL.map(AnyRule::name)).try_map(|name| name.parse())
 }

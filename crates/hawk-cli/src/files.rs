@@ -31,6 +31,14 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Res
         .map_err(|e| Error::input(format!("cannot use the file: {e}")).at(path.display()).expected(expected))
 }
 
+/// The prompts of a file, one a line.
+pub(crate) fn read_prompts(path: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8(read(path)?).map_err(|e| {
+        Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
+    })?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
 /// Puts a whole file in place, or leaves what was there.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_through(path, bytes).map_err(|e| Error::io("write the file", path, &e))

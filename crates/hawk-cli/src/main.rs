@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hawk::{Fault, Result};
 
-use args::{Args, Command};
+use args::{Args, Bench, Command};
 
 fn main() -> ExitCode {
     match run(Args::parse().command) {
@@ -34,6 +34,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Logits(args) => cmd::logits::run(&args)?,
         Command::Decode(args) => cmd::decode::run(&args)?,
         Command::Inspect(args) => cmd::inspect::run(&args)?,
+        Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
+        Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,9 @@ struct Settings {
     precision: String,
     decoder: String,
     rule: String,
-    tree: usize,
+    /// Whether the rule keeps the target's law.
+    exact: bool,
+    tree: String,
     threads: usize,
     batch: usize,
 }
@@ -27,7 +29,8 @@ impl Settings {
             precision: engine.precision().to_string(),
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
-            tree: request.decoding.nodes(),
+            exact: request.decoding.rule().warning().is_empty(),
+            tree: request.decoding.shape().to_string(),
             threads: engine.threads(),
             batch: request.batch,
         }

@@ -180,6 +180,54 @@ fn inspect_names_what_is_missing() {
 }
 
 #[test]
+fn inspect_shows_where_cells_came_from() {
+    let place = Place::new();
+    place.hawk(&["generate", "x", "--seed", "1", "--decoder", "neighbour", "--out", "x.png"]).success();
+    let output = place.hawk(&["inspect", "x.png", "--overlay", "o.png"]).success().get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    let cells = |line: &str| line.split_whitespace().nth(1).and_then(|cells| cells.parse::<usize>().ok());
+    let shares: Vec<&str> = output.lines().filter(|line| line.contains(" cells ")).collect();
+    assert_eq!(shares.iter().filter_map(|line| cells(line)).sum::<usize>(), 256, "{output}");
+    for words in [["recovered", "grey"], ["left", "amber"], ["above", "violet"]] {
+        assert!(shares.iter().any(|line| words.iter().all(|word| line.contains(word))), "{output}");
+    }
+    let file = std::io::BufReader::new(std::fs::File::open(place.path("o.png")).unwrap());
+    let size = png::Decoder::new(file).read_info().unwrap().info().size();
+    assert_eq!(size, (2 * 384 + 36, 384 + 36 + 16));
+    let (image, record) = hawk::read_png(&std::fs::read(place.path("x.png")).unwrap()).unwrap();
+    let old = hawk::Record { sources: Vec::new(), ..record };
+    place.text("old.png", hawk::write_png(&image, &old).unwrap());
+    place.hawk(&["inspect", "old.png"]).success();
+    place.refuses(&["inspect", "old.png", "--overlay", "p.png"], 2, "older version");
+    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "only an image");
+}
+
+#[test]
+fn bench_decoders_writes_figures_and_a_page() {
+    let place = Place::new();
+    place.text("captions.txt", "red apple\n");
+    let contest = ["--prompts", "captions.txt", "--images", "1", "--decoder", "neighbour", "--budget", "2,4"];
+    let files = ["--json", "b.json", "--html", "b.html"];
+    let table = place.hawk(&[&["bench", "decoders"][..], &contest, &files].concat()).success().get_output().clone();
+    assert!(String::from_utf8(table.stdout).unwrap().contains("speed-up"));
+    let rows = place.json("b.json")["rows"].as_array().unwrap().clone();
+    let ids: Vec<String> =
+        rows.iter().map(|row| format!("{} {} {}", row["rule"], row["decoder"], row["budget"])).collect();
+    let want = [
+        "\"replay\" \"ar\" 1",
+        "\"rejection\" \"ar\" 1",
+        "\"replay\" \"neighbour\" 2",
+        "\"replay\" \"neighbour\" 4",
+        "\"rejection\" \"neighbour\" 2",
+        "\"rejection\" \"neighbour\" 4",
+    ];
+    assert_eq!(ids, want);
+    assert!(rows.iter().all(|row| row["speedup"].as_f64().unwrap() > 0.0 && row["precision"] == "bf16"));
+    let page = std::fs::read_to_string(place.path("b.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("red apple") && page.ends_with("</html>\n"));
+}
+
+#[test]
 fn bad_input_is_refused_and_nothing_is_written() {
     let place = Place::new();
     place.text("empty.txt", "\n \n");
@@ -204,6 +252,8 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["generate", "x", "--batch", "0"], "batch"),
         (&["generate", "x", "--tree", "0"], "tree"),
         (&["generate", "x", "--tree", "999"], "999"),
+        (&["generate", "x", "--tree", "9x9x9"], "9x9x9"),
+        (&["generate", "x", "--heads", "nowhere"], "nowhere"),
         (&["generate", "x", "--decoder", "ar", "--tree", "4"], "decoder ar"),
         (&["generate", "x", "--decoder", "oracle"], "oracle"),
         (&["generate", "x", "--model", "nowhere"], "nowhere"),
@@ -216,6 +266,10 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["decode", "--codes", "c.json", "--out", "x.png"], "256 codes"),
         (&["decode", "--codes", "t.json", "--out", "x.png"], "t.json"),
         (&["inspect", "nowhere"], "nowhere"),
+        (&["bench", "decoders", "--prompts", "empty.txt"], "nothing to draw"),
+        (&["bench", "decoders", "--budget", "0"], "tree"),
+        (&["bench", "decoders", "--images", "0"], "--images"),
+        (&["bench", "decoders", "--html", "no/where.html"], "no"),
         (&["again", "t.json"], "PNG"),
     ] {
         place.refuses(args, 2, words);

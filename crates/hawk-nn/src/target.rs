@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::attention::{HeadNorm, Rope, Unit};
 use crate::kernels::{Activations, Epilogue, Isa, Matrix, PANEL, Pool, Precision, Product, RmsNorm};
 use crate::kv::{KvFormat, Stream};
+use crate::projection::{Projection, panels_of};
 use crate::{Checkpoint, Error, Family, NormPlacement, Result, Tensor, TransformerConfig};
 
 /// Weights of one layer.
@@ -154,6 +155,11 @@ impl Target {
         &self.config
     }
 
+    /// From the last hidden state to the vocabulary, `[V, D]`.
+    pub(crate) fn output_projection(&self) -> &Matrix {
+        &self.head
+    }
+
     /// Bytes that a pass with all logits reads.
     pub fn weight_bytes(&self) -> usize {
         self.pass_cost(0..self.config.vocab).bytes
@@ -197,8 +203,7 @@ impl Target {
             // Also the scratch row of a norm that comes after its block.
             gated: vec![0.0; (rows * inner).max(c.hidden)],
             scores: vec![0.0; rows * c.heads * capacity],
-            // A range of the vocabulary may begin and end inside a panel.
-            logits: vec![0.0; limits.readouts * (limits.vocabulary + 2 * PANEL).min(c.vocab)],
+            logits: vec![0.0; limits.readouts * Projection::room(self, limits.vocabulary)],
         }
     }
 
@@ -207,7 +212,7 @@ impl Target {
     /// `vocabulary` are the ids whose logits are computed, for the rows that are to be read.
     ///
     /// # Errors
-    /// A token outside the vocabulary, more rows or tokens than there is room for.
+    /// A token or a range outside the vocabulary, more rows or tokens than there is room for.
     pub fn forward<'p>(
         &self,
         pool: &Pool,
@@ -227,6 +232,7 @@ impl Target {
                 return Err(Error::input(what).expected(format!("at most {most}")).got(given));
             }
         }
+        let projection = Projection::new(self, pool, vocabulary)?;
         let (d, mut at) = (self.config.hidden, 0);
         for stream in &*streams {
             stream.check(self.config.vocab)?;
@@ -240,13 +246,13 @@ impl Target {
         for layer in 0..self.layers.len() {
             pass.layer(layer);
         }
-        pass.read_out(vocabulary.clone());
+        pass.read_out(&projection);
         Ok(Staged {
             streams,
             hidden: &workspace.normed[..readouts * d],
-            logits: &workspace.logits[..readouts * vocabulary.len()],
+            logits: &workspace.logits[..readouts * projection.columns()],
             width: d,
-            vocabulary: vocabulary.len(),
+            vocabulary: projection.columns(),
         })
     }
 }
@@ -328,11 +334,6 @@ impl HeadNorm {
         // torch's LayerNorm default, which the reference keeps whatever the config's eps.
         Ok(Self { weight: of("weight")?, bias: of("bias")?, eps: 1e-5 })
     }
-}
-
-/// The panels that hold the logits of these ids.
-fn panels_of(vocabulary: Range<usize>) -> Range<usize> {
-    vocabulary.start / PANEL..vocabulary.end.div_ceil(PANEL)
 }
 
 /// A pass under way.
@@ -436,11 +437,10 @@ impl Pass<'_> {
         });
     }
 
-    /// The final norm and the output projection of the rows that are read, for the panels that hold `vocabulary`.
-    fn read_out(self, vocabulary: Range<usize>) {
+    /// The final norm and the output projection of the rows that are read.
+    fn read_out(self, projection: &Projection<'_>) {
         let (c, w) = (&self.target.config, self.workspace);
-        let (d, head) = (c.hidden, &self.target.head);
-        let (mut first, mut readouts) = (0, 0);
+        let (d, mut first, mut readouts) = (c.hidden, 0, 0);
         for stream in self.streams {
             for row in stream.rows.read() {
                 let out = &mut w.normed[readouts * d..][..d];
@@ -450,14 +450,7 @@ impl Pass<'_> {
             }
             first += stream.rows.len();
         }
-        let panels = panels_of(vocabulary.clone());
-        let product = Product { panels: panels.clone(), ..Product::new(self.pool, self.isa, head) };
-        let columns = product.columns();
-        product.run(&mut w.activations, &w.normed, readouts, &mut w.logits);
-        let (skip, count) = (vocabulary.start - panels.start * PANEL, vocabulary.len());
-        for row in 0..readouts {
-            w.logits.copy_within(row * columns + skip..row * columns + skip + count, row * count);
-        }
+        projection.run(&mut w.activations, &w.normed, readouts, &mut w.logits);
     }
 }
 

@@ -43,13 +43,15 @@ pub enum Source {
     Horizontal(u8),
     /// The vertical head `V_d`, d from 1: it looks d rows down.
     Vertical(u8),
+    /// A head that looks so many rows down, from 1, and to a side.
+    Diagonal(u8),
 }
 
 impl Source {
     /// Heads of one direction that the statistics tell apart; farther ones are counted with the farthest.
     const HEADS: usize = 8;
     /// Number of values of [`index`](Self::index).
-    pub const COUNT: usize = 2 + 2 * Self::HEADS;
+    pub const COUNT: usize = 2 + 3 * Self::HEADS;
 
     /// A small index for tables, below [`COUNT`](Self::COUNT).
     #[must_use]
@@ -60,6 +62,7 @@ impl Source {
             Source::Above => 1,
             Source::Horizontal(k) => 2 + head(k),
             Source::Vertical(d) => 2 + Self::HEADS + head(d),
+            Source::Diagonal(d) => 2 + 2 * Self::HEADS + head(d),
         }
     }
 
@@ -72,6 +75,7 @@ impl Source {
             1 => Some(Source::Above),
             2..=9 => head(2).map(Source::Horizontal),
             10..=17 => head(10).map(Source::Vertical),
+            18..=25 => head(18).map(Source::Diagonal),
             _ => None,
         }
     }
@@ -84,6 +88,7 @@ impl fmt::Display for Source {
             Source::Above => f.pad("above"),
             Source::Horizontal(k) => write!(f, "H{k}"),
             Source::Vertical(d) => write!(f, "V{d}"),
+            Source::Diagonal(d) => write!(f, "D{d}"),
         }
     }
 }

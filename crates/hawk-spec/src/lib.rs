@@ -55,9 +55,11 @@
 //! |---|---|
 //! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and where they stand in the sequence |
 //! | [`TokenTree`], [`Candidate`] | guesses after the anchor, each with its [`Source`] and [`DraftLaw`] |
+//! | [`Pool`], [`TreeShape`] | candidates of several sources per cell, and the tree that grows from them |
 //! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p |
 //! | [`Chooser`], [`Noise`] | who decides what is random; in production, counter-based noise |
 //! | [`Verifier`], [`Verdict`] | which guesses are accepted, and the recovered or bonus token after them |
+//! | [`LossyRule`] | rules that change the law, for comparison |
 //! | [`DecodeStats`] | passes, acceptance length, what each source's guesses were worth |
 //! | [`Enumerator`] | the chooser of proofs: every branch with its weight |
 //!
@@ -78,7 +80,7 @@
 //! # What it does not do
 //!
 //! No tensors, no model, no files, no clock, no threads, no environment. It neither trains nor chooses a drafter nor
-//! sizes its tree. It never commits ahead of raster order, and it has no rule that changes the law. After construction
+//! sizes its tree. It never commits ahead of raster order. After construction
 //! its steps allocate nothing.
 
 #![forbid(unsafe_code)]
@@ -88,7 +90,9 @@ mod enumerate;
 mod law;
 mod layout;
 mod noise;
+mod pool;
 mod sample;
+mod shape;
 mod stats;
 mod token;
 mod tree;
@@ -98,9 +102,11 @@ pub use chooser::{Chooser, Noise, draw_at};
 pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
-pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, uniform};
+pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, rank_with_noise, uniform};
+pub use pool::{Pool, Pooled};
 pub use sample::{Pipeline, Sampling, SamplingError, Stage, Warper};
+pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};
 pub use token::{Cell, Code, ImageIndex, NodeId, Position, Seed, TokenId};
 pub use tree::{Candidate, TokenTree, TreeError, TreeLimits};
-pub use verify::{Drawn, Next, Rule, Step, TargetLaws, UnknownRule, Verdict, Verifier};
+pub use verify::{Drawn, LossyRule, Neighbours, Next, Rule, Step, TargetLaws, Verdict, Verifier};

@@ -119,9 +119,64 @@ pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f3
     Ok(best)
 }
 
+/// The `count` codes with the highest `score + gumbel`, best first, ties to the lower code, into `ranked` (cleared before); fewer where fewer
+/// scores are above -inf. The first is what [`argmax_with_noise`] gives.
+///
+/// A drafter under replay ranks its guesses so: with the noise that the target's own draw will have.
+pub fn rank_with_noise(draw: (Seed, ImageIndex, Cell), scores: &[f32], count: usize, ranked: &mut Vec<(f64, Code)>) {
+    let ((seed, image, cell), bounds) = (draw, &*BOUNDS);
+    ranked.clear();
+    let mut worst = f64::NEG_INFINITY;
+    for (block, scores) in (0..).zip(scores.chunks(4)) {
+        let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if top == f32::NEG_INFINITY || f64::from(top) + bounds[bounds.len() - 1] < worst {
+            continue;
+        }
+        let words = noise_words(seed, image, cell, block, Purpose::Replay);
+        for (code, (&score, word)) in (4 * block..).map(Code).zip(scores.iter().zip(words)) {
+            let score = f64::from(score);
+            if score == f64::NEG_INFINITY || score + bounds[(word >> (32 - BOUND_BITS)) as usize] < worst {
+                continue;
+            }
+            let value = score + gumbel_of_word(word);
+            let place = ranked.partition_point(|&(better, _)| better >= value);
+            if place < count {
+                ranked.truncate(count - 1);
+                ranked.insert(place, (value, code));
+            }
+            if ranked.len() == count {
+                worst = ranked[count - 1].0;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranks_are_those_of_a_full_sort() {
+        let (seed, image) = (Seed(3), ImageIndex(1));
+        let mut ranked = Vec::new();
+        for cell in (0..200).map(Cell) {
+            let score =
+                |code: u32| if code % 7 == 3 { f32::NEG_INFINITY } else { ((code * cell.0) as f32).sin() * 6.0 };
+            let scores: Vec<f32> = (0..53).map(score).collect();
+            let mut all: Vec<(f64, Code)> = (0..)
+                .map(Code)
+                .zip(&scores)
+                .filter(|(_, score)| **score > f32::NEG_INFINITY)
+                .map(|(code, &score)| (f64::from(score) + gumbel(seed, image, cell, code), code))
+                .collect();
+            all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            for count in [1, 4, 100] {
+                rank_with_noise((seed, image, cell), &scores, count, &mut ranked);
+                assert_eq!(ranked, all[..count.min(all.len())]);
+            }
+            assert_eq!(argmax_with_noise(seed, image, cell, &scores), Ok(all[0].1));
+        }
+    }
 
     #[test]
     fn no_noise_exceeds_its_bound() {

@@ -21,5 +21,7 @@ pub fn built_in_model() -> ModelSource {
         "model.safetensors",
         "vq/config.json",
         "vq/model.safetensors",
+        "heads/config.json",
+        "heads/model.safetensors",
     ])
 }

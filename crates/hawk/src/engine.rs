@@ -1,18 +1,23 @@
 //! A loaded model: load once, generate many.
 
-use std::ops::ControlFlow;
-use std::sync::OnceLock;
+use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, OnceLock};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, HawkConfig, Image, ModelSource, Result, Staged, Stream, Target, TextTokenizer, TransformerConfig,
-    VqDecoder, Workspace,
+    Checkpoint, Error, HawkConfig, HeadWorkspace, Heads, Image, ModelSource, Result, Staged, Stream, Target,
+    TextTokenizer, TransformerConfig, VqDecoder, Workspace,
 };
-use hawk_spec::{Code, Pipeline};
+use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
 
 use crate::conditioning::Conditioning;
-use crate::request::{Event, Outcome, Request};
+use crate::drafter;
+use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
 use crate::session::Session;
+
+/// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
+const LANTERN_NEIGHBOURS: usize = 10;
+const LANTERN_LAMBDA: f64 = 2.0;
 
 /// How a model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,25 @@ impl Default for LoadOptions {
     }
 }
 
+/// Memory of what drafts, beside the target's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DraftMemory {
+    /// Weights of the draft heads; the output projection is the target's and not counted.
+    pub heads_bytes: usize,
+    /// The Speculation Cache of one image.
+    pub cache_bytes: usize,
+    /// Weights of the target.
+    pub target_bytes: usize,
+}
+
+impl DraftMemory {
+    /// Heads and cache as a share of the target.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        (self.heads_bytes + self.cache_bytes) as f64 / self.target_bytes as f64
+    }
+}
+
 /// A model that generates images. Calls may come from several threads; each has memory of its own, and the threads are shared.
 pub struct Engine {
     source: ModelSource,
@@ -42,6 +66,8 @@ pub struct Engine {
     vq: VqDecoder,
     pool: Pool,
     precision: Precision,
+    heads: Option<Heads>,
+    neighbours: OnceLock<Arc<Neighbours>>,
     digest: OnceLock<String>,
 }
 
@@ -53,7 +79,7 @@ impl Engine {
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         let transformer = read_transformer(&source)?;
-        let named = |name: &'static str| move |e: hawk_nn::Error, source: &ModelSource| e.at(source.describe(name));
+        let named = |name: &'static str| move |e: Error, source: &ModelSource| e.at(source.describe(name));
         let config = HawkConfig::from_json(&source.read("hawk.json")?)
             .and_then(|config| config.check(&transformer).map(|()| config))
             .map_err(|e| named("hawk.json")(e, &source))?;
@@ -63,8 +89,39 @@ impl Engine {
         let vq = VqDecoder::load(&source, "vq/")?;
         config.check_decoder(vq.config()).map_err(|e| named("hawk.json")(e, &source))?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
-        let (pool, precision) = (Pool::new(options.threads), options.precision);
-        Ok(Self { source, config, tokenizer, target, vq, pool, precision, digest: OnceLock::new() })
+        let heads = match source.contains("heads/config.json") {
+            true => Some(Heads::load(&source, "heads/", &target)?),
+            false => None,
+        };
+        Ok(Self {
+            config,
+            tokenizer,
+            target,
+            vq,
+            pool: Pool::new(options.threads),
+            precision: options.precision,
+            heads,
+            neighbours: OnceLock::new(),
+            digest: OnceLock::new(),
+            source,
+        })
+    }
+
+    /// The engine with other draft heads than the model's own.
+    ///
+    /// # Errors
+    /// The heads cannot be read, or were trained for another model.
+    pub fn with_heads(mut self, folder: &ModelSource) -> Result<Self> {
+        let heads = Heads::load(folder, "", &self.target)?;
+        let trained_for = &heads.config().target_digest;
+        if self.digest()? != trained_for {
+            return Err(Error::input("the heads were trained for another model")
+                .at(folder.describe("config.json"))
+                .expected(format!("target digest {}", self.digest()?))
+                .got(trained_for));
+        }
+        self.heads = Some(heads);
+        Ok(self)
     }
 
     /// Makes the images of a request. The observer hears of every step and may break off; the images finished by then are returned.
@@ -77,8 +134,8 @@ impl Engine {
         observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome> {
         request.check()?;
-        Pipeline::LUMINA.check(&request.sampling).map_err(|e| hawk_nn::Error::input(e.to_string()))?;
-        Session::new(self, request, self.conditioning(&request.prompt)?).run(observer)
+        self.pipeline().check(&request.sampling).map_err(|e| Error::input(e.to_string()))?;
+        Session::new(self, request, self.conditioning(&request.prompt)?)?.run(observer)
     }
 
     /// The tokens before the first cell, as a prompt makes them.
@@ -107,6 +164,21 @@ impl Engine {
         &self.target
     }
 
+    /// The draft heads, if there are any.
+    pub fn heads(&self) -> Option<&Heads> {
+        self.heads.as_ref()
+    }
+
+    /// What the heads and the cache of a decoder take, beside the target.
+    pub fn draft_memory(&self, decoding: Decoding) -> DraftMemory {
+        let heads = self.heads.as_ref().filter(|_| decoding.decoder().needs_heads());
+        DraftMemory {
+            heads_bytes: heads.map_or(0, Heads::bytes),
+            cache_bytes: heads.map_or(0, |heads| drafter::cache_bytes(heads, decoding, &self.config.layout)),
+            target_bytes: self.target.weight_bytes(),
+        }
+    }
+
     /// How weights are stored and multiplied.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -129,10 +201,41 @@ impl Engine {
         Ok(self.digest.get_or_init(|| digest))
     }
 
+    /// The family's order of guidance and warping.
+    pub(crate) fn pipeline(&self) -> Pipeline {
+        Pipeline::LUMINA
+    }
+
+    pub(crate) fn verifier(&self, rule: AnyRule) -> Verifier {
+        let codes = self.config.layout.codes() as usize;
+        match rule {
+            AnyRule::Exact(rule) => Verifier::new(rule, codes),
+            AnyRule::Lossy(LossyRule::Typical) => Verifier::lossy(hawk_spec::LossyRule::TYPICAL, codes),
+            AnyRule::Lossy(LossyRule::Lantern) => {
+                let neighbours = self.neighbours.get_or_init(|| {
+                    let (codebook, width) = self.vq.codebook();
+                    Arc::new(Neighbours::of_codebook(&codebook[..codes * width], width, LANTERN_NEIGHBOURS))
+                });
+                let neighbours = Arc::clone(neighbours);
+                Verifier::lossy(hawk_spec::LossyRule::Lantern { lambda: LANTERN_LAMBDA, neighbours }, codes)
+            }
+        }
+    }
+
+    /// The laws of draft heads over the codes, for all rows of a workspace.
+    pub(crate) fn speak(&self, heads: &Heads, workspace: &mut HeadWorkspace) -> Result<()> {
+        heads.run(&self.target, &self.pool, workspace, self.codes())
+    }
+
+    /// The codes' ids.
+    fn codes(&self) -> Range<usize> {
+        let first = self.config.layout.code_offset() as usize;
+        first..first + self.config.layout.codes() as usize
+    }
+
     /// A pass that reads the laws over the codes.
     pub(crate) fn forward<'p>(&self, workspace: &'p mut Workspace, streams: &'p mut [Stream]) -> Result<Staged<'p>> {
-        let first = self.config.layout.code_offset() as usize;
-        self.target.forward(&self.pool, workspace, streams, first..first + self.config.layout.codes() as usize)
+        self.target.forward(&self.pool, workspace, streams, self.codes())
     }
 }
 

@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use hawk_nn::{Error, Readout, Result, Staged, Stream};
 use hawk_spec::{
-    Cell, Code, DecodeStats, ImageIndex, LawError, Layout, NodeId, Noise, Pipeline, Sampling, TargetLaws, TokenTree,
-    TreeError, TreeLimits, Verdict, Verifier, Warper,
+    Cell, Code, DecodeStats, ImageIndex, LawError, Layout, NodeId, Noise, Sampling, TargetLaws, TokenTree, TreeError,
+    Verdict, Verifier, Warper,
 };
 
 use crate::conditioning::Prefix;
-use crate::drafter::{self, Drafter, View};
+use crate::drafter::{self, Drafter, Seen, View};
+use crate::engine::Engine;
 use crate::request::{CellSource, Event, Request};
 
 /// A place of the batch: the image in it, and buffers for whichever image is.
-pub(crate) struct Lane {
+pub(crate) struct Lane<'a> {
     sampling: Sampling,
     noise: Noise,
     started: Instant,
@@ -21,35 +22,44 @@ pub(crate) struct Lane {
     codes: Vec<Code>,
     sources: Vec<CellSource>,
     stats: DecodeStats,
-    drafter: Box<dyn Drafter>,
+    drafter: Box<dyn Drafter + 'a>,
     tree: TokenTree,
     /// The row of each node's law: its token, or the last structure token after it. The same in every stream.
     node_rows: Vec<usize>,
+    /// Those of the root and of the accepted nodes.
+    path_rows: Vec<usize>,
     warper: Warper,
     scores: Vec<f32>,
     verifier: Verifier,
     verdict: Verdict,
 }
 
-impl Lane {
-    pub(crate) fn new(layout: &Layout, request: &Request) -> Self {
+impl<'a> Lane<'a> {
+    pub(crate) fn new(engine: &'a Engine, request: &Request) -> Result<Self> {
+        let layout = &engine.config().layout;
         let (codes, cells) = (layout.codes() as usize, layout.grid().cells() as usize);
-        let nodes = request.decoding.nodes();
-        Self {
+        let limits = drafter::tree_limits(engine, request.decoding);
+        Ok(Self {
             sampling: request.sampling,
             noise: Noise { seed: request.seed, image: ImageIndex(request.images.start) },
             started: Instant::now(),
             codes: Vec::with_capacity(cells),
             sources: Vec::with_capacity(cells),
             stats: DecodeStats::default(),
-            drafter: drafter::new(request.decoding.decoder()),
-            tree: TokenTree::with_limits(TreeLimits { nodes, candidates: nodes, laws: 0, codes }),
-            node_rows: Vec::with_capacity(nodes),
-            warper: Warper::new(Pipeline::LUMINA, codes),
+            drafter: drafter::new(engine, request)?,
+            tree: TokenTree::with_limits(limits),
+            node_rows: Vec::with_capacity(limits.nodes),
+            path_rows: Vec::with_capacity(limits.nodes),
+            warper: Warper::new(engine.pipeline(), codes),
             scores: vec![0.0; codes],
-            verifier: Verifier::new(request.decoding.rule(), codes),
-            verdict: Verdict::with_capacity(nodes),
-        }
+            verifier: engine.verifier(request.decoding.rule()),
+            verdict: Verdict::with_capacity(limits.nodes),
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn replace_drafter(&mut self, drafter: Box<dyn Drafter + 'a>) {
+        self.drafter = drafter;
     }
 
     /// Begins an image; the streams end with its prompt.
@@ -59,6 +69,7 @@ impl Lane {
         self.codes.clear();
         self.sources.clear();
         self.stats = DecodeStats::default();
+        self.drafter.start(self.noise.seed, self.noise.image);
     }
 
     /// Guesses, and lays out the rows that test the guesses in the lane's streams: for the anchor and each guess its token and the
@@ -92,7 +103,7 @@ impl Lane {
 
     /// Tests the guesses by the pass in whose streams `first..` the lane's rows are, and takes what the rule keeps. Returns the row whose
     /// path is to be committed.
-    pub(crate) fn verify(&mut self, staged: &Staged<'_>, first: usize) -> Result<usize> {
+    pub(crate) fn verify(&mut self, layout: &Layout, staged: &Staged<'_>, first: usize) -> Result<usize> {
         let mut laws = PassLaws {
             staged,
             first,
@@ -110,7 +121,15 @@ impl Lane {
         self.sources.extend(accepted.map(CellSource::Drafted));
         self.sources.push(CellSource::Target(self.verdict.next.drawn));
         self.stats.record(&self.tree, &self.verdict);
-        Ok(self.node_rows[self.verdict.path.last().unwrap_or(&NodeId::ROOT).index()])
+        self.path_rows.clear();
+        let path = [NodeId::ROOT].into_iter().chain(self.verdict.path.iter().copied());
+        self.path_rows.extend(path.map(|node| self.node_rows[node.index()]));
+        if !self.full(layout) {
+            let (grid, rows, codes) = (layout.grid(), &self.path_rows[..], &self.codes[committed..]);
+            let seen = Seen { grid, first: self.tree.first_open(), codes, rows, staged, stream: first };
+            self.drafter.observe(&seen)?;
+        }
+        Ok(self.path_rows[self.path_rows.len() - 1])
     }
 
     /// The cells of the last verdict.

@@ -42,14 +42,18 @@ mod lane;
 mod png;
 mod request;
 mod session;
+mod sources;
 mod tools;
 
 pub use builtin::{BUILT_IN, built_in_model};
 pub use conditioning::{Conditioning, Prefix};
-pub use engine::{Engine, LoadOptions};
+pub use engine::{DraftMemory, Engine, LoadOptions};
 pub use hawk_nn::kernels::Precision;
 pub use hawk_nn::{Error, Fault, Image, ModelSource, Result};
-pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed};
+pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TreeShape};
 pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
-pub use request::{CellSource, Decoder, Decoding, Event, Generated, MAX_BATCH, MAX_NODES, Outcome, Request, Timings};
+pub use request::{
+    AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome, Request,
+    Timings,
+};
 pub use tools::{Inspection, decode, inspect, logits};

@@ -6,7 +6,7 @@ use hawk_nn::{Error, Image, Result};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Decoding, Generated, Request};
+use crate::request::{AnyRule, CellSource, Decoding, Generated, Request};
 use crate::{Engine, Precision};
 
 /// Keyword of the text chunk that holds the [`Record`] as JSON.
@@ -35,12 +35,15 @@ pub struct Record {
     pub decoder: String,
     /// How guesses were tested.
     pub rule: String,
-    /// Node budget, root included.
-    pub tree: usize,
+    /// Node budget, root included, or candidates per level.
+    pub tree: String,
     /// Guidance and warping.
     pub sampling: RecordedSampling,
     /// What the decode did.
     pub stats: RecordedStats,
+    /// Where each cell's code came from, in raster order; empty in records of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::sources")]
+    pub sources: Vec<CellSource>,
 }
 
 /// [`Sampling`] in a record.
@@ -110,9 +113,10 @@ impl Record {
             precision: engine.precision().to_string(),
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
-            tree: request.decoding.nodes(),
+            tree: request.decoding.shape().to_string(),
             sampling: request.sampling.into(),
             stats: (&image.stats).into(),
+            sources: image.sources.clone(),
         })
     }
 
@@ -123,14 +127,15 @@ impl Record {
     pub fn request(&self) -> Result<Request> {
         let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
         let s = self.sampling;
-        let rule = self.rule.parse().map_err(|e: hawk_spec::UnknownRule| refused(e.to_string()))?;
+        let rule: AnyRule = self.rule.parse()?;
+        let shape = self.tree.parse().map_err(|e: hawk_spec::ShapeError| refused(e.to_string()))?;
         let end = self.index.checked_add(1).ok_or_else(|| refused("the image's number is too large".to_owned()))?;
         Ok(Request {
             prompt: self.prompt.clone(),
             seed: Seed(self.seed),
             images: self.index..end,
             sampling: Sampling::new(s.cfg, s.temperature, s.top_k, s.top_p).map_err(|e| refused(e.to_string()))?,
-            decoding: Decoding::new(self.decoder.parse()?, rule, self.tree)?,
+            decoding: Decoding::new(self.decoder.parse()?, rule, shape)?,
             batch: 1,
         })
     }
@@ -205,13 +210,20 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
     let json = text.get_text().map_err(damaged)?;
-    let record =
+    let record: Record =
         serde_json::from_str(&json).map_err(|e| Error::input(format!("the image's record is damaged: {e}")))?;
+    let (sources, cells) = (record.sources.len(), record.stats.cells);
+    if sources > 0 && sources as u64 != cells {
+        let expected = format!("sources of {cells} cells");
+        return Err(Error::input("the image's record is damaged").expected(expected).got(sources));
+    }
     Ok((Image { width, height, pixels }, record))
 }
 
 #[cfg(test)]
 mod tests {
+    use hawk_spec::{Drawn, Source};
+
     use super::*;
 
     fn record() -> Record {
@@ -225,10 +237,18 @@ mod tests {
             precision: "int8".to_owned(),
             decoder: "neighbour".to_owned(),
             rule: "rejection".to_owned(),
-            tree: 5,
+            tree: "3x1".to_owned(),
             sampling: RecordedSampling { cfg: 3.1, temperature: 0.7, top_k: 9, top_p: 0.3 },
-            stats: (&DecodeStats::default()).into(),
+            stats: RecordedStats { cells: 7, ..(&DecodeStats::default()).into() },
+            sources: sources(),
         }
+    }
+
+    fn sources() -> Vec<CellSource> {
+        let [recovered, bonus] = [Drawn::Recovered, Drawn::Bonus].map(CellSource::Target);
+        let [left, above, h2, v8] = [Source::Left, Source::Above, Source::Horizontal(2), Source::Vertical(8)];
+        let drafted = [left, left, above, h2, v8].map(CellSource::Drafted);
+        [&[recovered][..], &drafted, &[bonus]].concat()
     }
 
     fn image() -> Image {
@@ -242,6 +262,32 @@ mod tests {
         let request = record.request().unwrap();
         assert_eq!((request.seed, request.images), (Seed(u64::MAX), 3..4));
         assert_eq!(RecordedSampling::from(request.sampling), record.sampling);
+    }
+
+    #[test]
+    fn sources_are_runs_of_names_as_many_as_cells() {
+        let json = serde_json::to_value(record()).unwrap();
+        assert_eq!(json["sources"], "r left*2 above H2 V8 b");
+        let check = |sources: Option<&str>, want: std::result::Result<Vec<CellSource>, &str>| {
+            let mut json = json.clone();
+            match sources {
+                Some(text) => json["sources"] = text.into(),
+                None => drop(json.as_object_mut().unwrap().remove("sources")),
+            }
+            let text = json.to_string();
+            let got = encode(&image(), &[(KEYWORD, text.as_str())]).and_then(|bytes| read_png(&bytes));
+            match want {
+                Ok(sources) => assert_eq!(got.unwrap().1.sources, sources),
+                Err(words) => assert!(got.unwrap_err().to_string().contains(words), "{text}"),
+            }
+        };
+        check(Some("r left*2 above H2 V8 b"), Ok(sources()));
+        check(Some("r*7"), Ok(vec![CellSource::Target(Drawn::Recovered); 7]));
+        check(None, Ok(Vec::new()));
+        check(Some("r*6"), Err("sources of 7 cells"));
+        for damaged in ["r*0", "r*-1", "oracle*7", "r*", "r*99999999999999999999", "r*1048576 r", "H0*7"] {
+            check(Some(damaged), Err("damaged"));
+        }
     }
 
     #[test]
@@ -262,8 +308,8 @@ mod tests {
     fn records_of_other_versions_are_refused_by_name() {
         for (change, named) in [
             (Record { decoder: "oracle".to_owned(), ..record() }, "oracle"),
-            (Record { rule: "typical".to_owned(), ..record() }, "typical"),
-            (Record { tree: 0, ..record() }, "tree"),
+            (Record { rule: "guess".to_owned(), ..record() }, "guess"),
+            (Record { tree: "0".to_owned(), ..record() }, "tree"),
             (Record { index: u32::MAX, ..record() }, "number"),
         ] {
             let error = change.request().unwrap_err().to_string();

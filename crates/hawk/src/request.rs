@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, str};
 
 use hawk_nn::{Error, Image, Result};
-use hawk_spec::{Cell, Code, DecodeStats, Drawn, Rule, Sampling, Seed, Source};
+use hawk_spec::{Cell, Code, DecodeStats, Drawn, Rule, Sampling, Seed, Source, TreeShape};
 
 /// Most nodes of a tree, root included.
 pub const MAX_NODES: usize = 128;
@@ -20,28 +20,54 @@ pub enum Decoder {
     Ar,
     /// Copies of the cell to the left and of the cell above.
     Neighbour,
+    /// Horizontal draft heads (Medusa).
+    Medusa,
+    /// Vertical draft heads and the Speculation Cache.
+    HawkVertical,
+    /// Horizontal and vertical draft heads, the cache, one pool (Hawk).
+    Hawk,
 }
 
 impl Decoder {
     /// All decoders.
-    pub const ALL: [Decoder; 2] = [Decoder::Ar, Decoder::Neighbour];
+    pub const ALL: [Decoder; 5] =
+        [Decoder::Ar, Decoder::Neighbour, Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk];
 
-    /// The node budget (root included) where none is given.
+    /// Its name in code, files and arguments.
     #[must_use]
-    pub fn default_nodes(self) -> usize {
+    pub fn name(self) -> &'static str {
         match self {
+            Decoder::Ar => "ar",
+            Decoder::Neighbour => "neighbour",
+            Decoder::Medusa => "medusa",
+            Decoder::HawkVertical => "hawk-vertical",
+            Decoder::Hawk => "hawk",
+        }
+    }
+
+    /// Whether it needs draft heads.
+    #[must_use]
+    pub fn needs_heads(self) -> bool {
+        match self {
+            Decoder::Ar | Decoder::Neighbour => false,
+            Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => true,
+        }
+    }
+
+    /// The tree where none is asked for.
+    #[must_use]
+    pub fn default_shape(self) -> TreeShape {
+        TreeShape::Budget(match self {
             Decoder::Ar => 1,
             Decoder::Neighbour => 3,
-        }
+            Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => 4,
+        })
     }
 }
 
 impl fmt::Display for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Decoder::Ar => "ar",
-            Decoder::Neighbour => "neighbour",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -49,9 +75,80 @@ impl str::FromStr for Decoder {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|decoder| decoder.to_string() == name).ok_or_else(|| {
-            let names = Self::ALL.map(|decoder| decoder.to_string()).join(" or ");
+        Self::ALL.into_iter().find(|decoder| decoder.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(" or ");
             Error::input("there is no such decoder").expected(names).got(format!("{name:?}"))
+        })
+    }
+}
+
+/// Rules that change the law of the images, for comparison only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LossyRule {
+    /// Medusa's typical acceptance, with its own thresholds.
+    Typical,
+    /// LANTERN++, with 10 neighbours in the codebook and lambda 2.
+    Lantern,
+}
+
+/// How guesses are tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AnyRule {
+    /// The images have the target's law.
+    Exact(Rule),
+    /// They do not.
+    Lossy(LossyRule),
+}
+
+impl AnyRule {
+    /// All rules, exact ones first.
+    pub const ALL: [AnyRule; 4] = [
+        AnyRule::Exact(Rule::Replay),
+        AnyRule::Exact(Rule::Rejection),
+        AnyRule::Lossy(LossyRule::Typical),
+        AnyRule::Lossy(LossyRule::Lantern),
+    ];
+
+    /// Its name in code, files and arguments.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            AnyRule::Exact(Rule::Replay) => "replay",
+            AnyRule::Exact(Rule::Rejection) => "rejection",
+            AnyRule::Lossy(LossyRule::Typical) => "typical",
+            AnyRule::Lossy(LossyRule::Lantern) => "lantern",
+        }
+    }
+
+    /// What people must read beside the name; empty for exact rules.
+    #[must_use]
+    pub fn warning(self) -> &'static str {
+        match self {
+            AnyRule::Exact(_) => "",
+            AnyRule::Lossy(_) => "changes the law",
+        }
+    }
+}
+
+impl From<Rule> for AnyRule {
+    fn from(rule: Rule) -> Self {
+        AnyRule::Exact(rule)
+    }
+}
+
+impl fmt::Display for AnyRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl str::FromStr for AnyRule {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(" or ");
+            Error::input("there is no such rule").expected(names).got(format!("{name:?}"))
         })
     }
 }
@@ -60,28 +157,29 @@ impl str::FromStr for Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decoding {
     decoder: Decoder,
-    rule: Rule,
-    nodes: usize,
+    rule: AnyRule,
+    shape: TreeShape,
 }
 
 impl Decoding {
-    /// Decoding with trees of up to `nodes` nodes, root included.
+    /// Decoding with trees of this shape.
     ///
     /// # Errors
-    /// `nodes` is not in `1..=MAX_NODES`, or plain decoding is given a tree.
-    pub fn new(decoder: Decoder, rule: Rule, nodes: usize) -> Result<Self> {
+    /// The tree has no node or more than [`MAX_NODES`], or plain decoding is given one.
+    pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, shape: TreeShape) -> Result<Self> {
         let most = if decoder == Decoder::Ar { 1 } else { MAX_NODES };
-        if (1..=most).contains(&nodes) {
-            return Ok(Self { decoder, rule, nodes });
+        if (1..=most).contains(&shape.nodes()) {
+            return Ok(Self { decoder, rule: rule.into(), shape });
         }
         let expected = format!("1 to {most} nodes for the decoder {decoder}, root included");
-        Err(Error::input("a tree of this size cannot be").at("tree").expected(expected).got(nodes))
+        let got = format!("{shape}, which has {}", shape.nodes());
+        Err(Error::input("a tree of this size cannot be").at("tree").expected(expected).got(got))
     }
 
-    /// The decoder with its default budget.
+    /// The decoder with its default tree.
     #[must_use]
-    pub fn with_defaults(decoder: Decoder, rule: Rule) -> Self {
-        Self { decoder, rule, nodes: decoder.default_nodes() }
+    pub fn with_defaults(decoder: Decoder, rule: impl Into<AnyRule>) -> Self {
+        Self { decoder, rule: rule.into(), shape: decoder.default_shape() }
     }
 
     /// What guesses.
@@ -92,14 +190,14 @@ impl Decoding {
 
     /// How guesses are tested.
     #[must_use]
-    pub fn rule(&self) -> Rule {
+    pub fn rule(&self) -> AnyRule {
         self.rule
     }
 
-    /// Most nodes of a tree, root included.
+    /// What bounds the trees.
     #[must_use]
-    pub fn nodes(&self) -> usize {
-        self.nodes
+    pub fn shape(&self) -> TreeShape {
+        self.shape
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Session<'a> {
     request: &'a Request,
     /// What each stream of a lane starts with: cond, and uncond where guided.
     prefixes: Vec<Prefix>,
-    lanes: Vec<Lane>,
+    lanes: Vec<Lane<'a>>,
     /// Those of the first lane, then those of the next.
     streams: Vec<Stream>,
     workspace: Workspace,
@@ -29,31 +29,28 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(engine: &'a Engine, request: &'a Request, conditioning: Conditioning) -> Self {
+    pub(crate) fn new(engine: &'a Engine, request: &'a Request, conditioning: Conditioning) -> Result<Self> {
         let Conditioning { cond, uncond } = conditioning;
         let prefixes = if request.sampling.guided() { vec![cond, uncond] } else { vec![cond] };
         let (layout, target) = (&engine.config().layout, engine.target());
+        let nodes = request.decoding.shape().nodes();
         let lanes = request.batch.min(request.images.len());
-        let tree_rows = request.decoding.nodes() * (1 + layout.max_structure_run());
+        let tree_rows = nodes * (1 + layout.max_structure_run());
         let rows = (lanes * prefixes.len() * tree_rows).max(PREFILL_ROWS);
         let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
         let tokens = longest + layout.sequence_len() + tree_rows;
-        let limits = PassLimits {
-            rows,
-            readouts: lanes * prefixes.len() * request.decoding.nodes(),
-            tokens,
-            vocabulary: layout.codes() as usize,
-        };
-        Self {
+        let limits =
+            PassLimits { rows, readouts: lanes * prefixes.len() * nodes, tokens, vocabulary: layout.codes() as usize };
+        Ok(Self {
             engine,
             request,
-            lanes: (0..lanes).map(|_| Lane::new(layout, request)).collect(),
+            lanes: (0..lanes).map(|_| Lane::new(engine, request)).collect::<Result<_>>()?,
             streams: (0..lanes * prefixes.len()).map(|_| stream(target, tokens, tree_rows.max(PREFILL_ROWS))).collect(),
             workspace: target.workspace(limits),
             kept: vec![None; lanes * prefixes.len()],
             prefixes,
             timings: Timings::default(),
-        }
+        })
     }
 
     pub(crate) fn run(mut self, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<Outcome> {
@@ -92,7 +89,7 @@ impl<'a> Session<'a> {
         let staged = self.engine.forward(&mut self.workspace, &mut self.streams)?;
         clock.lap(&mut self.timings.target);
         for (lane, kept) in self.lanes.iter_mut().zip(0..) {
-            let row = lane.verify(&staged, kept * each)?;
+            let row = lane.verify(layout, &staged, kept * each)?;
             self.kept[kept * each..(kept + 1) * each].fill(Some(row));
         }
         clock.lap(&mut self.timings.verify);
@@ -172,5 +169,61 @@ impl Clock {
         let now = Instant::now();
         *sum += now - self.0;
         self.0 = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hawk_spec::{Code, DraftLaw, NodeId, Rule, Seed, Source, TokenTree, TreeError, TreeShape};
+
+    use super::*;
+    use crate::drafter::{Drafter, View};
+    use crate::{Decoder, Decoding, LoadOptions, built_in_model};
+
+    /// Knows the image.
+    struct Oracle(Vec<Code>);
+
+    impl Drafter for Oracle {
+        fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
+            let mut node = NodeId::ROOT;
+            for &code in &self.0[view.codes.len()..] {
+                node = tree.propose(node, code, DraftLaw::Deterministic, Source::Above)?;
+            }
+            Ok(())
+        }
+    }
+
+    fn run(engine: &Engine, request: &Request, oracle: Option<Oracle>) -> Generated {
+        let conditioning = engine.conditioning(&request.prompt).unwrap();
+        let mut session = Session::new(engine, request, conditioning).unwrap();
+        if let Some(oracle) = oracle {
+            session.lanes[0].replace_drafter(Box::new(oracle));
+        }
+        session.run(&mut |_| ControlFlow::Continue(())).unwrap().images.remove(0)
+    }
+
+    #[test]
+    fn a_drafter_that_is_right_is_accepted_wholly() {
+        let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
+        for nodes in [2, 5, 16, 40] {
+            let request = Request {
+                prompt: "red apple, noto style".to_owned(),
+                seed: Seed(2),
+                images: 0..1,
+                sampling: engine.config().defaults,
+                decoding: Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(nodes)).unwrap(),
+                batch: 1,
+            };
+            let plain = run(&engine, &request, None);
+            let told = run(&engine, &request, Some(Oracle(plain.codes.clone())));
+            assert_eq!(told.codes, plain.codes);
+            assert_eq!(told.stats.recovered, 0, "{nodes} nodes");
+            assert_eq!(told.stats.target_passes, 256_u64.div_ceil(nodes as u64), "{nodes} nodes");
+            // One wrong guess costs what is behind it and nothing else.
+            let mut wrong = plain.codes.clone();
+            wrong[100] = Code(wrong[100].0 ^ 1);
+            let misled = run(&engine, &request, Some(Oracle(wrong)));
+            assert_eq!((misled.codes, misled.stats.recovered), (plain.codes, 1), "{nodes} nodes");
+        }
     }
 }

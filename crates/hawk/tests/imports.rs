@@ -1,14 +1,15 @@
-//! Imports run one way: spec <- nn <- hawk <- cli, training beside them.
+//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training beside them.
 #![allow(clippy::unwrap_used)]
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str]); 5] = [
     ("hawk-spec", &[]),
     ("hawk-nn", &["hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec"]),
 ];
 
 #[test]

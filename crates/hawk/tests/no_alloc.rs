@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
+use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, TreeShape, built_in_model};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -30,11 +30,11 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_step_allocates_nothing() {
-    for (precision, rule) in [
-        (Precision::F32, Rule::Replay),
-        (Precision::Bf16, Rule::Replay),
-        (Precision::Int8, Rule::Replay),
-        (Precision::Bf16, Rule::Rejection),
+    for (precision, decoder, rule) in [
+        (Precision::F32, Decoder::Neighbour, Rule::Replay),
+        (Precision::Bf16, Decoder::Ar, Rule::Replay),
+        (Precision::Int8, Decoder::Hawk, Rule::Replay),
+        (Precision::Bf16, Decoder::Hawk, Rule::Rejection),
     ] {
         let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
         let request = Request {
@@ -42,7 +42,8 @@ fn a_step_allocates_nothing() {
             seed: Seed(1),
             images: 0..1,
             sampling: engine.config().defaults,
-            decoding: Decoding::new(Decoder::Neighbour, rule, 7).unwrap(),
+            decoding: Decoding::new(decoder, rule, TreeShape::Budget(if decoder == Decoder::Ar { 1 } else { 7 }))
+                .unwrap(),
             batch: 1,
         };
         let (mut steps, mut before) = (0, 0);
@@ -52,7 +53,7 @@ fn a_step_allocates_nothing() {
                     let now = ALLOCATIONS.load(Relaxed);
                     assert!(
                         steps == 0 || now == before,
-                        "{precision} {rule}, step {steps}: {} allocations",
+                        "{precision} {decoder} {rule}, step {steps}: {} allocations",
                         now - before
                     );
                     (steps, before) = (steps + 1, now);

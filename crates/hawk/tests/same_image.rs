@@ -42,11 +42,27 @@ fn prompts() -> impl Iterator<Item = (u64, String)> {
 #[derive(Clone, Copy, Debug)]
 struct How {
     decoder: Decoder,
-    nodes: usize,
+    tree: &'static str,
     batch: usize,
 }
 
-const PLAIN: How = How { decoder: Decoder::Ar, nodes: 1, batch: 1 };
+const PLAIN: How = How { decoder: Decoder::Ar, tree: "1", batch: 1 };
+const PLAIN_TOGETHER: How = How { batch: 4, ..PLAIN };
+
+/// Ways of guessing, of which every prompt meets one.
+const WAYS: [How; 11] = [
+    How { decoder: Decoder::Hawk, tree: "4", batch: 1 },
+    How { decoder: Decoder::Medusa, tree: "4", batch: 2 },
+    How { decoder: Decoder::HawkVertical, tree: "5", batch: 3 },
+    How { decoder: Decoder::Neighbour, tree: "3", batch: 4 },
+    How { decoder: Decoder::Hawk, tree: "16", batch: 4 },
+    How { decoder: Decoder::Medusa, tree: "12", batch: 1 },
+    How { decoder: Decoder::HawkVertical, tree: "32", batch: 2 },
+    How { decoder: Decoder::Hawk, tree: "2", batch: 3 },
+    How { decoder: Decoder::Hawk, tree: "4x2x1x1", batch: 2 },
+    How { decoder: Decoder::Neighbour, tree: "16", batch: 1 },
+    How { decoder: Decoder::Hawk, tree: "64", batch: 1 },
+];
 
 /// The images of a prompt in the order of their numbers.
 #[track_caller]
@@ -56,7 +72,7 @@ fn draw(engine: &Engine, prompt: &str, seed: u64, images: std::ops::Range<u32>, 
         seed: Seed(seed),
         images,
         sampling: engine.config().defaults,
-        decoding: Decoding::new(how.decoder, Rule::Replay, how.nodes).unwrap(),
+        decoding: Decoding::new(how.decoder, Rule::Replay, how.tree.parse().unwrap()).unwrap(),
         batch: how.batch,
     };
     let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;
@@ -68,46 +84,51 @@ fn codes(images: &[Generated]) -> Vec<&[Code]> {
     images.iter().map(|image| &image.codes[..]).collect()
 }
 
-#[test]
-fn decoders_budgets_batches_and_threads_agree_on_55_prompts() {
-    let (one, two) = (engine(Precision::Bf16, 1), engine(Precision::Bf16, 2));
-    let mut drafted = 0;
-    for (seed, prompt) in prompts() {
-        let plain = draw(&one, &prompt, seed, 0..1, PLAIN);
-        let nodes = [2, 3, 5, 8, 16][seed as usize % 5];
-        let guessed = draw(&two, &prompt, seed, 0..1, How { decoder: Decoder::Neighbour, nodes, batch: 1 });
-        assert_eq!(codes(&guessed), codes(&plain), "{prompt:?}, {nodes} nodes");
-        assert_eq!(guessed[0].image, plain[0].image, "{prompt:?}");
-        drafted += guessed[0].stats.accepted;
-        if seed.is_multiple_of(6) {
-            let together = How { decoder: Decoder::Neighbour, nodes, batch: 3 };
-            let four = draw(&one, &prompt, seed, 0..4, together);
-            let alone = draw(&two, &prompt, seed, 2..3, PLAIN);
-            assert_eq!(codes(&four[..1]), codes(&plain), "{prompt:?}: first of four");
-            assert_eq!(codes(&four[2..3]), codes(&alone), "{prompt:?}: third of four");
-            assert_ne!(four[0].codes, four[1].codes, "images of one seed have noise of their own");
+/// Four images of every `step`-th prompt: plain decoding against a way of guessing, on other threads. Returns the pairs of (prompt, noise)
+/// that were compared, and how many guesses were accepted.
+fn check(precision: Precision, step: usize) -> (usize, u64) {
+    let (one, two) = (engine(precision, 1), engine(precision, 2));
+    let (mut pairs, mut accepted) = (0, 0);
+    for (turn, (seed, prompt)) in prompts().step_by(step).enumerate() {
+        let (plain_on, guessed_on) = if turn % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let plain = draw(plain_on, &prompt, seed, 0..4, PLAIN_TOGETHER);
+        let how = WAYS[turn % WAYS.len()];
+        let guessed = draw(guessed_on, &prompt, seed, 0..4, how);
+        assert_eq!(codes(&guessed), codes(&plain), "{precision} {prompt:?}, {how:?}");
+        assert_eq!(guessed[3].image, plain[3].image, "{precision} {prompt:?}, {how:?}");
+        assert_ne!(plain[0].codes, plain[1].codes, "images of one seed have noise of their own");
+        if turn % 8 == 0 {
+            let alone = draw(guessed_on, &prompt, seed, 2..3, PLAIN);
+            assert_eq!(codes(&alone), codes(&plain[2..3]), "{precision} {prompt:?}, alone");
         }
+        pairs += plain.len();
+        accepted += guessed.iter().map(|image| image.stats.accepted).sum::<u64>();
     }
-    assert!(drafted > 500, "only {drafted} guesses were accepted: is the drafter dead?");
+    (pairs, accepted)
 }
 
 #[test]
-fn the_other_precisions_agree_with_themselves() {
-    for precision in [Precision::F32, Precision::Int8] {
-        let (one, two) = (engine(precision, 1), engine(precision, 2));
-        for (seed, prompt) in prompts().step_by(9) {
-            let plain = draw(&two, &prompt, seed, 0..1, PLAIN);
-            let guessed = draw(&one, &prompt, seed, 0..2, How { decoder: Decoder::Neighbour, nodes: 6, batch: 2 });
-            assert_eq!(codes(&guessed[..1]), codes(&plain), "{precision} {prompt:?}");
-        }
-    }
+fn every_decoder_draws_plain_decodings_image_in_bf16() {
+    let (pairs, accepted) = check(Precision::Bf16, 1);
+    assert_eq!(pairs, 220);
+    assert!(accepted > 10_000, "only {accepted} guesses were accepted: is a drafter dead?");
+}
+
+#[test]
+fn every_decoder_draws_plain_decodings_image_in_int8() {
+    assert_eq!(check(Precision::Int8, 1).0, 220);
+}
+
+#[test]
+fn every_decoder_draws_plain_decodings_image_in_f32() {
+    assert_eq!(check(Precision::F32, 5).0, 44);
 }
 
 #[test]
 fn a_checkpoint_stored_in_bf16_gives_the_same_image_in_f32() {
     let (bf16, f32) = (engine(Precision::Bf16, 2), engine(Precision::F32, 2));
-    let same = prompts().step_by(11).filter(|(seed, prompt)| {
-        codes(&draw(&bf16, prompt, *seed, 0..1, PLAIN)) == codes(&draw(&f32, prompt, *seed, 0..1, PLAIN))
-    });
-    assert_eq!(same.count(), 5);
+    for (seed, prompt) in prompts().step_by(11) {
+        let [bf16, f32] = [&bf16, &f32].map(|engine| draw(engine, &prompt, seed, 0..1, PLAIN));
+        assert_eq!(codes(&bf16), codes(&f32), "{prompt:?}");
+    }
 }

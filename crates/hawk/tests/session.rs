@@ -4,7 +4,12 @@
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use hawk::{CellSource, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, built_in_model};
+use hawk::{
+    CellSource, DecodeStats, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, TreeShape,
+    built_in_model,
+};
+
+use hawk_spec::Source;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
 
@@ -106,7 +111,59 @@ fn requests_out_of_range_are_refused_by_name() {
         let error = ENGINE.generate(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
-    assert!(Decoding::new(Decoder::Ar, Rule::Replay, 2).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 0).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, 129).is_err());
+    assert!(Decoding::new(Decoder::Ar, Rule::Replay, TreeShape::Budget(2)).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(0)).is_err());
+    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(129)).is_err());
+}
+
+/// What a decoder made of six images: the counts of all together.
+fn counts(decoder: Decoder, rule: Rule, tree: &str) -> DecodeStats {
+    let request = Request {
+        images: 0..6,
+        batch: 3,
+        decoding: Decoding::new(decoder, rule, tree.parse().unwrap()).unwrap(),
+        ..request(decoder, rule)
+    };
+    let mut all = DecodeStats::default();
+    let outcome = ENGINE.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap();
+    outcome.images.iter().for_each(|image| all.merge(&image.stats));
+    all
+}
+
+#[test]
+fn no_head_and_no_cache_is_dead() {
+    for rule in [Rule::Replay, Rule::Rejection] {
+        let stats = counts(Decoder::Hawk, rule, "16");
+        for head in &ENGINE.heads().unwrap().config().heads {
+            let name = head.offset.to_string();
+            let of_head = stats.tallies().filter(|(source, ..)| source.to_string() == name);
+            let (tested, accepted) = of_head.fold((0, 0), |sum, (.., t)| (sum.0 + t.tested, sum.1 + t.accepted));
+            // A head that says nothing of the image is right once in 1024.
+            assert!(tested > 100 && accepted * 100 > tested, "{rule} {name}: {accepted} of {tested}");
+        }
+        // The vertical heads go on where the horizontal ones end.
+        let deep = stats.tallies().filter(|(source, depth, _)| matches!(source, Source::Vertical(_)) && *depth > 2);
+        assert!(deep.map(|(.., tally)| tally.accepted).sum::<u64>() > 0, "{rule}");
+    }
+}
+
+#[test]
+fn two_directions_accept_more_than_one() {
+    for rule in [Rule::Replay, Rule::Rejection] {
+        for tree in ["4", "16"] {
+            let of = |decoder| counts(decoder, rule, tree).acceptance_length();
+            let [medusa, vertical, hawk] = [Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk].map(of);
+            println!("{rule} {tree}: medusa {medusa:.3}, hawk-vertical {vertical:.3}, hawk {hawk:.3}");
+            assert!(hawk > medusa.max(vertical), "{rule} {tree}: {hawk} against {medusa} and {vertical}");
+        }
+    }
+}
+
+#[test]
+fn heads_and_cache_are_small() {
+    for rule in [Rule::Replay, Rule::Rejection] {
+        let memory = ENGINE.draft_memory(Decoding::with_defaults(Decoder::Hawk, rule));
+        println!("{rule}: {memory:?}, {:.1} %", 100.0 * memory.share());
+        assert!(memory.cache_bytes > 0 && memory.share() < 0.1, "{rule}: {memory:?}");
+    }
 }

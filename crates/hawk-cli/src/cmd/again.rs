@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use hawk::{Decoding, Engine, Error, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png};
+use hawk::{AnyRule, Decoding, Engine, Error, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png};
 
 use crate::args::AgainArgs;
 use crate::{files, say};
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     }
     let differing = old.iter().zip(&new).filter(|(old, new)| old != new).count();
     say(format_args!("DIFFERENT: {differing} of {} pixels, made again with the decoder {decoder}", old.len()));
-    if request.decoding.rule() == Rule::Rejection && args.decoder.is_some() {
-        say("hint: under the rule rejection another decoder gives another image of the same law");
+    if request.decoding.rule() != AnyRule::Exact(Rule::Replay) && args.decoder.is_some() {
+        say("hint: under this rule another decoder gives another image; only replay promises the same one");
     } else {
         say("hint: was the file edited, or made by another version?");
     }

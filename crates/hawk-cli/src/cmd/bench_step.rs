@@ -1,40 +1,21 @@
 //! `hawk bench step`: the time of a whole target pass beside its roof.
 
-use std::io::Write as _;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use hawk::Result;
 use hawk_nn::kernels::{Isa, Pool, Precision};
 use hawk_nn::step_bench::{COMMITTED, Ceilings, check_bits, synthetic, time_passes};
-use hawk_nn::{Checkpoint, HawkConfig, ModelSource, Target, TransformerConfig};
+use hawk_nn::{Checkpoint, HawkConfig, Target, TransformerConfig};
 use serde::Serialize;
+
+use crate::args::{BenchStepArgs, ModelArgs};
+use crate::{files, say};
 
 const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// Rows whose bits are compared; more would take longer than the timing.
 const CHECKED_ROWS: usize = 8;
 const SEED: u64 = 1;
-
-/// Time whole target passes over 1 to 32 rows, beside the measured bandwidth and peak of this machine.
-#[derive(clap::Args, Debug)]
-pub(crate) struct BenchStepArgs {
-    /// A model to measure after the synthetic one.
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Only this precision: f32, bf16 or int8.
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// Threads; all of the machine's by default.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Milliseconds of passes for each number of rows.
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
-    effort_ms: u64,
-    /// Write the figures to a file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
 
 #[derive(Serialize)]
 struct Report {
@@ -80,21 +61,20 @@ struct Model {
 }
 
 pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
-    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let pool = Pool::new(args.threads.unwrap_or(available));
+    let pool = Pool::new(args.model.options(Precision::F32).threads);
+    if let Some(file) = &args.json {
+        files::check_writable(file)?;
+    }
     let (config, checkpoint) = synthetic(SEED)?;
     let codes = 0..config.vocab;
-    let mut models = vec![Model { name: "synthetic".to_owned(), config, checkpoint, codes }];
-    if let Some(dir) = &args.model {
-        models.push(Model::open(dir)?);
-    }
+    let models = [Model { name: "synthetic".to_owned(), config, checkpoint, codes }, Model::open(&args.model)?];
     let mut report = Report {
         isa: Isa::detect().to_string(),
         threads: pool.threads(),
         committed_tokens: COMMITTED,
         tables: Vec::new(),
     };
-    println!("{} on {} threads, {COMMITTED} committed tokens a stream", report.isa, report.threads);
+    say(format_args!("{} on {} threads, {COMMITTED} committed tokens a stream", report.isa, report.threads));
     for model in &models {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             if args.precision.is_none_or(|only| only == precision) {
@@ -104,12 +84,12 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
             }
         }
     }
-    args.json.as_deref().map_or(Ok(()), |file| write_json(&report, file))
+    args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))
 }
 
 impl Model {
-    fn open(dir: &Path) -> Result<Self> {
-        let source = ModelSource::Dir(dir.to_owned());
+    fn open(args: &ModelArgs) -> Result<Self> {
+        let source = args.source();
         let config = TransformerConfig::from_json(&source.read("config.json")?)?;
         let checkpoint = Checkpoint::open(&source, "")?;
         let codes = if source.contains("hawk.json") {
@@ -118,7 +98,7 @@ impl Model {
         } else {
             0..config.vocab
         };
-        Ok(Self { name: dir.display().to_string(), config, checkpoint, codes })
+        Ok(Self { name: args.name(), config, checkpoint, codes })
     }
 }
 
@@ -157,7 +137,7 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
 
 impl Table {
     fn print(&self) {
-        println!(
+        say(format_args!(
             "\n{} {}: {:.1} MB of weights, read at {:.1} GB/s (one thread {:.1}); peak {:.0} GFLOP/s (one thread {:.0})",
             self.model,
             self.precision,
@@ -166,26 +146,13 @@ impl Table {
             self.read_gb_per_s_one_thread,
             self.peak_gflops,
             self.peak_gflops_one_thread,
-        );
-        println!("rows  roof ms   min ms  /roof  median ms  /roof  passes");
+        ));
+        say("rows  roof ms   min ms  /roof  median ms  /roof  passes");
         for row in &self.passes {
-            println!(
+            say(format_args!(
                 "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
                 row.rows, row.roof_ms, row.min_ms, row.min_over_roof, row.median_ms, row.median_over_roof, row.passes
-            );
+            ));
         }
     }
-}
-
-/// Whole or not at all: a reader never sees half a report.
-fn write_json(report: &Report, file: &Path) -> Result<()> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> Result<()> {
-        let mut temporary = tempfile::NamedTempFile::new_in(dir)?;
-        serde_json::to_writer_pretty(&mut temporary, report)?;
-        temporary.write_all(b"\n")?;
-        temporary.persist(file)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))
 }

@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use hawk::{Decoding, Engine, Error, Event, Generated, Record, Request, Result, Sampling, Seed, write_png};
+use hawk::{Engine, Error, Event, Generated, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::GenerateArgs;
+use crate::args::{GenerateArgs, equip};
 use crate::files::{self, Destination, Name};
 use crate::preview::half_blocks;
 use crate::report::{StatsReport, TokensReport};
@@ -15,7 +15,6 @@ use crate::say;
 
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let prompts = prompts(&args)?;
-    let decoding = decoding(&args)?;
     sampling(&args, Sampling::new(1.0, 1.0, 0, 1.0).map_err(refused)?)?;
     let destination = Destination::new(args.out.as_deref())?;
     for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
@@ -23,17 +22,22 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     }
     let clock = Instant::now();
     let engine = Engine::load(args.model.source(), args.model.options(args.precision))?;
+    let engine = equip(engine, args.decoding.heads.as_deref())?;
     let request = Request {
         prompt: String::new(),
         seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
         images: 0..args.n,
         sampling: sampling(&args, engine.config().defaults)?,
-        decoding,
+        decoding: args.decoding.decoding(&engine)?,
         batch: args.batch,
     };
     let load = clock.elapsed();
     for prompt in &prompts {
         engine.conditioning(prompt).map_err(|e| e.at(format!("prompt {:?}", shortened(prompt))))?;
+    }
+    let rule = request.decoding.rule();
+    if !rule.warning().is_empty() {
+        eprintln!("note: the rule {rule} {}: these are not the target's images", rule.warning());
     }
     let mut work = Work {
         stats: StatsReport::new(&engine, &request, load),
@@ -145,10 +149,7 @@ impl Work<'_> {
 fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let mut prompts = args.prompts.clone();
     if let Some(path) = &args.prompts_file {
-        let text = String::from_utf8(files::read(path)?).map_err(|e| {
-            Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
-        })?;
-        prompts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        prompts.extend(files::read_prompts(path)?);
     }
     if prompts.is_empty() {
         return Err(Error::input("there is nothing to draw")
@@ -156,11 +157,6 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
             .hint("hawk generate \"a red apple, fluent 3d style\" --out apple.png"));
     }
     Ok(prompts)
-}
-
-fn decoding(args: &GenerateArgs) -> Result<Decoding> {
-    let d = &args.decoding;
-    Decoding::new(d.decoder, d.rule, d.tree.unwrap_or(d.decoder.default_nodes()))
 }
 
 /// The settings given, the others from `defaults`.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png};
+use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
+use hawk_eval::{SourceShare, overlay, source_shares};
 
 use crate::args::InspectArgs;
 use crate::{files, say};
@@ -12,17 +13,33 @@ const SHOWN: usize = 12;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     match &args.subject {
-        Some(path) if path.is_file() => image(path),
+        Some(path) if path.is_file() => image(path, args.overlay.as_deref()),
+        Some(dir) if args.overlay.is_some() => {
+            let expected = "a PNG of `hawk generate`";
+            Err(Error::input("only an image has cells to show").at(dir.display()).expected(expected).got("no file"))
+        }
         Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(dir.clone())),
         None => model(hawk::BUILT_IN, &built_in_model()),
     }
 }
 
-fn image(path: &Path) -> Result<()> {
-    let (image, record) = read_png(&files::read(path)?).map_err(|e| e.at(path.display()))?;
+fn image(path: &Path, out: Option<&Path>) -> Result<()> {
+    let (image, mut record) = read_png(&files::read(path)?).map_err(|e| e.at(path.display()))?;
+    let sources = std::mem::take(&mut record.sources);
     say(format_args!("{}: {} x {} pixels", path.display(), image.width, image.height));
     say(serde_json::to_string_pretty(&record).map_err(|e| Error::input(e.to_string()))?);
-    Ok(())
+    let shares = source_shares(&sources);
+    for SourceShare { source, cells, share, colour } in &shares {
+        let colour = if out.is_some() { *colour } else { "" };
+        say(format_args!("{source:9}  {cells:5} cells  {:5.1} %  {colour}", share * 100.0).to_string().trim_end());
+    }
+    let Some(out) = out else { return Ok(()) };
+    if shares.is_empty() {
+        return Err(Error::input("the image does not say where its cells came from")
+            .at(path.display())
+            .hint("an older version made it; `hawk again IMAGE.png --out NEW.png` makes it again"));
+    }
+    files::write(out, &write_plain_png(&overlay(&image, &sources).map_err(|e| e.at(path.display()))?)?)
 }
 
 fn model(name: &str, source: &ModelSource) -> Result<()> {

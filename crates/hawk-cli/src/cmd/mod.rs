@@ -1,6 +1,8 @@
 //! One file a command.
 
 pub(crate) mod again;
+pub(crate) mod bench_decoders;
+pub(crate) mod bench_step;
 pub(crate) mod decode;
 pub(crate) mod generate;
 pub(crate) mod inspect;

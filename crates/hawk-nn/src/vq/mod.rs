@@ -70,6 +70,11 @@ impl VqDecoder {
         load::decoder(config, checkpoint)
     }
 
+    /// The vectors of the codes, `[codes, embed_dim]`, and `embed_dim`.
+    pub fn codebook(&self) -> (&[f32], usize) {
+        (&self.codebook, self.config.embed_dim)
+    }
+
     /// Its sizes.
     pub fn config(&self) -> &VqConfig {
         &self.config

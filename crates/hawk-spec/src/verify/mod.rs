@@ -1,9 +1,12 @@
 //! Verification: which guessed cells the target's law keeps, and what it draws after them.
 
+mod lossy;
 mod rejection;
 mod replay;
 
-use std::{fmt, str};
+use std::fmt;
+
+pub use lossy::{LossyRule, Neighbours};
 
 use crate::chooser::Chooser;
 use crate::law::{LawError, check_length};
@@ -37,26 +40,6 @@ impl fmt::Display for Rule {
             Rule::Rejection => "rejection",
         })
     }
-}
-
-impl str::FromStr for Rule {
-    type Err = UnknownRule;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRule> {
-        match name {
-            "replay" => Ok(Rule::Replay),
-            "rejection" => Ok(Rule::Rejection),
-            _ => Err(UnknownRule { given: name.to_owned() }),
-        }
-    }
-}
-
-/// No rule has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rule must be replay or rejection, got {given:?}")]
-pub struct UnknownRule {
-    /// The name as given.
-    pub given: String,
 }
 
 /// The token that ends a step: drawn from the target's law at the last accepted node.
@@ -128,9 +111,15 @@ impl Verdict {
 /// Tests a tree's guesses against the target's laws, without allocating after construction.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    rule: Rule,
+    test: Test,
     codes: usize,
-    rejection: rejection::Scratch,
+    scratch: rejection::Scratch,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Exact(Rule),
+    Lossy(LossyRule),
 }
 
 /// What a rule decides at one node.
@@ -145,20 +134,20 @@ enum Outcome {
 }
 
 impl Verifier {
-    /// A verifier for laws over `codes` codes.
+    /// A verifier for laws over `codes` codes that keeps the target's law.
     #[must_use]
     pub fn new(rule: Rule, codes: usize) -> Self {
         let scratch = match rule {
             Rule::Replay => 0,
             Rule::Rejection => codes,
         };
-        Self { rule, codes, rejection: rejection::Scratch::new(scratch) }
+        Self { test: Test::Exact(rule), codes, scratch: rejection::Scratch::new(scratch) }
     }
 
-    /// The rule.
+    /// A verifier that changes the law.
     #[must_use]
-    pub fn rule(&self) -> Rule {
-        self.rule
+    pub fn lossy(rule: LossyRule, codes: usize) -> Self {
+        Self { test: Test::Lossy(rule), codes, scratch: rejection::Scratch::new(codes) }
     }
 
     /// Walks from the root along accepted candidates and writes the path and the token after it.
@@ -178,9 +167,10 @@ impl Verifier {
         loop {
             let scores = laws.scores(node)?;
             check_length("target scores", self.codes, scores.len())?;
-            let Decision { step, outcome } = match self.rule {
-                Rule::Replay => replay::decide(tree, node, scores, chooser)?,
-                Rule::Rejection => self.rejection.decide(tree, node, scores, chooser)?,
+            let Decision { step, outcome } = match &self.test {
+                Test::Exact(Rule::Replay) => replay::decide(tree, node, scores, chooser)?,
+                Test::Exact(Rule::Rejection) => self.scratch.decide(tree, node, scores, chooser, &|_, _| {})?,
+                Test::Lossy(rule) => rule.decide(&mut self.scratch, (tree, node), scores, chooser)?,
             };
             verdict.steps.push(step);
             match outcome {

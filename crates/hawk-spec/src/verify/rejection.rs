@@ -13,14 +13,14 @@
 use super::{Decision, Outcome, Step};
 use crate::chooser::Chooser;
 use crate::law::{DraftLaw, LawError, LawId, Replacement, probabilities};
-use crate::token::NodeId;
+use crate::token::{Code, NodeId};
 use crate::tree::{Candidate, TokenTree};
 
 /// Two laws, one entry per code.
 #[derive(Clone, Debug)]
 pub(super) struct Scratch {
     /// The target's law, then its residual.
-    p: Vec<f64>,
+    pub(super) p: Vec<f64>,
     /// The draft law of the candidate under test.
     q: Vec<f64>,
 }
@@ -30,12 +30,14 @@ impl Scratch {
         Self { p: vec![0.0; codes], q: vec![0.0; codes] }
     }
 
+    /// One walk through a node's candidates. `bend` changes p before a code is tested; the exact rule leaves it alone.
     pub(super) fn decide(
         &mut self,
         tree: &TokenTree,
         node: NodeId,
         scores: &[f32],
         chooser: &mut dyn Chooser,
+        bend: &dyn Fn(&mut [f64], Code),
     ) -> Result<Decision, LawError> {
         let cell = tree.open_cell_below(node);
         probabilities(scores, &mut self.p)?;
@@ -49,6 +51,7 @@ impl Scratch {
             if self.q[x] == 0.0 {
                 return Err(LawError::ImpossibleDraft { node, candidate: index, code });
             }
+            bend(&mut self.p, code);
             let probability = self.p[x] / self.q[x];
             // Certain outcomes are not asked for: a rejection of p = q would leave no residual.
             if probability >= 1.0 || (probability > 0.0 && chooser.accept(cell, index, probability)) {

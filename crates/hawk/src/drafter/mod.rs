@@ -1,10 +1,15 @@
 //! What guesses the cells after the anchor. A new drafter is one new file here and one arm in [`new`].
 
+mod cache;
+mod calibration;
+mod heads;
 mod neighbour;
 
-use hawk_spec::{Code, Grid, TokenTree, TreeError};
+use hawk_nn::{Error, Heads, Result, Staged};
+use hawk_spec::{Cell, Code, Grid, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
 
-use crate::Decoder;
+use crate::engine::Engine;
+use crate::request::{Decoder, Decoding, Request};
 
 /// What a drafter may look at: never the verifier's randomness.
 pub(crate) struct View<'a> {
@@ -13,25 +18,76 @@ pub(crate) struct View<'a> {
     pub(crate) codes: &'a [Code],
 }
 
+/// What the last pass showed at the root and at every accepted node: the hidden states that predict the cells from `first` on.
+pub(crate) struct Seen<'a> {
+    pub(crate) grid: Grid,
+    pub(crate) first: Cell,
+    /// The codes that the pass has committed for those cells.
+    pub(crate) codes: &'a [Code],
+    /// Their rows in the conditional stream.
+    pub(crate) rows: &'a [usize],
+    pub(crate) staged: &'a Staged<'a>,
+    /// The conditional stream.
+    pub(crate) stream: usize,
+}
+
+impl<'a> Seen<'a> {
+    /// The cells and the hidden states `[D]` that predict them, in raster order.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (Cell, &'a [f32])> {
+        let states = self.rows.iter().map(|&row| self.staged.hidden(self.stream, row).unwrap_or_default());
+        (self.first.0..).map(Cell).zip(states)
+    }
+}
+
 /// Guesses cells, in memory of its own that is allocated when it is made.
 pub(crate) trait Drafter {
-    /// Adds candidates to a tree that has nothing but its root. Returns the refusal that ended it: a full tree and the grid's end are
-    /// the usual ones, anything else is a fault of the drafter.
-    fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> Result<(), TreeError>;
+    /// Begins an image.
+    fn start(&mut self, _seed: Seed, _image: ImageIndex) {}
+
+    /// Adds candidates to a tree that has nothing but its root. A tree that is full and the grid's end are no faults.
+    fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError>;
+
+    /// Learns from a pass.
+    fn observe(&mut self, _seen: &Seen<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Plain AR: no guesses.
 struct Nothing;
 
 impl Drafter for Nothing {
-    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> Result<(), TreeError> {
+    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> std::result::Result<(), TreeError> {
         Ok(())
     }
 }
 
-pub(crate) fn new(decoder: Decoder) -> Box<dyn Drafter> {
-    match decoder {
+/// The drafter of a request.
+pub(crate) fn new<'a>(engine: &'a Engine, request: &Request) -> Result<Box<dyn Drafter + 'a>> {
+    let decoder = request.decoding.decoder();
+    Ok(match decoder {
         Decoder::Ar => Box::new(Nothing),
         Decoder::Neighbour => Box::new(neighbour::Neighbour),
-    }
+        Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => {
+            let heads = engine.heads().ok_or_else(|| {
+                Error::input(format!("the decoder {decoder} needs draft heads, and the model has none"))
+                    .expected("heads/ in the model's folder, or --heads DIR")
+                    .hint("`hawk train heads` makes them; --decoder neighbour needs none")
+            })?;
+            Box::new(heads::HeadsDrafter::new(engine, heads, request)?)
+        }
+    })
+}
+
+/// Memory of the trees.
+pub(crate) fn tree_limits(engine: &Engine, decoding: Decoding) -> TreeLimits {
+    let (nodes, codes) = (decoding.shape().nodes(), engine.config().layout.codes() as usize);
+    let laws = engine.heads().map_or(0, |heads| heads::laws(heads, decoding));
+    // Two sources may propose one code: an edge more without a node more.
+    TreeLimits { nodes, candidates: 4 * nodes, laws, codes }
+}
+
+/// Bytes of what a drafter keeps beside its heads.
+pub(crate) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
+    heads::cache_bytes(heads, decoding, layout)
 }

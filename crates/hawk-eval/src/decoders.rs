@@ -1,0 +1,233 @@
+//! The comparison: contenders draw the same images in turn, are found equal, and are timed in pairs with plain decoding.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use hawk::{
+    AnyRule, CellSource, DecodeStats, Decoder, Decoding, Engine, Error, Generated, Image, Outcome, Request, Result,
+    Rule, Sampling, Seed, Timings,
+};
+
+/// Images of each contender that are kept to be shown.
+const KEPT_IMAGES: usize = 6;
+
+/// Who is compared, on which images.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is drawn, one after another and from the start again.
+    pub prompts: Vec<String>,
+    /// Seed of the first image; each further image has the next one.
+    pub seed: Seed,
+    /// Images that every contender draws.
+    pub images: usize,
+    /// Guidance and warping.
+    pub sampling: Sampling,
+    /// Who draws. Plain decoding under each of their rules is added.
+    pub contenders: Vec<Decoding>,
+}
+
+/// An image that all contenders draw.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Turn {
+    /// The text.
+    pub prompt: String,
+    /// Key of the noise.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// The images.
+    pub fn turns(&self) -> impl Iterator<Item = Turn> {
+        let seeds = (0..self.images).map(|turn| self.seed.0.wrapping_add(turn as u64));
+        self.prompts.iter().cycle().cloned().zip(seeds).map(|(prompt, seed)| Turn { prompt, seed })
+    }
+
+    /// Drawings that [`compare`] makes: the first image twice, since its first time is a rehearsal.
+    pub fn drawings(&self) -> usize {
+        entries(&self.contenders).len() * (self.images + 1)
+    }
+
+    fn request(&self, turn: &Turn, decoding: Decoding) -> Request {
+        Request {
+            prompt: turn.prompt.clone(),
+            seed: Seed(turn.seed),
+            images: 0..1,
+            sampling: self.sampling,
+            decoding,
+            batch: 1,
+        }
+    }
+}
+
+/// What one contender did over all images.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The contender.
+    pub decoding: Decoding,
+    /// Counts over all images.
+    pub stats: DecodeStats,
+    /// Where the time of all images went.
+    pub timings: Timings,
+    /// From prompt to pixels, an image each.
+    pub times: Vec<Duration>,
+    /// Plain decoding's time of the same image, under the same rule and in the same turn, over this contender's.
+    pub speedups: Vec<f64>,
+    /// Per cell in raster order, the images in which it was an accepted guess.
+    pub drafted: Vec<u32>,
+    /// The first images.
+    pub images: Vec<Image>,
+}
+
+impl Measured {
+    fn new(decoding: Decoding) -> Self {
+        Self {
+            decoding,
+            stats: DecodeStats::default(),
+            timings: Timings::default(),
+            times: Vec::new(),
+            speedups: Vec::new(),
+            drafted: Vec::new(),
+            images: Vec::new(),
+        }
+    }
+
+    fn record(&mut self, drawing: Drawing, plain: Duration) {
+        let Drawing { generated, timings, time } = drawing;
+        self.stats.merge(&generated.stats);
+        self.times.push(time);
+        self.speedups.push(plain.as_secs_f64() / time.as_secs_f64());
+        self.drafted.resize(generated.sources.len(), 0);
+        for (count, source) in self.drafted.iter_mut().zip(&generated.sources) {
+            *count += u32::from(matches!(source, CellSource::Drafted(_)));
+        }
+        let sum = &mut self.timings;
+        for (sum, part) in [
+            (&mut sum.prefill, timings.prefill),
+            (&mut sum.draft, timings.draft),
+            (&mut sum.target, timings.target),
+            (&mut sum.verify, timings.verify),
+            (&mut sum.commit, timings.commit),
+            (&mut sum.pixels, timings.pixels),
+        ] {
+            *sum += part;
+        }
+        if self.images.len() < KEPT_IMAGES {
+            self.images.push(generated.image);
+        }
+    }
+}
+
+/// An image and its time.
+struct Drawing {
+    generated: Generated,
+    timings: Timings,
+    time: Duration,
+}
+
+/// Lets every contender, and plain decoding under each of their rules, draw every image. `draw` makes the one image of a
+/// request; `heard` is told of each drawing.
+///
+/// The contenders take turns image by image, and the order rotates, so that a drift of the machine's speed hits all alike.
+/// A first turn that is not timed warms up. In every turn the codes are compared before a time counts.
+///
+/// Returns plain decoding first, rule by rule, then the contenders as given.
+///
+/// # Errors
+/// A plan without prompts, images or contenders; what `draw` fails with; a contender under [`Rule::Replay`] that draws
+/// another image than plain decoding.
+pub fn compare(
+    plan: &Plan,
+    draw: &mut dyn FnMut(&Request) -> Result<Outcome>,
+    heard: &mut dyn FnMut(Decoding),
+) -> Result<Vec<Measured>> {
+    if plan.prompts.is_empty() || plan.images == 0 || plan.contenders.is_empty() {
+        return Err(Error::input("there is nothing to compare").expected("a prompt, an image and a decoder at least"));
+    }
+    let entries = entries(&plan.contenders);
+    let mut measured: Vec<Measured> = entries.iter().copied().map(Measured::new).collect();
+    let turns: Vec<Turn> = plan.turns().collect();
+    for (number, turn) in std::iter::once(&turns[0]).chain(&turns).enumerate() {
+        let first = number * entries.len() / (turns.len() + 1);
+        let mut drawings: Vec<Option<Drawing>> = entries.iter().map(|_| None).collect();
+        for at in (first..entries.len()).chain(0..first) {
+            heard(entries[at]);
+            drawings[at] = Some(timed(draw, &plan.request(turn, entries[at]))?);
+        }
+        let drawings: Vec<Drawing> = drawings.into_iter().flatten().collect();
+        let plain: Vec<Duration> =
+            entries.iter().map(|&entry| check(&entries, &drawings, entry, turn)).collect::<Result<_>>()?;
+        if number > 0 {
+            for ((measured, drawing), plain) in measured.iter_mut().zip(drawings).zip(plain) {
+                measured.record(drawing, plain);
+            }
+        }
+    }
+    Ok(measured)
+}
+
+/// The one image of a request, by an engine.
+///
+/// # Errors
+/// Those of [`Engine::generate`].
+pub fn draw(engine: &Engine, request: &Request) -> Result<Outcome> {
+    engine.generate(request, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Plain decoding under each rule, then the others, none twice.
+fn entries(contenders: &[Decoding]) -> Vec<Decoding> {
+    let plain = contenders.iter().map(|&contender| plain(contender));
+    let mut entries = Vec::new();
+    for entry in plain.chain(contenders.iter().copied()) {
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    entries
+}
+
+/// Plain decoding under the contender's rule.
+fn plain(contender: Decoding) -> Decoding {
+    Decoding::with_defaults(Decoder::Ar, contender.rule())
+}
+
+fn timed(draw: &mut dyn FnMut(&Request) -> Result<Outcome>, request: &Request) -> Result<Drawing> {
+    let clock = Instant::now();
+    let Outcome { images, timings } = draw(request)?;
+    let time = clock.elapsed();
+    let generated = images.into_iter().next();
+    let generated = generated.ok_or_else(|| Error::input("no image was drawn").at(named(request.decoding)))?;
+    Ok(Drawing { generated, timings, time })
+}
+
+/// Plain decoding's time beside an entry's, once the entry's codes have been found right.
+fn check(entries: &[Decoding], drawings: &[Drawing], entry: Decoding, turn: &Turn) -> Result<Duration> {
+    let of = |wanted: Decoding| {
+        let found = entries.iter().zip(drawings).find(|(entry, _)| **entry == wanted);
+        found.map(|(_, drawing)| drawing).ok_or_else(|| Error::input("nothing was drawn").at(named(wanted)))
+    };
+    let (base, own) = (of(plain(entry))?, of(entry)?);
+    let (want, got) = (&base.generated.codes, &own.generated.codes);
+    if replays(entry) && want != got {
+        let differing = want.iter().zip(got).filter(|(want, got)| want != got).count() + want.len().abs_diff(got.len());
+        return Err(Error::input("a decoder does not draw plain decoding's image; nothing is timed")
+            .at(format!("{}, prompt {:?}, seed {}", named(entry), turn.prompt, turn.seed))
+            .expected(format!("the codes of {}", named(plain(entry))))
+            .got(format!("{differing} of {} cells otherwise", want.len())));
+    }
+    Ok(base.time)
+}
+
+/// Whether the rule gives plain decoding's very image.
+pub(crate) fn replays(decoding: Decoding) -> bool {
+    decoding.rule() == AnyRule::Exact(Rule::Replay)
+}
+
+/// Whether the rule keeps the target's law.
+pub(crate) fn exact(decoding: Decoding) -> bool {
+    matches!(decoding.rule(), AnyRule::Exact(_))
+}
+
+/// A contender in words.
+fn named(decoding: Decoding) -> String {
+    format!("decoder {}, rule {}, tree {}", decoding.decoder(), decoding.rule(), decoding.shape())
+}

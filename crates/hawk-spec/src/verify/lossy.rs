@@ -1,0 +1,127 @@
+//! Rules that change the law of the images, for comparison with the exact ones.
+//!
+//! `typical`: Medusa (arXiv 2401.10774, section 2.3.1) accepts what is not unlikely under the target. `lantern`: LANTERN++ (arXiv 2502.06352)
+//! lends a guess the mass of the codes that look alike.
+
+use std::sync::Arc;
+
+use super::rejection::Scratch;
+use super::{Decision, Outcome, Step};
+use crate::chooser::Chooser;
+use crate::law::{LawError, probabilities};
+use crate::token::{Code, NodeId};
+use crate::tree::TokenTree;
+
+/// For every code the `k` codes whose vectors lie nearest, itself left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbours {
+    k: usize,
+    nearest: Vec<Code>,
+}
+
+impl Neighbours {
+    /// The neighbours by distance of the codes' vectors, `codebook` `[codes, width]`; ties go to the lower code. Quadratic in the codes.
+    ///
+    /// # Panics
+    /// `width` is 0 or does not divide the codebook.
+    #[must_use]
+    pub fn of_codebook(codebook: &[f32], width: usize, k: usize) -> Self {
+        assert!(width > 0 && codebook.len().is_multiple_of(width), "a codebook has whole vectors");
+        let vectors: Vec<&[f32]> = codebook.chunks_exact(width).collect();
+        let k = k.min(vectors.len() - 1);
+        let mut nearest = Vec::with_capacity(vectors.len() * k);
+        let mut others: Vec<(f32, u32)> = Vec::with_capacity(vectors.len());
+        for (code, vector) in vectors.iter().enumerate() {
+            let distance = |other: &[f32]| vector.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            others.clear();
+            others.extend(
+                (0..).zip(&vectors).filter(|(other, _)| *other as usize != code).map(|(o, v)| (distance(v), o)),
+            );
+            let nearer = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+            if k < others.len() {
+                others.select_nth_unstable_by(k, nearer);
+            }
+            others[..k].sort_unstable_by(nearer);
+            nearest.extend(others[..k].iter().map(|&(_, other)| Code(other)));
+        }
+        Self { k, nearest }
+    }
+
+    /// The nearest codes, nearest first.
+    #[must_use]
+    pub fn of(&self, code: Code) -> &[Code] {
+        &self.nearest[code.index() * self.k..][..self.k]
+    }
+}
+
+/// A rule that changes the law.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LossyRule {
+    /// Accept the first candidate with `p(x) > min(epsilon, delta * exp(-H(p)))`, else draw from p.
+    Typical {
+        /// Probability that always suffices.
+        epsilon: f64,
+        /// Share of `exp(-entropy)` that suffices where the law is flat.
+        delta: f64,
+    },
+    /// The test of rejection with p(x) replaced by the mass of x and its neighbours, at most `lambda` times p(x).
+    Lantern {
+        /// Bound of the loan.
+        lambda: f64,
+        /// Who lends.
+        neighbours: Arc<Neighbours>,
+    },
+}
+
+impl LossyRule {
+    /// Medusa's own thresholds.
+    pub const TYPICAL: LossyRule = LossyRule::Typical { epsilon: 0.09, delta: 0.3 };
+
+    pub(super) fn decide(
+        &self,
+        scratch: &mut Scratch,
+        at: (&TokenTree, NodeId),
+        scores: &[f32],
+        chooser: &mut dyn Chooser,
+    ) -> Result<Decision, LawError> {
+        match self {
+            Self::Typical { epsilon, delta } => typical(scratch, at, scores, chooser, [*epsilon, *delta]),
+            Self::Lantern { lambda, neighbours } => {
+                scratch.decide(at.0, at.1, scores, chooser, &|p, x| lend(p, x, *lambda, neighbours.of(x)))
+            }
+        }
+    }
+}
+
+fn typical(
+    scratch: &mut Scratch,
+    (tree, node): (&TokenTree, NodeId),
+    scores: &[f32],
+    chooser: &mut dyn Chooser,
+    [epsilon, delta]: [f64; 2],
+) -> Result<Decision, LawError> {
+    let p = &mut scratch.p;
+    probabilities(scores, p)?;
+    let entropy: f64 = p.iter().filter(|&&p| p > 0.0).map(|&p| -p * libm::log(p)).sum();
+    let threshold = epsilon.min(delta * libm::exp(-entropy));
+    let mut tested = 0;
+    for candidate in tree.candidates(node) {
+        tested += 1;
+        if p[candidate.code.index()] > threshold {
+            let step = Step { node, tested, accepted: Some(tested - 1) };
+            return Ok(Decision { step, outcome: Outcome::Accepted(candidate.child) });
+        }
+    }
+    let code = chooser.draw(tree.open_cell_below(node), p);
+    Ok(Decision { step: Step { node, tested, accepted: None }, outcome: Outcome::Drawn(code) })
+}
+
+/// Moves mass from a code's neighbours to the code, evenly from all, until they have none or the code has `lambda` times its own.
+fn lend(p: &mut [f64], code: Code, lambda: f64, neighbours: &[Code]) {
+    let (own, theirs) = (p[code.index()], neighbours.iter().map(|other| p[other.index()]).sum::<f64>());
+    let loan = theirs.min((lambda - 1.0).max(0.0) * own);
+    if loan > 0.0 {
+        p[code.index()] = own + loan;
+        neighbours.iter().for_each(|other| p[other.index()] *= 1.0 - loan / theirs);
+    }
+}
