@@ -186,6 +186,11 @@ impl Checkpoint {
         Ok(Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes })
     }
 
+    /// Gives the memory of mapped files back that reading tensors took. Tensors stay valid and are read from the files again.
+    pub fn release(&self) {
+        self.shards.iter().for_each(|shard| shard.blob.release());
+    }
+
     /// Names that nobody has asked for.
     pub fn left_over(&self) -> Vec<&str> {
         let taken = self.taken.lock().map(|taken| taken.clone()).unwrap_or_default();

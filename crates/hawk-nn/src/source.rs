@@ -49,6 +49,18 @@ impl Deref for Blob {
     }
 }
 
+impl Blob {
+    /// Gives the memory of a mapped file back; whoever looks again reads the file again.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self {
+            // SAFETY: the mapping is of a file and read-only, so nothing is lost with its pages.
+            // Advice may be refused; then the memory is only given back later.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+}
+
 impl ModelSource {
     /// Opens a file of the model.
     ///

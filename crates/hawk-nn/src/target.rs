@@ -119,6 +119,18 @@ impl Staged<'_> {
     }
 }
 
+/// Packs a matrix and gives back the memory of the file that it was read from, so that a model is never in memory twice.
+fn pack(
+    checkpoint: &Checkpoint,
+    precision: Precision,
+    [n, k]: [usize; 2],
+    fill: &mut dyn FnMut(usize, &mut [f32]),
+) -> Matrix {
+    let matrix = Matrix::pack(precision, n, k, fill);
+    checkpoint.release();
+    matrix
+}
+
 fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
     let mut row = row;
     for (tensor, rows) in tensors {
@@ -143,7 +155,7 @@ impl Target {
                 .map(|i| Layer::load(&config, checkpoint, precision, i))
                 .collect::<Result<_>>()?,
             norm: checkpoint.tensor("model.norm.weight", &[d])?.to_f32(),
-            head: Matrix::pack(precision, v, d, &mut |row, out| head.row_into(row, out)),
+            head: pack(checkpoint, precision, [v, d], &mut |row, out| head.row_into(row, out)),
             config,
             precision,
             embedding: Embedding::read(&embed),
@@ -163,6 +175,15 @@ impl Target {
     /// Bytes that a pass with all logits reads.
     pub fn weight_bytes(&self) -> usize {
         self.pass_cost(0..self.config.vocab).bytes
+    }
+
+    /// Bytes of the weights in memory, the embedding included.
+    pub fn memory_bytes(&self) -> usize {
+        let embedding = match &self.embedding {
+            Embedding::F32(table) => size_of_val(&table[..]),
+            Embedding::Bf16(table) => size_of_val(&table[..]),
+        };
+        self.weight_bytes() + embedding
     }
 
     /// What a pass with the logits of these ids must read and multiply.
@@ -279,34 +300,31 @@ impl Layer {
         let (d, q, k) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         let get = |part: &str, shape: &[usize]| checkpoint.tensor(&name(part), shape);
-        let matrix = |part: &str, n: usize, k: usize| -> Result<Matrix> {
-            let tensor = get(part, &[n, k])?;
-            Ok(Matrix::pack(precision, n, k, &mut |row, out| tensor.row_into(row, out)))
-        };
+        let pack = |shape, fill: &mut dyn FnMut(usize, &mut [f32])| pack(checkpoint, precision, shape, fill);
         let qkv = [
             (get("self_attn.q_proj", &[q, d])?, q),
             (get("self_attn.k_proj", &[k, d])?, k),
             (get("self_attn.v_proj", &[k, d])?, k),
         ];
         let (gate, up) = (get("mlp.gate_proj", &[c.intermediate, d])?, get("mlp.up_proj", &[c.intermediate, d])?);
-        let down = get("mlp.down_proj", &[d, c.intermediate])?;
+        let (output, down) = (get("self_attn.o_proj", &[d, q])?, get("mlp.down_proj", &[d, c.intermediate])?);
         // Panels of gate and up alternate; the last of each is filled up with zeros.
         let inner = c.intermediate.next_multiple_of(PANEL);
-        let gate_up = Matrix::pack(precision, 2 * inner, d, &mut |row, out| {
+        let gate_up = pack([2 * inner, d], &mut |row, out| {
             let at = row / (2 * PANEL) * PANEL + row % PANEL;
             let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
         });
         let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
         Ok(Self {
-            qkv: Matrix::pack(precision, q + 2 * k, d, &mut |row, out| rows_of(&qkv, row, out)),
+            qkv: pack([q + 2 * k, d], &mut |row, out| rows_of(&qkv, row, out)),
             norms: match c.family {
                 Family::Chameleon => Some([head_norm("q", c.heads)?, head_norm("k", c.kv_heads)?]),
                 Family::Llama => None,
             },
-            output: matrix("self_attn.o_proj", d, q)?,
+            output: pack([d, q], &mut |row, out| output.row_into(row, out)),
             gate_up,
-            down: Matrix::pack(precision, d, inner, &mut |row, out| {
+            down: pack([d, inner], &mut |row, out| {
                 let (weights, rest) = out.split_at_mut(c.intermediate);
                 down.row_into(row, weights);
                 rest.fill(0.0);

@@ -5,6 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::simd::ROUND;
 use crate::{Error, Result};
 
 /// Outputs of one panel.
@@ -122,7 +123,8 @@ impl Matrix {
                 let all: &mut [i8] = bytemuck::cast_slice_mut(&mut self.data);
                 let start = panel * PANEL * self.k.next_multiple_of(2) + 2 * lane;
                 for (step, &weight) in row.iter().enumerate() {
-                    all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse).round() as i8;
+                    // The low bits of the sum are the nearest integer; `f32::round` would be a call for every weight.
+                    all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse + ROUND).to_bits() as i8;
                 }
             }
         }
