@@ -27,4 +27,4 @@ pub use kv::{Readout, Rows, Stream};
 pub use source::{Blob, EmbeddedFile, ModelSource};
 pub use target::{PassCost, PassLimits, Staged, Target, Workspace};
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
-pub use vq::{Codebook, Image, VqConfig, VqDecoder};
+pub use vq::{Codebook, Image, VqConfig, VqDecoder, VqEncoder};

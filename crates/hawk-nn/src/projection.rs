@@ -3,7 +3,18 @@
 use std::ops::Range;
 
 use crate::kernels::{Activations, Isa, PANEL, Pool, Product};
-use crate::{Error, Result, Target};
+use crate::{Checkpoint, Error, Result, Target, Tensor, TransformerConfig};
+
+impl TransformerConfig {
+    /// The output projection's tensor, `[V, D]`, wherever a checkpoint keeps it.
+    ///
+    /// # Errors
+    /// It is missing or does not fit the config.
+    pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
+        let name = if self.tied_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
+        checkpoint.tensor(name, &[self.vocab, self.hidden])
+    }
+}
 
 /// From last hidden states to the logits over a range of the vocabulary.
 pub(crate) struct Projection<'a> {

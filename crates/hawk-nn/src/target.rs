@@ -149,7 +149,7 @@ impl Target {
     pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         let (d, v) = (config.hidden, config.vocab);
         let embed = checkpoint.tensor("model.embed_tokens.weight", &[v, d])?;
-        let head = if config.tied_embeddings { embed } else { checkpoint.tensor("lm_head.weight", &[v, d])? };
+        let head = config.output_projection(checkpoint)?;
         Ok(Self {
             layers: (0..config.layers)
                 .map(|i| Layer::load(&config, checkpoint, precision, i))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hawk_nn::kernels::Pool;
 use hawk_nn::{
     Fault, HawkConfig, Image, MAX_PROMPT_BYTES, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
+    VqEncoder,
 };
 use hawk_spec::{Code, Grid, TokenId};
 use safetensors::SafeTensors;
@@ -203,4 +204,41 @@ fn the_parts_of_the_built_in_model_fit() {
     let hawk = HawkConfig::from_json(&source().read("hawk.json").unwrap()).unwrap();
     hawk.check(&TransformerConfig::from_json(&source().read("config.json").unwrap()).unwrap()).unwrap();
     hawk.check_decoder(&VqConfig::from_json(&source().read("vq/config.json").unwrap()).unwrap()).unwrap();
+}
+
+/// Cells whose code differs.
+fn changed_cells(a: &[Code], b: &[Code]) -> usize {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).filter(|(a, b)| a != b).count()
+}
+
+#[test]
+fn the_encoder_finds_the_codes_of_a_decoded_image_again() {
+    let (golden, source) = (golden(), source());
+    let (encoder, decoder) = (VqEncoder::load(&source, "vq/").unwrap(), VqDecoder::load(&source, "vq/").unwrap());
+    let pool = Pool::new(2);
+    let image = decoder.decode(&pool, &golden.codes, golden.grid).unwrap();
+    let codes = encoder.encode(&pool, &image, golden.grid).unwrap();
+    assert_eq!(codes, encoder.encode(&Pool::new(1), &image, golden.grid).unwrap());
+    // Decoding loses some; what is encoded from there stays.
+    let changed = changed_cells(&codes, &golden.codes);
+    let again = encoder.encode(&pool, &decoder.decode(&pool, &codes, golden.grid).unwrap(), golden.grid).unwrap();
+    println!("{changed} of {} cells change, then {}", codes.len(), changed_cells(&again, &codes));
+    assert!(changed < codes.len() / 2, "{changed} cells changed");
+    let distance = |a: &Image| -> f64 {
+        let squares = a.pixels.iter().zip(&image.pixels).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        (squares.sum::<f64>() / image.pixels.len() as f64).sqrt()
+    };
+    assert!(distance(&decoder.decode(&pool, &codes, golden.grid).unwrap()) < 12.0);
+}
+
+#[test]
+fn images_that_do_not_fill_the_grid_are_named() {
+    let (encoder, golden, pool) = (VqEncoder::load(&source(), "vq/").unwrap(), golden(), Pool::new(1));
+    for (width, height, bytes) in [(64, 60, 64 * 60 * 3), (64, 64, 7), (0, 0, 0)] {
+        let image = Image { width, height, pixels: vec![0; bytes] };
+        let error = encoder.encode(&pool, &image, golden.grid).unwrap_err();
+        assert_eq!(error.fault(), Fault::Input);
+        assert!(error.to_string().contains("64 x 64"), "{error}");
+    }
 }

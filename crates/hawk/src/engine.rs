@@ -154,6 +154,11 @@ impl Engine {
         self.vq.decode(&self.pool, codes, self.config.layout.grid())
     }
 
+    /// Where the model was read from.
+    pub fn source(&self) -> &ModelSource {
+        &self.source
+    }
+
     /// Layout, sampling defaults, prompt template.
     pub fn config(&self) -> &HawkConfig {
         &self.config

@@ -28,6 +28,7 @@
 //! | [`Request`], [`Decoding`], [`Decoder`] | what is asked: prompt, seed, images; drafter, rule, node budget |
 //! | [`Event`], [`CellSource`] | what an observer hears: prefill done, cells committed and by whom, image done |
 //! | [`Outcome`], [`Generated`], [`Timings`] | what comes back |
+//! | [`Engine::observe`], [`Observed`] | the hidden state and the law behind every cell of a finished image |
 //! | [`Record`] | what a PNG says of itself, enough to make it again |
 //!
 //! # What it does not do
@@ -39,6 +40,7 @@ mod conditioning;
 mod drafter;
 mod engine;
 mod lane;
+mod observe;
 mod png;
 mod request;
 mod session;
@@ -51,6 +53,7 @@ pub use engine::{DraftMemory, Engine, LoadOptions};
 pub use hawk_nn::kernels::Precision;
 pub use hawk_nn::{Error, Fault, Image, ModelSource, Result};
 pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TreeShape};
+pub use observe::Observed;
 pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
 pub use request::{
     AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome, Request,

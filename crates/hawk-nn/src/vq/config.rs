@@ -17,9 +17,11 @@ pub enum Codebook {
     Normalized,
 }
 
-/// Sizes of a taming-transformers VQGAN decoder. All sizes are at least 1.
+/// Sizes of a taming-transformers VQGAN. All sizes are at least 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VqConfig {
+    /// Channels before the encoder's finest level.
+    pub base_channels: usize,
     /// Channels of each level, finest first; every entry divides into [`groups`](Self::groups).
     pub level_channels: Vec<usize>,
     /// Residual blocks of a level of the encoder; the decoder has one more.
@@ -72,6 +74,7 @@ impl VqConfig {
         raw.supported()?;
         let groups = size("norm_num_groups", raw.norm_num_groups.unwrap_or(32), MAX_CHANNELS)?;
         Ok(Self {
+            base_channels: size("ch", raw.ch, MAX_CHANNELS)?,
             level_channels: raw.level_channels(groups)?,
             res_blocks: size("num_res_blocks", raw.num_res_blocks, 64)?,
             attention_levels: raw.attention_levels()?,

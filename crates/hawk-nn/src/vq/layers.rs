@@ -11,7 +11,7 @@ const STATISTICS_PART: usize = 256;
 /// As taming-transformers' `Normalize`.
 const EPS: f64 = 1e-6;
 
-/// Side of a convolution's window; stride 1, padded with zeros to the input's size.
+/// Side of a convolution's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Window {
     One,
@@ -27,20 +27,36 @@ impl Window {
     }
 }
 
-/// How a convolution sees its input.
+/// How a convolution sees its input; what lies outside is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zoom {
+    /// The window stands around each pixel.
     Same,
     /// Each pixel as 2 x 2 pixels (nearest neighbour), without the copy.
     Twice,
+    /// The window begins at every second pixel, as taming-transformers' `Downsample`: padded on the right and below alone.
+    Half,
 }
 
 impl Zoom {
-    fn factor(self) -> usize {
+    /// Pixels of the output for as many of the input, along a side.
+    fn output(self, input: usize) -> usize {
         match self {
-            Self::Same => 1,
-            Self::Twice => 2,
+            Self::Same => input,
+            Self::Twice => 2 * input,
+            Self::Half => input / 2,
         }
+    }
+
+    /// The pixel of the input, along a side, under tap `tap` of a window of `side` taps at output pixel `at`; none outside.
+    fn under(self, at: usize, tap: usize, side: usize, input: usize) -> Option<usize> {
+        let pixel = match self {
+            Self::Same => (at + tap).checked_sub(side / 2)?,
+            // Outside begins at the zoomed input's first and last pixel.
+            Self::Twice => (at + tap).checked_sub(side / 2)? / 2,
+            Self::Half => 2 * at + tap,
+        };
+        (pixel < input).then_some(pixel)
     }
 }
 
@@ -72,9 +88,9 @@ impl Conv {
     }
 
     pub(super) fn apply_zoomed(&self, pool: &Pool, input: &Plane, zoom: Zoom) -> Plane {
-        let factor = zoom.factor();
         let outputs = self.bias.len();
-        let mut out = Plane::zeros(input.height * factor, input.width * factor, outputs);
+        let mut out = Plane::zeros(zoom.output(input.height), zoom.output(input.width), outputs);
+        let width = out.width;
         for_parts(pool, &mut out.data, PART * outputs, &|part, out| {
             let (first, pixels) = (part * PART, out.len() / outputs);
             if self.window == Window::One && zoom == Zoom::Same {
@@ -82,7 +98,7 @@ impl Conv {
             } else {
                 let mut patches = vec![0.0; pixels * self.weights.k()];
                 for (pixel, patch) in (first..).zip(patches.chunks_exact_mut(self.weights.k())) {
-                    self.patch(input, zoom, pixel, patch);
+                    self.patch(input, zoom, (pixel / width, pixel % width), patch);
                 }
                 matmul(pool, &self.weights, &patches, pixels, out);
             }
@@ -93,21 +109,19 @@ impl Conv {
         out
     }
 
-    /// What lies under the window at an output pixel, `[window, window, in]`; `patch` is zero before.
-    fn patch(&self, input: &Plane, zoom: Zoom, pixel: usize, patch: &mut [f32]) {
-        let (factor, side, channels) = (zoom.factor(), self.window.side(), self.inputs);
-        let (width, height) = (input.width * factor, input.height * factor);
-        let (y, x) = (pixel / width, pixel % width);
+    /// What lies under the window at an output pixel (row, column), `[window, window, in]`; `patch` is zero before.
+    fn patch(&self, input: &Plane, zoom: Zoom, (y, x): (usize, usize), patch: &mut [f32]) {
+        let (side, channels) = (self.window.side(), self.inputs);
         for (window_y, row) in patch.chunks_exact_mut(side * channels).enumerate() {
-            let Some(y) = (y + window_y).checked_sub(side / 2).filter(|&y| y < height) else { continue };
-            let line = &input.data[y / factor * input.width * channels..][..input.width * channels];
-            if zoom == Zoom::Same && x >= side / 2 && x + side / 2 < width {
+            let Some(y) = zoom.under(y, window_y, side, input.height) else { continue };
+            let line = &input.data[y * input.width * channels..][..input.width * channels];
+            if zoom == Zoom::Same && x >= side / 2 && x + side / 2 < input.width {
                 row.copy_from_slice(&line[(x - side / 2) * channels..][..side * channels]);
                 continue;
             }
             for (window_x, tap) in row.chunks_exact_mut(channels).enumerate() {
-                let Some(x) = (x + window_x).checked_sub(side / 2).filter(|&x| x < width) else { continue };
-                tap.copy_from_slice(&line[x / factor * channels..][..channels]);
+                let Some(x) = zoom.under(x, window_x, side, input.width) else { continue };
+                tap.copy_from_slice(&line[x * channels..][..channels]);
             }
         }
     }
@@ -259,23 +273,31 @@ mod tests {
         Plane { height, width, channels, data: numbers(height * width * channels) }
     }
 
-    /// The sum over the window, written down as it is defined.
-    fn naive(conv: (Window, &[f32], &[f32]), input: &Plane, factor: usize) -> Vec<f32> {
+    /// The sum over the window, written down as it is defined: the input zoomed by `factor`, a window at every `stride` pixels that begins
+    /// `before` pixels earlier.
+    fn naive(conv: (Window, &[f32], &[f32]), input: &Plane, zoom: Zoom) -> Vec<f32> {
         let (window, weights, bias) = conv;
-        let (side, height, width) = (window.side() as isize, input.height * factor, input.width * factor);
+        let side = window.side() as isize;
+        let (factor, stride, before) = match zoom {
+            Zoom::Same => (1, 1, side / 2),
+            Zoom::Twice => (2, 1, side / 2),
+            Zoom::Half => (1, 2, 0),
+        };
+        let (height, width) = (input.height * factor, input.width * factor);
         let at = |y: isize, x: isize, channel: usize| {
             let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
             let pixel = || y as usize / factor * input.width + x as usize / factor;
             if inside { input.data[pixel() * input.channels + channel] } else { 0.0 }
         };
+        let (rows, columns) = (height as isize / stride, width as isize / stride);
         let mut out = Vec::new();
-        for (y, x) in (0..height as isize).flat_map(|y| (0..width as isize).map(move |x| (y, x))) {
+        for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y * stride, x * stride))) {
             for (output, bias) in bias.iter().enumerate() {
                 let mut sum = *bias;
                 for channel in 0..input.channels {
                     for (dy, dx) in (0..side).flat_map(|dy| (0..side).map(move |dx| (dy, dx))) {
                         let weight = ((output * input.channels + channel) as isize * side + dy) * side + dx;
-                        sum += weights[weight as usize] * at(y + dy - side / 2, x + dx - side / 2, channel);
+                        sum += weights[weight as usize] * at(y + dy - before, x + dx - before, channel);
                     }
                 }
                 out.push(sum);
@@ -299,10 +321,10 @@ mod tests {
                 let weights = numbers(outputs * inputs * window.side() * window.side());
                 let bias = numbers(outputs);
                 let conv = Conv::new(window, inputs, &weights, bias.clone());
-                for zoom in [Zoom::Same, Zoom::Twice] {
+                for zoom in [Zoom::Same, Zoom::Twice, Zoom::Half] {
                     let [got, again] = [0, 1].map(|i| conv.apply_zoomed(&pools[i], &input, zoom).data);
                     assert_eq!(got, again);
-                    close(&got, &naive((window, &weights, &bias), &input, zoom.factor()));
+                    close(&got, &naive((window, &weights, &bias), &input, zoom));
                 }
             }
         }

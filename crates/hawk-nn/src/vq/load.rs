@@ -1,9 +1,10 @@
-//! The decoder's layers from a checkpoint, by taming-transformers' tensor names.
+//! The layers from a checkpoint, by taming-transformers' tensor names.
 
 use super::config::{Codebook, VqConfig};
+use super::encoder::VqEncoder;
 use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
-use super::{Level, VqDecoder};
-use crate::{Checkpoint, Result};
+use super::{Level, Mid, VqDecoder};
+use crate::{Checkpoint, Error, Result};
 
 /// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it.
 const PREFIXES: [&str; 3] = ["", "vqmodel.", "model.vqmodel."];
@@ -19,23 +20,26 @@ struct Loader<'a> {
 }
 
 pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
-    let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
-    let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
-    let loader = Loader { checkpoint, prefix, groups: config.groups };
+    let loader = Loader::new(&config, checkpoint);
     let coarsest = config.level_channels[config.level_channels.len() - 1];
     let mut levels = Vec::new();
     let mut inputs = coarsest;
     for (level, &channels) in config.level_channels.iter().enumerate().rev() {
-        levels.push(loader.level(&config, level, inputs)?);
+        let name = format!("decoder.up.{level}");
+        levels.push(Level {
+            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks + 1)?,
+            resample: match level {
+                0 => None,
+                _ => Some(loader.conv(&format!("{name}.upsample.conv"), Window::Three, channels, channels)?),
+            },
+        });
         inputs = channels;
     }
     Ok(VqDecoder {
         codebook: loader.codebook(&config)?,
         post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
         conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
-        mid_block_1: loader.block("decoder.mid.block_1", coarsest, coarsest)?,
-        mid_attention: loader.attention("decoder.mid.attn_1", coarsest)?,
-        mid_block_2: loader.block("decoder.mid.block_2", coarsest, coarsest)?,
+        mid: loader.mid("decoder.mid", coarsest)?,
         levels,
         norm_out: loader.norm("decoder.norm_out", inputs)?,
         conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
@@ -43,7 +47,46 @@ pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDec
     })
 }
 
-impl Loader<'_> {
+pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
+    let loader = Loader::new(&config, checkpoint);
+    let (mut levels, mut inputs) = (Vec::new(), config.base_channels);
+    if !inputs.is_multiple_of(config.groups) {
+        return Err(Error::input("channels do not fall into equal groups")
+            .at("norm_num_groups")
+            .expected(format!("a divisor of ch = {inputs}"))
+            .got(config.groups));
+    }
+    for (level, &channels) in config.level_channels.iter().enumerate() {
+        let name = format!("encoder.down.{level}");
+        let last = level + 1 == config.level_channels.len();
+        levels.push(Level {
+            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
+            resample: match last {
+                true => None,
+                false => Some(loader.conv(&format!("{name}.downsample.conv"), Window::Three, channels, channels)?),
+            },
+        });
+        inputs = channels;
+    }
+    Ok(VqEncoder {
+        conv_in: loader.conv("encoder.conv_in", Window::Three, 3, config.base_channels)?,
+        levels,
+        mid: loader.mid("encoder.mid", inputs)?,
+        norm_out: loader.norm("encoder.norm_out", inputs)?,
+        conv_out: loader.conv("encoder.conv_out", Window::Three, inputs, config.latent_channels)?,
+        quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
+        codebook: loader.codebook(&config)?,
+        config,
+    })
+}
+
+impl<'a> Loader<'a> {
+    fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
+        let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
+        let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
+        Self { checkpoint, prefix, groups: config.groups }
+    }
+
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         Ok(self.checkpoint.tensor(&format!("{}{name}", self.prefix), shape)?.to_f32())
     }
@@ -102,23 +145,34 @@ impl Loader<'_> {
         })
     }
 
-    fn level(&self, config: &VqConfig, level: usize, inputs: usize) -> Result<Level> {
+    fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
+        Ok(Mid {
+            block_1: self.block(&format!("{name}.block_1"), channels, channels)?,
+            attention: self.attention(&format!("{name}.attn_1"), channels)?,
+            block_2: self.block(&format!("{name}.block_2"), channels, channels)?,
+        })
+    }
+
+    /// `count` blocks of a level, each with its attention where the level has any.
+    fn blocks(
+        &self,
+        config: &VqConfig,
+        (name, level): (&str, usize),
+        inputs: usize,
+        count: usize,
+    ) -> Result<Vec<(ResBlock, Option<Attention>)>> {
         let channels = config.level_channels[level];
-        let mut blocks = Vec::new();
-        for block in 0..=config.res_blocks {
-            let inputs = if block == 0 { inputs } else { channels };
-            let attention = if config.attention_levels.contains(&level) {
-                Some(self.attention(&format!("decoder.up.{level}.attn.{block}"), channels)?)
-            } else {
-                None
-            };
-            blocks.push((self.block(&format!("decoder.up.{level}.block.{block}"), inputs, channels)?, attention));
-        }
-        let upsample = match level {
-            0 => None,
-            _ => Some(self.conv(&format!("decoder.up.{level}.upsample.conv"), Window::Three, channels, channels)?),
-        };
-        Ok(Level { blocks, upsample })
+        let with_attention = config.attention_levels.contains(&level);
+        (0..count)
+            .map(|block| {
+                let inputs = if block == 0 { inputs } else { channels };
+                let attention = match with_attention {
+                    true => Some(self.attention(&format!("{name}.attn.{block}"), channels)?),
+                    false => None,
+                };
+                Ok((self.block(&format!("{name}.block.{block}"), inputs, channels)?, attention))
+            })
+            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
-//! From codes to pixels: the decoder of a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole).
+//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole).
 
 mod config;
+mod encoder;
 mod layers;
 mod load;
 mod plane;
@@ -8,6 +9,7 @@ mod plane;
 use hawk_spec::{Code, Grid};
 
 pub use config::{Codebook, VqConfig};
+pub use encoder::VqEncoder;
 
 use crate::kernels::Pool;
 use crate::{Checkpoint, Error, ModelSource, Result};
@@ -35,9 +37,7 @@ pub struct VqDecoder {
     codebook: Vec<f32>,
     post_quant: Conv,
     conv_in: Conv,
-    mid_block_1: ResBlock,
-    mid_attention: Attention,
-    mid_block_2: ResBlock,
+    mid: Mid,
     /// Coarsest first.
     levels: Vec<Level>,
     norm_out: GroupNorm,
@@ -47,8 +47,36 @@ pub struct VqDecoder {
 /// The blocks of one resolution, each with the attention that follows it.
 struct Level {
     blocks: Vec<(ResBlock, Option<Attention>)>,
-    /// There on all but the finest level.
-    upsample: Option<Conv>,
+    /// To the next level's resolution; there on all but the last.
+    resample: Option<Conv>,
+}
+
+impl Level {
+    fn apply(&self, pool: &Pool, mut plane: Plane, zoom: Zoom) -> Plane {
+        for (block, attention) in &self.blocks {
+            plane = block.apply(pool, plane);
+            if let Some(attention) = attention {
+                plane = attention.apply(pool, plane);
+            }
+        }
+        match &self.resample {
+            Some(resample) => resample.apply_zoomed(pool, &plane, zoom),
+            None => plane,
+        }
+    }
+}
+
+/// The blocks at the coarsest resolution.
+struct Mid {
+    block_1: ResBlock,
+    attention: Attention,
+    block_2: ResBlock,
+}
+
+impl Mid {
+    fn apply(&self, pool: &Pool, plane: Plane) -> Plane {
+        self.block_2.apply(pool, self.attention.apply(pool, self.block_1.apply(pool, plane)))
+    }
 }
 
 impl VqDecoder {
@@ -85,18 +113,9 @@ impl VqDecoder {
     /// # Errors
     /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, weights that give no finite colours.
     pub fn decode(&self, pool: &Pool, codes: &[Code], grid: Grid) -> Result<Image> {
-        let mut plane = self.mid(pool, &self.look_up(codes, grid)?);
-        for level in &self.levels {
-            for (block, attention) in &level.blocks {
-                plane = block.apply(pool, plane);
-                if let Some(attention) = attention {
-                    plane = attention.apply(pool, plane);
-                }
-            }
-            if let Some(upsample) = &level.upsample {
-                plane = upsample.apply_zoomed(pool, &plane, Zoom::Twice);
-            }
-        }
+        let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
+        let plane =
+            self.levels.iter().fold(self.mid.apply(pool, plane), |plane, level| level.apply(pool, plane, Zoom::Twice));
         let colours = self.conv_out.apply(pool, &self.norm_out.apply(pool, &plane, Then::Silu));
         if colours.data.iter().any(|x| !x.is_finite()) {
             return Err(Error::input("the decoder gives colours that are no numbers")
@@ -135,12 +154,6 @@ impl VqDecoder {
             out.copy_from_slice(&self.codebook[code.index() * width..][..width]);
         }
         Ok(plane)
-    }
-
-    fn mid(&self, pool: &Pool, vectors: &Plane) -> Plane {
-        let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, vectors));
-        let plane = self.mid_attention.apply(pool, self.mid_block_1.apply(pool, plane));
-        self.mid_block_2.apply(pool, plane)
     }
 }
 

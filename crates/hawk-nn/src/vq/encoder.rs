@@ -1,0 +1,98 @@
+//! From pixels to codes: the encoder of a VQGAN and the search for the nearest code.
+
+use hawk_spec::{Code, Grid};
+
+use super::config::{Codebook, VqConfig};
+use super::layers::{Conv, GroupNorm, Then, Zoom};
+use super::plane::Plane;
+use super::{Image, Level, MAX_PIXELS, Mid, load};
+use crate::kernels::{Matrix, Pool, Precision, matmul};
+use crate::{Checkpoint, Error, ModelSource, Result};
+
+/// The encoder half of a VQGAN with its codebook, in f32; `Encoder` of taming-transformers with `quant_conv` behind it.
+pub struct VqEncoder {
+    pub(super) config: VqConfig,
+    pub(super) conv_in: Conv,
+    /// Finest first.
+    pub(super) levels: Vec<Level>,
+    pub(super) mid: Mid,
+    pub(super) norm_out: GroupNorm,
+    pub(super) conv_out: Conv,
+    pub(super) quant: Conv,
+    /// `[codes, embed_dim]`.
+    pub(super) codebook: Vec<f32>,
+}
+
+impl VqEncoder {
+    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the same file is left alone.
+    ///
+    /// # Errors
+    /// A missing or wrong file, a tensor that is missing (some models come without their encoder) or does not fit the config.
+    pub fn load(source: &ModelSource, folder: &str) -> Result<Self> {
+        let name = format!("{folder}config.json");
+        let config = VqConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
+        load::encoder(config, &Checkpoint::open(source, folder)?)
+    }
+
+    /// The codes of an image that fills a grid. The same for any number of threads.
+    ///
+    /// # Errors
+    /// An image of another size than the grid asks for, or too large; weights that give no finite numbers.
+    pub fn encode(&self, pool: &Pool, image: &Image, grid: Grid) -> Result<Vec<Code>> {
+        let plane = self.conv_in.apply(pool, &self.colours(image, grid)?);
+        let plane = self.levels.iter().fold(plane, |plane, level| level.apply(pool, plane, Zoom::Half));
+        let plane = self.norm_out.apply(pool, &self.mid.apply(pool, plane), Then::Silu);
+        let latents = self.quant.apply(pool, &self.conv_out.apply(pool, &plane));
+        if latents.data.iter().any(|x| !x.is_finite()) {
+            return Err(Error::input("the encoder gives latents that are no numbers")
+                .at("VQ encoder")
+                .hint("are the weights damaged?"));
+        }
+        Ok(self.nearest(pool, latents))
+    }
+
+    /// The image as numbers in -1..=1.
+    fn colours(&self, image: &Image, grid: Grid) -> Result<Plane> {
+        let per_cell = self.config.pixels_per_cell();
+        let (height, width) = (grid.rows() as usize * per_cell, grid.cols() as usize * per_cell);
+        let size = (image.height as usize, image.width as usize);
+        if size != (height, width) || image.pixels.len() != 3 * height * width {
+            return Err(Error::input("the image does not fill the grid")
+                .expected(format!("{width} x {height} pixels"))
+                .got(format!("{} x {}", image.width, image.height)));
+        }
+        if height * width > MAX_PIXELS {
+            let expected = format!("at most {MAX_PIXELS} pixels");
+            return Err(Error::input("the image is too large").expected(expected).got(height * width));
+        }
+        let data = image.pixels.iter().map(|&level| f32::from(level) / 127.5 - 1.0).collect();
+        Ok(Plane { height, width, channels: 3, data })
+    }
+
+    /// The code nearest to each latent, ties to the lower one.
+    ///
+    /// `|z - e|^2` is smallest where `z e - |e|^2 / 2` is largest. Where codes have length one, a latent's own length changes nothing,
+    /// so it need not be normalized as the reference does.
+    fn nearest(&self, pool: &Pool, latents: Plane) -> Vec<Code> {
+        let (width, codes) = (self.config.embed_dim, self.config.codes);
+        let code = |code: usize| &self.codebook[code * width..][..width];
+        let table = Matrix::pack(Precision::F32, codes, width, &mut |row, out| out.copy_from_slice(code(row)));
+        let half_square = |number: usize| code(number).iter().map(|x| x * x).sum::<f32>() / 2.0;
+        let bias: Vec<f32> = match self.config.codebook {
+            Codebook::AsStored => (0..codes).map(half_square).collect(),
+            Codebook::Normalized => vec![0.0; codes],
+        };
+        let mut scores = vec![0.0; codes];
+        let mut nearest = |latent: &[f32]| {
+            matmul(pool, &table, latent, 1, &mut scores);
+            let mut best = (0, f32::NEG_INFINITY);
+            for (code, (score, bias)) in (0..).zip(scores.iter().zip(&bias)) {
+                if score - bias > best.1 {
+                    best = (code, score - bias);
+                }
+            }
+            Code(best.0)
+        };
+        latents.data.chunks_exact(width).map(&mut nearest).collect()
+    }
+}
