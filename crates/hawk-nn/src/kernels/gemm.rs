@@ -14,7 +14,7 @@ use super::tile::{CHUNK_ROWS, PLACES, Panels};
 
 /// Chunks of a product that each thread should find at least, so that none waits long for another.
 const CHUNKS_PER_THREAD: usize = 4;
-/// Largest magnitude of a rounded activation: with 127 and the 128 inputs of an int8 slice the exact sum stays inside i32.
+/// Largest magnitude of a rounded activation: with 127 and the 64 inputs of an int8 slice the exact sum stays inside i32.
 const QUANT_MAX: f32 = 16383.0;
 
 /// What is done with a finished sum.

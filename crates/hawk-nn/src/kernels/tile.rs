@@ -99,7 +99,7 @@ impl Weights for Int8Weights {
     type Sum<S: Simd> = S::I;
     const STEP_BYTES: usize = 2 * PANEL;
     const X_STEP: usize = 2;
-    const SLICE_BYTES: [usize; 2] = [2048, 2048];
+    const SLICE_BYTES: [usize; 2] = [1024, 1024];
     const FETCHED_ALONE: usize = 4;
     #[inline(always)]
     unsafe fn begin<S: Simd>(_: *const f32) -> [S::I; 2] {
