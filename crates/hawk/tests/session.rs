@@ -153,12 +153,11 @@ fn vertical_heads_go_on_where_horizontal_ones_end() {
 
 #[test]
 fn two_directions_accept_more_than_one() {
-    // Under rejection small trees are nearly even: six images could not tell.
-    for (rule, tree) in [(Rule::Replay, "4"), (Rule::Replay, "16"), (Rule::Rejection, "16")] {
-        let of = |decoder| counts(decoder, rule, tree).acceptance_length();
+    for tree in ["4", "16"] {
+        let of = |decoder| counts(decoder, Rule::Replay, tree).acceptance_length();
         let [medusa, vertical, hawk] = [Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk].map(of);
-        println!("{rule} {tree}: medusa {medusa:.3}, hawk-vertical {vertical:.3}, hawk {hawk:.3}");
-        assert!(hawk > medusa.max(vertical), "{rule} {tree}: {hawk} against {medusa} and {vertical}");
+        println!("{tree}: medusa {medusa:.3}, hawk-vertical {vertical:.3}, hawk {hawk:.3}");
+        assert!(hawk > medusa.max(vertical), "{tree}: {hawk} against {medusa} and {vertical}");
     }
 }
 
