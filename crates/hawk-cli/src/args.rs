@@ -129,7 +129,7 @@ pub(crate) struct GenerateArgs {
 #[derive(clap::Args)]
 pub(crate) struct DecodingArgs {
     /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above, `medusa` horizontal draft
-    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` both [default: hawk, or neighbour where the model has no heads]
+    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` both [default: ar]
     #[arg(long, value_parser = decoder())]
     pub(crate) decoder: Option<Decoder>,
     /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law; `typical` and `lantern`
@@ -153,9 +153,9 @@ pub(crate) fn equip(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
 }
 
 impl DecodingArgs {
-    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
-        let best = if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Neighbour };
-        let decoder = self.decoder.unwrap_or(best);
+    pub(crate) fn decoding(&self) -> Result<Decoding> {
+        // The fastest that was measured on the built-in model: see docs/performance.md.
+        let decoder = self.decoder.unwrap_or(Decoder::Ar);
         Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_shape()))
     }
 }

@@ -103,7 +103,7 @@ fn another_image_than_plain_decodings_is_an_error_by_name() {
     let (good, wrong) = (neighbour(Rule::Replay, 4), neighbour(Rule::Replay, 7));
     let (measured, drawn) = check(vec![good, wrong], one_cell_off(wrong));
     let error = measured.unwrap_err().to_string();
-    for named in ["decoder neighbour", "rule replay", "7 nodes", "1 of 6 cells", "\"a\"", "seed 40"] {
+    for named in ["decoder neighbour", "rule replay", "tree 7", "1 of 6 cells", "\"a\"", "seed 40"] {
         assert!(error.contains(named), "{named}: {error}");
     }
     assert_eq!(drawn.len(), 3, "it is found in the rehearsal");

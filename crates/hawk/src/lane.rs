@@ -103,7 +103,7 @@ impl<'a> Lane<'a> {
 
     /// Tests the guesses by the pass in whose streams `first..` the lane's rows are, and takes what the rule keeps. Returns the row whose
     /// path is to be committed.
-    pub(crate) fn verify(&mut self, layout: &Layout, staged: &Staged<'_>, first: usize) -> Result<usize> {
+    pub(crate) fn verify(&mut self, staged: &Staged<'_>, first: usize) -> Result<usize> {
         let mut laws = PassLaws {
             staged,
             first,
@@ -124,12 +124,16 @@ impl<'a> Lane<'a> {
         self.path_rows.clear();
         let path = [NodeId::ROOT].into_iter().chain(self.verdict.path.iter().copied());
         self.path_rows.extend(path.map(|node| self.node_rows[node.index()]));
-        if !self.full(layout) {
-            let (grid, rows, codes) = (layout.grid(), &self.path_rows[..], &self.codes[committed..]);
-            let seen = Seen { grid, first: self.tree.first_open(), codes, rows, staged, stream: first };
-            self.drafter.observe(&seen)?;
-        }
         Ok(self.path_rows[self.path_rows.len() - 1])
+    }
+
+    /// Shows the drafter what the pass saw along the verdict's path, if there is anything left to guess.
+    pub(crate) fn observe(&mut self, layout: &Layout, staged: &Staged<'_>, stream: usize) -> Result<()> {
+        if self.full(layout) {
+            return Ok(());
+        }
+        let (grid, first, rows) = (layout.grid(), self.tree.first_open(), &self.path_rows[..]);
+        self.drafter.observe(&Seen { grid, first, codes: &self.codes[first.index()..], rows, staged, stream })
     }
 
     /// The cells of the last verdict.

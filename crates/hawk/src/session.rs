@@ -89,10 +89,14 @@ impl<'a> Session<'a> {
         let staged = self.engine.forward(&mut self.workspace, &mut self.streams)?;
         clock.lap(&mut self.timings.target);
         for (lane, kept) in self.lanes.iter_mut().zip(0..) {
-            let row = lane.verify(layout, &staged, kept * each)?;
+            let row = lane.verify(&staged, kept * each)?;
             self.kept[kept * each..(kept + 1) * each].fill(Some(row));
         }
         clock.lap(&mut self.timings.verify);
+        for (lane, at) in self.lanes.iter_mut().zip(0..) {
+            lane.observe(layout, &staged, at * each)?;
+        }
+        clock.lap(&mut self.timings.draft);
         staged.commit(&self.kept);
         clock.lap(&mut self.timings.commit);
         Ok(())

@@ -57,11 +57,11 @@ const WAYS: [How; 11] = [
     How { decoder: Decoder::Neighbour, tree: "3", batch: 4 },
     How { decoder: Decoder::Hawk, tree: "16", batch: 4 },
     How { decoder: Decoder::Medusa, tree: "12", batch: 1 },
-    How { decoder: Decoder::HawkVertical, tree: "32", batch: 2 },
+    How { decoder: Decoder::HawkVertical, tree: "20", batch: 2 },
     How { decoder: Decoder::Hawk, tree: "2", batch: 3 },
     How { decoder: Decoder::Hawk, tree: "4x2x1x1", batch: 2 },
     How { decoder: Decoder::Neighbour, tree: "16", batch: 1 },
-    How { decoder: Decoder::Hawk, tree: "64", batch: 1 },
+    How { decoder: Decoder::Hawk, tree: "24", batch: 1 },
 ];
 
 /// The images of a prompt in the order of their numbers.
@@ -111,7 +111,7 @@ fn check(precision: Precision, step: usize) -> (usize, u64) {
 fn every_decoder_draws_plain_decodings_image_in_bf16() {
     let (pairs, accepted) = check(Precision::Bf16, 1);
     assert_eq!(pairs, 220);
-    assert!(accepted > 10_000, "only {accepted} guesses were accepted: is a drafter dead?");
+    assert!(accepted > 5_000, "only {accepted} guesses were accepted: is a drafter dead?");
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn image(path: &Path, out: Option<&Path>) -> Result<()> {
     let shares = source_shares(&sources);
     for SourceShare { source, cells, share, colour } in &shares {
         let colour = if out.is_some() { *colour } else { "" };
+        let source = source.to_string();
         say(format_args!("{source:9}  {cells:5} cells  {:5.1} %  {colour}", share * 100.0).to_string().trim_end());
     }
     let Some(out) = out else { return Ok(()) };

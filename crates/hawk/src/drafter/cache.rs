@@ -32,9 +32,9 @@ pub(super) struct Ring {
 
 impl Ring {
     /// Entries for a head of this offset. A horizontal head is only asked at the anchor: it has said something of one cell.
-    pub(super) fn new(offset: HeadOffset, grid: Grid, empty: &Kept) -> Self {
+    pub(super) fn new(offset: HeadOffset, grid: Grid, empty: impl Fn() -> Kept) -> Self {
         let entries = Self::entries(offset, grid);
-        Self { entries: (0..entries).map(|_| (None, empty.clone())).collect() }
+        Self { entries: (0..entries).map(|_| (None, empty())).collect() }
     }
 
     /// Number of entries.
@@ -72,7 +72,7 @@ mod tests {
         let offset = |down| HeadOffset::new(down, 0).unwrap();
         assert_eq!((1..=3).map(|down| Ring::entries(offset(down), grid)).sum::<usize>(), 6 * 3 * 4 / 2);
         for down in 1..=3 {
-            let mut ring = Ring::new(offset(down), grid, &Kept::Ranked(Vec::new()));
+            let mut ring = Ring::new(offset(down), grid, || Kept::Ranked(Vec::new()));
             for cell in (0..grid.cells()).map(Cell) {
                 // The hidden state of `cell` is known: everything up to `down` rows on must still be there.
                 let Some(below) = offset(down).target(grid, cell) else { break };

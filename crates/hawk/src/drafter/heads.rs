@@ -81,14 +81,13 @@ impl<'a> HeadsDrafter<'a> {
     pub(super) fn new(engine: &'a Engine, heads: &'a Heads, request: &Request) -> Result<Self> {
         let (layout, manner) = (&engine.config().layout, Manner::of(request.decoding.rule()));
         let (codes, shape, s) = (layout.codes() as usize, request.decoding.shape(), request.sampling);
-        let empty = manner.empty(codes);
         let voices: Vec<Voice> = used(heads, request.decoding.decoder())
             .map(|(head, offset)| Voice {
                 head,
                 offset,
                 source: source(offset),
                 calibration: Calibration::new(chances(heads, head)),
-                said: Ring::new(offset, layout.grid(), &empty),
+                said: Ring::new(offset, layout.grid(), || manner.empty(codes)),
             })
             .collect();
         let rows = voices.len() * (levels(shape) + 1);
