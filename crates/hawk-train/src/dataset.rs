@@ -5,30 +5,20 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use hawk::{Decoder, Decoding, Engine, RecordedSampling, Request, Rule, Seed};
-use hawk_nn::{Error, Result};
-use hawk_spec::{Code, Grid, ImageIndex, Noise, probabilities};
+use hawk::{Decoder, Decoding, Engine, Request, Rule, Seed};
+use hawk_nn::kernels::Pool;
+use hawk_nn::{Error, Result, VqEncoder};
+use hawk_spec::{Cell, Code, Grid, Noise, argmax_with_noise, probabilities};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::images::{Images, Picture};
 
 /// Images of one prompt that are sampled together.
 const BATCH: usize = 8;
 /// One image in so many is kept for validation.
 const VALIDATION_EVERY: usize = 10;
-
-/// Images that the target draws itself: the law that decoding meets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SelfSampled {
-    /// How many, at least 2.
-    pub images: usize,
-    /// Used in turn: image `i` has prompt `i mod prompts` and the running number `i div prompts`.
-    pub prompts: Vec<String>,
-    /// Key of the noise.
-    pub seed: Seed,
-}
 
 /// Sizes that all images share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,76 +46,60 @@ pub(crate) struct Observation {
     pub(crate) codes: Vec<Code>,
 }
 
-/// What the images of a folder depend on; not how many there are.
-#[derive(Serialize, Deserialize, PartialEq)]
-struct Origin {
-    target_digest: String,
-    precision: String,
-    sampling: RecordedSampling,
-    seed: u64,
-    prompts: Vec<String>,
-}
-
 /// A folder of observed images.
 pub(crate) struct Dataset {
     dir: PathBuf,
-    source: SelfSampled,
+    source: Images,
     shape: Shape,
 }
 
 impl Dataset {
-    /// The images in `dir`; [`make`](Self::make) draws those that are not there yet.
+    /// The images in `dir`; [`make`](Self::make) adds those that are not there yet.
     ///
     /// # Errors
-    /// The folder holds images of another origin or cannot be written, fewer than 2 images, no prompts.
-    pub(crate) fn new(engine: &Engine, dir: &Path, source: &SelfSampled) -> Result<Self> {
-        if source.images < 2 || source.prompts.is_empty() {
-            return Err(Error::input("too little to learn from")
-                .expected("at least 2 images and 1 prompt")
-                .got(format!("{} images, {} prompts", source.images, source.prompts.len())));
-        }
+    /// The folder holds images of another origin or cannot be written, too few images.
+    pub(crate) fn new(engine: &Engine, dir: &Path, source: &Images) -> Result<Self> {
+        source.check()?;
         files::make_dir(dir)?;
-        let origin = Origin {
-            target_digest: engine.digest()?.to_owned(),
-            precision: engine.precision().to_string(),
-            sampling: engine.config().defaults.into(),
-            seed: source.seed.0,
-            prompts: source.prompts.clone(),
-        };
-        files::claim(&dir.join("origin.json"), &origin)?;
+        files::claim(&dir.join("origin.json"), &source.origin(engine)?)?;
         let layout = &engine.config().layout;
         let (grid, codes) = (layout.grid(), layout.codes() as usize);
         let shape = Shape { grid, width: engine.target().config().hidden, codes };
         Ok(Self { dir: dir.to_owned(), source: source.clone(), shape })
     }
 
-    /// Draws and observes the images that are missing; `observer` hears how many are there and may break off.
+    /// Draws or encodes the images that are missing and observes them; `observer` hears how many are there and may break off.
     ///
     /// # Errors
-    /// The target fails, or a file cannot be written.
+    /// The target or the VQ encoder fails, a picture cannot be read, or a file cannot be written.
     pub(crate) fn make(
         &self,
         engine: &Engine,
         observer: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let mut there = 0;
-        for number in 0..self.source.prompts.len().min(self.source.images) {
-            let of_prompt: Vec<usize> = (number..self.source.images).step_by(self.source.prompts.len()).collect();
-            self.draw(engine, number, &of_prompt)?;
-            there += of_prompt.len();
-            if observer(there).is_break() {
-                return Ok(ControlFlow::Break(()));
+        match &self.source {
+            Images::Sampled { images, prompts, seed } => {
+                let mut there = 0;
+                for (number, prompt) in prompts.iter().enumerate().take(*images) {
+                    let of_prompt: Vec<usize> = (number..*images).step_by(prompts.len()).collect();
+                    self.draw(engine, prompt, *seed, &of_prompt)?;
+                    there += of_prompt.len();
+                    if observer(there).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
             }
+            Images::Pictures { pictures, .. } => self.encode(engine, pictures, observer),
         }
-        Ok(ControlFlow::Continue(()))
     }
 
     /// The images of one prompt that are not there yet. They are written in order, so that the first gap tells where to go on.
-    fn draw(&self, engine: &Engine, number: usize, of_prompt: &[usize]) -> Result<()> {
+    fn draw(&self, engine: &Engine, prompt: &str, seed: Seed, of_prompt: &[usize]) -> Result<()> {
         let Some(first) = of_prompt.iter().position(|&image| !self.path(image).exists()) else { return Ok(()) };
         let request = Request {
-            prompt: self.source.prompts[number].clone(),
-            seed: self.source.seed,
+            prompt: prompt.to_owned(),
+            seed,
             images: first as u32..of_prompt.len() as u32,
             sampling: engine.config().defaults,
             decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
@@ -134,10 +108,34 @@ impl Dataset {
         let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?.images;
         images.sort_by_key(|image| image.index);
         for image in &images {
-            let observation = self.observe(engine, &request.prompt, &image.codes)?;
-            files::write(&self.path(of_prompt[image.index as usize]), &observation.to_bytes(self.shape)?)?;
+            self.put(engine, prompt, of_prompt[image.index as usize], &image.codes)?;
         }
         Ok(())
+    }
+
+    fn encode(
+        &self,
+        engine: &Engine,
+        pictures: &[Picture],
+        observer: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let (encoder, pool) = (VqEncoder::load(engine.source(), "vq/")?, Pool::new(engine.threads()));
+        for (number, picture) in pictures.iter().enumerate() {
+            if !self.path(number).exists() {
+                let pixels = picture.load(engine.config().image_size)?;
+                let codes =
+                    encoder.encode(&pool, &pixels, self.shape.grid).map_err(|e| e.at(picture.path.display()))?;
+                self.put(engine, &picture.caption, number, &codes).map_err(|e| e.at(picture.path.display()))?;
+            }
+            if observer(number + 1).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn put(&self, engine: &Engine, prompt: &str, number: usize, codes: &[Code]) -> Result<()> {
+        files::write(&self.path(number), &self.observe(engine, prompt, codes)?.to_bytes(self.shape)?)
     }
 
     fn observe(&self, engine: &Engine, prompt: &str, codes: &[Code]) -> Result<Observation> {
@@ -170,16 +168,32 @@ impl Dataset {
             .map_err(|e| e.at(path.display()).hint("remove the file: it will be made again"))
     }
 
-    /// The noise that drew an image.
+    /// The noise that drew an image, or would draw it.
     pub(crate) fn noise(&self, image: usize) -> Noise {
-        Noise { seed: self.source.seed, image: ImageIndex((image / self.source.prompts.len()) as u32) }
+        self.source.noise(image)
+    }
+
+    /// The codes that plain decoding draws from the laws of an image (`[cells, codes]`) with its noise.
+    ///
+    /// # Errors
+    /// A law without any probability.
+    pub(crate) fn drawn(&self, image: usize, seen: &Observation, laws: &[f32]) -> Result<Vec<Code>> {
+        if let Images::Sampled { .. } = self.source {
+            return Ok(seen.codes.clone());
+        }
+        let Noise { seed, image } = self.noise(image);
+        let draw = |(cell, law): (u32, &[f32])| {
+            let scores: Vec<f32> = law.iter().map(|p| p.ln()).collect();
+            argmax_with_noise(seed, image, Cell(cell), &scores).map_err(|e| Error::input(e.to_string()))
+        };
+        (0..).zip(laws.chunks(self.shape.codes)).map(draw).collect()
     }
 
     /// The images to learn from, or to validate with: every tenth, or the last where there are fewer.
     pub(crate) fn split(&self, split: Split) -> Vec<usize> {
-        let every = VALIDATION_EVERY.min(self.source.images);
+        let every = VALIDATION_EVERY.min(self.source.len());
         let held_out = |image: &usize| image % every == every - 1;
-        (0..self.source.images).filter(|image| held_out(image) == (split == Split::Validation)).collect()
+        (0..self.source.len()).filter(|image| held_out(image) == (split == Split::Validation)).collect()
     }
 
     fn path(&self, image: usize) -> PathBuf {

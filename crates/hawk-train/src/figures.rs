@@ -5,7 +5,7 @@ use hawk_nn::kernels::Pool;
 use hawk_nn::{HeadFigures, HeadWorkspace, Heads, Result};
 use hawk_spec::{Cell, Code, Noise, gumbel};
 
-use crate::dataset::{Dataset, Observation, Shape, Split};
+use crate::dataset::{Dataset, Shape, Split};
 use crate::settings::Labels;
 
 /// Ranks of candidates that are told apart.
@@ -38,7 +38,10 @@ pub(crate) fn measure(engine: &Engine, heads: &Heads, dataset: &Dataset, labels:
         sums: vec![Sums::default(); count],
     };
     for image in dataset.split(Split::Validation) {
-        measuring.image(&dataset.load(image)?, dataset.noise(image))?;
+        let (seen, mut laws) = (dataset.load(image)?, Vec::new());
+        seen.extend_law(&mut laws);
+        let drawn = dataset.drawn(image, &seen, &laws)?;
+        measuring.image(&Seen { hidden: &seen.hidden, laws: &laws, drawn: &drawn, noise: dataset.noise(image) })?;
     }
     Ok(measuring.sums.into_iter().map(HeadFigures::from).collect())
 }
@@ -53,20 +56,30 @@ struct Measuring<'a> {
     sums: Vec<Sums>,
 }
 
+/// An image as heads should have predicted it.
+struct Seen<'a> {
+    /// `[cells, D]`.
+    hidden: &'a [f32],
+    /// `[cells, codes]`.
+    laws: &'a [f32],
+    /// What plain decoding draws at each cell.
+    drawn: &'a [Code],
+    noise: Noise,
+}
+
 /// A cell as a head should have predicted it.
 struct Truth<'a> {
     /// `[codes]`.
     law: &'a [f32],
+    /// What plain decoding draws.
     code: Code,
     /// The cell's replay noise, `[codes]`.
     noise: &'a [f64],
 }
 
 impl Measuring<'_> {
-    fn image(&mut self, seen: &Observation, noise: Noise) -> Result<()> {
+    fn image(&mut self, seen: &Seen<'_>) -> Result<()> {
         let (shape, offset) = (self.shape, self.engine.config().layout.code_offset() as usize);
-        let mut laws = Vec::new();
-        seen.extend_law(&mut laws);
         // By predicted cell, so that the noise of a cell is computed once for all heads.
         let mut predictions = Vec::new();
         for (head, config) in self.heads.config().heads.iter().enumerate() {
@@ -86,11 +99,11 @@ impl Measuring<'_> {
             for (row, &(to, _, head)) in part.iter().enumerate() {
                 if noisy.0 != Some(to) {
                     noisy.0 = Some(to);
-                    let of = |code| gumbel(noise.seed, noise.image, to, Code(code));
+                    let of = |code| gumbel(seen.noise.seed, seen.noise.image, to, Code(code));
                     noisy.1.iter_mut().zip(0..).for_each(|(noise, code)| *noise = of(code));
                 }
-                let law = &laws[to.index() * shape.codes..][..shape.codes];
-                let truth = Truth { law, code: seen.codes[to.index()], noise: &noisy.1 };
+                let law = &seen.laws[to.index() * shape.codes..][..shape.codes];
+                let truth = Truth { law, code: seen.drawn[to.index()], noise: &noisy.1 };
                 self.sums[head].add(self.workspace.logits(row), &truth, self.labels);
             }
         }

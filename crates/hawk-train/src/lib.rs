@@ -1,14 +1,14 @@
-//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, on images that the target draws itself).
+//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, by default on images that the target draws itself).
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use hawk::{Engine, LoadOptions, Seed};
-//! use hawk_train::{Run, SelfSampled, Settings, default_prompts, train_heads};
+//! use hawk_train::{Images, Run, Settings, default_prompts, train_heads};
 //!
 //! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
 //! let run = Run {
 //!     target_name: hawk::BUILT_IN.to_owned(),
-//!     images: SelfSampled { images: 600, prompts: default_prompts(), seed: Seed(0) },
+//!     images: Images::Sampled { images: 600, prompts: default_prompts(), seed: Seed(0) },
 //!     settings: Settings::default(),
 //!     out: "heads".into(),
 //!     data: "heads-data".into(),
@@ -17,14 +17,14 @@
 //! # Ok::<(), hawk::Error>(())
 //! ```
 //!
-//! The target stays frozen. Its own engine draws the images and shows, for every cell, the hidden state that the heads read and the law
+//! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
 //! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
 //!
 //! # The nouns
 //!
 //! | | |
 //! |---|---|
-//! | [`Run`], [`SelfSampled`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
+//! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
 //! | [`Progress`] | what an observer hears |
 //! | [`Curve`], [`Point`] | loss per head over the steps; JSON and SVG |
 //!
@@ -36,6 +36,7 @@ mod curve;
 mod dataset;
 mod figures;
 mod files;
+mod images;
 mod module;
 mod run;
 mod settings;
@@ -43,7 +44,7 @@ mod state;
 mod trainer;
 
 pub use curve::{Curve, Point};
-pub use dataset::SelfSampled;
 pub use hawk_nn::HeadOffset;
-pub use run::{Ended, Progress, Run, Trained, default_prompts, train_heads};
+pub use images::{Images, Picture, default_prompts, pictures};
+pub use run::{Ended, Progress, Run, Trained, train_heads};
 pub use settings::{Labels, Settings};

@@ -8,7 +8,8 @@ use hawk_nn::{Checkpoint, HeadConfig, Heads, HeadsConfig, ModelSource, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::curve::{Curve, Point};
-use crate::dataset::{Dataset, SelfSampled};
+use crate::dataset::Dataset;
+use crate::images::{Images, Origin};
 use crate::settings::Settings;
 use crate::trainer::{Reached, Trainer};
 use crate::{figures, files, state};
@@ -19,7 +20,7 @@ pub struct Run {
     /// The target's name, for people.
     pub target_name: String,
     /// What to learn from.
-    pub images: SelfSampled,
+    pub images: Images,
     /// How.
     pub settings: Settings,
     /// Folder of the heads. A run that was stopped goes on from the state that it finds there.
@@ -73,22 +74,14 @@ pub enum Ended {
 /// Under what settings the state in a folder was made.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Claim {
-    target_digest: String,
-    prompts: Vec<String>,
+    origin: Origin,
     images: usize,
-    images_seed: u64,
     heads: Vec<String>,
     labels: String,
     epochs: usize,
     batch: usize,
     learning_rate: f64,
     seed: u64,
-}
-
-/// 150 captions in the styles of the built-in model.
-#[must_use]
-pub fn default_prompts() -> Vec<String> {
-    include_str!("captions.txt").lines().map(str::to_owned).collect()
 }
 
 /// Trains heads and writes `config.json`, `model.safetensors` (bf16), `curve.json` and `curve.svg` into the run's folder.
@@ -101,13 +94,14 @@ pub fn train_heads(
     observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Ended> {
     run.settings.check()?;
+    run.images.check()?;
     // Refused before the first image is drawn.
     let config = run.config(engine)?;
     HeadsConfig::from_json(config.to_json().to_string().as_bytes())?;
     files::make_dir(&run.out)?;
     files::claim(&run.out.join("run.json"), &run.claim(engine)?)?;
     let dataset = Dataset::new(engine, &run.data, &run.images)?;
-    let of = run.images.images;
+    let of = run.images.len();
     if dataset.make(engine, &mut |done| observer(Progress::Images { done, of }))?.is_break() {
         return Ok(Ended::BrokenOff);
     }
@@ -147,10 +141,8 @@ impl Run {
     fn claim(&self, engine: &Engine) -> Result<Claim> {
         let settings = &self.settings;
         Ok(Claim {
-            target_digest: engine.digest()?.to_owned(),
-            prompts: self.images.prompts.clone(),
-            images: self.images.images,
-            images_seed: self.images.seed.0,
+            origin: self.images.origin(engine)?,
+            images: self.images.len(),
             heads: settings.offsets.iter().map(ToString::to_string).collect(),
             labels: settings.labels.to_string(),
             epochs: settings.epochs,

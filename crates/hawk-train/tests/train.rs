@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use hawk::{Engine, LoadOptions, Precision, Seed};
-use hawk_train::{Curve, Ended, HeadOffset, Labels, Progress, Run, SelfSampled, Settings, Trained, train_heads};
+use hawk_train::{Curve, Ended, HeadOffset, Images, Labels, Progress, Run, Settings, Trained, pictures, train_heads};
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::load(hawk::built_in_model(), LoadOptions::default()).unwrap());
@@ -17,7 +17,7 @@ fn run(out: &Path, data: &Path) -> Run {
     let prompts = ["red apple, noto style", "cat face, twemoji style"].map(str::to_owned).to_vec();
     Run {
         target_name: "emoji-v0".to_owned(),
-        images: SelfSampled { images: 5, prompts, seed: Seed(3) },
+        images: Images::Sampled { images: 5, prompts, seed: Seed(3) },
         // 48 steps, a point of the curve after every second.
         settings: Settings { offsets: offsets.to_vec(), epochs: 24, batch: 2, ..Settings::default() },
         out: out.to_owned(),
@@ -82,6 +82,33 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(train(&stopped, usize::MAX).unwrap().curve, trained.curve);
 }
 
+fn set_seed(run: &mut Run, new: Seed) {
+    if let Images::Sampled { seed, .. } = &mut run.images {
+        *seed = new;
+    }
+}
+
+#[test]
+fn heads_learn_from_pictures_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("pictures");
+    fs::create_dir(&folder).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v0/golden.png");
+    ["red apple", "green frog", "cat face"]
+        .iter()
+        .for_each(|name| _ = fs::copy(&golden, folder.join(format!("{name}, noto style.png"))).unwrap());
+    let mut run = run(&dir.path().join("out"), &dir.path().join("data"));
+    run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
+    run.settings.labels = Labels::Code;
+    let trained = train(&run, usize::MAX).unwrap();
+    let figures = trained.config.heads[0].validation.as_ref().unwrap();
+    assert!(figures.cross_entropy < 3.0, "a picture that was seen under other captions: {figures:?}");
+    fs::copy(golden.with_file_name("golden.png"), folder.join("one more.png")).unwrap();
+    run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
+    let error = train_heads(&ENGINE, &run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
+    assert!(error.contains("run.json"), "{error}");
+}
+
 #[test]
 fn wrong_settings_and_foreign_folders_are_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -98,18 +125,23 @@ fn wrong_settings_and_foreign_folders_are_named() {
     assert!(with(&|run| run.settings.epochs = 0).contains("epochs"));
     assert!(with(&|run| run.settings.batch = 0).contains("batch"));
     assert!(with(&|run| run.settings.learning_rate = f64::NAN).contains("learning rate"));
+    let too_few = |images, prompts: &[&str]| {
+        let prompts = prompts.iter().map(|prompt| (*prompt).to_owned()).collect();
+        with(&|run| run.images = Images::Sampled { images, prompts: Vec::clone(&prompts), seed: Seed(0) })
+    };
+    assert!(too_few(1, &["x"]).contains("images"));
+    assert!(too_few(2, &[]).contains("prompts"));
     assert!(!good.out.exists(), "nothing is written before the settings are known to be good");
-    assert!(with(&|run| run.images.images = 1).contains("images"));
     let mut run = run(&dir.path().join("b"), &dir.path().join("data"));
     assert!(train(&run, 1).is_none());
     run.settings.labels = Labels::Code;
     assert!(fails(&run).contains("run.json"));
     run.out = dir.path().join("c");
-    run.images.seed = Seed(4);
+    set_seed(&mut run, Seed(4));
     assert!(fails(&run).contains("origin.json"));
     let options = LoadOptions { precision: Precision::Int8, ..LoadOptions::default() };
     let int8 = Engine::load(hawk::built_in_model(), options).unwrap();
-    run.images.seed = Seed(3);
+    set_seed(&mut run, Seed(3));
     run.out = dir.path().join("d");
     let error = train_heads(&int8, &run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
     assert!(error.contains("origin.json"), "laws of another precision are other laws: {error}");

@@ -1,4 +1,4 @@
-//! `hawk train heads`: draft heads for a model, from images that the model draws itself.
+//! `hawk train heads`: draft heads for a model, by default from images that the model draws itself.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, Error, Precision, Result, Seed};
 use hawk_train::{
-    Ended, HeadOffset, Labels, Point, Progress, Run, SelfSampled, Settings, default_prompts, train_heads,
+    Ended, HeadOffset, Images, Labels, Point, Progress, Run, Settings, default_prompts, pictures, train_heads,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -29,6 +29,9 @@ pub(crate) struct TrainHeadsArgs {
     /// Learn from this many images that the model draws itself; every tenth is kept for validation
     #[arg(long = "self", value_name = "N", default_value_t = 600)]
     pub(crate) images: usize,
+    /// Learn from the PNG and JPEG files of this folder instead; captions in .txt files of the same names, else the names
+    #[arg(long = "images", value_name = "DIR", conflicts_with_all = ["images", "prompts_file"])]
+    pub(crate) pictures: Option<PathBuf>,
     /// File with a prompt a line, used in turn [default: 150 captions in the built-in model's styles]
     #[arg(long = "prompts", value_name = "FILE")]
     pub(crate) prompts_file: Option<PathBuf>,
@@ -60,13 +63,9 @@ fn labels() -> impl TypedValueParser<Value = Labels> {
 }
 
 pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
-    let prompts = match &args.prompts_file {
-        Some(path) => files::read_prompts(path)?,
-        None => default_prompts(),
-    };
     let run = Run {
         target_name: args.model.name(),
-        images: SelfSampled { images: args.images, prompts, seed: Seed(args.seed) },
+        images: images(args)?,
         settings: Settings {
             offsets: args.heads.clone(),
             labels: args.labels,
@@ -109,12 +108,24 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     Ok(())
 }
 
+fn images(args: &TrainHeadsArgs) -> Result<Images> {
+    let seed = Seed(args.seed);
+    if let Some(dir) = &args.pictures {
+        return Ok(Images::Pictures { pictures: pictures(dir)?, seed });
+    }
+    let prompts = match &args.prompts_file {
+        Some(path) => files::read_prompts(path)?,
+        None => default_prompts(),
+    };
+    Ok(Images::Sampled { images: args.images, prompts, seed })
+}
+
 fn show(bar: &ProgressBar, run: &Run, progress: Progress<'_>) {
     match progress {
         Progress::Images { done, of } => {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
-            bar.set_message("images drawn");
+            bar.set_message("images");
         }
         Progress::Steps { done, of, point } => {
             if bar.length() != Some(of as u64) || done == 1 {
