@@ -32,6 +32,10 @@ pub(crate) enum Command {
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
+    /// Train parts of a model
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Subcommand)]
@@ -40,6 +44,14 @@ pub(crate) enum Bench {
     Step(BenchStepArgs),
     /// Let decoders draw the same images in turn: how much each accepts, how fast it is, whether the images are the same
     Decoders(Box<BenchDecodersArgs>),
+}
+
+/// What is trained.
+#[cfg(feature = "train")]
+#[derive(Subcommand)]
+pub(crate) enum TrainCommand {
+    /// Train draft heads, which guess cells ahead, for a model
+    Heads(Box<crate::cmd::train_heads::TrainHeadsArgs>),
 }
 
 /// Which model, how loaded.

@@ -36,6 +36,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Inspect(args) => cmd::inspect::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
+        #[cfg(feature = "train")]
+        Command::Train(args::TrainCommand::Heads(args)) => cmd::train_heads::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,12 +4,13 @@
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str]); 6] = [
     ("hawk-spec", &[]),
     ("hawk-nn", &["hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec"]),
+    ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-train"]),
 ];
 
 #[test]

@@ -7,3 +7,5 @@ pub(crate) mod decode;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
+#[cfg(feature = "train")]
+pub(crate) mod train_heads;

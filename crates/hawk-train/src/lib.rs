@@ -1,0 +1,50 @@
+//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, by default on images that the target draws itself).
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use hawk::{Engine, LoadOptions, Seed};
+//! use hawk_train::{Images, Run, Settings, default_prompts, train_heads};
+//!
+//! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
+//! let run = Run {
+//!     target_name: hawk::BUILT_IN.to_owned(),
+//!     images: Images::Sampled { images: 600, prompts: default_prompts(), seed: Seed(0) },
+//!     settings: Settings::default(),
+//!     out: "heads".into(),
+//!     data: "heads-data".into(),
+//! };
+//! train_heads(&engine, &run, &mut |progress| { println!("{progress:?}"); ControlFlow::Continue(()) })?;
+//! # Ok::<(), hawk::Error>(())
+//! ```
+//!
+//! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
+//! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
+//!
+//! # The nouns
+//!
+//! | | |
+//! |---|---|
+//! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
+//! | [`Progress`] | what an observer hears |
+//! | [`Curve`], [`Point`] | loss per head over the steps; JSON and SVG |
+//!
+//! # What it does not do
+//!
+//! It parses no arguments and prints nothing. It changes nothing of the target.
+
+mod curve;
+mod dataset;
+mod figures;
+mod files;
+mod images;
+mod module;
+mod run;
+mod settings;
+mod state;
+mod trainer;
+
+pub use curve::{Curve, Point};
+pub use hawk_nn::HeadOffset;
+pub use images::{Images, Picture, default_prompts, pictures};
+pub use run::{Ended, Progress, Run, Trained, train_heads};
+pub use settings::{Labels, Settings};

@@ -1,0 +1,252 @@
+//! The steps of training: batches in an order that is a function of seed and step, AdamW, points of the curve, and the state that a run
+//! which was killed goes on from.
+
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use hawk_nn::{Error, HeadOffset, Result};
+use hawk_spec::{Cell, philox4x32_10};
+
+use crate::curve::{Curve, Point};
+use crate::dataset::{Dataset, Observation, Shape, Split};
+use crate::module::{Batch, BlockNumbers, Blocks, Pairs, read};
+use crate::settings::{Labels, Settings};
+
+/// Points of a curve.
+const POINTS: usize = 40;
+/// The share of the steps over which the step size rises from zero.
+const WARM_UP: f64 = 0.05;
+const BETAS: (f32, f32) = (0.9, 0.95);
+const WEIGHT_DECAY: f32 = 0.1;
+const EPSILON: f32 = 1e-8;
+
+/// A run under way.
+pub(crate) struct Trainer<'a> {
+    settings: &'a Settings,
+    dataset: &'a Dataset,
+    device: Device,
+    /// The target's output projection over the codes, `[D, codes]`; frozen.
+    projection: Tensor<2>,
+    blocks: Blocks,
+    optimizer: ModuleOptimizer,
+    step: usize,
+    curve: Curve,
+    /// Per step since the curve's last point, the heads' losses.
+    recent: Vec<Vec<f64>>,
+    training: Vec<usize>,
+    validation: Vec<usize>,
+}
+
+/// All that a run must know to go on.
+pub(crate) struct State {
+    pub(crate) step: usize,
+    pub(crate) curve: Curve,
+    pub(crate) blocks: Vec<BlockNumbers>,
+    /// As burn writes it.
+    pub(crate) optimizer: Vec<u8>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run that begins; `projection` is `[D, codes]`.
+    pub(crate) fn new(settings: &'a Settings, dataset: &'a Dataset, projection: Vec<f32>) -> Result<Self> {
+        let device = Device::flex().autodiff();
+        let shape = dataset.shape();
+        let adam = AdamWConfig::new().with_beta_1(BETAS.0).with_beta_2(BETAS.1);
+        let mut trainer = Self {
+            settings,
+            dataset,
+            projection: Tensor::from_data(TensorData::new(projection, [shape.width, shape.codes]), &device),
+            blocks: Blocks::zeros(settings.offsets.len(), shape.width, &device),
+            optimizer: adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
+            step: 0,
+            curve: Curve::new(settings.labels, &settings.offsets, 0.0),
+            recent: Vec::new(),
+            training: dataset.split(Split::Training),
+            validation: dataset.split(Split::Validation),
+            device,
+        };
+        trainer.curve.base = trainer.base()?;
+        Ok(trainer)
+    }
+
+    /// Goes on from a state that [`state`](Self::state) gave.
+    pub(crate) fn resume(self, state: State) -> Result<Self> {
+        let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
+        Ok(Self {
+            blocks: Blocks::from_numbers(state.blocks, &self.device),
+            optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
+            step: state.step,
+            curve: state.curve,
+            ..self
+        })
+    }
+
+    pub(crate) fn state(&self) -> Result<State> {
+        let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
+        Ok(State {
+            step: self.step,
+            curve: self.curve.clone(),
+            blocks: self.blocks.numbers()?,
+            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+        })
+    }
+
+    /// Steps in all.
+    pub(crate) fn steps(&self) -> usize {
+        self.settings.epochs * self.steps_an_epoch()
+    }
+
+    fn steps_an_epoch(&self) -> usize {
+        // Images beyond the last whole batch of an epoch wait for the next one.
+        (self.training.len() / self.settings.batch).max(1)
+    }
+
+    /// Steps so far.
+    pub(crate) fn done(&self) -> usize {
+        self.step
+    }
+
+    pub(crate) fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    pub(crate) fn blocks(&self) -> Result<Vec<BlockNumbers>> {
+        self.blocks.numbers()
+    }
+
+    /// One step. Says whether it ended with a point of the curve: the moment to save the state.
+    pub(crate) fn step(&mut self) -> Result<Reached> {
+        let batch = self.batch(&self.images_of(self.step))?;
+        let losses: Vec<Tensor<1>> = self.losses(&batch);
+        let Some(sum) = losses.iter().cloned().reduce(|sum, loss| sum + loss) else { return Ok(Reached::Step) };
+        let gradients = GradientsParams::from_grads(sum.backward(), &self.blocks);
+        self.blocks = self.optimizer.step(self.learning_rate(), self.blocks.clone(), gradients);
+        self.recent.push(numbers_of(losses)?);
+        self.step += 1;
+        let every = self.steps().div_ceil(POINTS);
+        if !self.step.is_multiple_of(every) && self.step != self.steps() {
+            return Ok(Reached::Step);
+        }
+        let point = Point { step: self.step, train: mean(&self.recent), validation: self.validate()? };
+        if point.train.iter().chain(&point.validation).any(|loss| !loss.is_finite()) {
+            return Err(Error::input("training went astray: a loss is no number")
+                .at(format!("step {}", self.step))
+                .hint("try a smaller learning rate"));
+        }
+        self.curve.points.push(point);
+        self.recent.clear();
+        Ok(Reached::Point)
+    }
+
+    /// Rises from zero, then falls to zero along a cosine.
+    fn learning_rate(&self) -> f64 {
+        let (step, steps) = ((self.step + 1) as f64, self.steps() as f64);
+        let warm_up = (WARM_UP * steps).max(1.0);
+        let fall = ((step - warm_up) / (steps - warm_up).max(1.0)).clamp(0.0, 1.0);
+        let shape = if step < warm_up { step / warm_up } else { 0.5 + 0.5 * (std::f64::consts::PI * fall).cos() };
+        self.settings.learning_rate * shape
+    }
+
+    /// The images of a step: each epoch shuffles anew, by its number and the seed alone.
+    fn images_of(&self, step: usize) -> Vec<usize> {
+        let (epoch, at) = (step / self.steps_an_epoch(), step % self.steps_an_epoch());
+        let seed = self.settings.seed.0;
+        let mut order = self.training.clone();
+        order.sort_by_key(|&image| {
+            philox4x32_10([seed as u32, (seed >> 32) as u32], [image as u32, epoch as u32, 0, 0])
+        });
+        order.into_iter().skip(at * self.settings.batch).take(self.settings.batch).collect()
+    }
+
+    fn batch(&self, images: &[usize]) -> Result<Batch> {
+        let shape = self.dataset.shape();
+        let (mut hidden, mut labels) = (Vec::new(), Vec::new());
+        for &image in images {
+            let seen = self.dataset.load(image)?;
+            hidden.extend_from_slice(&seen.hidden);
+            match self.settings.labels {
+                Labels::Law => seen.extend_law(&mut labels),
+                Labels::Code => extend_one_hot(&seen, shape.codes, &mut labels),
+            }
+        }
+        let rows = images.len() * shape.cells();
+        Ok(Batch {
+            hidden: Tensor::from_data(TensorData::new(hidden, [rows, shape.width]), &self.device),
+            labels: Tensor::from_data(TensorData::new(labels, [rows, shape.codes]), &self.device),
+            pairs: self.settings.offsets.iter().map(|&offset| pairs(offset, shape, images.len())).collect(),
+        })
+    }
+
+    fn losses(&self, batch: &Batch) -> Vec<Tensor<1>> {
+        (0..self.settings.offsets.len()).map(|head| self.blocks.loss(head, batch, &self.projection)).collect()
+    }
+
+    fn validate(&self) -> Result<Vec<f64>> {
+        let mut losses = Vec::new();
+        for images in self.validation.chunks(self.settings.batch) {
+            let of_batch = numbers_of(self.losses(&self.batch(images)?))?;
+            // Every image has as many rows of a head as any other.
+            losses.extend(vec![of_batch; images.len()]);
+        }
+        Ok(mean(&losses))
+    }
+
+    /// The loss of the target's own law on the images kept for validation.
+    fn base(&self) -> Result<f64> {
+        let codes = self.dataset.shape().codes;
+        let (mut sum, mut cells) = (0.0, 0);
+        for &image in &self.validation {
+            let seen = self.dataset.load(image)?;
+            for (law, code) in seen.law.chunks(codes).zip(&seen.codes) {
+                sum += match self.settings.labels {
+                    Labels::Law => law.iter().map(|p| p.to_f64()).filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum(),
+                    // A code that was drawn is not impossible: what 16 bits round to zero is about half their smallest number.
+                    Labels::Code => {
+                        -law[code.index()].to_f64().max(half::f16::MIN_POSITIVE_SUBNORMAL.to_f64() / 2.0).ln()
+                    }
+                };
+                cells += 1;
+            }
+        }
+        Ok(sum / f64::from(cells))
+    }
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    Step,
+    /// The curve has a new point.
+    Point,
+}
+
+/// Every cell whose offset leads to another cell, in several images that stand one after another.
+fn pairs(offset: HeadOffset, shape: Shape, images: usize) -> Pairs {
+    let mut pairs = Pairs { from: Vec::new(), to: Vec::new() };
+    for first in (0..images).map(|image| (image * shape.cells()) as i64) {
+        for cell in (0..shape.cells() as u32).map(Cell) {
+            if let Some(target) = offset.target(shape.grid, cell) {
+                pairs.from.push(first + i64::from(cell.0));
+                pairs.to.push(first + i64::from(target.0));
+            }
+        }
+    }
+    pairs
+}
+
+fn extend_one_hot(seen: &Observation, codes: usize, out: &mut Vec<f32>) {
+    let start = out.len();
+    out.resize(start + seen.codes.len() * codes, 0.0);
+    for (law, code) in out[start..].chunks_mut(codes).zip(&seen.codes) {
+        law[code.index()] = 1.0;
+    }
+}
+
+fn numbers_of(losses: Vec<Tensor<1>>) -> Result<Vec<f64>> {
+    losses.into_iter().map(|loss| Ok(read(loss.into_data())?.iter().copied().map(f64::from).sum())).collect()
+}
+
+/// Per column, the mean over the rows.
+fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
+    let columns = rows.first().map_or(0, Vec::len);
+    (0..columns).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / rows.len() as f64).collect()
+}
