@@ -103,7 +103,7 @@ pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
 pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, rank_with_noise, uniform};
-pub use pool::{Pool, Pooled};
+pub use pool::{Guess, Pool, Pooled, push_or_raise};
 pub use sample::{Pipeline, Sampling, SamplingError, Stage, Warper};
 pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};

@@ -33,6 +33,9 @@ pub struct Pool {
     open: BinaryHeap<Open>,
 }
 
+/// What finds the candidates of a level: its number, an empty list for them, the tree for their draft laws.
+pub type Guess<'a> = dyn FnMut(usize, &mut Vec<Pooled>, &mut TokenTree) -> Result<(), TreeError> + 'a;
+
 /// A candidate that may be proposed next: number `next` of the level below `parent`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Open {
@@ -67,69 +70,20 @@ impl Pool {
         Self { levels, used: 0, open: BinaryHeap::with_capacity(2 * nodes + 1) }
     }
 
-    /// Forgets all candidates.
-    pub fn clear(&mut self) {
-        self.used = 0;
-    }
-
-    /// Begins the next cell's level.
-    pub fn begin_level(&mut self) {
-        if self.used == self.levels.len() {
-            self.levels.push(Vec::new());
-        }
-        self.levels[self.used].clear();
-        self.used += 1;
-    }
-
-    /// Adds a candidate to the level under way.
-    ///
-    /// # Panics
-    /// No level was begun.
-    pub fn push(&mut self, candidate: Pooled) {
-        self.levels[..self.used].last_mut().expect("a level was begun").push(candidate);
-    }
-
-    /// The level under way; empty before the first.
-    #[must_use]
-    pub fn level(&self) -> &[Pooled] {
-        self.levels[..self.used].last().map_or(&[], |level| level)
-    }
-
-    /// Adds a candidate to the level under way, or where its code is there already raises that one's chance as if the two were independent.
-    /// For rules that read no draft law: a chance that depends on codes would bias rejection.
-    ///
-    /// # Panics
-    /// No level was begun.
-    pub fn push_or_raise(&mut self, candidate: Pooled) {
-        let level = self.levels[..self.used].last_mut().expect("a level was begun");
-        match level.iter_mut().find(|other| other.code == candidate.code) {
-            Some(other) => other.chance = 1.0 - (1.0 - other.chance) * (1.0 - candidate.chance),
-            None => level.push(candidate),
-        }
-    }
-
     /// Grows a tree that has nothing but its root: the likeliest nodes first, parents before children, until the shape or the tree is full
     /// or the candidates are used up.
     ///
+    /// `guess` puts the candidates of a level into an empty list; it is asked once for each level that the tree reaches, from 0 on.
+    ///
     /// # Errors
-    /// A candidate that the tree refuses for another reason than its size or the grid's end.
-    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree) -> Result<(), TreeError> {
-        for level in &mut self.levels[..self.used] {
-            // Insertion sort: levels are short, equals keep their order, nothing is allocated.
-            for end in 1..level.len() {
-                let mut at = end;
-                while at > 0 && level[at - 1].chance < level[at].chance {
-                    level.swap(at - 1, at);
-                    at -= 1;
-                }
-            }
-        }
+    /// What `guess` returns, and a candidate that the tree refuses for another reason than its size or the grid's end.
+    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+        self.used = 0;
         self.open.clear();
-        self.open_below(NodeId::ROOT, 1.0, 0, 0, shape);
+        if shape.nodes() > 1 {
+            self.open_below(NodeId::ROOT, 1.0, 0, 0, shape, tree, guess)?;
+        }
         while let Some(Open { chance, parent, parent_chance, next }) = self.open.pop() {
-            if tree.len() >= shape.nodes() {
-                break;
-            }
             let depth = tree.depth(parent) as usize;
             let Pooled { code, draft, source, .. } = self.levels[depth][next];
             let before = tree.len();
@@ -140,21 +94,67 @@ impl Pool {
                 Err(TreeError::TooDeep { .. }) => continue,
                 Err(fault) => return Err(fault),
             };
-            self.open_below(parent, parent_chance, depth, next + 1, shape);
+            if tree.len() >= shape.nodes() {
+                break;
+            }
+            self.open_below(parent, parent_chance, depth, next + 1, shape, tree, guess)?;
             // A code that came twice has its node, and what is below it, already.
             if tree.len() > before {
-                self.open_below(child, chance, depth + 1, 0, shape);
+                self.open_below(child, chance, depth + 1, 0, shape, tree, guess)?;
             }
         }
         Ok(())
     }
 
-    fn open_below(&mut self, parent: NodeId, parent_chance: f64, depth: usize, next: usize, shape: TreeShape) {
-        if depth < self.used
-            && next < shape.width(depth)
-            && let Some(candidate) = self.levels[depth].get(next)
-        {
+    #[expect(clippy::too_many_arguments, reason = "the state of one loop")]
+    fn open_below(
+        &mut self,
+        parent: NodeId,
+        parent_chance: f64,
+        depth: usize,
+        next: usize,
+        shape: TreeShape,
+        tree: &mut TokenTree,
+        guess: &mut Guess<'_>,
+    ) -> Result<(), TreeError> {
+        if next >= shape.width(depth) {
+            return Ok(());
+        }
+        if depth == self.used {
+            self.guess_level(tree, guess)?;
+        }
+        if let Some(candidate) = self.levels[depth].get(next) {
             self.open.push(Open { chance: parent_chance * candidate.chance, parent, parent_chance, next });
         }
+        Ok(())
+    }
+
+    /// Asks for the candidates of the next level, best first, equals in the order in which they came.
+    fn guess_level(&mut self, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+        if self.used == self.levels.len() {
+            self.levels.push(Vec::new());
+        }
+        let level = &mut self.levels[self.used];
+        level.clear();
+        guess(self.used, level, tree)?;
+        self.used += 1;
+        // Insertion sort: levels are short, and nothing is allocated.
+        for end in 1..level.len() {
+            let mut at = end;
+            while at > 0 && level[at - 1].chance < level[at].chance {
+                level.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds a candidate to a level, or where its code is there already raises that one's chance as if the two were independent. For rules that
+/// read no draft law: a chance that depends on codes would bias rejection.
+pub fn push_or_raise(level: &mut Vec<Pooled>, candidate: Pooled) {
+    match level.iter_mut().find(|other| other.code == candidate.code) {
+        Some(other) => other.chance = 1.0 - (1.0 - other.chance) * (1.0 - candidate.chance),
+        None => level.push(candidate),
     }
 }

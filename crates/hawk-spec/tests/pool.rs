@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use common::{Toy, ToyLaws, random_law};
 use hawk_spec::{
     Cell, Code, DraftLaw, Enumerator, NodeId, Pool, Pooled, Replacement, Rule, Source, TokenTree, TreeError,
-    TreeLimits, TreeShape, Verdict, Verifier,
+    TreeLimits, TreeShape, Verdict, Verifier, push_or_raise,
 };
 
 const COLS: usize = 2;
@@ -36,22 +36,24 @@ enum Chances {
 
 impl Hawk {
     fn propose(&self, committed: &[Code], pool: &mut Pool, tree: &mut TokenTree, e: &mut Enumerator) {
-        pool.clear();
-        let levels = tree.cells_left().saturating_sub(1).min(2);
-        for level in 0..levels as usize {
-            pool.begin_level();
+        let levels = tree.cells_left().saturating_sub(1).min(2) as usize;
+        let mut guess = |level: usize, pooled: &mut Vec<Pooled>, tree: &mut TokenTree| {
             let cell = committed.len() + level;
-            let anchor: Vec<u32> = committed.iter().map(|code| code.0).chain([70 + level as u32]).collect();
-            self.draw(&random_law(self.salt, &anchor, self.codes), Source::Horizontal(level as u8 + 1), pool, tree, e);
-            if let Some(above) = cell.checked_sub(COLS).filter(|&above| above < committed.len()) {
-                let seen: Vec<u32> = committed[..=above].iter().map(|code| code.0).chain([90]).collect();
-                self.draw(&random_law(self.salt, &seen, self.codes), Source::Vertical(1), pool, tree, e);
+            if level < levels {
+                let anchor: Vec<u32> = committed.iter().map(|code| code.0).chain([70 + level as u32]).collect();
+                let source = Source::Horizontal(level as u8 + 1);
+                self.draw(&random_law(self.salt, &anchor, self.codes), source, pooled, tree, e);
             }
-        }
-        pool.grow(self.shape, tree).unwrap();
+            if let Some(above) = cell.checked_sub(COLS).filter(|&above| level < levels && above < committed.len()) {
+                let seen: Vec<u32> = committed[..=above].iter().map(|code| code.0).chain([90]).collect();
+                self.draw(&random_law(self.salt, &seen, self.codes), Source::Vertical(1), pooled, tree, e);
+            }
+            Ok(())
+        };
+        pool.grow(self.shape, tree, &mut guess).unwrap();
     }
 
-    fn draw(&self, law: &[f64], source: Source, pool: &mut Pool, tree: &mut TokenTree, e: &mut Enumerator) {
+    fn draw(&self, law: &[f64], source: Source, level: &mut Vec<Pooled>, tree: &mut TokenTree, e: &mut Enumerator) {
         let id = tree.add_law(law).unwrap();
         let mut rest = law.to_vec();
         for rank in 0..self.draws {
@@ -68,7 +70,7 @@ impl Hawk {
                 (Chances::Fixed, _) => 0.4 / (rank + 1) as f64,
             };
             let draft = DraftLaw::Drawn { law: id, replacement: Replacement::Without };
-            pool.push(Pooled { code, draft, source, chance });
+            level.push(Pooled { code, draft, source, chance });
         }
     }
 }
@@ -129,11 +131,15 @@ fn grown(levels: &[&[(u32, f64)]], shape: &str, cells_left: u32) -> TokenTree {
     let mut tree = TokenTree::with_capacity(32, 10);
     tree.reset(Cell(0), cells_left);
     let mut pool = Pool::with_capacity(4, 4, 32);
-    for level in levels {
-        pool.begin_level();
-        level.iter().for_each(|&(code, chance)| pool.push(candidate(code, chance)));
-    }
-    pool.grow(shape.parse().unwrap(), &mut tree).unwrap();
+    let mut asked = 0;
+    let mut guess = |number: usize, level: &mut Vec<Pooled>, _: &mut TokenTree| {
+        assert_eq!(number, asked, "each level once, in order");
+        asked += 1;
+        let guesses = levels.get(number).copied().unwrap_or_default();
+        level.extend(guesses.iter().map(|&(code, chance)| candidate(code, chance)));
+        Ok(())
+    };
+    pool.grow(shape.parse().unwrap(), &mut tree, &mut guess).unwrap();
     tree
 }
 
@@ -163,21 +169,22 @@ fn shapes_bound_every_level_and_the_grid_the_depth() {
 fn equal_codes_share_a_node_or_raise_a_chance() {
     let tree = grown(&[&[(1, 0.5), (1, 0.4)], &[(2, 0.5)]], "9", 9);
     assert_eq!((tree.len(), tree.candidates(NodeId::ROOT).count()), (3, 2));
-    let mut pool = Pool::default();
-    pool.begin_level();
-    pool.push_or_raise(candidate(1, 0.5));
-    pool.push_or_raise(candidate(1, 0.5));
-    assert_eq!((pool.level().len(), pool.level()[0].chance), (1, 0.75));
+    let mut level = Vec::new();
+    push_or_raise(&mut level, candidate(1, 0.5));
+    push_or_raise(&mut level, candidate(1, 0.5));
+    assert_eq!((level.len(), level[0].chance), (1, 0.75));
 }
 
 #[test]
 fn a_candidate_that_cannot_be_is_an_error() {
     let mut tree = TokenTree::with_capacity(4, 10);
     tree.reset(Cell(0), 9);
-    let mut pool = Pool::default();
-    pool.begin_level();
-    pool.push(candidate(10, 0.5));
-    assert!(matches!(pool.grow(TreeShape::Budget(4), &mut tree), Err(TreeError::NoSuchCode { .. })));
+    let mut guess = |_: usize, level: &mut Vec<Pooled>, _: &mut TokenTree| {
+        level.push(candidate(10, 0.5));
+        Ok(())
+    };
+    let grown = Pool::default().grow(TreeShape::Budget(4), &mut tree, &mut guess);
+    assert!(matches!(grown, Err(TreeError::NoSuchCode { .. })));
 }
 
 #[test]

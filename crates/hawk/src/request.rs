@@ -24,14 +24,16 @@ pub enum Decoder {
     Medusa,
     /// Vertical draft heads and the Speculation Cache.
     HawkVertical,
-    /// Horizontal and vertical draft heads, the cache, one pool (Hawk).
+    /// All draft heads and the cache; the candidates of each head apart in the pool, as the paper has it.
+    HawkPaper,
+    /// All draft heads and the cache; the heads that speak of a cell make one law together.
     Hawk,
 }
 
 impl Decoder {
     /// All decoders.
-    pub const ALL: [Decoder; 5] =
-        [Decoder::Ar, Decoder::Neighbour, Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk];
+    pub const ALL: [Decoder; 6] =
+        [Decoder::Ar, Decoder::Neighbour, Decoder::Medusa, Decoder::HawkVertical, Decoder::HawkPaper, Decoder::Hawk];
 
     /// Its name in code, files and arguments.
     #[must_use]
@@ -41,6 +43,7 @@ impl Decoder {
             Decoder::Neighbour => "neighbour",
             Decoder::Medusa => "medusa",
             Decoder::HawkVertical => "hawk-vertical",
+            Decoder::HawkPaper => "hawk-paper",
             Decoder::Hawk => "hawk",
         }
     }
@@ -50,7 +53,7 @@ impl Decoder {
     pub fn needs_heads(self) -> bool {
         match self {
             Decoder::Ar | Decoder::Neighbour => false,
-            Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => true,
+            Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => true,
         }
     }
 
@@ -60,7 +63,7 @@ impl Decoder {
         TreeShape::Budget(match self {
             Decoder::Ar => 1,
             Decoder::Neighbour => 3,
-            Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => 4,
+            Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => 4,
         })
     }
 }

@@ -4,6 +4,7 @@ mod cache;
 mod calibration;
 mod heads;
 mod neighbour;
+mod voices;
 
 use hawk_nn::{Error, Heads, Result, Staged};
 use hawk_spec::{Cell, Code, Grid, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
@@ -68,7 +69,7 @@ pub(crate) fn new<'a>(engine: &'a Engine, request: &Request) -> Result<Box<dyn D
     Ok(match decoder {
         Decoder::Ar => Box::new(Nothing),
         Decoder::Neighbour => Box::new(neighbour::Neighbour),
-        Decoder::Medusa | Decoder::HawkVertical | Decoder::Hawk => {
+        Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => {
             let heads = engine.heads().ok_or_else(|| {
                 Error::input(format!("the decoder {decoder} needs draft heads, and the model has none"))
                     .expected("heads/ in the model's folder, or --heads DIR")
