@@ -80,51 +80,34 @@ impl Pool {
     pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
         self.used = 0;
         self.open.clear();
-        if shape.nodes() > 1 {
-            self.open_below(NodeId::ROOT, 1.0, 0, 0, shape, tree, guess)?;
-        }
-        while let Some(Open { chance, parent, parent_chance, next }) = self.open.pop() {
-            let depth = tree.depth(parent) as usize;
-            let Pooled { code, draft, source, .. } = self.levels[depth][next];
+        // Where to look for the next candidates: below a node that the walk reaches with some chance, from one of its level on.
+        let mut places = [Some((NodeId::ROOT, 1.0, 0)), None];
+        while tree.len() < shape.nodes() {
+            for (parent, parent_chance, next) in places.into_iter().flatten() {
+                let depth = tree.depth(parent) as usize;
+                if next >= shape.width(depth) {
+                    continue;
+                }
+                if depth == self.used {
+                    self.guess_level(tree, guess)?;
+                }
+                if let Some(candidate) = self.levels[depth].get(next) {
+                    self.open.push(Open { chance: parent_chance * candidate.chance, parent, parent_chance, next });
+                }
+            }
+            let Some(Open { chance, parent, parent_chance, next }) = self.open.pop() else { break };
+            let Pooled { code, draft, source, .. } = self.levels[tree.depth(parent) as usize][next];
             let before = tree.len();
-            let child = match tree.propose(parent, code, draft, source) {
-                Ok(child) => child,
-                Err(TreeError::Full { .. }) => break,
+            places = match tree.propose(parent, code, draft, source) {
+                // A code that came twice has its node, and what is below it, already.
+                Ok(child) => {
+                    [Some((parent, parent_chance, next + 1)), (tree.len() > before).then_some((child, chance, 0))]
+                }
                 // Its siblings are as deep.
-                Err(TreeError::TooDeep { .. }) => continue,
+                Err(TreeError::TooDeep { .. }) => [None; 2],
+                Err(TreeError::Full { .. }) => break,
                 Err(fault) => return Err(fault),
             };
-            if tree.len() >= shape.nodes() {
-                break;
-            }
-            self.open_below(parent, parent_chance, depth, next + 1, shape, tree, guess)?;
-            // A code that came twice has its node, and what is below it, already.
-            if tree.len() > before {
-                self.open_below(child, chance, depth + 1, 0, shape, tree, guess)?;
-            }
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the state of one loop")]
-    fn open_below(
-        &mut self,
-        parent: NodeId,
-        parent_chance: f64,
-        depth: usize,
-        next: usize,
-        shape: TreeShape,
-        tree: &mut TokenTree,
-        guess: &mut Guess<'_>,
-    ) -> Result<(), TreeError> {
-        if next >= shape.width(depth) {
-            return Ok(());
-        }
-        if depth == self.used {
-            self.guess_level(tree, guess)?;
-        }
-        if let Some(candidate) = self.levels[depth].get(next) {
-            self.open.push(Open { chance: parent_chance * candidate.chance, parent, parent_chance, next });
         }
         Ok(())
     }

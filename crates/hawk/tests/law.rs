@@ -81,7 +81,12 @@ fn every_decoder_and_rule_draws_from_the_targets_joint_law() {
             for (decoder, tree) in
                 [(Decoder::Ar, "1"), (Decoder::Neighbour, "4"), (Decoder::Medusa, "5"), (Decoder::HawkVertical, "4")]
                     .into_iter()
-                    .chain([(Decoder::Hawk, "2"), (Decoder::Hawk, "6"), (Decoder::Hawk, "3x2x1")])
+                    .chain([
+                        (Decoder::HawkPaper, "6"),
+                        (Decoder::Hawk, "2"),
+                        (Decoder::Hawk, "6"),
+                        (Decoder::Hawk, "3x2x1"),
+                    ])
             {
                 let decoding = Decoding::new(decoder, rule, tree.parse().unwrap()).unwrap();
                 let deviation = deviation(&engine, &law, sampling, decoding);

@@ -50,7 +50,7 @@ const PLAIN: How = How { decoder: Decoder::Ar, tree: "1", batch: 1 };
 const PLAIN_TOGETHER: How = How { batch: 4, ..PLAIN };
 
 /// Ways of guessing, of which every prompt meets one.
-const WAYS: [How; 11] = [
+const WAYS: [How; 12] = [
     How { decoder: Decoder::Hawk, tree: "4", batch: 1 },
     How { decoder: Decoder::Medusa, tree: "4", batch: 2 },
     How { decoder: Decoder::HawkVertical, tree: "5", batch: 3 },
@@ -62,6 +62,7 @@ const WAYS: [How; 11] = [
     How { decoder: Decoder::Hawk, tree: "4x2x1x1", batch: 2 },
     How { decoder: Decoder::Neighbour, tree: "16", batch: 1 },
     How { decoder: Decoder::Hawk, tree: "24", batch: 1 },
+    How { decoder: Decoder::HawkPaper, tree: "6", batch: 4 },
 ];
 
 /// The images of a prompt in the order of their numbers.

@@ -2,8 +2,8 @@
 
 use hawk_nn::{HeadOffset, Heads, Result};
 use hawk_spec::{
-    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree,
-    TreeError, Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
+    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree, TreeError,
+    Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
 };
 
 use super::cache::Ring;
