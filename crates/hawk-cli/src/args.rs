@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, TreeShape, built_in_model,
+    AnyRule, Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, Tree, built_in_model,
 };
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
@@ -141,16 +141,19 @@ pub(crate) struct GenerateArgs {
 #[derive(clap::Args)]
 pub(crate) struct DecodingArgs {
     /// What guesses cells ahead: `ar` nothing (plain decoding), `neighbour` copies of the cells left and above, `medusa` horizontal draft
-    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` both [default: ar]
+    /// heads, `hawk-vertical` vertical heads and their cache, `hawk` all heads together, `hawk-paper` all heads with a law each [default:
+    /// hawk, or ar where the model has no heads]
     #[arg(long, value_parser = decoder())]
     pub(crate) decoder: Option<Decoder>,
     /// How guesses are tested: `replay` gives the very image of plain decoding, `rejection` one of the same law; `typical` and `lantern`
     /// CHANGE THE LAW and are there for comparison
     #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = rule())]
     pub(crate) rule: AnyRule,
-    /// The token tree: a number of nodes, the last committed token included (7), or candidates per level (4x2x1) [default: the decoder's]
-    #[arg(long, value_name = "NODES|SHAPE", value_parser = str::parse::<TreeShape>)]
-    pub(crate) tree: Option<TreeShape>,
+    /// The token tree: a number of nodes, the last committed token included (7), candidates per level (4x2x1),
+    /// or `auto`: as large as is quickest here, which may be no guess at all (only under the rule `replay`) [default: auto; under other
+    /// rules 4]
+    #[arg(long, value_name = "NODES|SHAPE|auto", value_parser = str::parse::<Tree>)]
+    pub(crate) tree: Option<Tree>,
     /// Folder of draft heads, in place of the model's own
     #[arg(long, value_name = "DIR")]
     pub(crate) heads: Option<PathBuf>,
@@ -165,10 +168,9 @@ pub(crate) fn equip(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
 }
 
 impl DecodingArgs {
-    pub(crate) fn decoding(&self) -> Result<Decoding> {
-        // The fastest that was measured on the built-in model: see docs/performance.md.
-        let decoder = self.decoder.unwrap_or(Decoder::Ar);
-        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_shape()))
+    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Ar });
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
     }
 }
 

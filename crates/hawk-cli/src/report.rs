@@ -30,7 +30,7 @@ impl Settings {
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
             exact: request.decoding.rule().warning().is_empty(),
-            tree: request.decoding.shape().to_string(),
+            tree: request.decoding.tree().to_string(),
             threads: engine.threads(),
             batch: request.batch,
         }

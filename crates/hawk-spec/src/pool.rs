@@ -82,7 +82,7 @@ impl Pool {
         self.open.clear();
         // Where to look for the next candidates: below a node that the walk reaches with some chance, from one of its level on.
         let mut places = [Some((NodeId::ROOT, 1.0, 0)), None];
-        while tree.len() < shape.nodes() {
+        while tree.len() < shape.nodes() && !tree.is_full() {
             for (parent, parent_chance, next) in places.into_iter().flatten() {
                 let depth = tree.depth(parent) as usize;
                 if next >= shape.width(depth) {
@@ -105,7 +105,6 @@ impl Pool {
                 }
                 // Its siblings are as deep.
                 Err(TreeError::TooDeep { .. }) => [None; 2],
-                Err(TreeError::Full { .. }) => break,
                 Err(fault) => return Err(fault),
             };
         }

@@ -42,6 +42,8 @@ pub struct TreeLimits {
 #[derive(Clone, Debug)]
 pub struct TokenTree {
     limits: TreeLimits,
+    /// Most nodes until the next reset.
+    bound: usize,
     first_open: Cell,
     cells_left: u32,
     nodes: Vec<Node>,
@@ -83,6 +85,7 @@ impl TokenTree {
         let limits = TreeLimits { nodes: limits.nodes.max(1), ..limits };
         let mut tree = Self {
             limits,
+            bound: limits.nodes,
             first_open: Cell(0),
             cells_left: 1,
             nodes: Vec::with_capacity(limits.nodes),
@@ -100,12 +103,24 @@ impl TokenTree {
     /// When `cells_left` is 0: a full grid has no cell to guess.
     pub fn reset(&mut self, first_open: Cell, cells_left: u32) {
         assert!(cells_left >= 1, "cells_left must be at least 1, got 0");
+        self.bound = self.limits.nodes;
         self.first_open = first_open;
         self.cells_left = cells_left;
         self.nodes.clear();
         self.edges.clear();
         self.laws.clear();
         self.nodes.push(Node { parent: NodeId::ROOT, depth: 0, origin: None, first_edge: None, last_edge: None });
+    }
+
+    /// Lets in no more than `nodes` nodes, root included, until the next reset.
+    pub fn bound(&mut self, nodes: usize) {
+        self.bound = nodes.clamp(self.nodes.len(), self.limits.nodes);
+    }
+
+    /// Whether every further candidate is refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.nodes.len() >= self.bound || self.edges.len() == self.limits.candidates
     }
 
     /// Stores a draft law: one probability per code, summing to 1 (to 1e-9).
@@ -182,8 +197,8 @@ impl TokenTree {
         }
         // Also for a code that needs no new node: were repeats let in and other codes kept out, a drafter that ignores
         // the refusal would propose by value, and its candidates would no longer have the law that they name.
-        if self.nodes.len() == self.limits.nodes {
-            return Err(TreeError::Full { what: "nodes", capacity: self.limits.nodes });
+        if self.nodes.len() >= self.bound {
+            return Err(TreeError::Full { what: "nodes", capacity: self.bound });
         }
         if self.edges.len() == self.limits.candidates {
             return Err(TreeError::Full { what: "candidates", capacity: self.limits.candidates });

@@ -1,7 +1,7 @@
 //! A loaded model: load once, generate many.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
@@ -12,6 +12,7 @@ use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
 
 use crate::conditioning::Conditioning;
 use crate::drafter;
+use crate::pace::Pace;
 use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
 use crate::session::Session;
 
@@ -69,6 +70,8 @@ pub struct Engine {
     heads: Option<Heads>,
     neighbours: OnceLock<Arc<Neighbours>>,
     digest: OnceLock<String>,
+    /// What sizes of trees have brought, by what else the time of a pass depends on.
+    paces: Mutex<Vec<(Decoding, usize, Pace)>>,
 }
 
 impl Engine {
@@ -103,6 +106,7 @@ impl Engine {
             heads,
             neighbours: OnceLock::new(),
             digest: OnceLock::new(),
+            paces: Mutex::default(),
             source,
         })
     }
@@ -230,6 +234,20 @@ impl Engine {
     /// The laws of draft heads over the codes, for all rows of a workspace.
     pub(crate) fn speak(&self, heads: &Heads, workspace: &mut HeadWorkspace) -> Result<()> {
         heads.run(&self.target, &self.pool, workspace, self.codes())
+    }
+
+    /// What was learned of the sizes of trees for `streams` streams in a pass.
+    pub(crate) fn pace(&self, decoding: Decoding, streams: usize) -> Pace {
+        let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = paces.iter().find(|pace| (pace.0, pace.1) == (decoding, streams));
+        known.map_or_else(Pace::default, |(.., pace)| pace.clone())
+    }
+
+    /// Keeps it for the next request.
+    pub(crate) fn keep_pace(&self, decoding: Decoding, streams: usize, pace: Pace) {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.retain(|pace| (pace.0, pace.1) != (decoding, streams));
+        paces.push((decoding, streams, pace));
     }
 
     /// The codes' ids.

@@ -73,13 +73,24 @@ impl<'a> Lane<'a> {
     }
 
     /// Guesses, and lays out the rows that test the guesses in the lane's streams: for the anchor and each guess its token and the
-    /// structure tokens behind it.
-    pub(crate) fn propose(&mut self, layout: &Layout, prefixes: &[Prefix], streams: &mut [Stream]) -> Result<()> {
+    /// structure tokens behind it. The tree has at most `nodes` nodes.
+    pub(crate) fn propose(
+        &mut self,
+        layout: &Layout,
+        nodes: usize,
+        prefixes: &[Prefix],
+        streams: &mut [Stream],
+    ) -> Result<()> {
         let (committed, grid) = (self.codes.len() as u32, layout.grid());
         self.tree.reset(Cell(committed), grid.cells() - committed);
-        match self.drafter.propose(&View { grid, codes: &self.codes }, &mut self.tree) {
-            Ok(()) | Err(TreeError::Full { .. } | TreeError::TooDeep { .. }) => {}
-            Err(fault) => return Err(Error::input(format!("a drafter's guess cannot be: {fault}")).at(self.image())),
+        self.tree.bound(nodes);
+        if !self.tree.is_full() {
+            match self.drafter.propose(&View { grid, codes: &self.codes }, &mut self.tree) {
+                Ok(()) | Err(TreeError::Full { .. } | TreeError::TooDeep { .. }) => {}
+                Err(fault) => {
+                    return Err(Error::input(format!("a drafter's guess cannot be: {fault}")).at(self.image()));
+                }
+            }
         }
         self.node_rows.clear();
         for node in self.tree.nodes() {
@@ -134,6 +145,11 @@ impl<'a> Lane<'a> {
         }
         let (grid, first, rows) = (layout.grid(), self.tree.first_open(), &self.path_rows[..]);
         self.drafter.observe(&Seen { grid, first, codes: &self.codes[first.index()..], rows, staged, stream })
+    }
+
+    /// Number of cells that the last verdict committed.
+    pub(crate) fn gain(&self) -> usize {
+        self.codes.len() - self.tree.first_open().index()
     }
 
     /// The cells of the last verdict.

@@ -41,6 +41,7 @@ mod drafter;
 mod engine;
 mod lane;
 mod observe;
+mod pace;
 mod png;
 mod request;
 mod session;
@@ -56,7 +57,7 @@ pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TreeShape};
 pub use observe::Observed;
 pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
 pub use request::{
-    AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome, Request,
-    Timings,
+    AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome,
+    Request, Timings, Tree,
 };
 pub use tools::{Inspection, decode, inspect, logits};

@@ -6,7 +6,7 @@ use hawk_nn::{Error, Image, Result};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{AnyRule, CellSource, Decoding, Generated, Request};
+use crate::request::{AnyRule, CellSource, Decoding, Generated, Request, Tree};
 use crate::{Engine, Precision};
 
 /// Keyword of the text chunk that holds the [`Record`] as JSON.
@@ -113,7 +113,7 @@ impl Record {
             precision: engine.precision().to_string(),
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
-            tree: request.decoding.shape().to_string(),
+            tree: request.decoding.tree().to_string(),
             sampling: request.sampling.into(),
             stats: (&image.stats).into(),
             sources: image.sources.clone(),
@@ -128,14 +128,14 @@ impl Record {
         let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
         let s = self.sampling;
         let rule: AnyRule = self.rule.parse()?;
-        let shape = self.tree.parse().map_err(|e: hawk_spec::ShapeError| refused(e.to_string()))?;
+        let tree: Tree = self.tree.parse().map_err(|e: hawk_spec::ShapeError| refused(e.to_string()))?;
         let end = self.index.checked_add(1).ok_or_else(|| refused("the image's number is too large".to_owned()))?;
         Ok(Request {
             prompt: self.prompt.clone(),
             seed: Seed(self.seed),
             images: self.index..end,
             sampling: Sampling::new(s.cfg, s.temperature, s.top_k, s.top_p).map_err(|e| refused(e.to_string()))?,
-            decoding: Decoding::new(self.decoder.parse()?, rule, shape)?,
+            decoding: Decoding::new(self.decoder.parse()?, rule, tree)?,
             batch: 1,
         })
     }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use std::{fmt, str};
 
 use hawk_nn::{Error, Image, Result};
-use hawk_spec::{Cell, Code, DecodeStats, Drawn, Rule, Sampling, Seed, Source, TreeShape};
+use hawk_spec::{Cell, Code, DecodeStats, Drawn, Rule, Sampling, Seed, ShapeError, Source, TreeShape};
 
 /// Most nodes of a tree, root included.
 pub const MAX_NODES: usize = 128;
+/// Most nodes of a tree whose size is left to the machine.
+pub const AUTO_NODES: usize = 16;
 /// Most images that ride in one pass.
 pub const MAX_BATCH: usize = 64;
 
@@ -57,14 +59,15 @@ impl Decoder {
         }
     }
 
-    /// The tree where none is asked for.
+    /// The tree where none is asked for: sized by what it costs here where that cannot change the image.
     #[must_use]
-    pub fn default_shape(self) -> TreeShape {
-        TreeShape::Budget(match self {
-            Decoder::Ar => 1,
-            Decoder::Neighbour => 3,
-            Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => 4,
-        })
+    pub fn default_tree(self, rule: impl Into<AnyRule>) -> Tree {
+        match (self, rule.into()) {
+            (Decoder::Ar, _) => TreeShape::Budget(1).into(),
+            (Decoder::Neighbour, _) => TreeShape::Budget(3).into(),
+            (_, AnyRule::Exact(Rule::Replay)) => Tree::Auto,
+            (_, _) => TreeShape::Budget(4).into(),
+        }
     }
 }
 
@@ -156,23 +159,79 @@ impl str::FromStr for AnyRule {
     }
 }
 
+/// What ends the growth of the trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tree {
+    /// Always the same.
+    Shape(TreeShape),
+    /// As large as brings the most cells a second on this machine, 1 to [`AUTO_NODES`] nodes: measured under way, see `pace.rs`. Only under
+    /// [`Rule::Replay`], where no image depends on it.
+    Auto,
+}
+
+impl Tree {
+    /// The most that its trees can have.
+    #[must_use]
+    pub fn shape(self) -> TreeShape {
+        match self {
+            Tree::Shape(shape) => shape,
+            Tree::Auto => TreeShape::Budget(AUTO_NODES),
+        }
+    }
+}
+
+impl From<TreeShape> for Tree {
+    fn from(shape: TreeShape) -> Self {
+        Tree::Shape(shape)
+    }
+}
+
+impl fmt::Display for Tree {
+    /// `auto`, or the shape: `7`, `4x2x1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tree::Shape(shape) => shape.fmt(f),
+            Tree::Auto => f.pad("auto"),
+        }
+    }
+}
+
+impl str::FromStr for Tree {
+    type Err = ShapeError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, ShapeError> {
+        if text == "auto" { Ok(Tree::Auto) } else { text.parse().map(Tree::Shape) }
+    }
+}
+
 /// How cells are decoded: what guesses, how guesses are tested, and how many ride in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decoding {
     decoder: Decoder,
     rule: AnyRule,
-    shape: TreeShape,
+    tree: Tree,
 }
 
 impl Decoding {
-    /// Decoding with trees of this shape.
+    /// Decoding with trees of this shape or size.
     ///
     /// # Errors
-    /// The tree has no node or more than [`MAX_NODES`], or plain decoding is given one.
-    pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, shape: TreeShape) -> Result<Self> {
+    /// The tree has no node or more than [`MAX_NODES`], plain decoding is given one, or its size is left to the machine under a rule whose
+    /// images depend on it.
+    pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, tree: impl Into<Tree>) -> Result<Self> {
+        let (rule, tree) = (rule.into(), tree.into());
+        if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {
+            return Err(Error::input(
+                "under this rule the image depends on the trees, which must not depend on the machine",
+            )
+            .at("tree")
+            .expected(format!("a number of nodes or a shape for the rule {rule}"))
+            .got(tree));
+        }
         let most = if decoder == Decoder::Ar { 1 } else { MAX_NODES };
+        let shape = tree.shape();
         if (1..=most).contains(&shape.nodes()) {
-            return Ok(Self { decoder, rule: rule.into(), shape });
+            return Ok(Self { decoder, rule, tree });
         }
         let expected = format!("1 to {most} nodes for the decoder {decoder}, root included");
         let got = format!("{shape}, which has {}", shape.nodes());
@@ -182,7 +241,8 @@ impl Decoding {
     /// The decoder with its default tree.
     #[must_use]
     pub fn with_defaults(decoder: Decoder, rule: impl Into<AnyRule>) -> Self {
-        Self { decoder, rule: rule.into(), shape: decoder.default_shape() }
+        let rule = rule.into();
+        Self { decoder, rule, tree: decoder.default_tree(rule) }
     }
 
     /// What guesses.
@@ -197,10 +257,16 @@ impl Decoding {
         self.rule
     }
 
+    /// What sizes the trees.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        self.tree
+    }
+
     /// What bounds the trees.
     #[must_use]
     pub fn shape(&self) -> TreeShape {
-        self.shape
+        self.tree.shape()
     }
 }
 

@@ -8,7 +8,8 @@ use hawk_nn::{PassLimits, Readout, Result, Rows, Stream, Target, Workspace};
 use crate::conditioning::{Conditioning, Prefix};
 use crate::engine::Engine;
 use crate::lane::Lane;
-use crate::request::{Event, Generated, Outcome, Request, Timings};
+use crate::pace::Pace;
+use crate::request::{Event, Generated, Outcome, Request, Timings, Tree};
 
 /// Rows that prefill runs at once where the trees need fewer.
 const PREFILL_ROWS: usize = 64;
@@ -25,6 +26,8 @@ pub(crate) struct Session<'a> {
     workspace: Workspace,
     /// Per stream, the row whose path is committed.
     kept: Vec<Option<usize>>,
+    /// Where the trees' size is left to the machine.
+    pace: Option<Pace>,
     timings: Timings,
 }
 
@@ -32,8 +35,8 @@ impl<'a> Session<'a> {
     pub(crate) fn new(engine: &'a Engine, request: &'a Request, conditioning: Conditioning) -> Result<Self> {
         let Conditioning { cond, uncond } = conditioning;
         let prefixes = if request.sampling.guided() { vec![cond, uncond] } else { vec![cond] };
-        let (layout, target) = (&engine.config().layout, engine.target());
-        let nodes = request.decoding.shape().nodes();
+        let (layout, target, decoding) = (&engine.config().layout, engine.target(), request.decoding);
+        let nodes = decoding.shape().nodes();
         let lanes = request.batch.min(request.images.len());
         let tree_rows = nodes * (1 + layout.max_structure_run());
         let rows = (lanes * prefixes.len() * tree_rows).max(PREFILL_ROWS);
@@ -48,6 +51,7 @@ impl<'a> Session<'a> {
             streams: (0..lanes * prefixes.len()).map(|_| stream(target, tokens, tree_rows.max(PREFILL_ROWS))).collect(),
             workspace: target.workspace(limits),
             kept: vec![None; lanes * prefixes.len()],
+            pace: (decoding.tree() == Tree::Auto).then(|| engine.pace(decoding, lanes * prefixes.len())),
             prefixes,
             timings: Timings::default(),
         })
@@ -55,7 +59,7 @@ impl<'a> Session<'a> {
 
     pub(crate) fn run(mut self, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<Outcome> {
         let mut images = Vec::new();
-        let mut waiting = self.request.images.clone();
+        let (mut waiting, streams) = (self.request.images.clone(), self.streams.len());
         self.prefill()?;
         let prefix_tokens = self.prefixes[0].tokens().len();
         let mut flow = observer(Event::PrefillDone { prefix_tokens });
@@ -75,15 +79,19 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        if let Some(pace) = self.pace {
+            self.engine.keep_pace(self.request.decoding, streams, pace);
+        }
         Ok(Outcome { images, timings: self.timings })
     }
 
     /// One target pass for all lanes.
     fn step(&mut self) -> Result<()> {
         let (layout, each) = (&self.engine.config().layout, self.prefixes.len());
-        let mut clock = Clock::start();
+        let (mut clock, started) = (Clock::start(), Instant::now());
+        let nodes = self.pace.as_ref().map_or(usize::MAX, Pace::nodes);
         for (lane, streams) in self.lanes.iter_mut().zip(self.streams.chunks_mut(each)) {
-            lane.propose(layout, &self.prefixes, streams)?;
+            lane.propose(layout, nodes, &self.prefixes, streams)?;
         }
         clock.lap(&mut self.timings.draft);
         let staged = self.engine.forward(&mut self.workspace, &mut self.streams)?;
@@ -93,12 +101,18 @@ impl<'a> Session<'a> {
             self.kept[kept * each..(kept + 1) * each].fill(Some(row));
         }
         clock.lap(&mut self.timings.verify);
-        for (lane, at) in self.lanes.iter_mut().zip(0..) {
-            lane.observe(layout, &staged, at * each)?;
+        // Where nothing will be guessed the heads need not speak.
+        if nodes > 1 {
+            for (lane, at) in self.lanes.iter_mut().zip(0..) {
+                lane.observe(layout, &staged, at * each)?;
+            }
         }
         clock.lap(&mut self.timings.draft);
         staged.commit(&self.kept);
         clock.lap(&mut self.timings.commit);
+        if let Some(pace) = &mut self.pace {
+            pace.record(self.lanes.iter().map(Lane::gain).sum(), started.elapsed());
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use common::{CELLS, CODES, write_tiny_model};
 use hawk::{
     AnyRule, Decoder, Decoding, Engine, LoadOptions, LossyRule, ModelSource, Precision, Request, Rule, Sampling, Seed,
+    TreeShape,
 };
 use hawk_spec::{Code, Pipeline, TokenId, Warper, probabilities};
 
@@ -88,7 +89,7 @@ fn every_decoder_and_rule_draws_from_the_targets_joint_law() {
                         (Decoder::Hawk, "3x2x1"),
                     ])
             {
-                let decoding = Decoding::new(decoder, rule, tree.parse().unwrap()).unwrap();
+                let decoding = Decoding::new(decoder, rule, tree.parse::<TreeShape>().unwrap()).unwrap();
                 let deviation = deviation(&engine, &law, sampling, decoding);
                 println!("{decoder} {rule} {tree}: {deviation:.2}");
                 assert!(deviation < 4.0, "{decoder} {rule} {tree}: {deviation:.1} standard deviations");
@@ -105,7 +106,7 @@ fn rules_that_change_the_law_are_seen_to_do_so() {
     let sampling = engine.config().defaults;
     let law = exact_law(dir.path(), &engine, &sampling);
     for rule in [LossyRule::Typical, LossyRule::Lantern] {
-        let decoding = Decoding::new(Decoder::Hawk, AnyRule::Lossy(rule), "6".parse().unwrap()).unwrap();
+        let decoding = Decoding::new(Decoder::Hawk, AnyRule::Lossy(rule), "6".parse::<TreeShape>().unwrap()).unwrap();
         let deviation = deviation(&engine, &law, sampling, decoding);
         println!("{rule:?}: {deviation:.1}");
         assert!(deviation > 8.0, "{rule:?}: {deviation:.1} standard deviations");

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, built_in_model};
+use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, Tree, built_in_model};
 use hawk_spec::Code;
 
 const STYLES: [&str; 3] = ["fluent 3d style", "noto style", "twemoji style"];
@@ -58,7 +58,7 @@ const WAYS: [How; 12] = [
     How { decoder: Decoder::Hawk, tree: "16", batch: 4 },
     How { decoder: Decoder::Medusa, tree: "12", batch: 1 },
     How { decoder: Decoder::HawkVertical, tree: "20", batch: 2 },
-    How { decoder: Decoder::Hawk, tree: "2", batch: 3 },
+    How { decoder: Decoder::Hawk, tree: "auto", batch: 3 },
     How { decoder: Decoder::Hawk, tree: "4x2x1x1", batch: 2 },
     How { decoder: Decoder::Neighbour, tree: "16", batch: 1 },
     How { decoder: Decoder::Hawk, tree: "24", batch: 1 },
@@ -73,7 +73,7 @@ fn draw(engine: &Engine, prompt: &str, seed: u64, images: std::ops::Range<u32>, 
         seed: Seed(seed),
         images,
         sampling: engine.config().defaults,
-        decoding: Decoding::new(how.decoder, Rule::Replay, how.tree.parse().unwrap()).unwrap(),
+        decoding: Decoding::new(how.decoder, Rule::Replay, how.tree.parse::<Tree>().unwrap()).unwrap(),
         batch: how.batch,
     };
     let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use hawk::{
-    CellSource, DecodeStats, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, TreeShape,
-    built_in_model,
+    CellSource, DecodeStats, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, Tree,
+    TreeShape, built_in_model,
 };
 
 use hawk_spec::Source;
@@ -114,6 +114,8 @@ fn requests_out_of_range_are_refused_by_name() {
     assert!(Decoding::new(Decoder::Ar, Rule::Replay, TreeShape::Budget(2)).is_err());
     assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(0)).is_err());
     assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(129)).is_err());
+    let error = Decoding::new(Decoder::Hawk, Rule::Rejection, Tree::Auto).unwrap_err().to_string();
+    assert!(error.contains("tree") && error.contains("rejection"), "{error}");
 }
 
 /// What a decoder made of six images: the counts of all together.
@@ -121,7 +123,7 @@ fn counts(decoder: Decoder, rule: Rule, tree: &str) -> DecodeStats {
     let request = Request {
         images: 0..6,
         batch: 3,
-        decoding: Decoding::new(decoder, rule, tree.parse().unwrap()).unwrap(),
+        decoding: Decoding::new(decoder, rule, tree.parse::<TreeShape>().unwrap()).unwrap(),
         ..request(decoder, rule)
     };
     let mut all = DecodeStats::default();

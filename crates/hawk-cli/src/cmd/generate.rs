@@ -28,7 +28,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
         images: 0..args.n,
         sampling: sampling(&args, engine.config().defaults)?,
-        decoding: args.decoding.decoding()?,
+        decoding: args.decoding.decoding(&engine)?,
         batch: args.batch,
     };
     let load = clock.elapsed();
