@@ -27,12 +27,14 @@
 //! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
 //! | [`Progress`] | what an observer hears |
 //! | [`Curve`], [`Point`] | loss per head over the steps; JSON and SVG |
+//! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
 //!
 //! # What it does not do
 //!
 //! It parses no arguments and prints nothing. It changes nothing of the target.
 
 mod curve;
+mod data;
 mod dataset;
 mod figures;
 mod files;
@@ -44,6 +46,7 @@ mod state;
 mod trainer;
 
 pub use curve::{Curve, Point};
+pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
 pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
 pub use run::{Ended, Progress, Run, Trained, train_heads};
