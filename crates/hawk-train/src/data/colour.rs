@@ -45,7 +45,9 @@ pub(crate) fn name([r, g, b]: [u8; 3]) -> &'static str {
     };
     match hue.rem_euclid(360) {
         0..15 | 346.. if lightness > 175 => "pink",
-        0..40 if lightness < 115 && strength < 75 => "brown",
+        0..40 | 346.. if lightness < 115 && strength < 60 => "brown",
+        15..40 if lightness < 115 && strength < 75 => "brown",
+        15..45 if lightness > 150 && strength < 65 => "beige",
         12..40 if lightness < 95 => "brown",
         0..15 | 346.. => "red",
         15..38 => "orange",
@@ -85,6 +87,8 @@ mod tests {
             ([140, 80, 200], "purple"),
             ([250, 150, 190], "pink"),
             ([120, 75, 45], "brown"),
+            ([110, 62, 66], "brown"),
+            ([222, 184, 135], "beige"),
             ([245, 245, 248], "white"),
             ([150, 158, 165], "grey"),
             ([200, 212, 220], "grey"),

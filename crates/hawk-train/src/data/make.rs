@@ -40,6 +40,13 @@ struct Object {
     colour: Option<&'static str>,
 }
 
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Emoji,
+    Scene,
+}
+
 /// A line of `captions.jsonl`.
 #[derive(Serialize)]
 struct Line {
@@ -51,7 +58,7 @@ struct Line {
     concept: String,
     /// Of an emoji: what it shares with its like. Of a scene: the layout.
     family: String,
-    kind: &'static str,
+    kind: Kind,
     split: Split,
     /// How often the picture should be seen, beside others.
     weight: f32,
@@ -90,6 +97,16 @@ pub(crate) fn make(
         &mut |done| observe(EmojiProgress::Pictures { done, of }),
     )?;
     work.finish(lines.into_iter().flatten().collect(), manifest)
+}
+
+impl Line {
+    /// Where it is counted and shown: its style, or a scene's layout.
+    fn row(&self) -> &str {
+        match self.kind {
+            Kind::Emoji => &self.style,
+            Kind::Scene => &self.family,
+        }
+    }
 }
 
 struct Work<'a> {
@@ -243,7 +260,7 @@ impl<'a> Work<'a> {
             style: style.clone(),
             concept: item.concept.label.clone(),
             family: item.family.clone(),
-            kind: "emoji",
+            kind: Kind::Emoji,
             split: item.split,
             weight: if item.concept.is_people() { 0.5 } else { 1.0 },
             mirror: item.concept.may_be_mirrored(),
@@ -260,7 +277,7 @@ impl<'a> Work<'a> {
             style: scene.style,
             concept: scene.parts,
             family: scene.layout.to_owned(),
-            kind: "scene",
+            kind: Kind::Scene,
             split: scene.split,
             weight: 1.0,
             mirror: false,
@@ -283,9 +300,11 @@ impl<'a> Work<'a> {
         let out = &self.settings.out;
         let mut text = Vec::new();
         for line in &lines {
-            let counts = if line.kind == "emoji" { &mut manifest.emoji } else { &mut manifest.scenes };
-            let row = if line.kind == "emoji" { &line.style } else { &line.family };
-            counts.entry(row.clone()).or_default().add(line.split);
+            let counts = match line.kind {
+                Kind::Emoji => &mut manifest.emoji,
+                Kind::Scene => &mut manifest.scenes,
+            };
+            counts.entry(line.row().to_owned()).or_default().add(line.split);
             serde_json::to_writer(&mut text, line).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
             text.push(b'\n');
         }
@@ -302,8 +321,8 @@ impl<'a> Work<'a> {
     fn rows(&self, lines: &[Line]) -> Result<Vec<Vec<Picture>>> {
         let mut groups: Vec<(&str, Vec<&Line>)> = Vec::new();
         for line in lines {
-            let group = if line.kind == "emoji" { &line.style } else { &line.family };
-            match groups.iter_mut().find(|(name, _)| name == group) {
+            let group = line.row();
+            match groups.iter_mut().find(|(name, _)| *name == group) {
                 Some((_, lines)) => lines.push(line),
                 None => groups.push((group, vec![line])),
             }

@@ -6,8 +6,9 @@ use super::concepts::Concept;
 use super::split;
 
 /// Colours that captions name.
-const COLOURS: [&str; 12] =
-    ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "golden"];
+const COLOURS: [&str; 13] = [
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "beige", "black", "white", "grey", "golden",
+];
 const TONES: [&str; 5] = ["light", "medium-light", "medium", "medium-dark", "dark"];
 /// Tags of a caption that is made of tags.
 const TAGS: usize = 3;
@@ -39,6 +40,7 @@ fn said(label: &str, subgroup: &str) -> String {
         Some((who, hair)) if hair.ends_with(" hair") => format!("{who} with {hair}"),
         Some((what, who)) => format!("{what} of {}", who.replace(", ", " and ")),
         None => match label {
+            "american football" => "American football".to_owned(),
             "hourglass done" => "hourglass".to_owned(),
             "hourglass not done" => "hourglass with falling sand".to_owned(),
             _ => label.to_owned(),
@@ -51,7 +53,9 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>) -> 
     let phrase = phrase(concept);
     let mut captions = vec![format!("{phrase}, {style} style")];
     let names_colour = phrase.split([' ', '-']).any(|word| COLOURS.contains(&word));
-    if let Some(colour) = colour.filter(|_| !names_colour && concept.subgroup != "country-flag") {
+    // The colour of people is their skin's, which has words of its own.
+    let has_colour = !names_colour && !concept.is_people() && concept.subgroup != "country-flag";
+    if let Some(colour) = colour.filter(|_| has_colour) {
         captions.push(format!("{phrase}, mostly {colour}, {style} style"));
     }
     let tags = some_tags(concept);
@@ -64,10 +68,15 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>) -> 
 
 /// Up to `TAGS` tags, drawn by their hash: in the order of the alphabet the first ones would be the same words again and again.
 fn some_tags(concept: &Concept) -> Vec<&str> {
-    let mut tags: Vec<&str> = concept.tags.iter().map(String::as_str).filter(|tag| tag.len() > 2).collect();
+    let mut tags: Vec<&str> = concept.tags.iter().map(String::as_str).filter(|tag| is_word(tag)).collect();
     tags.sort_by_key(|tag| split::number(&format!("tag {} {tag}", concept.label)));
     tags.truncate(TAGS);
     tags
+}
+
+/// Whether a tag says something: `143` and `g2g` do not.
+fn is_word(tag: &str) -> bool {
+    tag.len() > 2 && tag.chars().all(|c| c.is_alphabetic() || " -'".contains(c))
 }
 
 /// A thing with its article.
@@ -110,7 +119,7 @@ mod tests {
         Concept {
             order: 0,
             label: label.into(),
-            tags: ["ab", "fruit", "round", "sweet", "more"].map(str::to_owned).to_vec(),
+            tags: ["ab", "g2g", "fruit", "round", "sweet", "more"].map(str::to_owned).to_vec(),
             group: String::new(),
             subgroup: subgroup.into(),
             tone,
@@ -179,6 +188,8 @@ mod tests {
             ("maple leaf", "maple leaves"),
             ("toothbrush", "toothbrushes"),
             ("volcano", "volcanoes"),
+            ("game die", "game dice"),
+            ("snowman", "snowmen"),
         ] {
             assert_eq!(several(thing, &irregular), plural);
         }
