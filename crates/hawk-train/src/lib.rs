@@ -20,6 +20,8 @@
 //! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
 //! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
 //!
+//! [`make_emoji`] makes captioned pictures for training whole models, from pinned packages; it needs no target.
+//!
 //! # The nouns
 //!
 //! | | |
