@@ -36,6 +36,10 @@ pub(crate) enum Command {
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Train(TrainCommand),
+    /// Make pictures and captions to learn from
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Data(DataCommand),
 }
 
 #[derive(Subcommand)]
@@ -52,6 +56,14 @@ pub(crate) enum Bench {
 pub(crate) enum TrainCommand {
     /// Train draft heads, which guess cells ahead, for a model
     Heads(Box<crate::cmd::train_heads::TrainHeadsArgs>),
+}
+
+/// What is made to learn from.
+#[cfg(feature = "train")]
+#[derive(Subcommand)]
+pub(crate) enum DataCommand {
+    /// Emoji in eight styles and scenes composed of them, 128 pixels square
+    Emoji(Box<crate::cmd::data_emoji::DataEmojiArgs>),
 }
 
 /// Which model, how loaded.

@@ -38,6 +38,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
         #[cfg(feature = "train")]
         Command::Train(args::TrainCommand::Heads(args)) => cmd::train_heads::run(&args)?,
+        #[cfg(feature = "train")]
+        Command::Data(args::DataCommand::Emoji(args)) => cmd::data_emoji::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

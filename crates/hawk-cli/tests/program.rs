@@ -303,3 +303,19 @@ fn damaged_models_are_refused_by_file() {
     });
     place.refuses(&["generate", "x", "--model", "m", "--out", "x.png"], 2, "model.safetensors");
 }
+
+#[cfg(feature = "train")]
+#[test]
+fn data_says_what_to_do_without_a_network_and_refuses_another_package() {
+    let place = Place::new();
+    let args = ["data", "emoji", "--out", "set", "--cache", "packages", "--registry", "http://127.0.0.1:1"];
+    let stderr = String::from_utf8(place.hawk(&args).code(3).get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("npm pack @lobehub/fluent-emoji-3d@1.1.0"), "{stderr}");
+    std::fs::create_dir_all(place.path("packages")).unwrap();
+    place.text("packages/lobehub-fluent-emoji-3d-1.1.0.tgz", "another");
+    let stderr = String::from_utf8(place.hawk(&args).code(2).get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("expected 15792027 bytes, got 7"), "{stderr}");
+    let other = [&args[..], &["--scenes", "7"]].concat();
+    let stderr = String::from_utf8(place.hawk(&other).code(2).get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("other settings"), "{stderr}");
+}

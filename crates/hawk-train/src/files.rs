@@ -16,15 +16,24 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::io("read the file", path, &e))
 }
 
-/// Puts a whole file in place, or leaves what was there.
+/// Puts a whole file in place, or leaves what was there; after that it survives a power cut.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    put(path, bytes, |file| file.sync_all())
+}
+
+/// As [`write`], but a power cut may leave a damaged file: for files by the thousand that are checked when they are used again.
+pub(crate) fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
+    put(path, bytes, |_| Ok(()))
+}
+
+fn put(path: &Path, bytes: &[u8], settle: impl Fn(&fs::File) -> std::io::Result<()>) -> Result<()> {
     let put = || {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
+        settle(file.as_file())?;
         file.persist(path).map_err(|e| e.error)
     };
     put().map(drop).map_err(|e| Error::io("write the file", path, &e))

@@ -20,6 +20,8 @@
 //! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
 //! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
 //!
+//! [`make_emoji`] makes captioned pictures for training whole models, from pinned packages; it needs no target.
+//!
 //! # The nouns
 //!
 //! | | |
@@ -27,12 +29,14 @@
 //! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
 //! | [`Progress`] | what an observer hears |
 //! | [`Curve`], [`Point`] | loss per head over the steps; JSON and SVG |
+//! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
 //!
 //! # What it does not do
 //!
 //! It parses no arguments and prints nothing. It changes nothing of the target.
 
 mod curve;
+mod data;
 mod dataset;
 mod figures;
 mod files;
@@ -44,6 +48,7 @@ mod state;
 mod trainer;
 
 pub use curve::{Curve, Point};
+pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
 pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
 pub use run::{Ended, Progress, Run, Trained, train_heads};

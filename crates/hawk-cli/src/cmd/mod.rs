@@ -3,6 +3,8 @@
 pub(crate) mod again;
 pub(crate) mod bench_decoders;
 pub(crate) mod bench_step;
+#[cfg(feature = "train")]
+pub(crate) mod data_emoji;
 pub(crate) mod decode;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -1,0 +1,84 @@
+//! Who is kept out of training: a function of names alone, so that it never changes with the set of pictures.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Share of families that no style shows in training, and of those that one style lacks.
+const NEW_CONCEPTS: f64 = 0.02;
+const NEW_STYLES: f64 = 0.10;
+/// Share of combinations that no scene of training shows.
+const NEW_SCENES: f64 = 0.05;
+
+/// What a picture is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Split {
+    /// To learn from.
+    Train,
+    /// Validation: training shows the family, but not in this style.
+    NewStyle,
+    /// Validation: training never shows the family.
+    NewConcept,
+    /// Validation: training shows the parts, but never together.
+    NewScene,
+}
+
+/// A number in `0..1` that belongs to a text.
+fn share(of: &str) -> f64 {
+    // 53 bits are what an f64 holds exactly.
+    (number(of) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// 64 bits that belong to a text.
+pub(crate) fn number(of: &str) -> u64 {
+    let digest = Sha256::digest(of.as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The split of a family's pictures in a style, by its drawings; `all` are the drawings that the family has, sorted.
+pub(crate) fn of_family(family: &str, drawings: &str, all: &[&str]) -> Split {
+    let share = share(&format!("family {family}"));
+    if share < NEW_CONCEPTS {
+        return Split::NewConcept;
+    }
+    if share < NEW_CONCEPTS + NEW_STYLES && all.len() > 1 {
+        let held_out = number(&format!("style {family}")) as usize % all.len();
+        if all[held_out] == drawings {
+            return Split::NewStyle;
+        }
+    }
+    Split::Train
+}
+
+/// The split of scenes with these parts.
+pub(crate) fn of_scene(parts: &str) -> Split {
+    if share(&format!("scene {parts}")) < NEW_SCENES { Split::NewScene } else { Split::Train }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_as_stated_and_one_style_is_lost_at_most() {
+        let all = ["fluent", "noto", "twemoji"];
+        let (mut concepts, mut styles) = (0, 0);
+        for i in 0..5000 {
+            let splits = all.map(|drawings| of_family(&format!("thing {i}"), drawings, &all));
+            concepts += usize::from(splits == [Split::NewConcept; 3]);
+            let lost = splits.iter().filter(|split| **split == Split::NewStyle).count();
+            assert!(lost <= 1 && (lost == 0 || !splits.contains(&Split::NewConcept)));
+            styles += lost;
+        }
+        assert!((70..130).contains(&concepts), "{concepts}");
+        assert!((430..570).contains(&styles), "{styles}");
+        assert!((0..500).all(|i| of_family(&format!("thing {i}"), "noto", &["noto"]) != Split::NewStyle));
+        let scenes = (0..5000).filter(|i| of_scene(&format!("{i}")) == Split::NewScene).count();
+        assert!((200..300).contains(&scenes), "{scenes}");
+    }
+
+    #[test]
+    fn the_split_never_moves() {
+        assert_eq!(number("family dog"), 9_283_074_551_201_572_184);
+    }
+}
