@@ -24,7 +24,7 @@ pub use hawk_config::{HawkConfig, ImageSize, PromptTemplate, Unconditional};
 pub use heads::{HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
 pub use inventory::WantedTensor;
 pub use kv::{Readout, Rows, Stream};
-pub use source::{Blob, EmbeddedFile, ModelSource};
+pub use source::{Blob, EmbeddedFile, ModelSource, hex};
 pub use target::{PassCost, PassLimits, Staged, Target, Workspace};
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
 pub use vq::{Codebook, Image, VqConfig, VqDecoder, VqEncoder};

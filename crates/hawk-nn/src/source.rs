@@ -118,7 +118,7 @@ impl ModelSource {
                 sha.update(part);
             }
         }
-        Ok(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&sha.finalize()))
     }
 
     /// A file's name for messages.
@@ -144,4 +144,9 @@ fn map(path: &Path) -> Result<Blob> {
     // SAFETY: as every reader of mapped files we trust that nobody shortens the file while it is open.
     let map = unsafe { memmap2::Mmap::map(&file) };
     map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
+}
+/// Bytes in hexadecimal, as digests are written: two lower-case digits each.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hawk::{Engine, RecordedSampling, Seed};
-use hawk_nn::{Error, Image, ImageSize, Result};
+use hawk_nn::{Error, Image, ImageSize, Result, hex};
 use hawk_spec::{ImageIndex, Noise};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Rgba};
@@ -159,7 +159,7 @@ fn digest(pictures: &[Picture]) -> Result<String> {
             sha.update(part);
         }
     }
-    Ok(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&sha.finalize()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hawk_nn::{Error, Result};
+use hawk_nn::{Error, Result, hex};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use super::catalogue::{self, Item, Set};
 use super::concepts::{self, Concepts};
 use super::manifest::{self, Manifest};
 use super::picture::{Cutout, Picture, SIDE};
-use super::recipe::{Holds, Recipe, hex};
+use super::recipe::{Holds, Recipe};
 use super::scenes::{self, Stock};
 use super::sheet::{sheet, spread};
 use super::split::Split;

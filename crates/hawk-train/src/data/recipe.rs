@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hawk_nn::{Error, Result};
+use hawk_nn::{Error, Result, hex};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -138,11 +138,6 @@ impl Package {
     pub(crate) fn title(&self) -> String {
         format!("{}@{}", self.name, self.version)
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
