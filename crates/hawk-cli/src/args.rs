@@ -56,6 +56,8 @@ pub(crate) enum Bench {
 pub(crate) enum TrainCommand {
     /// Train draft heads, which guess cells ahead, for a model
     Heads(Box<crate::cmd::train_heads::TrainHeadsArgs>),
+    /// Train a VQ tokenizer, which turns pictures into codes and back
+    Vq(Box<crate::cmd::train_vq::TrainVqArgs>),
 }
 
 /// What is made to learn from.

@@ -35,17 +35,23 @@
 //!
 //! It parses no arguments and prints nothing. It changes nothing of the target.
 
+mod corpus;
 mod curve;
 mod data;
 mod dataset;
+mod device;
 mod figures;
 mod files;
 mod images;
 mod module;
+mod params;
+mod random;
 mod run;
+mod schedule;
 mod settings;
 mod state;
 mod trainer;
+mod vq;
 
 pub use curve::{Curve, Point};
 pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
@@ -53,3 +59,4 @@ pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
 pub use run::{Ended, Progress, Run, Trained, train_heads};
 pub use settings::{Labels, Settings};
+pub use vq::{Likeness, TrainedVq, VqFigures, VqRun, VqSettings, train_vq};

@@ -1,9 +1,11 @@
 //! The heads as burn sees them: the same block, with the same names and layout, as `hawk_nn::Heads` reads.
 
-use burn::module::{Module, Param, ParamId};
+use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, silu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use hawk_nn::{Error, Result};
+use hawk_nn::Result;
+
+use crate::params;
 
 /// `h + silu(W h + b)`.
 #[derive(Module, Debug)]
@@ -17,15 +19,6 @@ pub(crate) struct Block {
 #[derive(Module, Debug)]
 pub(crate) struct Blocks {
     heads: Vec<Block>,
-}
-
-/// Numbers of a head, as they are stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BlockNumbers {
-    /// `[D, D]`, outputs first.
-    pub(crate) weight: Vec<f32>,
-    /// `[D]`.
-    pub(crate) bias: Vec<f32>,
 }
 
 /// Rows of a batch that a head learns from.
@@ -44,35 +37,16 @@ impl Block {
 
 impl Blocks {
     /// Heads that change nothing yet: with zeros a head is the target's own next-cell law, as Medusa begins.
-    pub(crate) fn zeros(heads: usize, width: usize, device: &Device) -> Self {
-        let zeros = BlockNumbers { weight: vec![0.0; width * width], bias: vec![0.0; width] };
-        Self::from_numbers(vec![zeros; heads], device)
-    }
-
-    pub(crate) fn from_numbers(heads: Vec<BlockNumbers>, device: &Device) -> Self {
-        // The optimizer's saved state names parameters by these ids.
-        let block = |(id, numbers): (u64, BlockNumbers)| {
-            let width = numbers.bias.len();
-            let weight = Tensor::from_data(TensorData::new(numbers.weight, [width, width]), device);
-            let bias = Tensor::from_data(TensorData::new(numbers.bias, [width]), device);
-            Block {
-                weight: Param::initialized(ParamId::from(2 * id + 1), weight.require_grad()),
-                bias: Param::initialized(ParamId::from(2 * id + 2), bias.require_grad()),
-            }
-        };
-        Self { heads: (0..).zip(heads).map(block).collect() }
-    }
-
+    ///
     /// # Errors
-    /// The numbers cannot be read back from the device.
-    pub(crate) fn numbers(&self) -> Result<Vec<BlockNumbers>> {
-        let block = |block: &Block| {
-            Ok(BlockNumbers {
-                weight: read(block.weight.val().into_data())?,
-                bias: read(block.bias.val().into_data())?,
-            })
+    /// None that occur in practice.
+    pub(crate) fn zeros(heads: usize, width: usize, device: &Device) -> Result<Self> {
+        let block = |_| Block {
+            weight: Param::from_tensor(Tensor::zeros([width, width], device)),
+            bias: Param::from_tensor(Tensor::zeros([width], device)),
         };
-        self.heads.iter().map(block).collect()
+        let blocks = Self { heads: (0..heads).map(block).collect() };
+        params::fill(blocks, &mut |_, shape| Ok(vec![0.0; shape.iter().product()]))
     }
 
     /// The logits `[rows, codes]` of a head on hidden states `[rows, D]`; `projection` is the target's, `[D, codes]`.
@@ -103,11 +77,6 @@ pub(crate) struct Batch {
     pub(crate) pairs: Vec<Pairs>,
 }
 
-/// Numbers of a tensor.
-pub(crate) fn read(data: TensorData) -> Result<Vec<f32>> {
-    data.try_into_vec().map_err(|e| Error::environment(format!("cannot read numbers back: {e:?}")))
-}
-
 #[cfg(test)]
 mod tests {
     use half::bf16;
@@ -116,8 +85,8 @@ mod tests {
     use hawk_nn::{HeadConfig, Heads, HeadsConfig, ModelSource};
 
     use super::*;
+    use crate::params::{Stored, read};
     use crate::run::projection;
-    use crate::state::heads_file;
 
     /// Numbers that bf16 keeps.
     fn numbers(count: usize, salt: usize, scale: f32) -> Vec<f32> {
@@ -139,11 +108,18 @@ mod tests {
             grid: layout.grid(),
             heads: offsets.to_vec(),
         };
-        let block = |head| BlockNumbers { weight: numbers(d * d, head, 0.2), bias: numbers(d, head + 7, 2.0) };
-        let blocks: Vec<_> = (0..offsets.len()).map(block).collect();
+        let device = Device::flex().autodiff();
+        let mut salt = 0;
+        let blocks = Blocks::zeros(offsets.len(), d, &device).unwrap();
+        let module = params::fill(blocks, &mut |name, shape| {
+            salt += 1;
+            Ok(numbers(shape.iter().product(), salt, if name.ends_with("bias") { 2.0 } else { 0.2 }))
+        });
+        let module = module.unwrap();
+        let file = params::serialize(&params::collect(&module).unwrap(), Stored::Bf16, &[], None).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_json().to_string()).unwrap();
-        std::fs::write(dir.path().join("model.safetensors"), heads_file(&blocks).unwrap()).unwrap();
+        std::fs::write(dir.path().join("model.safetensors"), file).unwrap();
         let heads = Heads::load(&ModelSource::Dir(dir.path().to_owned()), "", engine.target()).unwrap();
 
         let hidden = numbers(rows * d, 99, 4.0);
@@ -152,11 +128,8 @@ mod tests {
             workspace.push(row / rows, &hidden[row % rows * d..][..d]);
         }
         heads.run(engine.target(), &Pool::new(2), &mut workspace, offset..offset + codes).unwrap();
-        let device = Device::flex().autodiff();
         let projection = projection(&engine, layout.codes() as usize).unwrap();
         let projection = Tensor::<2>::from_data(TensorData::new(projection, [d, codes]), &device);
-        let module = Blocks::from_numbers(blocks.clone(), &device);
-        assert_eq!(module.numbers().unwrap(), blocks);
         for head in 0..offsets.len() {
             let input = Tensor::<2>::from_data(TensorData::new(hidden.clone(), [rows, d]), &device);
             let trained = read(module.logits(head, input, projection.clone()).into_data()).unwrap();

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::curve::{Curve, Point};
 use crate::dataset::Dataset;
 use crate::images::{Images, Origin};
+use crate::params::{Stored, serialize};
 use crate::settings::Settings;
-use crate::trainer::{Reached, Trainer};
+use crate::trainer::Trainer;
 use crate::{figures, files, state};
 
 /// What is asked.
@@ -64,11 +65,19 @@ pub struct Trained {
 
 /// How a run ended.
 #[derive(Clone, Debug)]
-pub enum Ended {
+pub enum Ended<T> {
     /// All files are there.
-    Finished(Trained),
+    Finished(T),
     /// The observer broke off; the same run goes on from the last point of the curve.
     BrokenOff,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    Step,
+    /// The curve has a new point.
+    Point,
 }
 
 /// Under what settings the state in a folder was made.
@@ -92,7 +101,7 @@ pub fn train_heads(
     engine: &Engine,
     run: &Run,
     observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-) -> Result<Ended> {
+) -> Result<Ended<Trained>> {
     run.settings.check()?;
     run.images.check()?;
     // Refused before the first image is drawn.
@@ -108,7 +117,7 @@ pub fn train_heads(
     let state_file = run.out.join("state.safetensors");
     let mut trainer = Trainer::new(&run.settings, &dataset, projection(engine, dataset.shape().codes)?)?;
     if state_file.exists() {
-        trainer = trainer.resume(state::load(&state_file, dataset.shape().width)?)?;
+        trainer = trainer.resume(state::load(&state_file)?)?;
     }
     let of = trainer.steps();
     while trainer.done() < of {
@@ -161,7 +170,7 @@ impl Run {
         mut config: HeadsConfig,
     ) -> Result<Trained> {
         let curve = trainer.curve().clone();
-        files::write(&self.out.join("model.safetensors"), &state::heads_file(&trainer.blocks()?)?)?;
+        files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Stored::Bf16, &[], None)?)?;
         files::write_json(&self.out.join("config.json"), &config.to_json())?;
         let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.target())?;
         let figures = figures::measure(engine, &heads, dataset, self.settings.labels)?;

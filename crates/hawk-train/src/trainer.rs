@@ -8,8 +8,13 @@ use hawk_spec::{Cell, philox4x32_10};
 
 use crate::curve::{Curve, Point};
 use crate::dataset::{Dataset, Observation, Shape, Split};
-use crate::module::{Batch, BlockNumbers, Blocks, Pairs, read};
+use crate::device::device;
+use crate::module::{Batch, Blocks, Pairs};
+use crate::params::{Named, collect, read, restore};
+use crate::run::Reached;
+use crate::schedule::warm_up_then_fall;
 use crate::settings::{Labels, Settings};
+use crate::state::State;
 
 /// Points of a curve.
 const POINTS: usize = 40;
@@ -36,35 +41,26 @@ pub(crate) struct Trainer<'a> {
     validation: Vec<usize>,
 }
 
-/// All that a run must know to go on.
-pub(crate) struct State {
-    pub(crate) step: usize,
-    pub(crate) curve: Curve,
-    pub(crate) blocks: Vec<BlockNumbers>,
-    /// As burn writes it.
-    pub(crate) optimizer: Vec<u8>,
-}
-
 impl<'a> Trainer<'a> {
     /// A run that begins; `projection` is `[D, codes]`.
     pub(crate) fn new(settings: &'a Settings, dataset: &'a Dataset, projection: Vec<f32>) -> Result<Self> {
-        let device = Device::flex().autodiff();
+        let device = device().autodiff();
         let shape = dataset.shape();
         let adam = AdamWConfig::new().with_beta_1(BETAS.0).with_beta_2(BETAS.1);
         let mut trainer = Self {
             settings,
             dataset,
             projection: Tensor::from_data(TensorData::new(projection, [shape.width, shape.codes]), &device),
-            blocks: Blocks::zeros(settings.offsets.len(), shape.width, &device),
+            blocks: Blocks::zeros(settings.offsets.len(), shape.width, &device)?,
             optimizer: adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
             step: 0,
-            curve: Curve::new(settings.labels, &settings.offsets, 0.0),
+            curve: Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
             recent: Vec::new(),
             training: dataset.split(Split::Training),
             validation: dataset.split(Split::Validation),
             device,
         };
-        trainer.curve.base = trainer.base()?;
+        trainer.curve.bound = Some(("target".to_owned(), trainer.base()?));
         Ok(trainer)
     }
 
@@ -72,7 +68,7 @@ impl<'a> Trainer<'a> {
     pub(crate) fn resume(self, state: State) -> Result<Self> {
         let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
         Ok(Self {
-            blocks: Blocks::from_numbers(state.blocks, &self.device),
+            blocks: restore(self.blocks, &state.numbers)?,
             optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
             step: state.step,
             curve: state.curve,
@@ -85,7 +81,8 @@ impl<'a> Trainer<'a> {
         Ok(State {
             step: self.step,
             curve: self.curve.clone(),
-            blocks: self.blocks.numbers()?,
+            numbers: self.blocks()?,
+            averaged: Vec::new(),
             optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
         })
     }
@@ -109,8 +106,8 @@ impl<'a> Trainer<'a> {
         &self.curve
     }
 
-    pub(crate) fn blocks(&self) -> Result<Vec<BlockNumbers>> {
-        self.blocks.numbers()
+    pub(crate) fn blocks(&self) -> Result<Vec<Named>> {
+        collect(&self.blocks)
     }
 
     /// One step. Says whether it ended with a point of the curve: the moment to save the state.
@@ -137,13 +134,8 @@ impl<'a> Trainer<'a> {
         Ok(Reached::Point)
     }
 
-    /// Rises from zero, then falls to zero along a cosine.
     fn learning_rate(&self) -> f64 {
-        let (step, steps) = ((self.step + 1) as f64, self.steps() as f64);
-        let warm_up = (WARM_UP * steps).max(1.0);
-        let fall = ((step - warm_up) / (steps - warm_up).max(1.0)).clamp(0.0, 1.0);
-        let shape = if step < warm_up { step / warm_up } else { 0.5 + 0.5 * (std::f64::consts::PI * fall).cos() };
-        self.settings.learning_rate * shape
+        self.settings.learning_rate * warm_up_then_fall(self.step, self.steps(), WARM_UP, 0.0)
     }
 
     /// The images of a step: each epoch shuffles anew, by its number and the seed alone.
@@ -209,14 +201,6 @@ impl<'a> Trainer<'a> {
         }
         Ok(sum / f64::from(cells))
     }
-}
-
-/// What a step came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reached {
-    Step,
-    /// The curve has a new point.
-    Point,
 }
 
 /// Every cell whose offset leads to another cell, in several images that stand one after another.

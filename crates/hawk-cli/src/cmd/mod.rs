@@ -11,3 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod logits;
 #[cfg(feature = "train")]
 pub(crate) mod train_heads;
+#[cfg(feature = "train")]
+pub(crate) mod train_vq;
+#[cfg(feature = "train")]
+mod training;

@@ -91,7 +91,9 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     let Ended::Finished(trained) = ended else {
         return Err(Error::environment("training was broken off").at(args.out.display()));
     };
-    say(format_args!("target's own entropy {:.3} nats", trained.curve.base));
+    if let Some((_, bound)) = &trained.curve.bound {
+        say(format_args!("target's own loss {bound:.3} nats"));
+    }
     for head in &trained.config.heads {
         if let Some(figures) = &head.validation {
             say(format_args!(

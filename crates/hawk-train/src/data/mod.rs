@@ -25,6 +25,9 @@ use std::path::PathBuf;
 use hawk_nn::Result;
 
 pub use manifest::{Counts, Manifest};
+pub(crate) use picture::Picture;
+pub(crate) use sheet::{COLUMNS as SHEET_COLUMNS, sheet as contact_sheet};
+pub(crate) use split::Split;
 
 /// Where the recipe's packages are by default.
 pub const NPM_REGISTRY: &str = "https://registry.npmjs.org";

@@ -1,6 +1,6 @@
 //! Who is kept out of training: a function of names alone, so that it never changes with the set of pictures.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Share of families that no style shows in training, and of those that one style lacks.
@@ -10,7 +10,7 @@ const NEW_STYLES: f64 = 0.10;
 const NEW_SCENES: f64 = 0.05;
 
 /// What a picture is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Split {
     /// To learn from.

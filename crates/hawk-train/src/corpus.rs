@@ -1,0 +1,73 @@
+//! A folder of captioned pictures as `hawk data` makes it: `captions.jsonl` and the PNG files that it names.
+
+use std::path::{Path, PathBuf};
+
+use hawk_nn::{Error, Image, Result};
+use image::ImageFormat;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::data::Split;
+use crate::files;
+
+/// Captioned pictures, all of one size.
+pub(crate) struct Corpus {
+    dir: PathBuf,
+    pub(crate) entries: Vec<Entry>,
+    /// SHA-256 of `captions.jsonl`.
+    pub(crate) digest: String,
+}
+
+/// A picture.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Entry {
+    file: String,
+    /// The first is the fullest.
+    pub(crate) captions: Vec<String>,
+    pub(crate) style: String,
+    pub(crate) split: Split,
+}
+
+impl Corpus {
+    /// # Errors
+    /// No such folder, or lines that `hawk data` did not write.
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("captions.jsonl");
+        let bytes = files::read(&path).map_err(|e| e.hint("`hawk data emoji --out DIR` makes such a folder"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Error::input("not UTF-8").at(path.display()))?;
+        let entry = |(number, line): (usize, &str)| {
+            serde_json::from_str::<Entry>(line)
+                .map_err(|e| Error::input(format!("not a captioned picture: {e}")).at(path.display()).got(format!("line {}", number + 1)))
+        };
+        let entries: Vec<Entry> = text.lines().enumerate().map(entry).collect::<Result<_>>()?;
+        let outside = |entry: &&Entry| Path::new(&entry.file).components().any(|part| !matches!(part, std::path::Component::Normal(_)));
+        if let Some(entry) = entries.iter().find(outside) {
+            return Err(Error::input("a picture lies outside of the folder").at(path.display()).got(&entry.file));
+        }
+        let digest = hawk_nn::hex(&Sha256::digest(&bytes));
+        Ok(Self { dir: dir.to_owned(), entries, digest })
+    }
+
+    /// Indices of the pictures to learn from, or of all others.
+    pub(crate) fn select(&self, training: bool) -> Vec<usize> {
+        (0..self.entries.len()).filter(|&i| (self.entries[i].split == Split::Train) == training).collect()
+    }
+
+    /// # Errors
+    /// A file that is missing, damaged or of another size.
+    pub(crate) fn picture(&self, index: usize, side: usize) -> Result<Image> {
+        let path = self.dir.join(&self.entries[index].file);
+        let bytes = files::read(&path)?;
+        let picture = image::load_from_memory_with_format(&bytes, ImageFormat::Png)
+            .map_err(|e| Error::input(format!("not a PNG: {e}")).at(path.display()))?
+            .to_rgb8();
+        let (width, height) = picture.dimensions();
+        if (width as usize, height as usize) != (side, side) {
+            return Err(Error::input("a picture has another size")
+                .at(path.display())
+                .expected(format!("{side} x {side}"))
+                .got(format!("{width} x {height}")));
+        }
+        Ok(Image { width, height, pixels: picture.into_raw() })
+    }
+}

@@ -1,0 +1,66 @@
+//! Random numbers that are a function of seed, purpose and step alone, so that a run that goes on draws what it would have drawn.
+
+use hawk_spec::philox4x32_10;
+
+/// What numbers are for; no two purposes share a stream.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    Weights = 1,
+    Pictures = 2,
+    Noise = 3,
+    Codes = 4,
+    Captions = 5,
+}
+
+/// A stream of numbers.
+pub(crate) struct Random {
+    key: [u32; 2],
+    purpose: u32,
+    step: u32,
+    block: u32,
+    left: Vec<u32>,
+}
+
+impl Random {
+    pub(crate) fn new(seed: u64, purpose: Purpose, step: usize) -> Self {
+        let key = [seed as u32, (seed >> 32) as u32];
+        Self { key, purpose: purpose as u32, step: step as u32, block: 0, left: Vec::new() }
+    }
+
+    fn bits(&mut self) -> u32 {
+        loop {
+            if let Some(bits) = self.left.pop() {
+                return bits;
+            }
+            // The heads' order of images uses counters that end in zeros.
+            self.left = philox4x32_10(self.key, [self.block, self.step, 0, self.purpose]).to_vec();
+            self.block += 1;
+        }
+    }
+
+    /// In `0..1`.
+    pub(crate) fn uniform(&mut self) -> f32 {
+        (self.bits() >> 8) as f32 / (1u32 << 24) as f32
+    }
+
+    /// In `0..n`; `n` is at least 1.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((u64::from(self.bits()) * n as u64) >> 32) as usize
+    }
+
+    /// Standard normal.
+    pub(crate) fn normal(&mut self) -> f32 {
+        let (radius, angle) = (1.0 - self.uniform(), self.uniform());
+        (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
+    }
+}
+
+/// The numbers `0..n` in an order that belongs to seed, purpose and round.
+pub(crate) fn shuffled(n: usize, seed: u64, purpose: Purpose, round: usize) -> Vec<usize> {
+    let mut random = Random::new(seed, purpose, round);
+    let mut order: Vec<usize> = (0..n).collect();
+    for i in (1..n).rev() {
+        order.swap(i, random.below(i + 1));
+    }
+    order
+}
