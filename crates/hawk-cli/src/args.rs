@@ -58,6 +58,8 @@ pub(crate) enum TrainCommand {
     Heads(Box<crate::cmd::train_heads::TrainHeadsArgs>),
     /// Train a VQ tokenizer, which turns pictures into codes and back
     Vq(Box<crate::cmd::train_vq::TrainVqArgs>),
+    /// Train a whole model, which draws pictures for captions
+    Target(Box<crate::cmd::train_target::TrainTargetArgs>),
 }
 
 /// What is made to learn from.

@@ -41,6 +41,8 @@ fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "train")]
         Command::Train(args::TrainCommand::Vq(args)) => cmd::train_vq::run(&args)?,
         #[cfg(feature = "train")]
+        Command::Train(args::TrainCommand::Target(args)) => cmd::train_target::run(&args)?,
+        #[cfg(feature = "train")]
         Command::Data(args::DataCommand::Emoji(args)) => cmd::data_emoji::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -35,14 +35,19 @@ impl TextTokenizer {
     /// # Errors
     /// An id beyond the vocabulary.
     pub fn check(&self, config: &TransformerConfig) -> Result<()> {
-        let largest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        if (largest as usize) < config.vocab {
+        let ids = self.ids();
+        if ids <= config.vocab {
             return Ok(());
         }
         Err(Error::input("the tokenizer has ids that the model does not know")
-            .expected(format!("ids below vocab_size = {}", config.vocab))
-            .got(largest)
+            .expected(format!("at most vocab_size = {} ids", config.vocab))
+            .got(ids)
             .hint("tokenizer.json and config.json must be of the same model"))
+    }
+
+    /// How many ids the tokenizer knows: one more than its largest.
+    pub fn ids(&self) -> usize {
+        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |largest| largest as usize + 1)
     }
 
     /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the

@@ -7,7 +7,7 @@ use image::ImageFormat;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::data::Split;
+use crate::data::{Kind, Split};
 use crate::files;
 
 /// Captioned pictures, all of one size.
@@ -25,7 +25,13 @@ pub(crate) struct Entry {
     /// The first is the fullest.
     pub(crate) captions: Vec<String>,
     pub(crate) style: String,
+    pub(crate) concept: String,
+    pub(crate) kind: Kind,
     pub(crate) split: Split,
+    /// How often it should be seen, beside others, `0..=1`.
+    pub(crate) weight: f32,
+    /// Whether the captions hold for the mirrored picture too.
+    pub(crate) mirror: bool,
 }
 
 impl Corpus {

@@ -50,6 +50,7 @@ mod run;
 mod schedule;
 mod settings;
 mod state;
+mod target;
 mod trainer;
 mod vq;
 
@@ -59,4 +60,5 @@ pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
 pub use run::{Ended, Progress, Run, Trained, train_heads};
 pub use settings::{Labels, Settings};
+pub use target::{Optimizer, TargetRun, TargetSettings, TrainedTarget, train_target};
 pub use vq::{Likeness, TrainedVq, VqFigures, VqRun, VqSettings, train_vq};

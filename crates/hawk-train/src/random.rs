@@ -10,6 +10,8 @@ pub(crate) enum Purpose {
     Noise = 3,
     Codes = 4,
     Captions = 5,
+    Scenes = 6,
+    Order = 7,
 }
 
 /// A stream of numbers.

@@ -12,6 +12,8 @@ pub(crate) mod logits;
 #[cfg(feature = "train")]
 pub(crate) mod train_heads;
 #[cfg(feature = "train")]
+pub(crate) mod train_target;
+#[cfg(feature = "train")]
 pub(crate) mod train_vq;
 #[cfg(feature = "train")]
 mod training;

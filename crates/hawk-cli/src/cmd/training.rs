@@ -56,6 +56,13 @@ impl Pace {
         }
     }
 
+    /// Pictures become codes before the first step.
+    pub(crate) fn encode(&self, done: usize, of: usize) {
+        self.bar.set_length(of as u64);
+        self.bar.set_position(done as u64);
+        self.bar.set_message("pictures to codes");
+    }
+
     pub(crate) fn say(&self, message: &'static str) {
         self.bar.set_message(message);
     }

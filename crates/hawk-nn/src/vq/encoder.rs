@@ -34,6 +34,11 @@ impl VqEncoder {
         load::encoder(config, &Checkpoint::open(source, folder)?)
     }
 
+    /// Its sizes.
+    pub fn config(&self) -> &VqConfig {
+        &self.config
+    }
+
     /// The codes of an image that fills a grid. The same for any number of threads.
     ///
     /// # Errors

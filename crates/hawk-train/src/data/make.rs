@@ -40,10 +40,13 @@ struct Object {
     colour: Option<&'static str>,
 }
 
-#[derive(Clone, Copy, PartialEq, Serialize)]
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(crate) enum Kind {
+    /// One drawing.
     Emoji,
+    /// Several drawings, or one on a coloured ground.
     Scene,
 }
 

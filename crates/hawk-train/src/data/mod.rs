@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use hawk_nn::Result;
 
+pub(crate) use make::Kind;
 pub use manifest::{Counts, Manifest};
 pub(crate) use picture::Picture;
 pub(crate) use sheet::{COLUMNS as SHEET_COLUMNS, sheet as contact_sheet};

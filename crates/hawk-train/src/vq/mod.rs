@@ -25,6 +25,7 @@ use crate::params::{Stored, serialize};
 use crate::run::{Ended, Progress, Reached};
 use crate::{files, state};
 use trainer::Trainer;
+pub(crate) use trainer::mirrored;
 
 /// Pixels along a side of the pictures.
 pub(crate) const SIDE: usize = 128;

@@ -60,14 +60,18 @@ impl Norm {
         Self { weight: zeros(), bias: zeros(), groups }
     }
 
+    /// One multiply-add over the planes: the mean, the spread, the weight and the bias are brought together first.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let shape @ [batch, channels, height, width] = x.dims();
-        let grouped = x.reshape([batch, self.groups, channels / self.groups * height * width]);
-        let centred = grouped.clone() - grouped.mean_dim(2);
-        let scale = (centred.clone().square().mean_dim(2) + EPSILON).sqrt().recip();
-        let normal = (centred * scale).reshape(shape);
-        let broadcast = |x: &Param<Tensor<1>>| x.val().reshape([1, channels, 1, 1]);
-        normal * broadcast(&self.weight) + broadcast(&self.bias)
+        let [batch, channels, height, width] = x.dims();
+        let of_group = channels / self.groups;
+        let grouped = x.clone().reshape([batch, self.groups, of_group * height * width]);
+        let mean = grouped.clone().mean_dim(2);
+        let variance = (grouped.square().mean_dim(2) - mean.clone().square()).clamp_min(0.0);
+        let inverse = (variance + EPSILON).sqrt().recip();
+        let of_channels = |x: Tensor<3>| x.expand([batch, self.groups, of_group]).reshape([batch, channels]);
+        let scale = of_channels(inverse) * self.weight.val().unsqueeze();
+        let shift = self.bias.val().unsqueeze() - of_channels(mean) * scale.clone();
+        x * scale.reshape([batch, channels, 1, 1]) + shift.reshape([batch, channels, 1, 1])
     }
 }
 

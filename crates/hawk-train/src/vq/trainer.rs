@@ -31,7 +31,7 @@ const NOISE: f32 = 0.1;
 const K_MEANS_PICTURES: usize = 256;
 const K_MEANS_ROUNDS: usize = 12;
 /// Pictures of validation in training.
-const VALIDATION: usize = 4 * SHEET_COLUMNS;
+const VALIDATION: usize = 2 * SHEET_COLUMNS;
 /// The mean of the weights takes in every so many steps.
 const AVERAGE_EVERY: usize = 5;
 const AVERAGE_STEPS: f64 = 1000.0;
@@ -309,7 +309,7 @@ fn crop(image: &Image, [left, top]: [usize; 2]) -> Image {
     Image { width: CROP as u32, height: CROP as u32, pixels: (0..CROP).flat_map(|y| row(y).to_vec()).collect() }
 }
 
-fn mirrored(image: &Image) -> Image {
+pub(crate) fn mirrored(image: &Image) -> Image {
     let width = 3 * image.width as usize;
     let rows = image.pixels.chunks_exact(width);
     Image { pixels: rows.flat_map(|row| row.chunks_exact(3).rev().flatten().copied()).collect(), ..*image }

@@ -1,0 +1,232 @@
+//! The Chameleon decoder as burn sees it, with the tensor names that `hawk_nn::Target` reads; the output projection is the embedding table.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use hawk_nn::Result;
+
+use super::TargetSettings;
+use crate::params;
+use crate::random::{Purpose, Random};
+
+pub(crate) const EPSILON: f64 = 1e-5;
+pub(crate) const ROPE_BASE: f64 = 10_000.0;
+/// Standard deviation of new weights.
+const SPREAD: f32 = 0.02;
+
+/// `y = x W^T`, no bias.
+#[derive(Module, Debug)]
+pub(crate) struct Linear {
+    /// `[outputs, inputs]`.
+    weight: Param<Tensor<2>>,
+}
+
+impl Linear {
+    fn zeros(outputs: usize, inputs: usize, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::zeros([outputs, inputs], device)) }
+    }
+
+    /// `[B, T, inputs]` to `[B, T, outputs]`.
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, length, inputs] = x.dims();
+        let rows = x.reshape([batch * length, inputs]).matmul(self.weight.val().transpose());
+        let outputs = rows.dims()[1];
+        rows.reshape([batch, length, outputs])
+    }
+}
+
+/// RMSNorm.
+#[derive(Module, Debug)]
+pub(crate) struct RmsNorm {
+    weight: Param<Tensor<1>>,
+}
+
+impl RmsNorm {
+    fn zeros(width: usize, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::zeros([width], device)) }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let scale = (x.clone().square().mean_dim(2) + EPSILON).sqrt().recip();
+        x * scale * self.weight.val().unsqueeze()
+    }
+}
+
+/// The norm of queries and keys: LayerNorm over a head's numbers.
+#[derive(Module, Debug)]
+pub(crate) struct HeadNorm {
+    /// `[H, E]`.
+    weight: Param<Tensor<2>>,
+    /// `[H, E]`.
+    bias: Param<Tensor<2>>,
+}
+
+impl HeadNorm {
+    fn zeros(heads: usize, width: usize, device: &Device) -> Self {
+        let zeros = || Param::from_tensor(Tensor::zeros([heads, width], device));
+        Self { weight: zeros(), bias: zeros() }
+    }
+
+    /// `[B, T, H, E]`.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let centred = x.clone() - x.mean_dim(3);
+        let scale = (centred.clone().square().mean_dim(3) + EPSILON).sqrt().recip();
+        centred * scale * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    q_norm: HeadNorm,
+    k_norm: HeadNorm,
+}
+
+impl Attention {
+    fn forward(&self, x: Tensor<3>, positions: &Positions) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        let [heads, head] = self.q_norm.weight.dims();
+        let split = |linear: &Linear| linear.forward(x.clone()).reshape([batch, length, heads, head]);
+        let q = positions.turn(self.q_norm.forward(split(&self.q_proj)).swap_dims(1, 2));
+        let k = positions.turn(self.k_norm.forward(split(&self.k_proj)).swap_dims(1, 2));
+        let v = split(&self.v_proj).swap_dims(1, 2);
+        let scores = q.matmul(k.swap_dims(2, 3)) * (head as f64).powf(-0.5) + positions.mask.clone();
+        let mixed = softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, length, width]);
+        self.o_proj.forward(mixed)
+    }
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Mlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Layer {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RmsNorm,
+    mlp: Mlp,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Embedding {
+    /// `[V, D]`.
+    weight: Param<Tensor<2>>,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Body {
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+}
+
+/// The whole decoder.
+#[derive(Module, Debug)]
+pub(crate) struct Decoder {
+    model: Body,
+}
+
+/// What attention knows of the places of a sequence.
+pub(crate) struct Positions {
+    /// `[1, 1, T, E]`.
+    cos: Tensor<4>,
+    sin: Tensor<4>,
+    /// `[1, 1, T, T]`: zero where a row may look, far below it elsewhere.
+    mask: Tensor<4>,
+}
+
+impl Positions {
+    pub(crate) fn new(length: usize, head: usize, device: &Device) -> Self {
+        let angle = |at: usize, i: usize| at as f64 * ROPE_BASE.powf(-2.0 * (i % (head / 2)) as f64 / head as f64);
+        let table = |of: fn(f64) -> f64| {
+            let numbers: Vec<f32> = (0..length * head).map(|n| of(angle(n / head, n % head)) as f32).collect();
+            Tensor::from_data(TensorData::new(numbers, [1, 1, length, head]), device)
+        };
+        let seen = |n: usize| if n % length <= n / length { 0.0f32 } else { -1e9 };
+        let mask = TensorData::new((0..length * length).map(seen).collect::<Vec<_>>(), [1, 1, length, length]);
+        Self { cos: table(f64::cos), sin: table(f64::sin), mask: Tensor::from_data(mask, device) }
+    }
+
+    /// Rotary embedding over the two halves of each head, `[B, H, T, E]`.
+    fn turn(&self, x: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let turned = Tensor::cat(vec![x.clone().narrow(3, half, half).neg(), x.clone().narrow(3, 0, half)], 3);
+        x * self.cos.clone() + turned * self.sin.clone()
+    }
+}
+
+impl Decoder {
+    /// Normal weights; those that write into the residual stream smaller by the root of twice the layers; norms pass everything on.
+    ///
+    /// # Errors
+    /// None that occur in practice.
+    pub(crate) fn random(settings: &TargetSettings, vocabulary: usize, device: &Device) -> Result<Self> {
+        let mut random = Random::new(settings.seed, Purpose::Weights, 0);
+        let into_stream = SPREAD / ((2 * settings.layers) as f32).sqrt();
+        params::fill(Self::zeros(settings, vocabulary, device), &mut |name, shape| {
+            let count = shape.iter().product();
+            if name.contains("norm") {
+                return Ok(vec![if name.ends_with("weight") { 1.0 } else { 0.0 }; count]);
+            }
+            let narrow = name.contains("o_proj") || name.contains("down_proj");
+            let spread = if narrow { into_stream } else { SPREAD };
+            Ok((0..count).map(|_| spread * random.normal()).collect())
+        })
+    }
+
+    fn zeros(settings: &TargetSettings, vocabulary: usize, device: &Device) -> Self {
+        let (width, inner, heads) = (settings.width, settings.inner, settings.heads);
+        let layer = |_| Layer {
+            input_layernorm: RmsNorm::zeros(width, device),
+            self_attn: Attention {
+                q_proj: Linear::zeros(width, width, device),
+                k_proj: Linear::zeros(width, width, device),
+                v_proj: Linear::zeros(width, width, device),
+                o_proj: Linear::zeros(width, width, device),
+                q_norm: HeadNorm::zeros(heads, width / heads, device),
+                k_norm: HeadNorm::zeros(heads, width / heads, device),
+            },
+            post_attention_layernorm: RmsNorm::zeros(width, device),
+            mlp: Mlp {
+                gate_proj: Linear::zeros(inner, width, device),
+                up_proj: Linear::zeros(inner, width, device),
+                down_proj: Linear::zeros(width, inner, device),
+            },
+        };
+        let embed_tokens = Embedding { weight: Param::from_tensor(Tensor::zeros([vocabulary, width], device)) };
+        let layers = (0..settings.layers).map(layer).collect();
+        Self { model: Body { embed_tokens, layers, norm: RmsNorm::zeros(width, device) } }
+    }
+
+    /// Logits `[rows.len(), codes.len()]` of the ids `codes` behind the places `rows`, counted through all sequences; `tokens` are `[B, T]`.
+    pub(crate) fn logits(
+        &self,
+        tokens: Tensor<2, Int>,
+        positions: &Positions,
+        rows: Tensor<1, Int>,
+        codes: std::ops::Range<usize>,
+    ) -> Tensor<2> {
+        let body = &self.model;
+        let table = body.embed_tokens.weight.val();
+        let [batch, length] = tokens.dims();
+        let width = table.dims()[1];
+        let mut x = table.clone().select(0, tokens.reshape([batch * length])).reshape([batch, length, width]);
+        for layer in &body.layers {
+            x = x.clone() + layer.self_attn.forward(layer.input_layernorm.forward(x), positions);
+            let inner = layer.post_attention_layernorm.forward(x.clone());
+            let gated = silu(layer.mlp.gate_proj.forward(inner.clone())) * layer.mlp.up_proj.forward(inner);
+            x = x + layer.mlp.down_proj.forward(gated);
+        }
+        let chosen = body.norm.forward(x.reshape([1, batch * length, width]).select(1, rows));
+        let rows = chosen.dims()[1];
+        let projection = table.narrow(0, codes.start, codes.len());
+        chosen.reshape([rows, width]).matmul(projection.transpose())
+    }
+}

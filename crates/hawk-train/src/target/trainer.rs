@@ -1,0 +1,229 @@
+//! The steps of training a target.
+
+use std::collections::BTreeMap;
+
+use burn::module::ParamGroup;
+use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use hawk_nn::{Error, Result};
+
+use super::batches::{Batch, Batches};
+use super::model::{Decoder, Positions};
+use super::words::{CODE_OFFSET, Ids};
+use super::{Optimizer, TargetSettings};
+use crate::corpus::Corpus;
+use crate::curve::{Curve, Point};
+use crate::data::{Kind, Split};
+use crate::device::device;
+use crate::params::{Named, average, collect, read, restore};
+use crate::run::Reached;
+use crate::schedule::warm_up_then_fall;
+use crate::state::State;
+
+/// Points of a curve.
+const POINTS: usize = 100;
+const WARM_UP: f64 = 0.02;
+const LEAST: f64 = 0.02;
+const WEIGHT_DECAY: f32 = 0.1;
+/// Pictures of validation in training, of each kind.
+const VALIDATION: usize = 64;
+/// The mean of the weights takes in every so many steps.
+const AVERAGE_EVERY: usize = 5;
+const AVERAGE_STEPS: f64 = 500.0;
+
+/// A run under way.
+pub(crate) struct Trainer<'a> {
+    settings: &'a TargetSettings,
+    ids: Ids,
+    batches: Batches<'a>,
+    device: Device,
+    decoder: Decoder,
+    averaged: Vec<Named>,
+    optimizer: ModuleOptimizer,
+    step: usize,
+    curve: Curve,
+    /// Losses of the steps since the curve's last point.
+    recent: Vec<f64>,
+    /// Pictures of validation in training, by kind.
+    validation: Vec<(String, Vec<usize>)>,
+}
+
+impl<'a> Trainer<'a> {
+    pub(crate) fn new(
+        settings: &'a TargetSettings,
+        (ids, vocabulary): (Ids, usize),
+        batches: Batches<'a>,
+        corpus: &Corpus,
+    ) -> Result<Self> {
+        let device = device().autodiff();
+        let decoder = Decoder::random(settings, vocabulary, &device)?;
+        let validation: Vec<_> = kinds(corpus).into_iter().map(|(name, all)| (name, spread(&all, VALIDATION))).collect();
+        Ok(Self {
+            averaged: collect(&decoder)?,
+            optimizer: optimizer(settings.optimizer)?,
+            curve: Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None),
+            step: 0,
+            recent: Vec::new(),
+            settings,
+            ids,
+            batches,
+            device,
+            decoder,
+            validation,
+        })
+    }
+
+    /// Goes on from a state that [`state`](Self::state) gave.
+    pub(crate) fn resume(self, state: State) -> Result<Self> {
+        let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
+        let averaged = restore(self.decoder.clone(), &state.averaged)?;
+        Ok(Self {
+            decoder: restore(self.decoder, &state.numbers)?,
+            averaged: collect(&averaged)?,
+            optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
+            step: state.step,
+            curve: state.curve,
+            ..self
+        })
+    }
+
+    pub(crate) fn state(&self) -> Result<State> {
+        let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
+        Ok(State {
+            step: self.step,
+            curve: self.curve.clone(),
+            numbers: collect(&self.decoder)?,
+            averaged: self.averaged.clone(),
+            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+        })
+    }
+
+    /// Steps in all.
+    pub(crate) fn steps(&self) -> usize {
+        (self.settings.passes * self.batches.steps_a_pass() as f64).ceil() as usize
+    }
+
+    /// Steps so far.
+    pub(crate) fn done(&self) -> usize {
+        self.step
+    }
+
+    pub(crate) fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    /// The weights to use: their mean over the last steps.
+    pub(crate) fn averaged(&self) -> &[Named] {
+        &self.averaged
+    }
+
+    /// One step. Says whether it ended with a point of the curve: the moment to save the state.
+    pub(crate) fn step(&mut self) -> Result<Reached> {
+        let batch = self.batches.of_step(self.step);
+        let loss = self.losses(&self.decoder, &batch).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.decoder);
+        let rate = self.settings.learning_rate * warm_up_then_fall(self.step, self.steps(), WARM_UP, LEAST);
+        self.decoder = self.optimizer.step(rate, self.decoder.clone(), gradients);
+        self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
+        self.step += 1;
+        if self.step.is_multiple_of(AVERAGE_EVERY) {
+            // Young runs forget sooner.
+            let steps = AVERAGE_STEPS.min(self.step as f64 / 4.0).max(1.0);
+            average(&mut self.averaged, &collect(&self.decoder)?, (-(AVERAGE_EVERY as f64) / steps).exp() as f32);
+        }
+        let every = self.steps().div_ceil(POINTS);
+        if !self.step.is_multiple_of(every) && self.step != self.steps() {
+            return Ok(Reached::Step);
+        }
+        self.point()?;
+        Ok(Reached::Point)
+    }
+
+    fn point(&mut self) -> Result<()> {
+        let train = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
+        let decoder = restore(self.decoder.clone(), &self.averaged)?;
+        let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&decoder, pictures));
+        let validation = validation.collect::<Result<Vec<_>>>()?;
+        if !train.is_finite() || validation.iter().any(|loss| !loss.is_finite()) {
+            return Err(Error::input("training went astray: a loss is no number")
+                .at(format!("step {}", self.step))
+                .hint("try a smaller learning rate"));
+        }
+        self.curve.points.push(Point { step: self.step, train: vec![train; validation.len()], validation });
+        self.recent.clear();
+        Ok(())
+    }
+
+    /// The mean cross-entropy of a code, with the averaged weights, by kind and by style: `all` pictures at most of each.
+    pub(crate) fn measure(&self, corpus: &Corpus, all: usize) -> Result<BTreeMap<String, f64>> {
+        let decoder = restore(self.decoder.clone(), &self.averaged)?;
+        let mut groups = kinds(corpus);
+        for index in corpus.select(false).into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
+            groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
+        }
+        let loss = |(name, pictures): (String, Vec<usize>)| Ok((name, self.mean_loss(&decoder, &spread(&pictures, all))?));
+        groups.into_iter().map(loss).collect()
+    }
+
+    fn mean_loss(&self, decoder: &Decoder, pictures: &[usize]) -> Result<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for chunk in pictures.chunks(self.settings.batch) {
+            let losses = read(self.losses(decoder, &self.batches.plain(chunk)).into_data())?;
+            sum += losses.iter().copied().map(f64::from).sum::<f64>();
+            count += losses.len();
+        }
+        Ok(sum / count as f64)
+    }
+
+    /// Cross-entropies `[rows]` of a batch's codes.
+    fn losses(&self, decoder: &Decoder, batch: &Batch) -> Tensor<1> {
+        let length = batch.tokens.len() / batch.sequences.max(1);
+        let ints = |numbers: &[i64]| TensorData::new(numbers.to_vec(), [numbers.len()]);
+        let tokens = TensorData::new(batch.tokens.clone(), [batch.sequences, length]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &self.device);
+        let rows = Tensor::<1, Int>::from_data(ints(&batch.rows), &self.device);
+        let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &self.device);
+        let positions = Positions::new(length, self.settings.width / self.settings.heads, &self.device);
+        let codes = CODE_OFFSET as usize..(CODE_OFFSET + self.ids.codes) as usize;
+        let laws = log_softmax(decoder.logits(tokens, &positions, rows, codes), 1);
+        laws.gather(1, labels.unsqueeze_dim(1)).squeeze_dim(1).neg()
+    }
+}
+
+/// AdamW for all but the products, which decay, and which Muon may train.
+fn optimizer(choice: Optimizer) -> Result<ModuleOptimizer> {
+    let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.95).with_epsilon(1e-8);
+    let products = ParamGroup::from_predicate("proj");
+    let all = adam.clone().with_weight_decay(0.0).init();
+    Ok(match choice {
+        Optimizer::AdamW => all.with_group(products, adam.with_weight_decay(WEIGHT_DECAY).build(), None),
+        Optimizer::Muon => {
+            let muon = MuonConfig::new()
+                .with_weight_decay(Some(WeightDecayConfig { penalty: WEIGHT_DECAY }))
+                .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
+            all.with_group(products, muon.build(), None)
+        }
+    })
+}
+
+/// The pictures of validation by what is new about them.
+fn kinds(corpus: &Corpus) -> BTreeMap<String, Vec<usize>> {
+    let mut kinds = BTreeMap::<String, Vec<usize>>::new();
+    for index in corpus.select(false) {
+        let name = match corpus.entries[index].split {
+            Split::Train => continue,
+            Split::NewStyle => "new style",
+            Split::NewConcept => "new concept",
+            Split::NewScene => "new scene",
+        };
+        kinds.entry(name.to_owned()).or_default().push(index);
+    }
+    kinds
+}
+
+/// At most `most` of them, evenly taken.
+fn spread(all: &[usize], most: usize) -> Vec<usize> {
+    let shown = all.len().min(most);
+    (0..shown).map(|i| all[i * all.len() / shown]).collect()
+}
