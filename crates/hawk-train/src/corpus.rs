@@ -25,7 +25,6 @@ pub(crate) struct Entry {
     /// The first is the fullest.
     pub(crate) captions: Vec<String>,
     pub(crate) style: String,
-    pub(crate) concept: String,
     pub(crate) kind: Kind,
     pub(crate) split: Split,
     /// How often it should be seen, beside others, `0..=1`.

@@ -230,3 +230,43 @@ impl Decoder {
         chosen.reshape([rows, width]).matmul(projection.transpose())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hawk::{LoadOptions, Precision};
+    use hawk_nn::ModelSource;
+    use hawk_spec::TokenId;
+
+    use super::*;
+    use crate::params::{Stored, read};
+
+    #[test]
+    fn the_trained_module_and_inference_give_equal_logits_on_one_file() {
+        let settings = TargetSettings { layers: 2, width: 24, heads: 3, inner: 40, ..TargetSettings::default() };
+        let (vocabulary, device) = (50, Device::flex().autodiff());
+        let mut random = Random::new(5, Purpose::Noise, 0);
+        let decoder = Decoder::random(&settings, vocabulary, &device).unwrap();
+        let decoder = params::fill(decoder, &mut |name, shape| {
+            let around = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
+            Ok((0..shape.iter().product()).map(|_| around + 0.3 * random.normal()).collect())
+        });
+        let decoder = decoder.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = params::serialize(&params::collect(&decoder).unwrap(), Stored::F32, &[], None).unwrap();
+        std::fs::write(dir.path().join("model.safetensors"), file).unwrap();
+        std::fs::write(dir.path().join("config.json"), settings.config_json(vocabulary).to_string()).unwrap();
+        let tokens: Vec<u32> = (0..30).map(|i| i * 17 % 50).collect();
+        let ids: Vec<TokenId> = tokens.iter().copied().map(TokenId).collect();
+        let options = LoadOptions { precision: Precision::F32, ..LoadOptions::default() };
+        let (inference, _) = hawk::logits(&ModelSource::Dir(dir.path().to_owned()), options, &ids).unwrap();
+
+        let sequence: Vec<i64> = tokens.iter().copied().map(i64::from).collect();
+        let sequence = Tensor::from_data(TensorData::new(sequence, [1, 30]), &device);
+        let rows = Tensor::from_data(TensorData::new((0..30i64).collect::<Vec<_>>(), [30]), &device);
+        let positions = Positions::new(30, 8, &device);
+        let trained = read(decoder.logits(sequence, &positions, rows, 0..vocabulary).into_data()).unwrap();
+        for (a, b) in trained.iter().zip(&inference) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+}

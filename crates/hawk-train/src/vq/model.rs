@@ -354,3 +354,49 @@ pub(crate) fn multiply_adds(config: &VqConfig, side: usize) -> f64 {
     };
     ends + latents + config.level_channels.iter().enumerate().map(level).sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use hawk_nn::kernels::Pool;
+    use hawk_nn::{Checkpoint, VqDecoder};
+    use hawk_spec::{Code, Grid};
+
+    use super::*;
+    use crate::params::{Stored, read};
+    use crate::vq::VqSettings;
+
+    #[test]
+    fn the_trained_module_and_the_inference_decoder_give_equal_colours_on_one_file() {
+        let settings = VqSettings { channels: 8, multipliers: vec![1, 3, 2], codes: 20, ..VqSettings::default() };
+        let config = settings.config().unwrap();
+        let device = Device::flex().autodiff();
+        let tokenizer = Tokenizer::random(&config, 3, &device).unwrap();
+        let tokenizer = tokenizer.clone().with_codebook(tokenizer.codebook().unwrap());
+        let file = params::serialize(&params::collect(&tokenizer).unwrap(), Stored::F32, &[], None).unwrap();
+        let checkpoint = Checkpoint::from_bytes(file).unwrap();
+        let decoder = VqDecoder::from_checkpoint(config, &checkpoint).unwrap();
+        let codes: Vec<Code> = (0..16).map(|i| Code(i * 7 % 20)).collect();
+        let image = decoder.decode(&Pool::new(1), &codes, Grid::new(4, 4).unwrap()).unwrap();
+
+        let (table, width) = decoder.codebook();
+        let latents: Vec<f32> = (0..width).flat_map(|e| codes.iter().map(move |c| table[c.index() * width + e])).collect();
+        let latents = Tensor::from_data(burn::tensor::TensorData::new(latents, [1, width, 4, 4]), &device);
+        let colours = read(tokenizer.decode(latents).permute([0, 2, 3, 1]).into_data()).unwrap();
+        for (level, colour) in image.pixels.iter().zip(colours) {
+            let exact = (colour.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0;
+            assert!((f32::from(*level) - exact).abs() <= 1.0, "{level} {exact}");
+        }
+        assert!(image.pixels.iter().any(|level| *level != image.pixels[0]), "a picture of one colour proves nothing");
+    }
+
+    #[test]
+    fn the_work_is_counted_as_the_layers_do_it() {
+        // One level: conv_in, a block, mid (two blocks, four 1x1), conv_out; conv_in, mid, two blocks, conv_out.
+        let settings = VqSettings { channels: 4, multipliers: vec![1], width: 2, ..VqSettings::default() };
+        let config = settings.config().unwrap();
+        let (block, mid) = (2.0 * 9.0 * 16.0, 4.0 * 9.0 * 16.0 + 4.0 * 16.0);
+        let encoder = 9.0 * 12.0 + block + mid + 9.0 * 16.0;
+        let decoder = 9.0 * 16.0 + mid + 2.0 * block + 9.0 * 12.0;
+        assert_eq!(multiply_adds(&config, 8), 64.0 * (encoder + decoder));
+    }
+}

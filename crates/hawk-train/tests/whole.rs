@@ -1,0 +1,164 @@
+//! A tokenizer and a target on it, both tiny: they learn, load where models load, and a stop changes nothing.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
+use hawk_train::{
+    Ended, Optimizer, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq,
+};
+use image::RgbImage;
+
+/// Fourteen squares of several colours; every fourth is kept for validation.
+fn pictures(dir: &Path) {
+    fs::create_dir_all(dir.join("images")).unwrap();
+    let mut lines = String::new();
+    for (i, (name, colour)) in [("red", [220, 40, 30]), ("blue", [20, 60, 200])].iter().cycle().take(14).enumerate() {
+        let inside = |x: u32, y: u32| x.abs_diff(64) < 20 + 2 * i as u32 && y.abs_diff(64) < 50 - 2 * i as u32;
+        let picture = RgbImage::from_fn(128, 128, |x, y| image::Rgb(if inside(x, y) { *colour } else { [255; 3] }));
+        picture.save(dir.join(format!("images/{i}.png"))).unwrap();
+        let split = if i % 4 == 3 { ["new_style", "new_scene"][i / 4 % 2] } else { "train" };
+        let kind = if i % 5 == 4 { "scene" } else { "emoji" };
+        let line = serde_json::json!({
+            "file": format!("images/{i}.png"), "captions": [format!("{name} square, flat style"), format!("{name} square")],
+            "style": "flat", "concept": "square", "family": "square", "kind": kind, "split": split, "weight": 1.0,
+            "mirror": true, "pixels": ""
+        });
+        lines.push_str(&format!("{line}\n"));
+    }
+    fs::write(dir.join("captions.jsonl"), lines).unwrap();
+}
+
+fn vq(pictures: &Path, out: &Path) -> VqRun {
+    let settings = VqSettings {
+        channels: 4,
+        multipliers: vec![1, 1, 2, 2, 2],
+        codes: 12,
+        steps: 24,
+        batch: 1,
+        learning_rate: 5e-3,
+        ..VqSettings::default()
+    };
+    VqRun { pictures: pictures.to_owned(), settings, out: out.to_owned() }
+}
+
+fn target(pictures: &Path, tokenizer: &Path, out: &Path) -> TargetRun {
+    let settings = TargetSettings {
+        layers: 1,
+        width: 16,
+        heads: 2,
+        inner: 24,
+        words: 280,
+        passes: 12.0,
+        batch: 3,
+        learning_rate: 0.02,
+        ..TargetSettings::default()
+    };
+    TargetRun { pictures: pictures.to_owned(), tokenizer: tokenizer.to_owned(), settings, out: out.to_owned() }
+}
+
+/// Runs to the end, or breaks off at the given call of the observer.
+fn run<T>(
+    break_at: usize,
+    train: impl FnOnce(&mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Ended<T>>,
+) -> Option<T> {
+    let mut calls = 0;
+    let ended = train(&mut |_| {
+        calls += 1;
+        if calls == break_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match ended.unwrap() {
+        Ended::Finished(trained) => Some(trained),
+        Ended::BrokenOff => None,
+    }
+}
+
+fn same(name: &str, one: &Path, other: &Path) {
+    assert!(fs::read(one.join(name)).unwrap() == fs::read(other.join(name)).unwrap(), "{name} differs");
+}
+
+#[test]
+fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    pictures(&at("pictures"));
+
+    let whole = vq(&at("pictures"), &at("vq"));
+    let trained = run(usize::MAX, |observer| train_vq(&whole, observer)).unwrap();
+    let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());
+    assert!(last.train[0] > first.train[0] + 2.0, "{first:?} {last:?}");
+    assert_eq!(trained.figures.pictures, 3);
+    assert!(trained.figures.used_codes >= 2 && trained.figures.all.psnr_db > 5.0, "{:?}", trained.figures);
+    let stopped = vq(&at("pictures"), &at("vq-stopped"));
+    assert!(run(9, |observer| train_vq(&stopped, observer)).is_none());
+    assert!(run(8, |observer| train_vq(&stopped, observer)).is_none());
+    run(usize::MAX, |observer| train_vq(&stopped, observer)).unwrap();
+    ["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"]
+        .map(|name| same(name, &whole.out, &stopped.out));
+
+    let whole = target(&at("pictures"), &at("vq"), &at("target"));
+    let trained = run(usize::MAX, |observer| train_target(&whole, observer)).unwrap();
+    let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());
+    assert!(last.train[0] < first.train[0] - 0.3, "{first:?} {last:?}");
+    assert!(trained.losses.keys().eq(["new scene", "new style", "style flat"]), "{:?}", trained.losses);
+    assert!(trained.losses.values().all(|loss| *loss < f64::from(12.0f32.ln())), "no better than chance: {:?}", trained.losses);
+    let stopped = target(&at("pictures"), &at("vq"), &at("target-stopped"));
+    assert!(run(7, |observer| train_target(&stopped, observer)).is_none());
+    run(usize::MAX, |observer| train_target(&stopped, observer)).unwrap();
+    ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "losses.json", "curve.json", "sheet.png"]
+        .map(|name| same(name, &whole.out, &stopped.out));
+
+    let engine = Engine::load(ModelSource::Dir(whole.out.clone()), LoadOptions::default()).unwrap();
+    let request = Request {
+        prompt: "blue square, flat style".to_owned(),
+        seed: Seed(1),
+        images: 0..1,
+        sampling: engine.config().defaults,
+        decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+        batch: 1,
+    };
+    let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(outcome.images[0].image.pixels.len(), 128 * 128 * 3);
+
+    let muon = TargetRun {
+        settings: TargetSettings { optimizer: Optimizer::Muon, passes: 1.0, ..whole.settings.clone() },
+        out: at("muon"),
+        ..whole.clone()
+    };
+    run(usize::MAX, |observer| train_target(&muon, observer)).unwrap();
+}
+
+#[test]
+fn wrong_settings_and_foreign_folders_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    pictures(&at("pictures"));
+    let refused = |run: &VqRun| train_vq(run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
+    let with = |change: &dyn Fn(&mut VqRun)| {
+        let mut run = vq(&at("pictures"), &at("out"));
+        change(&mut run);
+        refused(&run)
+    };
+    for (named, change) in [
+        ("channels", (|run| run.settings.channels = 3) as fn(&mut VqRun)),
+        ("multiplier", |run| run.settings.multipliers = vec![]),
+        ("multiplier", |run| run.settings.multipliers = vec![1, 0]),
+        ("codes", |run| run.settings.codes = 1),
+        ("width", |run| run.settings.width = 0),
+        ("steps", |run| run.settings.steps = 9),
+        ("batch", |run| run.settings.batch = 0),
+        ("learning rate", |run| run.settings.learning_rate = f64::NAN),
+        ("hawk data emoji", |run| run.pictures = "nowhere".into()),
+    ] {
+        let error = with(&change);
+        assert!(error.contains(named), "{named}: {error}");
+    }
+    let run = vq(&at("pictures"), &at("out"));
+    train_vq(&run, &mut |_| ControlFlow::Break(())).unwrap();
+    let other = with(&|run| run.settings.seed = 5);
+    assert!(other.contains("other settings"), "{other}");
+    fs::write(at("pictures/captions.jsonl"), r#"{"file":"../x.png"}"#).unwrap();
+    assert!(refused(&run).contains("line 1"), "{}", refused(&run));
+}
