@@ -41,11 +41,16 @@ impl Corpus {
         let bytes = files::read(&path).map_err(|e| e.hint("`hawk data emoji --out DIR` makes such a folder"))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::input("not UTF-8").at(path.display()))?;
         let entry = |(number, line): (usize, &str)| {
-            serde_json::from_str::<Entry>(line)
-                .map_err(|e| Error::input(format!("not a captioned picture: {e}")).at(path.display()).got(format!("line {}", number + 1)))
+            serde_json::from_str::<Entry>(line).map_err(|e| {
+                Error::input(format!("not a captioned picture: {e}"))
+                    .at(path.display())
+                    .got(format!("line {}", number + 1))
+            })
         };
         let entries: Vec<Entry> = text.lines().enumerate().map(entry).collect::<Result<_>>()?;
-        let outside = |entry: &&Entry| Path::new(&entry.file).components().any(|part| !matches!(part, std::path::Component::Normal(_)));
+        let outside = |entry: &&Entry| {
+            Path::new(&entry.file).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
+        };
         if let Some(entry) = entries.iter().find(outside) {
             return Err(Error::input("a picture lies outside of the folder").at(path.display()).got(&entry.file));
         }
@@ -53,9 +58,18 @@ impl Corpus {
         Ok(Self { dir: dir.to_owned(), entries, digest })
     }
 
-    /// Indices of the pictures to learn from, or of all others.
-    pub(crate) fn select(&self, training: bool) -> Vec<usize> {
-        (0..self.entries.len()).filter(|&i| (self.entries[i].split == Split::Train) == training).collect()
+    /// Indices of the pictures to learn from.
+    pub(crate) fn training(&self) -> Vec<usize> {
+        self.select(|split| split == Split::Train)
+    }
+
+    /// Indices of all others.
+    pub(crate) fn validation(&self) -> Vec<usize> {
+        self.select(|split| split != Split::Train)
+    }
+
+    fn select(&self, wanted: impl Fn(Split) -> bool) -> Vec<usize> {
+        (0..self.entries.len()).filter(|&i| wanted(self.entries[i].split)).collect()
     }
 
     /// # Errors

@@ -1,4 +1,5 @@
-//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, by default on images that the target draws itself).
+//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, by default on images that the target draws itself), and
+//! whole small models: a VQ tokenizer and a target from captioned pictures.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -20,20 +21,22 @@
 //! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
 //! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
 //!
-//! [`make_emoji`] makes captioned pictures for training whole models, from pinned packages; it needs no target.
+//! [`make_emoji`] makes captioned pictures from pinned packages, [`train_vq`] a tokenizer from them, [`train_target`] a whole model from both.
 //!
 //! # The nouns
 //!
 //! | | |
 //! |---|---|
-//! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked: images to learn from, heads, steps |
+//! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked of heads: images to learn from, heads, steps |
 //! | [`Progress`] | what an observer hears |
-//! | [`Curve`], [`Point`] | loss per head over the steps; JSON and SVG |
+//! | [`Curve`], [`Point`] | a measure over the steps; JSON and SVG |
+//! | [`train_vq`], [`VqRun`], [`VqSettings`], [`VqFigures`] | a tokenizer, and how well pictures survive it |
+//! | [`train_target`], [`TargetRun`], [`TargetSettings`] | a model that every command loads |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
 //!
 //! # What it does not do
 //!
-//! It parses no arguments and prints nothing. It changes nothing of the target.
+//! It parses no arguments and prints nothing. Training heads changes nothing of their target.
 
 mod corpus;
 mod curve;
@@ -45,6 +48,7 @@ mod files;
 mod images;
 mod module;
 mod params;
+mod pixels;
 mod random;
 mod run;
 mod schedule;

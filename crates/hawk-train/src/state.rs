@@ -40,7 +40,8 @@ pub(crate) fn save(path: &Path, state: State) -> Result<()> {
     let progress = serde_json::to_string(&Progress { step: state.step, curve: state.curve })
         .map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
     let mut tensors = state.numbers;
-    tensors.extend(state.averaged.into_iter().map(|named| Named { name: format!("{AVERAGED}{}", named.name), ..named }));
+    tensors
+        .extend(state.averaged.into_iter().map(|named| Named { name: format!("{AVERAGED}{}", named.name), ..named }));
     let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
     files::write(path, &serialize(&tensors, Stored::F32, &[(OPTIMIZER, &state.optimizer)], Some(metadata))?)
 }

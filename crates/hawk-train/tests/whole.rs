@@ -6,9 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
-use hawk_train::{
-    Ended, Optimizer, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq,
-};
+use hawk_train::{Ended, Optimizer, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq};
 use image::RgbImage;
 
 /// Fourteen squares of several colours; every fourth is kept for validation.
@@ -75,8 +73,10 @@ fn run<T>(
     }
 }
 
-fn same(name: &str, one: &Path, other: &Path) {
-    assert!(fs::read(one.join(name)).unwrap() == fs::read(other.join(name)).unwrap(), "{name} differs");
+fn same(names: &[&str], one: &Path, other: &Path) {
+    for name in names {
+        assert!(fs::read(one.join(name)).unwrap() == fs::read(other.join(name)).unwrap(), "{name} differs");
+    }
 }
 
 #[test]
@@ -95,20 +95,24 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     assert!(run(9, |observer| train_vq(&stopped, observer)).is_none());
     assert!(run(8, |observer| train_vq(&stopped, observer)).is_none());
     run(usize::MAX, |observer| train_vq(&stopped, observer)).unwrap();
-    ["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"]
-        .map(|name| same(name, &whole.out, &stopped.out));
+    same(&["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"], &whole.out, &stopped.out);
 
     let whole = target(&at("pictures"), &at("vq"), &at("target"));
     let trained = run(usize::MAX, |observer| train_target(&whole, observer)).unwrap();
     let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());
     assert!(last.train[0] < first.train[0] - 0.3, "{first:?} {last:?}");
     assert!(trained.losses.keys().eq(["new scene", "new style", "style flat"]), "{:?}", trained.losses);
-    assert!(trained.losses.values().all(|loss| *loss < f64::from(12.0f32.ln())), "no better than chance: {:?}", trained.losses);
+    assert!(
+        trained.losses.values().all(|loss| *loss < f64::from(12.0f32.ln())),
+        "no better than chance: {:?}",
+        trained.losses
+    );
     let stopped = target(&at("pictures"), &at("vq"), &at("target-stopped"));
     assert!(run(7, |observer| train_target(&stopped, observer)).is_none());
     run(usize::MAX, |observer| train_target(&stopped, observer)).unwrap();
-    ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "losses.json", "curve.json", "sheet.png"]
-        .map(|name| same(name, &whole.out, &stopped.out));
+    let files =
+        ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "losses.json", "curve.json", "sheet.png"];
+    same(&files, &whole.out, &stopped.out);
 
     let engine = Engine::load(ModelSource::Dir(whole.out.clone()), LoadOptions::default()).unwrap();
     let request = Request {

@@ -57,7 +57,7 @@ impl<'a> Batches<'a> {
         scenes_an_emoji: f64,
         (batch, seed): (usize, u64),
     ) -> Self {
-        let of = |kind| corpus.select(true).into_iter().filter(|&i| corpus.entries[i].kind == kind).collect();
+        let of = |kind| corpus.training().into_iter().filter(|&i| corpus.entries[i].kind == kind).collect();
         let (emoji, scenes) = (of(Kind::Emoji), of(Kind::Scene));
         Self { corpus, grids, ids, captions, emoji, scenes, scenes_an_emoji, batch, seed, pass: None }
     }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::corpus::Corpus;
 use crate::files;
-use crate::vq::mirrored;
+use crate::pixels::mirrored;
 
 /// Pictures that are encoded between two reports.
 const CHUNK: usize = 256;

@@ -206,7 +206,7 @@ impl TargetRun {
 
     /// Writes `tokenizer.json`; gives the ids of every caption of every picture, and the size of the vocabulary.
     fn words(&self, corpus: &Corpus, ids: Ids) -> Result<(Vec<Vec<Vec<u32>>>, usize)> {
-        let learnt = corpus.select(true).into_iter().flat_map(|i| &corpus.entries[i].captions).map(String::as_str);
+        let learnt = corpus.training().into_iter().flat_map(|i| &corpus.entries[i].captions).map(String::as_str);
         let json = words::tokenizer(ids, &learnt.collect::<Vec<_>>(), self.settings.words)?;
         files::write(&self.out.join("tokenizer.json"), json.as_bytes())?;
         let tokenizer = TextTokenizer::from_bytes(json.as_bytes())?;
@@ -298,7 +298,7 @@ impl TargetSettings {
 /// What the model in `dir` draws for captions of training: emoji of all kinds, the last row scenes.
 fn sheet(dir: &Path, corpus: &Corpus) -> Result<Vec<u8>> {
     let engine = Engine::load(ModelSource::Dir(dir.to_owned()), LoadOptions::default())?;
-    let of = |kind| corpus.select(true).into_iter().filter(|&i| corpus.entries[i].kind == kind).collect::<Vec<_>>();
+    let of = |kind| corpus.training().into_iter().filter(|&i| corpus.entries[i].kind == kind).collect::<Vec<_>>();
     let (emoji, scenes) = (of(Kind::Emoji), of(Kind::Scene));
     let mut rows = Vec::new();
     for row in 0..SHEET_ROWS {

@@ -58,7 +58,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let device = device().autodiff();
         let decoder = Decoder::random(settings, vocabulary, &device)?;
-        let validation: Vec<_> = kinds(corpus).into_iter().map(|(name, all)| (name, spread(&all, VALIDATION))).collect();
+        let validation: Vec<_> =
+            kinds(corpus).into_iter().map(|(name, all)| (name, spread(&all, VALIDATION))).collect();
         Ok(Self {
             averaged: collect(&decoder)?,
             optimizer: optimizer(settings.optimizer)?,
@@ -159,10 +160,11 @@ impl<'a> Trainer<'a> {
     pub(crate) fn measure(&self, corpus: &Corpus, all: usize) -> Result<BTreeMap<String, f64>> {
         let decoder = restore(self.decoder.clone(), &self.averaged)?;
         let mut groups = kinds(corpus);
-        for index in corpus.select(false).into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
+        for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
             groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
         }
-        let loss = |(name, pictures): (String, Vec<usize>)| Ok((name, self.mean_loss(&decoder, &spread(&pictures, all))?));
+        let loss =
+            |(name, pictures): (String, Vec<usize>)| Ok((name, self.mean_loss(&decoder, &spread(&pictures, all))?));
         groups.into_iter().map(loss).collect()
     }
 
@@ -210,7 +212,7 @@ fn optimizer(choice: Optimizer) -> Result<ModuleOptimizer> {
 /// The pictures of validation by what is new about them.
 fn kinds(corpus: &Corpus) -> BTreeMap<String, Vec<usize>> {
     let mut kinds = BTreeMap::<String, Vec<usize>>::new();
-    for index in corpus.select(false) {
+    for index in corpus.validation() {
         let name = match corpus.entries[index].split {
             Split::Train => continue,
             Split::NewStyle => "new style",

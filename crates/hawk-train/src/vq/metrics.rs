@@ -50,7 +50,8 @@ fn smoothed(x: &[f64], width: usize, height: usize) -> Vec<f64> {
     let inside = |side: usize| side.saturating_sub(2 * RADIUS);
     let mut across = Vec::with_capacity(inside(width) * height);
     for row in x.chunks_exact(width) {
-        across.extend(row.windows(weights.len()).map(|w| w.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>() / all));
+        across
+            .extend(row.windows(weights.len()).map(|w| w.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>() / all));
     }
     let columns = inside(width);
     let mut both = Vec::with_capacity(columns * inside(height));

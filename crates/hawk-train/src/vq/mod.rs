@@ -25,7 +25,6 @@ use crate::params::{Stored, serialize};
 use crate::run::{Ended, Progress, Reached};
 use crate::{files, state};
 use trainer::Trainer;
-pub(crate) use trainer::mirrored;
 
 /// Pixels along a side of the pictures.
 pub(crate) const SIDE: usize = 128;
@@ -127,7 +126,10 @@ pub fn train_vq(run: &VqRun, observer: &mut dyn FnMut(Progress<'_>) -> ControlFl
     let config = run.settings.config()?;
     let corpus = Corpus::open(&run.pictures)?;
     files::make_dir(&run.out)?;
-    files::claim(&run.out.join("run.json"), &Claim { pictures: corpus.digest.clone(), settings: run.settings.clone() })?;
+    files::claim(
+        &run.out.join("run.json"),
+        &Claim { pictures: corpus.digest.clone(), settings: run.settings.clone() },
+    )?;
     let state_file = run.out.join("state.safetensors");
     let mut trainer = Trainer::new(&run.settings, config, &corpus)?;
     if state_file.exists() {
@@ -236,7 +238,7 @@ fn measure(corpus: &Corpus, encoder: &VqEncoder, decoder: &VqDecoder) -> Result<
     let cells = (SIDE / decoder.config().pixels_per_cell()) as u32;
     let grid = Grid::new(cells, cells);
     let grid = grid.map_err(|e| Error::input(format!("no such grid: {e}")))?;
-    let all = corpus.select(false);
+    let all = corpus.validation();
     let shown = all.len().min(MEASURED);
     let through = |i: usize| {
         let index = all[i * all.len() / shown];

@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::module::{conv2d, interpolate};
-use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::ops::PadMode;
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 use hawk_nn::{Result, VqConfig};
 
@@ -215,10 +215,7 @@ impl Encoder {
             let block = |i| ResBlock::zeros(if i == 0 { inputs } else { channels }, channels, config.groups, device);
             let resample = || Resample { conv: Conv::zeros([channels; 2], 3, device) };
             let last = level + 1 == config.level_channels.len();
-            down.push(Down {
-                block: (0..config.res_blocks).map(block).collect(),
-                downsample: (!last).then(resample),
-            });
+            down.push(Down { block: (0..config.res_blocks).map(block).collect(), downsample: (!last).then(resample) });
             inputs = channels;
         }
         Self {
@@ -379,7 +376,8 @@ mod tests {
         let image = decoder.decode(&Pool::new(1), &codes, Grid::new(4, 4).unwrap()).unwrap();
 
         let (table, width) = decoder.codebook();
-        let latents: Vec<f32> = (0..width).flat_map(|e| codes.iter().map(move |c| table[c.index() * width + e])).collect();
+        let latents: Vec<f32> =
+            (0..width).flat_map(|e| codes.iter().map(move |c| table[c.index() * width + e])).collect();
         let latents = Tensor::from_data(burn::tensor::TensorData::new(latents, [1, width, 4, 4]), &device);
         let colours = read(tokenizer.decode(latents).permute([0, 2, 3, 1]).into_data()).unwrap();
         for (level, colour) in image.pixels.iter().zip(colours) {

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn k_means_finds_the_middles_of_clusters_and_unused_codes_move_to_latents() {
-        let device = burn::tensor::Device::flex();
+        let device = Device::flex();
         let angles = [0.1f32, 0.2, 0.3, 2.1, 2.2, 2.3, 4.1, 4.2, 4.3];
         let latents: Vec<f32> = angles.iter().flat_map(|a| [a.cos(), a.sin()]).collect();
         let table = k_means(&latents, (3, 2), 20, Random::new(1, Purpose::Codes, 0), &device).unwrap();

@@ -2,7 +2,7 @@
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use hawk_nn::{Error, Image, Result, VqConfig};
+use hawk_nn::{Error, Result, VqConfig};
 
 use super::loss::reconstruction;
 use super::model::{Tokenizer, unit};
@@ -13,6 +13,7 @@ use crate::curve::{Curve, Point};
 use crate::data::SHEET_COLUMNS;
 use crate::device::device;
 use crate::params::{Named, average, collect, read, restore};
+use crate::pixels::{colours, crop, images, liveliness, mirrored};
 use crate::random::{Purpose, Random};
 use crate::run::Reached;
 use crate::schedule::warm_up_then_fall;
@@ -69,7 +70,7 @@ impl<'a> Trainer<'a> {
     pub(crate) fn new(settings: &'a VqSettings, config: VqConfig, corpus: &'a Corpus) -> Result<Self> {
         let device = device().autodiff();
         let tokenizer = Tokenizer::random(&config, settings.seed, &device)?;
-        let (training, all) = (corpus.select(true), corpus.select(false));
+        let (training, all) = (corpus.training(), corpus.validation());
         if training.is_empty() || all.is_empty() {
             return Err(Error::input("too few pictures").expected("some to learn from and some for validation"));
         }
@@ -130,7 +131,10 @@ impl<'a> Trainer<'a> {
     pub(crate) fn averaged(&self) -> Result<Vec<Named>> {
         let mut averaged = self.averaged.clone();
         let table = restore(self.tokenizer.clone(), &self.averaged)?.codebook()?;
-        averaged.iter_mut().filter(|named| named.name == CODEBOOK_NAME).for_each(|named| named.numbers.clone_from(&table));
+        averaged
+            .iter_mut()
+            .filter(|named| named.name == CODEBOOK_NAME)
+            .for_each(|named| named.numbers.clone_from(&table));
         Ok(averaged)
     }
 
@@ -186,7 +190,8 @@ impl<'a> Trainer<'a> {
 
     fn point(&mut self, latents: Tensor<4>) -> Result<()> {
         let train = metrics::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
-        let validation = self.pairs()?.iter().map(|pair| Likeness::of(pair).psnr_db).sum::<f64>() / self.validation.len() as f64;
+        let validation =
+            self.pairs()?.iter().map(|pair| Likeness::of(pair).psnr_db).sum::<f64>() / self.validation.len() as f64;
         if !train.is_finite() || !validation.is_finite() {
             return Err(Error::input("training went astray: a loss is no number")
                 .at(format!("step {}", self.step))
@@ -217,7 +222,8 @@ impl<'a> Trainer<'a> {
         let mut latents = Vec::new();
         let chosen = self.training.len().min(K_MEANS_PICTURES);
         for chunk in (0..chosen).collect::<Vec<_>>().chunks(8) {
-            let pictures = chunk.iter().map(|&i| self.corpus.picture(self.training[i * self.training.len() / chosen], SIDE));
+            let pictures =
+                chunk.iter().map(|&i| self.corpus.picture(self.training[i * self.training.len() / chosen], SIDE));
             let colours = colours(&pictures.collect::<Result<Vec<_>>>()?, &self.device);
             latents.extend(flat(self.tokenizer.encode(colours))?);
         }
@@ -244,7 +250,7 @@ impl<'a> Trainer<'a> {
             if stage != Stage::Whole {
                 // The livelier of two places: much of many pictures is empty.
                 let mut place = || [random.below(SIDE - CROP + 1), random.below(SIDE - CROP + 1)];
-                let crops = [place(), place()].map(|place| crop(&image, place));
+                let crops = [place(), place()].map(|place| crop(&image, place, CROP));
                 let [first, second] = [&crops[0], &crops[1]].map(liveliness);
                 let [a, b] = crops;
                 image = if first >= second { a } else { b };
@@ -275,47 +281,4 @@ impl<'a> Trainer<'a> {
 /// Latents `[n, E]`, cell by cell.
 fn flat(latents: Tensor<4>) -> Result<Vec<f32>> {
     read(latents.permute([0, 2, 3, 1]).into_data())
-}
-
-/// Pictures of one size as `[B, 3, height, width]` in -1..=1.
-fn colours(images: &[Image], device: &Device) -> Tensor<4> {
-    let (height, width) = images.first().map_or((0, 0), |image| (image.height as usize, image.width as usize));
-    let mut numbers = Vec::with_capacity(images.len() * 3 * height * width);
-    for image in images {
-        for channel in 0..3 {
-            numbers.extend(image.pixels.iter().skip(channel).step_by(3).map(|&level| f32::from(level) / 127.5 - 1.0));
-        }
-    }
-    Tensor::from_data(TensorData::new(numbers, [images.len(), 3, height, width]), device)
-}
-
-/// The way back, rounded down as the inference decoder does.
-fn images(colours: Tensor<4>) -> Result<Vec<Image>> {
-    let [_, channels, height, width] = colours.dims();
-    let numbers = read(colours.into_data())?;
-    let level = |x: f32| ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0) as u8;
-    let image = |planes: &[f32]| {
-        let pixels = (0..height * width).flat_map(|i| (0..channels).map(move |c| level(planes[c * height * width + i])));
-        Image { width: width as u32, height: height as u32, pixels: pixels.collect() }
-    };
-    Ok(numbers.chunks(channels * height * width).map(image).collect())
-}
-
-fn crop(image: &Image, [left, top]: [usize; 2]) -> Image {
-    let row = |y: usize| {
-        let start = 3 * ((top + y) * image.width as usize + left);
-        &image.pixels[start..start + 3 * CROP]
-    };
-    Image { width: CROP as u32, height: CROP as u32, pixels: (0..CROP).flat_map(|y| row(y).to_vec()).collect() }
-}
-
-pub(crate) fn mirrored(image: &Image) -> Image {
-    let width = 3 * image.width as usize;
-    let rows = image.pixels.chunks_exact(width);
-    Image { pixels: rows.flat_map(|row| row.chunks_exact(3).rev().flatten().copied()).collect(), ..*image }
-}
-
-/// How much neighbours differ, in grey levels of all colours.
-fn liveliness(image: &Image) -> u64 {
-    image.pixels.windows(4).map(|w| u64::from(w[0].abs_diff(w[3]))).sum()
 }
