@@ -9,6 +9,7 @@ mod heads;
 mod inventory;
 pub mod kernels;
 mod kv;
+mod pickle;
 mod projection;
 mod source;
 pub mod step_bench;

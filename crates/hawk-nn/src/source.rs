@@ -130,7 +130,8 @@ impl ModelSource {
     }
 }
 
-fn map(path: &Path) -> Result<Blob> {
+/// Maps a file.
+pub(crate) fn map(path: &Path) -> Result<Blob> {
     let failed = |error: std::io::Error| Error::io("open a file of the model", path, &error);
     // Looked at before it is opened: opening a pipe would wait for its writer.
     let found = std::fs::metadata(path).map_err(failed)?;
@@ -145,6 +146,7 @@ fn map(path: &Path) -> Result<Blob> {
     let map = unsafe { memmap2::Mmap::map(&file) };
     map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
 }
+
 /// Bytes in hexadecimal, as digests are written: two lower-case digits each.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
