@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
+use crate::packed::{self, Description, Packing};
 use crate::pickle;
 use crate::source::{Blob, ModelSource, map};
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 const LENGTH_BYTES: usize = 8;
 
 struct Shard {
-    blob: Blob,
+    blob: Arc<Blob>,
     data_start: usize,
     place: String,
 }
@@ -51,6 +52,16 @@ pub struct Checkpoint {
     taken: Mutex<BTreeSet<String>>,
     /// The first file, for messages.
     place: Option<String>,
+    pub(crate) packing: Packing,
+}
+
+/// What a tensor is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Its numbers.
+    Numbers,
+    /// To fill a matrix that is packed now.
+    Packing,
 }
 
 /// One tensor, still in the file's number format.
@@ -77,16 +88,19 @@ struct Index {
 /// The two families of files that a checkpoint comes in.
 #[derive(Clone, Copy)]
 enum Format {
+    /// Packed by `hawk convert --precision`; never in shards.
+    Packed,
     Safetensors,
     Pickle,
 }
 
 impl Format {
     /// In the order in which they are looked for.
-    const ALL: [Self; 2] = [Self::Safetensors, Self::Pickle];
+    const ALL: [Self; 3] = [Self::Packed, Self::Safetensors, Self::Pickle];
 
     fn single(self, folder: &str) -> String {
         match self {
+            Self::Packed => format!("{folder}{}", packed::FILE),
             Self::Safetensors => format!("{folder}model.safetensors"),
             Self::Pickle => format!("{folder}pytorch_model.bin"),
         }
@@ -211,7 +225,13 @@ impl Checkpoint {
     }
 
     fn empty() -> Self {
-        Self { shards: Vec::new(), entries: BTreeMap::new(), taken: Mutex::default(), place: None }
+        Self {
+            shards: Vec::new(),
+            entries: BTreeMap::new(),
+            taken: Mutex::default(),
+            place: None,
+            packing: Packing::InMemory,
+        }
     }
 
     /// Adds a file of the model; returns the names of its tensors.
@@ -234,6 +254,12 @@ impl Checkpoint {
     fn add_safetensors(&mut self, place: String, blob: Blob) -> Result<Vec<String>> {
         let (header, metadata) = header(&blob).map_err(|e| e.at(&place))?;
         let (shard, mut names) = (self.shards.len(), Vec::new());
+        let is_packed = Path::new(&place).file_name().is_some_and(|name| name == packed::FILE);
+        if is_packed {
+            let none = std::collections::HashMap::new();
+            let description = Description::read(metadata.metadata().as_ref().unwrap_or(&none));
+            self.packing = Packing::Packed(description.map_err(|e| e.at(&place))?);
+        }
         for (name, info) in metadata.tensors() {
             let (start, end) = info.data_offsets;
             let data = Data::Mapped { shard, range: start..end };
@@ -241,7 +267,7 @@ impl Checkpoint {
             names.push(name);
         }
         self.place.get_or_insert_with(|| place.clone());
-        self.shards.push(Shard { blob, data_start: LENGTH_BYTES + header, place });
+        self.shards.push(Shard { blob: Arc::new(blob), data_start: LENGTH_BYTES + header, place });
         Ok(names)
     }
 
@@ -268,19 +294,30 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Names in order.
+    /// Names of the model's tensors in order; of a packed file those that were packed, too, and not the matrices.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+        let own = self.entries.keys().map(String::as_str);
+        let packed = match &self.packing {
+            Packing::Packed(description) => Some(description),
+            _ => None,
+        };
+        let own = own.filter(move |name| packed.is_none_or(|packed| !packed::serves_packing(name, packed)));
+        let names: BTreeSet<&str> = own.chain(packed.into_iter().flat_map(Description::names)).collect();
+        names.into_iter()
     }
 
     /// Whether a tensor is there.
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.shape(name).is_some()
     }
 
     /// The shape of a tensor, if it is there.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.entries.get(name).map(|entry| entry.shape.as_slice())
+        match (self.entries.get(name), &self.packing) {
+            (Some(entry), _) => Some(&entry.shape),
+            (None, Packing::Packed(description)) => description.held(name),
+            (None, _) => None,
+        }
     }
 
     /// A tensor of a given shape in f32, bf16 or f16.
@@ -288,6 +325,10 @@ impl Checkpoint {
     /// # Errors
     /// It is missing, or has another shape or number format.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor<'_>> {
+        self.tensor_for(name, shape, Use::Numbers)
+    }
+
+    pub(crate) fn tensor_for(&self, name: &str, shape: &[usize], wanted: Use) -> Result<Tensor<'_>> {
         let entry = self.entry(name, shape)?;
         let wrong = |what: &str| Error::input(what).at(name).at(self.place_of(entry));
         if entry.shape != shape {
@@ -300,18 +341,19 @@ impl Checkpoint {
                 .expected("F32, BF16 or F16")
                 .got(got));
         }
-        self.take(name);
+        if wanted == Use::Numbers {
+            self.take(name);
+        }
         let bytes = self.bytes(name, entry)?;
         Ok(Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes })
     }
 
-    /// A tensor of any number format, as it is stored.
+    /// A tensor of any number format, as it is stored; it does not count as asked for.
     ///
     /// # Errors
     /// It is missing or cannot be read.
     pub(crate) fn raw(&self, name: &str) -> Result<RawTensor<'_>> {
         let entry = self.entry(name, &[])?;
-        self.take(name);
         Ok(RawTensor { dtype: entry.dtype, shape: &entry.shape, bytes: self.bytes(name, entry)? })
     }
 
@@ -323,9 +365,39 @@ impl Checkpoint {
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
         self.entries.get(name).ok_or_else(|| {
             let place = self.place.as_deref().unwrap_or("checkpoint");
+            if let Packing::Packed(description) = &self.packing
+                && description.held(name).is_some()
+            {
+                let error = Error::input("a tensor is packed into a matrix and has no numbers of its own").at(name);
+                return error.at(place).hint("use the model that was converted");
+            }
             let shape = if shape.is_empty() { String::new() } else { format!(" {shape:?}") };
             Error::input("a tensor is missing").at(place).expected(format!("{name}{shape}"))
         })
+    }
+
+    /// The one file of a packed checkpoint.
+    pub(crate) fn only_file(&self) -> Result<&Arc<Blob>> {
+        self.shards.first().map(|shard| &shard.blob).ok_or_else(|| Error::input("a packed model without a file"))
+    }
+
+    /// Everything behind the header of the only file.
+    pub(crate) fn only_data(&self) -> Result<&[u8]> {
+        self.only_file()?;
+        Ok(&self.shards[0].blob[self.shards[0].data_start..])
+    }
+
+    /// First byte and length of a tensor in its file.
+    pub(crate) fn place_in_file(&self, name: &str) -> Result<(usize, usize)> {
+        match &self.entry(name, &[])?.data {
+            Data::Mapped { shard, range } => Ok((self.shards[*shard].data_start + range.start, range.len())),
+            Data::Read(_) => Err(Error::input("a packed tensor lies in no mapped file").at(name)),
+        }
+    }
+
+    /// Names that were asked for, in order.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        self.taken.lock().map(|taken| taken.iter().cloned().collect()).unwrap_or_default()
     }
 
     fn take(&self, name: &str) {
@@ -391,6 +463,11 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 impl Tensor<'_> {
+    /// Stands for a tensor whose numbers were packed; reading it is a fault of the program.
+    pub(crate) fn without_numbers(shape: &[usize]) -> Self {
+        Self { dtype: Dtype::F32, row_len: shape.last().copied().unwrap_or(1), bytes: Cow::Borrowed(&[]) }
+    }
+
     /// The numbers as they are stored, if that is in bf16.
     pub(crate) fn bf16_numbers(&self) -> Option<impl Iterator<Item = half::bf16>> {
         let (numbers, _) = self.bytes.as_chunks();

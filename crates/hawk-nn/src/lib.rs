@@ -9,6 +9,7 @@ mod heads;
 mod inventory;
 pub mod kernels;
 mod kv;
+mod packed;
 mod pickle;
 mod projection;
 mod source;
