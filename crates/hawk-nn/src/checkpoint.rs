@@ -400,7 +400,7 @@ impl Checkpoint {
         self.taken.lock().map(|taken| taken.iter().cloned().collect()).unwrap_or_default()
     }
 
-    fn take(&self, name: &str) {
+    pub(crate) fn take(&self, name: &str) {
         if let Ok(mut taken) = self.taken.lock() {
             taken.insert(name.to_owned());
         }

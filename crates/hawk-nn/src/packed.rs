@@ -219,13 +219,16 @@ impl Packer {
         let done = |state: &State, name: &str| state.written.iter().find(|tensor| tensor.name == name).cloned();
         let scaled = self.precision == Precision::Int8;
         let there = done(&state, name).is_some_and(|tensor| tensor.matrix == Some(size));
-        if !there || scaled && done(&state, &scales_name(name)).is_none() {
+        let scales_there = !scaled || done(&state, &scales_name(name)).is_some();
+        if !there || !scales_there {
             let matrix = Matrix::pack(self.precision, size[0], size[1], fill);
             let (data, scales) = matrix.packed();
-            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-            let lines = data.len() / LINE as usize;
-            self.write(&mut state, (name, "U8", &[lines, LINE as usize], Some(size)), data)?;
-            if scaled {
+            if !there {
+                let lines = data.len() / LINE as usize;
+                self.write(&mut state, (name, "U8", &[lines, LINE as usize], Some(size)), data)?;
+            }
+            if !scales_there {
+                let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
                 self.write(&mut state, (&scales_name(name), "F32", &[scales.len() / 4], None), &scales)?;
             }
         }
@@ -409,7 +412,10 @@ impl Checkpoint {
                 self.tensor_for(name, shape, Use::Packing)
             }
             Packing::Packed(description) => match description.held(name) {
-                Some(held) if held == shape => Ok(Tensor::without_numbers(shape)),
+                Some(held) if held == shape => {
+                    self.take(name);
+                    Ok(Tensor::without_numbers(shape))
+                }
                 _ => self.tensor(name, shape),
             },
         }
@@ -446,12 +452,6 @@ impl Checkpoint {
         progress: Box<dyn Fn(u64) + Send + Sync>,
         load: impl FnOnce(&Self) -> Result<T>,
     ) -> Result<()> {
-        if let Some(packed) = self.packed_for() {
-            let error = Error::input("the model is packed already")
-                .expected("the original")
-                .got(format!("packed for {packed}"));
-            return Err(error.hint("copy the folder as it is, or convert the original"));
-        }
         self.packing = Packing::Writing(Packer::new(dir, precision, progress)?);
         drop(load(&self)?);
         let Packing::Writing(packer) = std::mem::replace(&mut self.packing, Packing::InMemory) else {

@@ -95,20 +95,15 @@ impl ModelSource {
         }
     }
 
-    /// SHA-256, in hex, over the files that determine an image: the configs, the tokenizer, the weights of the transformer and of the VQ
+    /// SHA-256, in hex, over the files that determine an image: the configs, the text tokenizer, the weights of the transformer and of the VQ
     /// tokenizer. Each enters with its name and length, in the order of names; the same for a folder and for the same files inside the
     /// program. Reads every byte: seconds for a model of many gigabytes.
     ///
     /// # Errors
     /// A file cannot be read, or there are no weights.
     pub fn digest(&self) -> Result<String> {
-        let settings = ["config.json", "hawk.json", "tokenizer.json", "vq/config.json"];
-        let mut names: Vec<String> =
-            settings.into_iter().filter(|name| self.contains(name)).map(str::to_owned).collect();
+        let mut names = self.settings_files()?;
         names.extend(checkpoint_files(self, "")?);
-        if self.contains("vq/config.json") {
-            names.extend(checkpoint_files(self, "vq/")?);
-        }
         names.sort();
         let mut sha = Sha256::new();
         for name in &names {
