@@ -145,7 +145,8 @@ impl Dialect {
 }
 
 impl HawkConfig {
-    /// The content of `hawk.json`, or what it would be for a public model of the Chameleon family that has none; none for other families.
+    /// The content of `hawk.json`, or what it would be for a public model of the Chameleon family that has none; none for other families and
+    /// where there is no text tokenizer to tell.
     ///
     /// # Errors
     /// A file that is damaged, or a tokenizer that is not the family's.
@@ -166,7 +167,7 @@ impl HawkConfig {
             });
             return config.map(Some).map_err(|e| e.at(source.describe("hawk.json")));
         }
-        if transformer.family != Family::Chameleon {
+        if transformer.family != Family::Chameleon || source.tokenizer_file().is_none() {
             return Ok(None);
         }
         let place = source.describe("config.json");

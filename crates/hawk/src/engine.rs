@@ -272,8 +272,8 @@ impl Engine {
 pub(crate) fn no_image_side(source: &ModelSource) -> Error {
     Error::input("the model does not say what its images look like")
         .at(source.describe("hawk.json"))
-        .expected("hawk.json, or a public model of the Chameleon family (Lumina-mGPT, Anole)")
-        .hint("`hawk inspect` says what the folder holds")
+        .expected("hawk.json, or a public model of the Chameleon family with its text tokenizer")
+        .hint("Lumina-mGPT and Anole need Chameleon's text_tokenizer.json beside their weights or in tokenizer/")
 }
 
 pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig> {

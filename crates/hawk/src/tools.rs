@@ -1,6 +1,6 @@
 //! Looks into a model without generating.
 
-use hawk_nn::kernels::Pool;
+use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
     Checkpoint, HawkConfig, Image, ModelSource, PassLimits, Readout, Result, Target, TransformerConfig, VqConfig,
     VqDecoder,
@@ -32,6 +32,15 @@ pub fn logits(source: &ModelSource, options: LoadOptions, tokens: &[TokenId]) ->
         staged.commit(&[last]);
     }
     Ok((logits, vocabulary))
+}
+
+/// The precision that a model is packed for, if it is.
+///
+/// # Errors
+/// A packed file that cannot be read.
+pub fn packed_for(source: &ModelSource) -> Result<Option<Precision>> {
+    // Of all formats only packed files are looked into: others may take seconds.
+    Ok(if source.contains("packed.safetensors") { Checkpoint::open(source, "")?.packed_for() } else { None })
 }
 
 /// The images of whole grids of codes. Needs `hawk.json` and the VQ tokenizer alone.
@@ -81,11 +90,7 @@ pub fn inspect(source: &ModelSource) -> Result<Inspection> {
     let wanted = transformer.tensors();
     let faults = wanted.iter().filter_map(|tensor| tensor.fault(&checkpoint)).collect();
     let left_over = checkpoint.names().filter(|name| !wanted.iter().any(|tensor| tensor.name == *name));
-    // A folder with weights alone is looked over, too; what its images would look like is then unknown.
-    let config = match source.contains("hawk.json") || source.tokenizer_file().is_some() {
-        true => HawkConfig::of_model(source, &transformer)?,
-        false => None,
-    };
+    let config = HawkConfig::of_model(source, &transformer)?;
     checkpoint.verify()?;
     let vq = match source.vq()? {
         Some(vq) => {
