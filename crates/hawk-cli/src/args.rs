@@ -10,6 +10,8 @@ use hawk::{
     built_in_model,
 };
 
+use hawk_nn::SynthModel;
+
 use crate::hub::find_model;
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Pull(PullArgs),
     /// Bring the files of a public model into one folder that loads as it is
     Convert(ConvertArgs),
+    /// Write a model of a public shape with random weights, to measure and to test
+    Synth(SynthArgs),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -304,6 +308,44 @@ pub(crate) struct ConvertArgs {
     /// Folder with text_tokenizer.json, vqgan.yaml and vqgan.ckpt [default: the usual places around SRC]
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk synth lumina-mgpt-7b --out lumina-synth/
+  hawk synth heads --model lumina-synth/ --out lumina-heads/
+  hawk generate \"anything\" --model lumina-synth/ --heads lumina-heads/ --size 512x512
+
+The shapes, names and files are the public model's, the images are noise. 7B take 14 GB of disk and little memory; the same command again
+goes on where one was broken off.")]
+pub(crate) struct SynthArgs {
+    /// The model, or `heads` for draft heads of a model that is there
+    #[arg(value_name = "FAMILY-SIZE|heads", value_parser = synth())]
+    pub(crate) what: Synth,
+    /// The new folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Key of the random numbers
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The model that the heads are for: a folder, or ORG/NAME of one that was pulled
+    #[arg(long, value_name = "DIR|ORG/NAME", required_if_eq("what", "heads"))]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// What `hawk synth` writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synth {
+    Model(SynthModel),
+    Heads,
+}
+
+fn synth() -> impl TypedValueParser<Value = Synth> {
+    let names = SynthModel::ALL.map(SynthModel::name).into_iter().chain(["heads"]);
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|name| match name.as_str() {
+        "heads" => Ok(Synth::Heads),
+        name => name.parse().map(Synth::Model),
+    })
 }
 
 #[derive(clap::Args)]

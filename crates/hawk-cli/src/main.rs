@@ -37,6 +37,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Inspect(args) => cmd::inspect::run(&args)?,
         Command::Pull(args) => cmd::pull::run(&args)?,
         Command::Convert(args) => cmd::convert::run(&args)?,
+        Command::Synth(args) => cmd::synth::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
         #[cfg(feature = "train")]

@@ -10,7 +10,7 @@ use crate::folder::{folder_names, taming_config};
 use crate::kernels::Precision;
 use crate::writer::{self, Planned, put};
 use crate::{
-    Checkpoint, Error, HawkConfig, ModelSource, Result, Target, TransformerConfig, VqConfig, VqTokenizer, meta,
+    Checkpoint, Error, Fault, HawkConfig, ModelSource, Result, Target, TransformerConfig, VqConfig, VqTokenizer, meta,
 };
 
 /// What becomes of the weights.
@@ -63,56 +63,39 @@ impl Conversion {
     /// # Errors
     /// A source that is no model or is damaged, an output that is there already, a full disk.
     pub fn run(&self, progress: &Progress) -> Result<Converted> {
-        self.check_out()?;
+        check_new_folder(&self.out)?;
         if let ConvertTo::Packed(Precision::F32) = self.to {
             let error = Error::input("weights in f32 are not packed").expected("bf16 or int8").got("f32");
             return Err(error.hint("without --precision the numbers stay as they are"));
         }
+        let original = if self.source.is_file() { None } else { Some(self.open()?) };
         let work = self.begin()?;
-        let (layout, left_out) = if self.source.is_file() {
-            ("a single file", self.single_file(&work, progress)?)
-        } else {
-            let original = self.open()?;
-            (original.layout, self.folder(original, &work, progress)?)
+        let written = match original {
+            None => self.single_file(&work, progress).map(|left_out| ("a single file", left_out)),
+            Some(original) => {
+                let layout = original.layout;
+                self.folder(original, &work, progress).map(|left_out| (layout, left_out))
+            }
         };
-        fs::remove_file(work.join(PLAN)).map_err(|e| Error::io("finish the conversion", &work, &e))?;
-        let _ = fs::remove_dir(&self.out);
-        fs::rename(&work, &self.out).map_err(|e| Error::io("put the new folder in place", &self.out, &e))?;
+        let (layout, left_out) = written.inspect_err(|e| {
+            // Another attempt at wrong input has nothing to go on with.
+            if e.fault() == Fault::Input {
+                let _ = fs::remove_dir_all(&work);
+            }
+        })?;
+        finish(&work, &self.out)?;
         let digest =
             ModelSource::Dir(self.out.clone()).digest().ok().filter(|_| self.out.join("config.json").is_file());
         Ok(Converted { digest, layout, left_out })
     }
 
-    fn check_out(&self) -> Result<()> {
-        let empty = fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_none());
-        if !self.out.exists() || empty {
-            return Ok(());
-        }
-        Err(Error::input("there is something already")
-            .at(self.out.display())
-            .expected("the name of a new folder")
-            .hint("converting never overwrites; remove it or choose another name"))
-    }
-
-    /// The folder of unfinished work; what is in it of another conversion is thrown away.
+    /// The folder of unfinished work.
     fn begin(&self) -> Result<PathBuf> {
-        let name =
-            self.out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(self.out.display()))?;
-        let work = self.out.with_file_name(format!(".{}.converting", name.to_string_lossy()));
-        let failed = |e: std::io::Error| Error::io("make the folder", &work, &e);
         let plan = json!({
             "version": env!("CARGO_PKG_VERSION"), "to": format!("{:?}", self.to), "source": fingerprint(&self.source)?,
             "tokenizer": self.tokenizer.as_deref().map(fingerprint).transpose()?,
         });
-        let same = fs::read(work.join(PLAN)).ok().and_then(|old| serde_json::from_slice::<Value>(&old).ok());
-        if same.as_ref() != Some(&plan) {
-            if work.exists() {
-                fs::remove_dir_all(&work).map_err(failed)?;
-            }
-            fs::create_dir_all(&work).map_err(failed)?;
-            put(&work.join(PLAN), plan.to_string().as_bytes())?;
-        }
-        Ok(work)
+        work_folder(&self.out, "converting", &plan)
     }
 
     fn open(&self) -> Result<Original> {
@@ -219,10 +202,46 @@ impl Conversion {
     }
 }
 
-/// What an unfinished conversion is of.
-const PLAN: &str = "conversion.json";
+/// What unfinished work is of.
+const PLAN: &str = "plan.json";
 /// Tensors of the VQ tokenizer's training.
 const LOSS: &str = "loss.";
+
+/// Refuses a folder that there is something in.
+pub(crate) fn check_new_folder(out: &Path) -> Result<()> {
+    let empty = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    if !out.exists() || empty {
+        return Ok(());
+    }
+    Err(Error::input("there is something already")
+        .at(out.display())
+        .expected("the name of a new folder")
+        .hint("nothing is overwritten; remove it or choose another name"))
+}
+
+/// The hidden folder beside `out` where it is made; what is in it by another plan is thrown away, by the same one gone on with.
+pub(crate) fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<PathBuf> {
+    let name = out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(out.display()))?;
+    let work = out.with_file_name(format!(".{}.{doing}", name.to_string_lossy()));
+    let failed = |e: std::io::Error| Error::io("make the folder", &work, &e);
+    let same = fs::read(work.join(PLAN)).ok().and_then(|old| serde_json::from_slice::<Value>(&old).ok());
+    if same.as_ref() != Some(plan) {
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(failed)?;
+        }
+        fs::create_dir_all(&work).map_err(failed)?;
+        put(&work.join(PLAN), plan.to_string().as_bytes())?;
+    }
+    Ok(work)
+}
+
+/// Puts finished work in place.
+pub(crate) fn finish(work: &Path, out: &Path) -> Result<()> {
+    fs::remove_file(work.join(PLAN)).map_err(|e| Error::io("finish the folder", work, &e))?;
+    // An empty folder of that name may be there.
+    let _ = fs::remove_dir(out);
+    fs::rename(work, out).map_err(|e| Error::io("put the new folder in place", out, &e))
+}
 
 /// How deep a source's folders are looked at.
 const MAX_DEPTH: usize = 4;

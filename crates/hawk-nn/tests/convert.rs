@@ -248,7 +248,7 @@ fn nothing_is_overwritten_and_no_model_is_named() {
         let error = convert(&source, &out, to).unwrap_err();
         assert_eq!(error.fault(), Fault::Input);
         assert!(error.to_string().contains(words), "{words}: {error}");
-        assert!(!place.path().join("b").exists());
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "only what was there before");
     }
 }
 

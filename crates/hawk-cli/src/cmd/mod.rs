@@ -11,5 +11,6 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod pull;
+pub(crate) mod synth;
 #[cfg(feature = "train")]
 pub(crate) mod train_heads;
