@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, Tree, built_in_model,
+    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, Tree,
+    built_in_model,
 };
+
+use hawk_nn::SynthModel;
+
+use crate::hub::find_model;
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
 #[derive(Parser)]
@@ -29,6 +34,12 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     /// Say what a model, or an image of ours, is made of
     Inspect(InspectArgs),
+    /// Fetch a model from a hub into the cache that other programs share
+    Pull(PullArgs),
+    /// Bring the files of a public model into one folder that loads as it is
+    Convert(ConvertArgs),
+    /// Write a model of a public shape with random weights, to measure and to test
+    Synth(SynthArgs),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -73,8 +84,8 @@ pub(crate) enum DataCommand {
 /// Which model, how loaded.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// Folder of the model; without it the model inside the program is used
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the model, or ORG/NAME of one that was pulled; without it the model inside the program is used
+    #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Threads; the images do not depend on it [default: one per core]
     #[arg(long, value_name = "T")]
@@ -82,8 +93,17 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    pub(crate) fn source(&self) -> ModelSource {
-        self.model.clone().map_or_else(built_in_model, ModelSource::Dir)
+    pub(crate) fn source(&self) -> Result<ModelSource> {
+        let found = self.model.as_deref().map(find_model).transpose()?;
+        Ok(found.map_or_else(built_in_model, ModelSource::Dir))
+    }
+
+    /// The precision asked for, else the one that the model is packed for, else `otherwise`.
+    pub(crate) fn precision(&self, asked: Option<Precision>, otherwise: Precision) -> Result<Precision> {
+        match asked {
+            Some(precision) => Ok(precision),
+            None => Ok(hawk::packed_for(&self.source()?)?.unwrap_or(otherwise)),
+        }
     }
 
     pub(crate) fn options(&self, precision: Precision) -> LoadOptions {
@@ -136,9 +156,12 @@ pub(crate) struct GenerateArgs {
     /// Draw among the likeliest codes that hold this much probability, above 0 to 1 [default: the model's]
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f32>,
-    /// Number format of the weights
-    #[arg(long, default_value_t = Precision::Bf16, value_parser = precision())]
-    pub(crate) precision: Precision,
+    /// Number format of the weights [default: what the model is packed for, else bf16]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Width and height of the images in pixels, where the model draws several sizes [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = image_size)]
+    pub(crate) size: Option<ImageSize>,
     /// How many images of a prompt ride in one pass
     #[arg(long, value_name = "B", default_value_t = 4)]
     pub(crate) batch: usize,
@@ -224,9 +247,9 @@ pub(crate) struct LogitsArgs {
     /// Where the tensor `logits` [1, T, V] goes, in f32
     #[arg(long, value_name = "F.safetensors")]
     pub(crate) out: PathBuf,
-    /// Number format of the weights
-    #[arg(long, default_value_t = Precision::F32, value_parser = precision())]
-    pub(crate) precision: Precision,
+    /// Number format of the weights [default: what the model is packed for, else f32]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
 }
 
 #[derive(clap::Args)]
@@ -243,12 +266,90 @@ pub(crate) struct DecodeArgs {
 
 #[derive(clap::Args)]
 pub(crate) struct InspectArgs {
-    /// Folder of a model, or a PNG of `hawk generate` [default: the model inside the program]
+    /// Folder of a model, ORG/NAME of one that was pulled, or a PNG of `hawk generate` [default: the model inside the program]
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,
     /// Write the image beside a copy that is tinted by the source of each cell: drawn by the target, or guessed by whom
     #[arg(long, value_name = "FILE.png", requires = "subject")]
     pub(crate) overlay: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk pull Alpha-VLLM/Lumina-mGPT-7B-768
+  hawk generate \"a red apple on a table\" --model Alpha-VLLM/Lumina-mGPT-7B-768
+
+Files go to the cache of the Hugging Face ecosystem (HF_HUB_CACHE, or hub/ in HF_HOME, or ~/.cache/huggingface/hub). A pull that was broken
+off goes on. HF_ENDPOINT names another hub, HF_TOKEN a token for gated repositories, HF_HUB_OFFLINE=1 forbids the network.")]
+pub(crate) struct PullArgs {
+    /// The repository, or ORG/NAME@REVISION
+    #[arg(value_name = "ORG/NAME")]
+    pub(crate) repository: String,
+    /// A branch, a tag or a commit [default: main]
+    #[arg(long, value_name = "R")]
+    pub(crate) revision: Option<String>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk convert Lumina-mGPT-7B-768/ --tokenizer chameleon/tokenizer/ --out lumina/ --precision int8
+  hawk convert Anole-7b-v0.1/ --out anole/
+  hawk convert chameleon/tokenizer/vqgan.ckpt --out lumina/vq/
+
+Reads safetensors and PyTorch's pickles (of which nothing is ever run), in the layouts of Hugging Face and of Meta. Without --precision the
+numbers stay as they are and other programs can read them; with it the weights are packed for this program's kernels, and loading takes no
+time but the disk's. The same command again goes on where one was broken off. More: docs/public-models.md")]
+pub(crate) struct ConvertArgs {
+    /// Folder of a model, ORG/NAME of one that was pulled, or a file of weights (.safetensors, .pt, .pth, .bin, .ckpt)
+    #[arg(value_name = "SRC")]
+    pub(crate) source: PathBuf,
+    /// The new folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Pack the weights in this number format
+    #[arg(long, value_parser = packed_precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Folder with text_tokenizer.json, vqgan.yaml and vqgan.ckpt [default: the usual places around SRC]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tokenizer: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk synth lumina-mgpt-7b --out lumina-synth/
+  hawk synth heads --model lumina-synth/ --out lumina-heads/
+  hawk generate \"anything\" --model lumina-synth/ --heads lumina-heads/ --size 512x512
+
+The shapes, names and files are the public model's, the images are noise. 7B take 14 GB of disk and little memory; the same command again
+goes on where one was broken off.")]
+pub(crate) struct SynthArgs {
+    /// The model, or `heads` for draft heads of a model that is there
+    #[arg(value_name = "FAMILY-SIZE|heads", value_parser = synth())]
+    pub(crate) what: Synth,
+    /// The new folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Key of the random numbers
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The model that the heads are for: a folder, or ORG/NAME of one that was pulled
+    #[arg(long, value_name = "DIR|ORG/NAME", required_if_eq("what", "heads"))]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// What `hawk synth` writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synth {
+    Model(SynthModel),
+    Heads,
+}
+
+fn synth() -> impl TypedValueParser<Value = Synth> {
+    let names = SynthModel::ALL.map(SynthModel::name).into_iter().chain(["heads"]);
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|name| match name.as_str() {
+        "heads" => Ok(Synth::Heads),
+        name => name.parse().map(Synth::Model),
+    })
 }
 
 #[derive(clap::Args)]
@@ -310,6 +411,19 @@ pub(crate) struct BenchDecodersArgs {
 
 fn precision() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(["f32", "bf16", "int8"]).try_map(|name| name.parse())
+}
+
+fn packed_precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["bf16", "int8"]).try_map(|name| name.parse())
+}
+
+fn image_size(typed: &str) -> std::result::Result<ImageSize, String> {
+    let side = |side: &str| side.parse().ok().filter(|side| (1..=1 << 16).contains(side));
+    let sides = typed.split_once(['x', 'X']).map(|(width, height)| (side(width), side(height)));
+    match sides {
+        Some((Some(width), Some(height))) => Ok(ImageSize { height, width }),
+        _ => Err("expected width and height in pixels, such as 768x768".to_owned()),
+    }
 }
 
 fn decoder() -> impl TypedValueParser<Value = Decoder> {

@@ -79,6 +79,12 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", folder_of(path), &e))
 }
 
+/// Fails now where a new folder could not be made after the work.
+pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
+    let parent = folder_of(path);
+    temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", parent, &e))
+}
+
 /// Where images go.
 pub(crate) enum Destination {
     /// One file; numbered where there are several images.

@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod files;
+mod hub;
 mod preview;
 mod report;
 
@@ -34,6 +35,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Logits(args) => cmd::logits::run(&args)?,
         Command::Decode(args) => cmd::decode::run(&args)?,
         Command::Inspect(args) => cmd::inspect::run(&args)?,
+        Command::Pull(args) => cmd::pull::run(&args)?,
+        Command::Convert(args) => cmd::convert::run(&args)?,
+        Command::Synth(args) => cmd::synth::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
         #[cfg(feature = "train")]

@@ -1,44 +1,82 @@
-//! Safetensors checkpoints, one file or shards with an index, mapped into memory and converted row by row.
+//! Checkpoints, one file or shards with an index: safetensors, mapped into memory, or PyTorch's pickles, read tensor by tensor.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use crate::source::{Blob, ModelSource};
+use crate::packed::{self, Description, Packing};
+use crate::pickle;
+use crate::source::{Blob, ModelSource, map};
 use crate::{Error, Result};
 
 /// Bytes of the length that a safetensors file starts with.
 const LENGTH_BYTES: usize = 8;
 
 struct Shard {
-    blob: Blob,
+    blob: Arc<Blob>,
     data_start: usize,
     place: String,
 }
 
 struct Entry {
-    shard: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    range: std::ops::Range<usize>,
+    data: Data,
 }
+
+enum Data {
+    /// Bytes of a mapped shard, behind its header.
+    Mapped { shard: usize, range: std::ops::Range<usize> },
+    /// What a function reads or computes each time.
+    Read(ReadTensor),
+}
+
+/// A tensor that is read or computed when it is asked for.
+pub(crate) struct LazyTensor {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) read: ReadTensor,
+}
+
+pub(crate) type ReadTensor = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>;
 
 /// The tensors of a model by name.
 pub struct Checkpoint {
     shards: Vec<Shard>,
     entries: BTreeMap<String, Entry>,
     taken: Mutex<BTreeSet<String>>,
+    /// The first file, for messages.
+    place: Option<String>,
+    pub(crate) packing: Packing,
+}
+
+/// What a tensor is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Its numbers.
+    Numbers,
+    /// To fill a matrix that is packed now.
+    Packing,
 }
 
 /// One tensor, still in the file's number format.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Tensor<'a> {
     dtype: Dtype,
     row_len: usize,
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
+}
+
+/// A tensor of any number format, as it is stored.
+pub(crate) struct RawTensor<'a> {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 #[derive(Deserialize)]
@@ -47,15 +85,62 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
+/// The two families of files that a checkpoint comes in.
+#[derive(Clone, Copy)]
+enum Format {
+    /// Packed by `hawk convert --precision`; never in shards.
+    Packed,
+    Safetensors,
+    Pickle,
+}
+
+impl Format {
+    /// In the order in which they are looked for.
+    const ALL: [Self; 3] = [Self::Packed, Self::Safetensors, Self::Pickle];
+
+    fn single(self, folder: &str) -> String {
+        match self {
+            Self::Packed => format!("{folder}{}", packed::FILE),
+            Self::Safetensors => format!("{folder}model.safetensors"),
+            Self::Pickle => format!("{folder}pytorch_model.bin"),
+        }
+    }
+
+    fn index(self, folder: &str) -> String {
+        format!("{}.index.json", self.single(folder))
+    }
+}
+
+/// The files of a checkpoint that is there.
+struct Found {
+    format: Format,
+    /// Place and content of the index, where there is one.
+    index: Option<(String, Index)>,
+}
+
+impl Found {
+    /// What `folder` holds; a single safetensors file, there or not, where it holds nothing.
+    fn look(source: &ModelSource, folder: &str) -> Result<Self> {
+        for format in Format::ALL {
+            if let Some(index) = Index::read(source, &format.index(folder))? {
+                return Ok(Self { format, index: Some(index) });
+            }
+            if source.contains(&format.single(folder)) {
+                return Ok(Self { format, index: None });
+            }
+        }
+        Ok(Self { format: Format::Safetensors, index: None })
+    }
+}
+
 impl Index {
-    /// The index in `folder` with its place, if there is one; every shard is a plain file name.
-    fn read(source: &ModelSource, folder: &str) -> Result<Option<(String, Self)>> {
-        let name = index_name(folder);
-        if !source.contains(&name) {
+    /// The index of that name with its place, if there is one; every shard is a plain file name.
+    fn read(source: &ModelSource, name: &str) -> Result<Option<(String, Self)>> {
+        if !source.contains(name) {
             return Ok(None);
         }
-        let place = source.describe(&name);
-        let index: Self = serde_json::from_slice(&source.read(&name)?)
+        let place = source.describe(name);
+        let index: Self = serde_json::from_slice(&source.read(name)?)
             .map_err(|e| Error::input(format!("not an index of shards: {e}")).at(&place))?;
         let leaves = |file: &&String| file.contains(['/', '\\', ':', '\0']) || file.starts_with('.');
         if let Some(file) = index.weight_map.values().find(leaves) {
@@ -72,44 +157,38 @@ impl Index {
     }
 }
 
-fn index_name(folder: &str) -> String {
-    format!("{folder}model.safetensors.index.json")
-}
-
-fn single(folder: &str) -> String {
-    format!("{folder}model.safetensors")
-}
-
 /// The files of the checkpoint in `folder`: the only one, or the index and its shards.
 pub(crate) fn checkpoint_files(source: &ModelSource, folder: &str) -> Result<Vec<String>> {
-    Ok(match Index::read(source, folder)? {
-        None => vec![single(folder)],
+    let found = Found::look(source, folder)?;
+    Ok(match found.index {
+        None => vec![found.format.single(folder)],
         Some((_, index)) => {
             let shards = index.files().into_iter().map(|file| format!("{folder}{file}"));
-            shards.chain([index_name(folder)]).collect()
+            shards.chain([found.format.index(folder)]).collect()
         }
     })
 }
 
 impl Checkpoint {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder` of the model (`""` or `"vq/"`).
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder` of the model (`""` or `"vq/"`); where
+    /// there is neither, `pytorch_model.bin` or its shards.
     ///
     /// # Errors
     /// A missing, truncated or contradictory file, a shard outside the folder, a tensor that is named twice or not there.
     pub fn open(source: &ModelSource, folder: &str) -> Result<Self> {
-        let Some((place, index)) = Index::read(source, folder)? else {
-            let name = single(folder);
-            return Self::from_shards(vec![(source.describe(&name), source.read(&name)?)]);
+        let found = Found::look(source, folder)?;
+        let Some((place, index)) = found.index else {
+            let mut checkpoint = Self::empty();
+            checkpoint.add_file(source, &found.format.single(folder))?;
+            return Ok(checkpoint);
         };
-        let files: Vec<&str> = index.files().into_iter().collect();
-        let mut shards = Vec::new();
-        for file in &files {
-            let name = format!("{folder}{file}");
-            shards.push((source.describe(&name), source.read(&name).map_err(|e| e.at(&place))?));
+        let (mut checkpoint, mut held) = (Self::empty(), BTreeMap::new());
+        for file in index.files() {
+            let names = checkpoint.add_file(source, &format!("{folder}{file}")).map_err(|e| e.at(&place))?;
+            held.extend(names.into_iter().map(|name| (name, file)));
         }
-        let checkpoint = Self::from_shards(shards)?;
         for (name, file) in &index.weight_map {
-            if checkpoint.entries.get(name).is_none_or(|entry| files[entry.shard] != file) {
+            if held.get(name) != Some(&file.as_str()) {
                 return Err(Error::input("a tensor is not in the shard that the index names")
                     .at(place)
                     .expected(format!("{name} in {file}")));
@@ -118,44 +197,127 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// A checkpoint of one file that is in memory already.
+    /// Opens one file: safetensors by its ending, else a pickle of PyTorch (`.pt`, `.pth`, `.bin`, `.ckpt`).
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open_file(path: &Path) -> Result<Self> {
+        let mut checkpoint = Self::empty();
+        checkpoint.add_path(path)?;
+        Ok(checkpoint)
+    }
+
+    /// A checkpoint of one safetensors file that is in memory already.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::from_shards(vec![("bytes".to_owned(), Blob::Owned(bytes))])
-    }
-
-    fn from_shards(blobs: Vec<(String, Blob)>) -> Result<Self> {
-        let mut checkpoint = Self { shards: Vec::new(), entries: BTreeMap::new(), taken: Mutex::default() };
-        for (place, blob) in blobs {
-            let (header, metadata) = header(&blob).map_err(|e| e.at(&place))?;
-            let shard = checkpoint.shards.len();
-            for (name, info) in metadata.tensors() {
-                let (start, end) = info.data_offsets;
-                let entry = Entry { shard, dtype: info.dtype, shape: info.shape.clone(), range: start..end };
-                if checkpoint.entries.insert(name.clone(), entry).is_some() {
-                    return Err(Error::input("a tensor is in two shards").at(&place).got(name));
-                }
-            }
-            checkpoint.shards.push(Shard { blob, data_start: LENGTH_BYTES + header, place });
-        }
+        let mut checkpoint = Self::empty();
+        checkpoint.add_safetensors("bytes".to_owned(), Blob::Owned(bytes))?;
         Ok(checkpoint)
     }
 
-    /// Names in order.
+    /// A checkpoint of tensors that are read or computed when they are asked for.
+    pub(crate) fn from_lazy(place: &str, tensors: impl IntoIterator<Item = (String, LazyTensor)>) -> Result<Self> {
+        let mut checkpoint = Self::empty();
+        checkpoint.add_lazy(place, tensors)?;
+        Ok(checkpoint)
+    }
+
+    fn empty() -> Self {
+        Self {
+            shards: Vec::new(),
+            entries: BTreeMap::new(),
+            taken: Mutex::default(),
+            place: None,
+            packing: Packing::InMemory,
+        }
+    }
+
+    /// Adds a file of the model; returns the names of its tensors.
+    fn add_file(&mut self, source: &ModelSource, name: &str) -> Result<Vec<String>> {
+        match source {
+            ModelSource::Dir(dir) if !is_safetensors(Path::new(name)) => self.add_path(&dir.join(name)),
+            _ => self.add_safetensors(source.describe(name), source.read(name)?),
+        }
+    }
+
+    fn add_path(&mut self, path: &Path) -> Result<Vec<String>> {
+        let place = path.display().to_string();
+        if is_safetensors(path) {
+            self.add_safetensors(place, map(path)?)
+        } else {
+            self.add_lazy(&place, pickle::read(path)?)
+        }
+    }
+
+    fn add_safetensors(&mut self, place: String, blob: Blob) -> Result<Vec<String>> {
+        let (header, metadata) = header(&blob).map_err(|e| e.at(&place))?;
+        let (shard, mut names) = (self.shards.len(), Vec::new());
+        let is_packed = Path::new(&place).file_name().is_some_and(|name| name == packed::FILE);
+        if is_packed {
+            let none = std::collections::HashMap::new();
+            let description = Description::read(metadata.metadata().as_ref().unwrap_or(&none));
+            self.packing = Packing::Packed(description.map_err(|e| e.at(&place))?);
+        }
+        for (name, info) in metadata.tensors() {
+            let (start, end) = info.data_offsets;
+            let data = Data::Mapped { shard, range: start..end };
+            self.add(&place, name.clone(), Entry { dtype: info.dtype, shape: info.shape.clone(), data })?;
+            names.push(name);
+        }
+        self.place.get_or_insert_with(|| place.clone());
+        self.shards.push(Shard { blob: Arc::new(blob), data_start: LENGTH_BYTES + header, place });
+        Ok(names)
+    }
+
+    fn add_lazy(
+        &mut self,
+        place: &str,
+        tensors: impl IntoIterator<Item = (String, LazyTensor)>,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (name, tensor) in tensors {
+            let LazyTensor { dtype, shape, read } = tensor;
+            self.add(place, name.clone(), Entry { dtype, shape, data: Data::Read(read) })?;
+            names.push(name);
+        }
+        self.place.get_or_insert_with(|| place.to_owned());
+        Ok(names)
+    }
+
+    fn add(&mut self, place: &str, name: String, entry: Entry) -> Result<()> {
+        if self.entries.contains_key(&name) {
+            return Err(Error::input("a tensor is in two shards").at(place).got(name));
+        }
+        self.entries.insert(name, entry);
+        Ok(())
+    }
+
+    /// Names of the model's tensors in order; of a packed file those that were packed, too, and not the matrices.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+        let own = self.entries.keys().map(String::as_str);
+        let packed = match &self.packing {
+            Packing::Packed(description) => Some(description),
+            _ => None,
+        };
+        let own = own.filter(move |name| packed.is_none_or(|packed| !packed::serves_packing(name, packed)));
+        let names: BTreeSet<&str> = own.chain(packed.into_iter().flat_map(Description::names)).collect();
+        names.into_iter()
     }
 
     /// Whether a tensor is there.
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.shape(name).is_some()
     }
 
     /// The shape of a tensor, if it is there.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.entries.get(name).map(|entry| entry.shape.as_slice())
+        match (self.entries.get(name), &self.packing) {
+            (Some(entry), _) => Some(&entry.shape),
+            (None, Packing::Packed(description)) => description.held(name),
+            (None, _) => None,
+        }
     }
 
     /// A tensor of a given shape in f32, bf16 or f16.
@@ -163,12 +325,12 @@ impl Checkpoint {
     /// # Errors
     /// It is missing, or has another shape or number format.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor<'_>> {
-        let Some(entry) = self.entries.get(name) else {
-            let place = self.shards.first().map_or("checkpoint", |shard| &shard.place);
-            return Err(Error::input("a tensor is missing").at(place).expected(format!("{name} {shape:?}")));
-        };
-        let shard = &self.shards[entry.shard];
-        let wrong = |what: &str| Error::input(what).at(name).at(&shard.place);
+        self.tensor_for(name, shape, Use::Numbers)
+    }
+
+    pub(crate) fn tensor_for(&self, name: &str, shape: &[usize], wanted: Use) -> Result<Tensor<'_>> {
+        let entry = self.entry(name, shape)?;
+        let wrong = |what: &str| Error::input(what).at(name).at(self.place_of(entry));
         if entry.shape != shape {
             let got = format!("{:?}", entry.shape);
             return Err(wrong("a tensor has the wrong shape").expected(format!("{shape:?}")).got(got));
@@ -179,11 +341,94 @@ impl Checkpoint {
                 .expected("F32, BF16 or F16")
                 .got(got));
         }
+        if wanted == Use::Numbers {
+            self.take(name);
+        }
+        let bytes = self.bytes(name, entry)?;
+        Ok(Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes })
+    }
+
+    /// A tensor of any number format, as it is stored; it does not count as asked for.
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    pub(crate) fn raw(&self, name: &str) -> Result<RawTensor<'_>> {
+        let entry = self.entry(name, &[])?;
+        Ok(RawTensor { dtype: entry.dtype, shape: &entry.shape, bytes: self.bytes(name, entry)? })
+    }
+
+    /// The number format of a tensor, if it is there.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.entries.get(name).map(|entry| entry.dtype)
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
+        self.entries.get(name).ok_or_else(|| {
+            let place = self.place.as_deref().unwrap_or("checkpoint");
+            if let Packing::Packed(description) = &self.packing
+                && description.held(name).is_some()
+            {
+                let error = Error::input("a tensor is packed into a matrix and has no numbers of its own").at(name);
+                return error.at(place).hint("use the model that was converted");
+            }
+            let shape = if shape.is_empty() { String::new() } else { format!(" {shape:?}") };
+            Error::input("a tensor is missing").at(place).expected(format!("{name}{shape}"))
+        })
+    }
+
+    /// The one file of a packed checkpoint.
+    pub(crate) fn only_file(&self) -> Result<&Arc<Blob>> {
+        self.shards.first().map(|shard| &shard.blob).ok_or_else(|| Error::input("a packed model without a file"))
+    }
+
+    /// Everything behind the header of the only file.
+    pub(crate) fn only_data(&self) -> Result<&[u8]> {
+        self.only_file()?;
+        Ok(&self.shards[0].blob[self.shards[0].data_start..])
+    }
+
+    /// First byte and length of a tensor in its file.
+    pub(crate) fn place_in_file(&self, name: &str) -> Result<(usize, usize)> {
+        match &self.entry(name, &[])?.data {
+            Data::Mapped { shard, range } => Ok((self.shards[*shard].data_start + range.start, range.len())),
+            Data::Read(_) => Err(Error::input("a packed tensor lies in no mapped file").at(name)),
+        }
+    }
+
+    /// Names that were asked for, in order.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        self.taken.lock().map(|taken| taken.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn take(&self, name: &str) {
         if let Ok(mut taken) = self.taken.lock() {
             taken.insert(name.to_owned());
         }
-        let bytes = &shard.blob[shard.data_start..][entry.range.clone()];
-        Ok(Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes })
+    }
+
+    fn place_of(&self, entry: &Entry) -> &str {
+        match entry.data {
+            Data::Mapped { shard, .. } => &self.shards[shard].place,
+            Data::Read(_) => self.place.as_deref().unwrap_or("checkpoint"),
+        }
+    }
+
+    fn bytes(&self, name: &str, entry: &Entry) -> Result<Cow<'_, [u8]>> {
+        match &entry.data {
+            Data::Mapped { shard, range } => {
+                let shard = &self.shards[*shard];
+                Ok(Cow::Borrowed(&shard.blob[shard.data_start..][range.clone()]))
+            }
+            Data::Read(read) => {
+                let bytes = read().map_err(|e| e.at(name).at(self.place_of(entry)))?;
+                let expected = entry.shape.iter().product::<usize>() * entry.dtype.bitsize() / 8;
+                if bytes.len() != expected {
+                    let error = Error::input("a tensor's data has the wrong length").at(name).at(self.place_of(entry));
+                    return Err(error.expected(format!("{expected} bytes")).got(bytes.len()));
+                }
+                Ok(Cow::Owned(bytes))
+            }
+        }
     }
 
     /// Gives the memory of mapped files back that reading tensors took. Tensors stay valid and are read from the files again.
@@ -196,6 +441,10 @@ impl Checkpoint {
         let taken = self.taken.lock().map(|taken| taken.clone()).unwrap_or_default();
         self.names().filter(|name| !taken.contains(*name)).collect()
     }
+}
+
+fn is_safetensors(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
 /// Length and content of the header, checked against the file's size.
@@ -214,6 +463,11 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 impl Tensor<'_> {
+    /// Stands for a tensor whose numbers were packed; reading it is a fault of the program.
+    pub(crate) fn without_numbers(shape: &[usize]) -> Self {
+        Self { dtype: Dtype::F32, row_len: shape.last().copied().unwrap_or(1), bytes: Cow::Borrowed(&[]) }
+    }
+
     /// The numbers as they are stored, if that is in bf16.
     pub(crate) fn bf16_numbers(&self) -> Option<impl Iterator<Item = half::bf16>> {
         let (numbers, _) = self.bytes.as_chunks();
@@ -233,7 +487,7 @@ impl Tensor<'_> {
     /// All of it as f32.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut all = vec![0.0; self.bytes.len() / self.width()];
-        self.convert(self.bytes, &mut all);
+        self.convert(&self.bytes, &mut all);
         all
     }
 

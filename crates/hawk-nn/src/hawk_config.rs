@@ -8,6 +8,8 @@ use crate::{Error, Family, Result, TransformerConfig, VqConfig};
 
 /// What a [`PromptTemplate`] replaces.
 const PLACEHOLDER: &str = "{prompt}";
+/// Tokens that may stand between the text and the image.
+const MAX_AFTER_TEXT: usize = 64;
 /// Longest side of an image in pixels.
 const MAX_PIXELS: u32 = 1 << 16;
 
@@ -16,6 +18,17 @@ const MAX_PIXELS: u32 = 1 << 16;
 pub enum Unconditional {
     /// Nothing: it starts at the layout's opening, at position 0 (Lumina-mGPT).
     Begin,
+    /// The begin of the text, and what directly opens the image: no text between them (Anole).
+    BosBegin,
+}
+
+/// Which sizes of image a model draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sizes {
+    /// The one of its grid.
+    Fixed,
+    /// Those of Lumina-mGPT: see [`lumina_sizes`](crate::lumina_sizes).
+    Lumina,
 }
 
 /// The text around the user's prompt.
@@ -37,9 +50,16 @@ impl PromptTemplate {
             .got(format!("{template:?}")))
     }
 
-    /// The text that is encoded for a user's prompt.
-    pub fn fill(&self, prompt: &str) -> String {
-        self.0.replace(PLACEHOLDER, prompt)
+    /// The template as given.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The text that is encoded for a user's prompt: `{width}` and `{height}` become the image's, then `{prompt}` the prompt.
+    pub fn fill(&self, prompt: &str, size: ImageSize) -> String {
+        let ImageSize { height, width } = size;
+        let text = self.0.replace("{width}", &width.to_string()).replace("{height}", &height.to_string());
+        text.replace(PLACEHOLDER, prompt)
     }
 }
 
@@ -65,6 +85,10 @@ pub struct HawkConfig {
     pub bos: TokenId,
     /// The text around the prompt.
     pub prompt: PromptTemplate,
+    /// Tokens between the text and the layout's opening.
+    pub after_text: Vec<TokenId>,
+    /// Which other sizes it draws.
+    pub sizes: Sizes,
     /// The unconditional stream.
     pub unconditional: Unconditional,
     /// Settings where the user gives none.
@@ -81,15 +105,27 @@ struct Raw {
     image_size: [u32; 2],
     code_offset: u32,
     codes: u32,
-    begin: u32,
-    end: u32,
-    row_end: u32,
-    size_base: u32,
-    size_unit: u32,
+    begin: Option<u32>,
+    end: Option<u32>,
+    row_end: Option<u32>,
+    size_base: Option<u32>,
+    size_unit: Option<u32>,
     bos: u32,
     prompt: String,
+    #[serde(default)]
+    after_text: Vec<u32>,
+    #[serde(default)]
+    sizes: RawSizes,
     uncond: String,
     defaults: RawDefaults,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSizes {
+    #[default]
+    Fixed,
+    Lumina,
 }
 
 #[derive(Deserialize)]
@@ -115,14 +151,52 @@ impl HawkConfig {
             prompt: PromptTemplate::new(raw.prompt).map_err(|e| e.at("prompt"))?,
             unconditional: match raw.uncond.as_str() {
                 "begin" => Unconditional::Begin,
-                other => return Err(unsupported("uncond", "begin", other)),
+                "bos_begin" => Unconditional::BosBegin,
+                other => return Err(unsupported("uncond", "begin or bos_begin", other)),
+            },
+            after_text: raw.after_text.iter().copied().map(TokenId).collect(),
+            sizes: match raw.sizes {
+                RawSizes::Fixed => Sizes::Fixed,
+                RawSizes::Lumina => Sizes::Lumina,
             },
             defaults: raw.defaults.sampling()?,
         };
-        if config.layout.code(config.bos).is_some() {
-            return Err(Error::input("a text token lies among the codes").at("bos").got(config.bos));
+        config.consistent()
+    }
+
+    pub(crate) fn consistent(self) -> Result<Self> {
+        let text = [("bos", self.bos)].into_iter().chain(self.after_text.iter().map(|token| ("after_text", *token)));
+        for (field, token) in text {
+            if self.layout.code(token).is_some() {
+                return Err(Error::input("a text token lies among the codes").at(field).got(token));
+            }
         }
-        Ok(config)
+        if self.after_text.len() > MAX_AFTER_TEXT {
+            let error = Error::input("too many tokens between text and image").at("after_text");
+            return Err(error.expected(format!("at most {MAX_AFTER_TEXT}")).got(self.after_text.len()));
+        }
+        let opens = !self.layout.opening().is_empty();
+        match self.unconditional {
+            Unconditional::Begin if !opens => Err(Error::input("the unconditional stream has nothing to start with")
+                .at("uncond")
+                .expected("a layout with an opening, such as lumina")
+                .got("begin")),
+            Unconditional::BosBegin if !opens && self.after_text.is_empty() => {
+                Err(Error::input("nothing opens the image").at("after_text").expected("at least one token").got("none"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The tokens of the unconditional stream before its first cell.
+    pub fn unconditional_prefix(&self) -> Vec<TokenId> {
+        match self.unconditional {
+            Unconditional::Begin => self.layout.opening(),
+            Unconditional::BosBegin => {
+                let last = if self.layout.opening().is_empty() { self.after_text.last().copied() } else { None };
+                [vec![self.bos], last.into_iter().collect(), self.layout.opening()].concat()
+            }
+        }
     }
 
     /// Checks it against the transformer's `config.json`.
@@ -142,6 +216,7 @@ impl HawkConfig {
         let last_code = u64::from(layout.code_offset()) + u64::from(layout.codes()) - 1;
         let ids = [("code_offset + codes - 1", last_code), ("bos", u64::from(self.bos.0))]
             .into_iter()
+            .chain(self.after_text.iter().map(|token| ("after_text", u64::from(token.0))))
             .chain(structure.map(|token| ("a structure token", u64::from(token.0))));
         for (field, id) in ids {
             if id >= transformer.vocab as u64 {
@@ -180,15 +255,19 @@ impl HawkConfig {
 
 impl Raw {
     fn layout(&self) -> Result<Layout> {
-        if self.layout != "lumina" {
-            return Err(unsupported("layout", "lumina", &self.layout));
-        }
-        let structure = Structure::Lumina {
-            begin: TokenId(self.begin),
-            end: TokenId(self.end),
-            row_end: TokenId(self.row_end),
-            size_base: TokenId(self.size_base),
-            size_unit: self.size_unit,
+        let needed = |field: &str, value: Option<u32>| {
+            value.ok_or_else(|| Error::input(format!("not a hawk.json: missing field `{field}`")))
+        };
+        let structure = match self.layout.as_str() {
+            "lumina" => Structure::Lumina {
+                begin: TokenId(needed("begin", self.begin)?),
+                end: TokenId(needed("end", self.end)?),
+                row_end: TokenId(needed("row_end", self.row_end)?),
+                size_base: TokenId(needed("size_base", self.size_base)?),
+                size_unit: needed("size_unit", self.size_unit)?,
+            },
+            "plain" => Structure::Plain,
+            other => return Err(unsupported("layout", "lumina or plain", other)),
         };
         let [rows, cols] = self.grid;
         Grid::new(rows, cols)
@@ -251,7 +330,7 @@ mod tests {
         let config = HawkConfig::from_json(GOOD.as_bytes()).unwrap();
         config.check(&transformer()).unwrap();
         assert_eq!(config.layout.grid().cells(), 256);
-        assert_eq!(config.prompt.fill("a red apple"), "a red apple");
+        assert_eq!(config.prompt.fill("a red apple", config.image_size), "a red apple");
         assert_eq!((config.bos, config.unconditional), (TokenId(1), Unconditional::Begin));
         assert!(config.defaults.guided());
     }
@@ -288,6 +367,10 @@ mod tests {
             ("bos", json!(-1), "-1"),
             ("prompt", json!("an image"), "{prompt}"),
             ("uncond", json!("pad"), "pad"),
+            ("after_text", json!([5]), "after_text"),
+            ("after_text", json!(vec![1; 65]), "65"),
+            ("sizes", json!("any"), "any"),
+            ("layout", json!("plain"), "uncond"),
             ("defaults.cfg", json!(101), "cfg"),
             ("defaults.temperature", json!(0), "temperature"),
             ("defaults.top_k", json!(-1), "-1"),
@@ -307,6 +390,7 @@ mod tests {
             ("row_end", json!(9000), "9000"),
             ("size_base", json!(2460), "2476"),
             ("bos", json!(5000), "bos"),
+            ("after_text", json!([5000]), "after_text"),
         ] {
             let config = HawkConfig::from_json(&change(key, value)).unwrap();
             let error = config.check(&transformer()).unwrap_err().to_string();

@@ -11,8 +11,11 @@ impl TransformerConfig {
     /// # Errors
     /// It is missing or does not fit the config.
     pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
-        let name = if self.tied_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
-        checkpoint.tensor(name, &[self.vocab, self.hidden])
+        checkpoint.tensor(self.output_projection_name(), &[self.vocab, self.hidden])
+    }
+
+    pub(crate) fn output_projection_name(&self) -> &'static str {
+        if self.tied_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" }
     }
 }
 

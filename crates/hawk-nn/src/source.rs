@@ -95,20 +95,15 @@ impl ModelSource {
         }
     }
 
-    /// SHA-256, in hex, over the files that determine an image: the configs, the tokenizer, the weights of the transformer and of the VQ
+    /// SHA-256, in hex, over the files that determine an image: the configs, the text tokenizer, the weights of the transformer and of the VQ
     /// tokenizer. Each enters with its name and length, in the order of names; the same for a folder and for the same files inside the
     /// program. Reads every byte: seconds for a model of many gigabytes.
     ///
     /// # Errors
     /// A file cannot be read, or there are no weights.
     pub fn digest(&self) -> Result<String> {
-        let settings = ["config.json", "hawk.json", "tokenizer.json", "vq/config.json"];
-        let mut names: Vec<String> =
-            settings.into_iter().filter(|name| self.contains(name)).map(str::to_owned).collect();
+        let mut names = self.settings_files()?;
         names.extend(checkpoint_files(self, "")?);
-        if self.contains("vq/config.json") {
-            names.extend(checkpoint_files(self, "vq/")?);
-        }
         names.sort();
         let mut sha = Sha256::new();
         for name in &names {
@@ -130,7 +125,8 @@ impl ModelSource {
     }
 }
 
-fn map(path: &Path) -> Result<Blob> {
+/// Maps a file.
+pub(crate) fn map(path: &Path) -> Result<Blob> {
     let failed = |error: std::io::Error| Error::io("open a file of the model", path, &error);
     // Looked at before it is opened: opening a pipe would wait for its writer.
     let found = std::fs::metadata(path).map_err(failed)?;
@@ -145,6 +141,7 @@ fn map(path: &Path) -> Result<Blob> {
     let map = unsafe { memmap2::Mmap::map(&file) };
     map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
 }
+
 /// Bytes in hexadecimal, as digests are written: two lower-case digits each.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

@@ -119,18 +119,6 @@ impl Staged<'_> {
     }
 }
 
-/// Packs a matrix and gives back the memory of the file that it was read from, so that a model is never in memory twice.
-fn pack(
-    checkpoint: &Checkpoint,
-    precision: Precision,
-    [n, k]: [usize; 2],
-    fill: &mut dyn FnMut(usize, &mut [f32]),
-) -> Matrix {
-    let matrix = Matrix::pack(precision, n, k, fill);
-    checkpoint.release();
-    matrix
-}
-
 fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
     let mut row = row;
     for (tensor, rows) in tensors {
@@ -142,20 +130,20 @@ fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
 }
 
 impl Target {
-    /// Loads and packs a checkpoint.
+    /// Loads and packs a checkpoint, or maps one that is packed.
     ///
     /// # Errors
-    /// A tensor is missing or has the wrong shape or number format.
+    /// A tensor is missing or has the wrong shape or number format; the checkpoint is packed for another precision.
     pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         let (d, v) = (config.hidden, config.vocab);
         let embed = checkpoint.tensor("model.embed_tokens.weight", &[v, d])?;
-        let head = config.output_projection(checkpoint)?;
+        let head = checkpoint.packable(config.output_projection_name(), &[v, d])?;
         Ok(Self {
             layers: (0..config.layers)
                 .map(|i| Layer::load(&config, checkpoint, precision, i))
                 .collect::<Result<_>>()?,
             norm: checkpoint.tensor("model.norm.weight", &[d])?.to_f32(),
-            head: pack(checkpoint, precision, [v, d], &mut |row, out| head.row_into(row, out)),
+            head: checkpoint.matrix("head", precision, [v, d], &mut |row, out| head.row_into(row, out))?,
             config,
             precision,
             embedding: Embedding::read(&embed),
@@ -299,8 +287,11 @@ impl Layer {
     fn load(c: &TransformerConfig, checkpoint: &Checkpoint, precision: Precision, layer: usize) -> Result<Self> {
         let (d, q, k) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        let get = |part: &str, shape: &[usize]| checkpoint.tensor(&name(part), shape);
-        let pack = |shape, fill: &mut dyn FnMut(usize, &mut [f32])| pack(checkpoint, precision, shape, fill);
+        let get = |part: &str, shape: &[usize]| checkpoint.packable(&name(part), shape);
+        let norm = |part: &str| Ok(checkpoint.tensor(&name(part), &[d])?.to_f32());
+        let pack = |part: &str, size, fill: &mut dyn FnMut(usize, &mut [f32])| {
+            checkpoint.matrix(&format!("layers.{layer}.{part}"), precision, size, fill)
+        };
         let qkv = [
             (get("self_attn.q_proj", &[q, d])?, q),
             (get("self_attn.k_proj", &[k, d])?, k),
@@ -310,27 +301,27 @@ impl Layer {
         let (output, down) = (get("self_attn.o_proj", &[d, q])?, get("mlp.down_proj", &[d, c.intermediate])?);
         // Panels of gate and up alternate; the last of each is filled up with zeros.
         let inner = c.intermediate.next_multiple_of(PANEL);
-        let gate_up = pack([2 * inner, d], &mut |row, out| {
+        let gate_up = pack("gate_up", [2 * inner, d], &mut |row, out| {
             let at = row / (2 * PANEL) * PANEL + row % PANEL;
             let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
-        });
+        })?;
         let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
         Ok(Self {
-            qkv: pack([q + 2 * k, d], &mut |row, out| rows_of(&qkv, row, out)),
+            qkv: pack("qkv", [q + 2 * k, d], &mut |row, out| rows_of(&qkv, row, out))?,
             norms: match c.family {
                 Family::Chameleon => Some([head_norm("q", c.heads)?, head_norm("k", c.kv_heads)?]),
                 Family::Llama => None,
             },
-            output: pack([d, q], &mut |row, out| output.row_into(row, out)),
+            output: pack("output", [d, q], &mut |row, out| output.row_into(row, out))?,
             gate_up,
-            down: pack([d, inner], &mut |row, out| {
+            down: pack("down", [d, inner], &mut |row, out| {
                 let (weights, rest) = out.split_at_mut(c.intermediate);
                 down.row_into(row, weights);
                 rest.fill(0.0);
-            }),
-            attention_norm: get("input_layernorm", &[d])?.to_f32(),
-            mlp_norm: get("post_attention_layernorm", &[d])?.to_f32(),
+            })?,
+            attention_norm: norm("input_layernorm")?,
+            mlp_norm: norm("post_attention_layernorm")?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! From a prompt to the tokens that stand before the first cell.
 
-use hawk_nn::{Error, HawkConfig, Result, TextTokenizer, TransformerConfig, Unconditional};
+use hawk_nn::{Error, HawkConfig, Result, TextTokenizer, TransformerConfig};
 use hawk_spec::TokenId;
 
 /// The tokens of one stream before its first cell; never empty.
@@ -41,8 +41,12 @@ impl Conditioning {
         tokenizer: &TextTokenizer,
         transformer: &TransformerConfig,
     ) -> Result<Self> {
-        let text = tokenizer.encode(&config.prompt.fill(prompt))?;
-        let opening = config.layout.opening();
+        let mut text = tokenizer.encode(&config.prompt.fill(prompt, config.image_size))?;
+        // Some tokenizers put the begin of the text there themselves.
+        if text.first() == Some(&config.bos) {
+            text.remove(0);
+        }
+        let opening = [config.after_text.clone(), config.layout.opening()].concat();
         let most = text_room(transformer.max_positions, opening.len() + config.layout.sequence_len());
         if text.len() + 1 > most {
             return Err(Error::input("the prompt is too long")
@@ -50,10 +54,10 @@ impl Conditioning {
                 .got(text.len())
                 .hint("a token is about four letters"));
         }
-        let uncond = match config.unconditional {
-            Unconditional::Begin => opening.clone(),
-        };
-        Ok(Self { cond: Prefix([vec![config.bos], text, opening].concat()), uncond: Prefix(uncond) })
+        Ok(Self {
+            cond: Prefix([vec![config.bos], text, opening].concat()),
+            uncond: Prefix(config.unconditional_prefix()),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadWorkspace, Heads, Image, ModelSource, Result, Staged, Stream, Target,
+    Checkpoint, Error, HawkConfig, HeadWorkspace, Heads, Image, ImageSize, ModelSource, Result, Staged, Stream, Target,
     TextTokenizer, TransformerConfig, VqDecoder, Workspace,
 };
 use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
@@ -76,21 +76,19 @@ pub struct Engine {
 
 impl Engine {
     /// Reads and packs a model: `config.json`, `hawk.json`, `tokenizer.json`, `model.safetensors` (or shards with an index), and the VQ tokenizer
-    /// in `vq/`.
+    /// in `vq/`; or a public model as it is published, whose `hawk.json` follows from its tokens' names.
     ///
     /// # Errors
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         let transformer = read_transformer(&source)?;
-        let named = |name: &'static str| move |e: Error, source: &ModelSource| e.at(source.describe(name));
-        let config = HawkConfig::from_json(&source.read("hawk.json")?)
-            .and_then(|config| config.check(&transformer).map(|()| config))
-            .map_err(|e| named("hawk.json")(e, &source))?;
-        let tokenizer = TextTokenizer::from_bytes(&source.read("tokenizer.json")?)
+        let config = HawkConfig::of_model(&source, &transformer)?.ok_or_else(|| no_image_side(&source))?;
+        let (place, tokenizer) = source.read_tokenizer()?;
+        let tokenizer = TextTokenizer::from_bytes(&tokenizer)
             .and_then(|tokenizer| tokenizer.check(&transformer).map(|()| tokenizer))
-            .map_err(|e| named("tokenizer.json")(e, &source))?;
-        let vq = VqDecoder::load(&source, "vq/")?;
-        config.check_decoder(vq.config()).map_err(|e| named("hawk.json")(e, &source))?;
+            .map_err(|e| e.at(place))?;
+        let vq = source.vq_decoder()?;
+        config.check_decoder(vq.config()).map_err(|e| e.at(source.describe("hawk.json")))?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
         let heads = match source.contains("heads/config.json") {
             true => Some(Heads::load(&source, "heads/", &target)?),
@@ -125,6 +123,15 @@ impl Engine {
                 .got(trained_for));
         }
         self.heads = Some(heads);
+        Ok(self)
+    }
+
+    /// The engine for images of another size, where the model draws several.
+    ///
+    /// # Errors
+    /// The model does not draw that size.
+    pub fn with_image_size(mut self, size: ImageSize) -> Result<Self> {
+        self.config = self.config.resized(size)?;
         Ok(self)
     }
 
@@ -260,6 +267,13 @@ impl Engine {
     pub(crate) fn forward<'p>(&self, workspace: &'p mut Workspace, streams: &'p mut [Stream]) -> Result<Staged<'p>> {
         self.target.forward(&self.pool, workspace, streams, self.codes())
     }
+}
+
+pub(crate) fn no_image_side(source: &ModelSource) -> Error {
+    Error::input("the model does not say what its images look like")
+        .at(source.describe("hawk.json"))
+        .expected("hawk.json, or a public model of the Chameleon family with its text tokenizer")
+        .hint("Lumina-mGPT and Anole need Chameleon's text_tokenizer.json beside their weights or in tokenizer/")
 }
 
 pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig> {

@@ -52,7 +52,7 @@ pub use builtin::{BUILT_IN, built_in_model};
 pub use conditioning::{Conditioning, Prefix};
 pub use engine::{DraftMemory, Engine, LoadOptions};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Error, Fault, Image, ModelSource, Result};
+pub use hawk_nn::{Error, Fault, Image, ImageSize, ModelSource, Result};
 pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TreeShape};
 pub use observe::Observed;
 pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
@@ -60,4 +60,4 @@ pub use request::{
     AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome,
     Request, Timings, Tree,
 };
-pub use tools::{Inspection, decode, inspect, logits};
+pub use tools::{Inspection, decode, inspect, logits, packed_for};

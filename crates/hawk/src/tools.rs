@@ -1,13 +1,13 @@
 //! Looks into a model without generating.
 
-use hawk_nn::kernels::Pool;
+use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
     Checkpoint, HawkConfig, Image, ModelSource, PassLimits, Readout, Result, Target, TransformerConfig, VqConfig,
     VqDecoder,
 };
 use hawk_spec::{Code, TokenId};
 
-use crate::engine::{LoadOptions, read_transformer};
+use crate::engine::{LoadOptions, no_image_side, read_transformer};
 
 /// Rows of a pass over a long sequence.
 const ROWS: usize = 64;
@@ -34,13 +34,22 @@ pub fn logits(source: &ModelSource, options: LoadOptions, tokens: &[TokenId]) ->
     Ok((logits, vocabulary))
 }
 
+/// The precision that a model is packed for, if it is.
+///
+/// # Errors
+/// A packed file that cannot be read.
+pub fn packed_for(source: &ModelSource) -> Result<Option<Precision>> {
+    // Of all formats only packed files are looked into: others may take seconds.
+    Ok(if source.contains("packed.safetensors") { Checkpoint::open(source, "")?.packed_for() } else { None })
+}
+
 /// The images of whole grids of codes. Needs `hawk.json` and the VQ tokenizer alone.
 ///
 /// # Errors
 /// The decoder cannot be read, or codes do not fill the grid or are not in the codebook.
 pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
     let grid = read_config(source)?.layout.grid();
-    let (decoder, pool) = (VqDecoder::load(source, "vq/")?, Pool::new(threads));
+    let (decoder, pool) = (source.vq_decoder()?, Pool::new(threads));
     let image = |(number, codes): (usize, &Vec<Code>)| {
         decoder.decode(&pool, codes, grid).map_err(|e| e.at(format!("image {number}")))
     };
@@ -48,7 +57,10 @@ pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Resu
 }
 
 fn read_config(source: &ModelSource) -> Result<HawkConfig> {
-    HawkConfig::from_json(&source.read("hawk.json")?).map_err(|e| e.at(source.describe("hawk.json")))
+    if source.contains("hawk.json") {
+        return HawkConfig::from_json(&source.read("hawk.json")?).map_err(|e| e.at(source.describe("hawk.json")));
+    }
+    HawkConfig::of_model(source, &read_transformer(source)?)?.ok_or_else(|| no_image_side(source))
 }
 
 /// What a model's folder holds.
@@ -78,20 +90,14 @@ pub fn inspect(source: &ModelSource) -> Result<Inspection> {
     let wanted = transformer.tensors();
     let faults = wanted.iter().filter_map(|tensor| tensor.fault(&checkpoint)).collect();
     let left_over = checkpoint.names().filter(|name| !wanted.iter().any(|tensor| tensor.name == *name));
-    let config = match source.contains("hawk.json") {
-        true => {
-            Some(HawkConfig::from_json(&source.read("hawk.json")?).map_err(|e| e.at(source.describe("hawk.json")))?)
+    let config = HawkConfig::of_model(source, &transformer)?;
+    checkpoint.verify()?;
+    let vq = match source.vq()? {
+        Some(vq) => {
+            VqDecoder::from_checkpoint(vq.config.clone(), &vq.checkpoint)?;
+            Some((vq.config, vq.checkpoint.left_over().into_iter().map(str::to_owned).collect()))
         }
-        false => None,
-    };
-    let vq = match source.contains("vq/config.json") {
-        true => {
-            let config = VqConfig::from_json(&source.read("vq/config.json")?)?;
-            let checkpoint = Checkpoint::open(source, "vq/")?;
-            VqDecoder::from_checkpoint(config.clone(), &checkpoint)?;
-            Some((config, checkpoint.left_over().into_iter().map(str::to_owned).collect()))
-        }
-        false => None,
+        None => None,
     };
     Ok(Inspection {
         weights: wanted.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),

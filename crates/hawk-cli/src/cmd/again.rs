@@ -3,9 +3,12 @@
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use hawk::{AnyRule, Decoding, Engine, Error, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png};
+use hawk::{
+    AnyRule, Decoding, Engine, Error, ImageSize, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png,
+};
 
 use crate::args::AgainArgs;
+use crate::hub::find_model;
 use crate::{files, say};
 
 /// Exit code where the pixels differ.
@@ -13,7 +16,8 @@ const DIFFERENT: u8 = 1;
 
 pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     let (image, record) = read_png(&files::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
-    let engine = load(args, &record)?;
+    let size = ImageSize { height: image.height, width: image.width };
+    let engine = load(args, &record)?.with_image_size(size).map_err(|e| e.at(args.image.display()))?;
     let mut request = record.request()?;
     if let Some(decoder) = args.decoder {
         request.decoding = Decoding::with_defaults(decoder, request.decoding.rule());
@@ -45,9 +49,9 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
 /// The model of the record, or the one that is given; its files must be the same.
 fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
     let source = match &args.model.model {
-        Some(dir) => ModelSource::Dir(dir.clone()),
+        Some(dir) => ModelSource::Dir(find_model(dir)?),
         None if record.model == hawk::BUILT_IN => built_in_model(),
-        None => ModelSource::Dir(record.model.clone().into()),
+        None => ModelSource::Dir(find_model(record.model.as_ref())?),
     };
     let engine = Engine::load(source, args.model.options(record.precision()?))
         .map_err(|e| if args.model.model.is_none() { e.hint("name the model's folder with --model") } else { e })?;

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
 
 /// Every decoder under every rule with every budget.
 fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
-    let heads = args.heads.is_some() || args.model.source().contains("heads/config.json");
+    let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
     let possible = Decoder::ALL.into_iter().filter(|decoder| heads || !decoder.needs_heads());
     let decoders = if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
     let mut contenders = Vec::new();
@@ -93,7 +93,7 @@ fn load(
     prompts: &[String],
     contenders: &[Decoding],
 ) -> Result<(Engine, Plan)> {
-    let engine = equip(Engine::load(args.model.source(), args.model.options(precision))?, args.heads.as_deref())?;
+    let engine = equip(Engine::load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
     let plan = Plan {
         prompts: prompts.to_vec(),
         seed: Seed(args.seed),

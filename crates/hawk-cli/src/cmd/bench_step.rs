@@ -77,7 +77,8 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
     say(format_args!("{} on {} threads, {COMMITTED} committed tokens a stream", report.isa, report.threads));
     for model in &models {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-            if args.precision.is_none_or(|only| only == precision) {
+            let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
+            if is(args.precision) && is(model.checkpoint.packed_for()) {
                 let table = measure(model, precision, &pool, Duration::from_millis(args.effort_ms))?;
                 table.print();
                 report.tables.push(table);
@@ -89,15 +90,12 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
 
 impl Model {
     fn open(args: &ModelArgs) -> Result<Self> {
-        let source = args.source();
+        let source = args.source()?;
         let config = TransformerConfig::from_json(&source.read("config.json")?)?;
         let checkpoint = Checkpoint::open(&source, "")?;
-        let codes = if source.contains("hawk.json") {
-            let layout = HawkConfig::from_json(&source.read("hawk.json")?)?.layout;
+        let codes = HawkConfig::of_model(&source, &config)?.map_or(0..config.vocab, |HawkConfig { layout, .. }| {
             layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
-        } else {
-            0..config.vocab
-        };
+        });
         Ok(Self { name: args.name(), config, checkpoint, codes })
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let destination = Destination::new(Some(&args.out))?;
     let grids: Vec<Vec<Code>> = images.into_iter().map(|image| image.codes.into_iter().map(Code).collect()).collect();
     let threads = args.model.options(Precision::F32).threads;
-    let images = hawk::decode(&args.model.source(), threads, &grids).map_err(|e| e.at(args.codes.display()))?;
+    let images = hawk::decode(&args.model.source()?, threads, &grids).map_err(|e| e.at(args.codes.display()))?;
     let several = images.len() > 1;
     for (number, image) in images.iter().enumerate() {
         let number = several.then_some(number);

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use hawk::{Engine, Error, Event, Generated, Record, Request, Result, Sampling, Seed, write_png};
+use hawk::{Engine, Error, Event, Generated, Precision, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{GenerateArgs, equip};
@@ -21,7 +21,11 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         files::check_writable(report)?;
     }
     let clock = Instant::now();
-    let engine = Engine::load(args.model.source(), args.model.options(args.precision))?;
+    let precision = args.model.precision(args.precision, Precision::Bf16)?;
+    let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    if let Some(size) = args.size {
+        engine = engine.with_image_size(size)?;
+    }
     let engine = equip(engine, args.decoding.heads.as_deref())?;
     let request = Request {
         prompt: String::new(),

@@ -6,6 +6,7 @@ use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, wri
 use hawk_eval::{SourceShare, overlay, source_shares};
 
 use crate::args::InspectArgs;
+use crate::hub::find_model;
 use crate::{files, say};
 
 /// Names of a list that are printed.
@@ -18,7 +19,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
             let expected = "a PNG of `hawk generate`";
             Err(Error::input("only an image has cells to show").at(dir.display()).expected(expected).got("no file"))
         }
-        Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(dir.clone())),
+        Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(find_model(dir)?)),
         None => model(hawk::BUILT_IN, &built_in_model()),
     }
 }
@@ -48,6 +49,9 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     let t = &found.transformer;
     say(format_args!("model      {name}"));
     say(format_args!("digest     {}", source.digest()?));
+    if let Some(precision) = hawk::packed_for(source)? {
+        say(format_args!("packed     for {precision}, data as their digest says"));
+    }
     say(format_args!("family     {:?}, norms {:?}", t.family, t.norm_placement));
     say(format_args!(
         "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
@@ -78,7 +82,7 @@ fn image_side(found: &Inspection) {
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
     } else {
-        say("layout     no hawk.json: only `hawk logits` works");
+        say("layout     unknown (no hawk.json, no tokenizer of a public model): only `hawk logits` works");
     }
     if let Some((vq, left_over)) = &found.vq {
         let per_cell = vq.pixels_per_cell();

@@ -1,6 +1,6 @@
 //! `hawk logits`: the transformer alone, for comparison with other implementations.
 
-use hawk::{Error, Result};
+use hawk::{Error, Precision, Result};
 use hawk_spec::TokenId;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -21,11 +21,12 @@ pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
         return Err(Error::input("there are no tokens").at(args.tokens.display()).expected("at least 1"));
     }
     let ids: Vec<TokenId> = tokens.into_iter().map(TokenId).collect();
-    let (logits, vocabulary) = hawk::logits(&args.model.source(), args.model.options(args.precision), &ids)?;
+    let precision = args.model.precision(args.precision, Precision::F32)?;
+    let (logits, vocabulary) = hawk::logits(&args.model.source()?, args.model.options(precision), &ids)?;
     let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
     let failed = |e: safetensors::SafeTensorError| Error::input(format!("cannot write safetensors: {e}"));
     let view = TensorView::new(Dtype::F32, vec![1, ids.len(), vocabulary], &bytes).map_err(failed)?;
     files::write(&args.out, &safetensors::serialize([("logits", view)], None).map_err(failed)?)?;
-    say(format_args!("{}: logits [1, {}, {vocabulary}] in {}", args.out.display(), ids.len(), args.precision));
+    say(format_args!("{}: logits [1, {}, {vocabulary}] in {}", args.out.display(), ids.len(), precision));
     Ok(())
 }

@@ -3,12 +3,15 @@
 pub(crate) mod again;
 pub(crate) mod bench_decoders;
 pub(crate) mod bench_step;
+pub(crate) mod convert;
 #[cfg(feature = "train")]
 pub(crate) mod data_emoji;
 pub(crate) mod decode;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
+pub(crate) mod pull;
+pub(crate) mod synth;
 #[cfg(feature = "train")]
 pub(crate) mod train_heads;
 #[cfg(feature = "train")]

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
         out: args.out.clone(),
         data: args.data.clone().unwrap_or_else(|| args.out.join("data")),
     };
-    let engine = Engine::load(args.model.source(), args.model.options(Precision::Bf16))?;
+    let engine = Engine::load(args.model.source()?, args.model.options(Precision::Bf16))?;
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  eta {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),

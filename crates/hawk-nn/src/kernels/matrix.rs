@@ -3,10 +3,17 @@
 //! Element `(output o, step k)` of panel `o / 16` lies at `[k][o % 16]`; in bf16 the 16 are stored 0 8 1 9 ..., so that a shift and a mask
 //! yield both halves; in int8 two steps of k lie together, `[k / 2][o % 16][k % 2]`, as the multiply-add of pairs wants them.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::simd::ROUND;
+use crate::source::Blob;
 use crate::{Error, Result};
+
+/// Number of this layout in files; another layout gets another number.
+pub(crate) const LAYOUT: u32 = 1;
 
 /// Outputs of one panel.
 pub(crate) const PANEL: usize = 16;
@@ -75,59 +82,78 @@ pub struct Matrix {
     precision: Precision,
     n: usize,
     k: usize,
-    data: Vec<Line>,
+    data: Lines,
     /// One per output under [`Precision::Int8`], else empty.
     scales: Vec<f32>,
 }
 
+/// The panels, in memory or in a mapped file.
+enum Lines {
+    Owned(Vec<Line>),
+    /// `lines` of a file from byte `start`, which lies on a line's border in memory.
+    Mapped {
+        file: Arc<Blob>,
+        start: usize,
+        lines: usize,
+    },
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+    fn deref(&self) -> &[Line] {
+        match self {
+            Self::Owned(lines) => lines,
+            Self::Mapped { file, start, lines } => {
+                bytemuck::cast_slice(&file[*start..*start + *lines * size_of::<Line>()])
+            }
+        }
+    }
+}
+
 impl Matrix {
+    /// A matrix whose panels lie in a mapped file from byte `start`, and its scales.
+    ///
+    /// # Errors
+    /// The place is not in the file or not on a line's border in memory, or there are not as many scales as the layout has.
+    pub(crate) fn mapped(
+        precision: Precision,
+        [n, k]: [usize; 2],
+        (file, start): (Arc<Blob>, usize),
+        scales: Vec<f32>,
+    ) -> Result<Self> {
+        let bytes = Self::packed_bytes(precision, [n, k]);
+        let place = start.checked_add(bytes).and_then(|end| file.get(start..end));
+        let aligned = place.is_some_and(|place| place.as_ptr() as usize % size_of::<Line>() == 0);
+        if !aligned || scales.len() != scales_of(precision, n) {
+            return Err(Error::input("a packed matrix does not lie as it should")
+                .expected(format!("{bytes} bytes on a border of 64 and {} scales", scales_of(precision, n)))
+                .got(format!("byte {start} of {}, {} scales", file.len(), scales.len())));
+        }
+        let data = Lines::Mapped { file, start, lines: bytes / size_of::<Line>() };
+        Ok(Self { precision, n, k, data, scales })
+    }
+
+    /// Bytes of the panels of a matrix, whole lines.
+    pub(crate) fn packed_bytes(precision: Precision, [n, k]: [usize; 2]) -> usize {
+        let panel_bytes = PANEL * k.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
+        (n.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
+    }
+
+    /// The panels as a file keeps them, and the scales.
+    pub(crate) fn packed(&self) -> (&[u8], &[f32]) {
+        (bytemuck::cast_slice(&self.data), &self.scales)
+    }
+
     /// Packs `n` rows of `k` weights; `fill(row, out)` writes one row, so that no whole f32 copy of the matrix is ever needed.
     pub fn pack(precision: Precision, n: usize, k: usize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
-        let panel_bytes = PANEL * k.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
-        let mut matrix = Self {
-            precision,
-            n,
-            k,
-            data: vec![Line::zeroed(); (n.div_ceil(PANEL) * panel_bytes).div_ceil(size_of::<Line>())],
-            scales: vec![0.0; if precision == Precision::Int8 { n.next_multiple_of(PANEL) } else { 0 }],
-        };
+        let mut data = vec![Line::zeroed(); Self::packed_bytes(precision, [n, k]) / size_of::<Line>()];
+        let mut scales = vec![0.0; scales_of(precision, n)];
         let mut row = vec![0.0; k];
         for output in 0..n {
             fill(output, &mut row);
-            matrix.put(output, &row);
+            put(precision, &mut data, &mut scales, (output, &row));
         }
-        matrix
-    }
-
-    fn put(&mut self, output: usize, row: &[f32]) {
-        let (panel, lane) = (output / PANEL, output % PANEL);
-        match self.precision {
-            Precision::F32 => {
-                let all: &mut [f32] = bytemuck::cast_slice_mut(&mut self.data);
-                let start = panel * PANEL * self.k;
-                for (step, &weight) in row.iter().enumerate() {
-                    all[start + step * PANEL + lane] = weight;
-                }
-            }
-            Precision::Bf16 => {
-                let all: &mut [u16] = bytemuck::cast_slice_mut(&mut self.data);
-                let start = panel * PANEL * self.k + bf16_slot(lane);
-                for (step, &weight) in row.iter().enumerate() {
-                    all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
-                }
-            }
-            Precision::Int8 => {
-                let scale = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs())) / 127.0;
-                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                self.scales[output] = scale;
-                let all: &mut [i8] = bytemuck::cast_slice_mut(&mut self.data);
-                let start = panel * PANEL * self.k.next_multiple_of(2) + 2 * lane;
-                for (step, &weight) in row.iter().enumerate() {
-                    // The low bits of the sum are the nearest integer; `f32::round` would be a call for every weight.
-                    all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse + ROUND).to_bits() as i8;
-                }
-            }
-        }
+        Self { precision, n, k, data: Lines::Owned(data), scales }
     }
 
     /// Outputs.
@@ -182,4 +208,41 @@ impl Matrix {
 /// Where output `lane` of a bf16 panel is stored.
 pub(crate) const fn bf16_slot(lane: usize) -> usize {
     2 * (lane % 8) + lane / 8
+}
+
+/// Writes a row of weights into its lane.
+fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], (output, row): (usize, &[f32])) {
+    let (panel, lane, k) = (output / PANEL, output % PANEL, row.len());
+    match precision {
+        Precision::F32 => {
+            let all: &mut [f32] = bytemuck::cast_slice_mut(data);
+            let start = panel * PANEL * k;
+            for (step, &weight) in row.iter().enumerate() {
+                all[start + step * PANEL + lane] = weight;
+            }
+        }
+        Precision::Bf16 => {
+            let all: &mut [u16] = bytemuck::cast_slice_mut(data);
+            let start = panel * PANEL * k + bf16_slot(lane);
+            for (step, &weight) in row.iter().enumerate() {
+                all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
+            }
+        }
+        Precision::Int8 => {
+            let scale = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs())) / 127.0;
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            scales[output] = scale;
+            let all: &mut [i8] = bytemuck::cast_slice_mut(data);
+            let start = panel * PANEL * k.next_multiple_of(2) + 2 * lane;
+            for (step, &weight) in row.iter().enumerate() {
+                // The low bits of the sum are the nearest integer; `f32::round` would be a call for every weight.
+                all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse + ROUND).to_bits() as i8;
+            }
+        }
+    }
+}
+
+/// Scales of a matrix of `n` outputs.
+fn scales_of(precision: Precision, n: usize) -> usize {
+    if precision == Precision::Int8 { n.next_multiple_of(PANEL) } else { 0 }
 }

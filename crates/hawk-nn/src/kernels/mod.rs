@@ -11,7 +11,7 @@ mod tile;
 
 pub(crate) use gemm::{Activations, Epilogue, Product};
 pub(crate) use math::{LayerNorm, RmsNorm, Softmax, Turn};
-pub(crate) use matrix::{Line, PANEL, bf16_slot};
+pub(crate) use matrix::{LAYOUT, Line, PANEL, bf16_slot};
 pub(crate) use simd::{Kernel, LANES, Simd, dispatch_on};
 pub(crate) use tile::{CHUNK_ROWS, PLACES, Panels};
 

@@ -1,0 +1,113 @@
+//! Public models as folders, from their files to images: grammar, sizes, decoders, precisions, with tiny random ones.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use serde_json::Value;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Arguments are words.
+    fn hawk(&self, args: &str) -> Assert {
+        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args.split(' ')).assert()
+    }
+
+    #[track_caller]
+    fn prints(&self, args: &str, words: &[&str]) {
+        let text = String::from_utf8(self.hawk(args).success().get_output().stdout.clone()).unwrap();
+        assert!(words.iter().all(|words| text.contains(words)), "{args}: {text}");
+    }
+
+    #[track_caller]
+    fn refuses(&self, args: &str, code: i32, words: &[&str]) {
+        let text = String::from_utf8(self.hawk(args).code(code).get_output().stderr.clone()).unwrap();
+        assert!(words.iter().all(|words| text.contains(words)) && !text.contains("panicked"), "{args}: {text}");
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+fn ids(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
+    let place = Place::new();
+    place.hawk("synth tiny-lumina-mgpt --out model").success();
+    place.hawk("synth heads --model model --out heads").success();
+    place.prints(
+        "inspect model",
+        &["Chameleon", "faults     none", "left over  none", "48 x 48 cells", "Lumina", "VQ beside"],
+    );
+    place
+        .hawk("generate pear --model model --size 1024x256 --seed 5 --decoder ar --tokens-out t.json --out ar.png")
+        .success();
+    let image = &place.json("t.json")["images"][0];
+    // Begin, rows, columns; the prompt's stream has the text before them, closed by the separator.
+    assert_eq!(ids(&image["uncond_prefix"]), [69, 328 + 8, 328 + 32]);
+    let cond = ids(&image["cond_prefix"]);
+    assert!(
+        cond[0] == 0
+            && cond.ends_with(&[326, 69, 328 + 8, 328 + 32])
+            && cond.iter().filter(|id| **id == 0).count() == 1
+    );
+    let tokens = ids(&image["tokens"]);
+    assert_eq!(tokens.len(), 16 * (64 + 1) + 1);
+    assert!(tokens.chunks(65).take(16).all(|row| row[64] == 327 && row[..64].iter().all(|id| (4..68).contains(id))));
+    assert_eq!(tokens.last(), Some(&68));
+    // Heads in the model's folder, so that the same record fits all decoders.
+    std::fs::rename(place.path("heads"), place.path("model/heads")).unwrap();
+    for decoder in ["neighbour", "medusa", "hawk-vertical", "hawk-paper", "hawk"] {
+        place.prints(&format!("again ar.png --decoder {decoder}"), &["identical"]);
+    }
+    // Packed, with the same tokens as the original in that precision.
+    place.prints("convert model --out packed --precision int8", &["Hugging Face", "digest"]);
+    place.prints("inspect packed", &["packed     for int8", "faults     none", "left over  none", "48 x 48 cells"]);
+    for (model, tokens) in [("model --precision int8", "a.json"), ("packed", "b.json")] {
+        place
+            .hawk(&format!(
+                "generate pear --model {model} --size 256x1024 --seed 6 --tokens-out {tokens} --out {tokens}.png"
+            ))
+            .success();
+    }
+    assert_eq!(place.json("a.json")["images"][0]["codes"], place.json("b.json")["images"][0]["codes"]);
+    place.refuses(
+        "generate pear --model packed --precision bf16 --out x.png",
+        2,
+        &["packed for another precision", "--precision int8"],
+    );
+    place.refuses("generate pear --model model --size 700x700 --out x.png", 2, &["768x768", "700x700"]);
+    place.refuses("generate pear --size 128x128 --out x.png", 2, &["64x64"]);
+    place.refuses("convert model --out packed", 2, &["already"]);
+    place.refuses("convert packed --out again", 2, &["packed already"]);
+    place.refuses("convert none --out again", 2, &["none"]);
+    place.refuses("synth heads --out again", 2, &["--model"]);
+    place.refuses("synth janus-pro-2b --out again", 2, &["janus-pro-7b"]);
+    assert!(!place.path("again").exists() && !place.path("x.png").exists());
+}
+
+#[test]
+fn anole_draws_a_square_without_structure() {
+    let place = Place::new();
+    place.hawk("synth tiny-anole --out model").success();
+    place.hawk("generate pear --model model --seed 5 --decoder ar --tokens-out t.json --out ar.png").success();
+    let image = &place.json("t.json")["images"][0];
+    assert_eq!(ids(&image["uncond_prefix"]), [0, 69]);
+    assert_eq!(ids(&image["cond_prefix"]).len(), 1 + "pear".len() + 2);
+    assert_eq!(ids(&image["tokens"]).len(), 1024);
+    place.prints("again ar.png --decoder neighbour", &["identical"]);
+}

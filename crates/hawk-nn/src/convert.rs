@@ -1,0 +1,338 @@
+//! From the files of a public model to one folder that Hawk reads as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::folder::{folder_names, taming_config};
+use crate::kernels::Precision;
+use crate::writer::{self, Planned, put};
+use crate::{
+    Checkpoint, Error, Fault, HawkConfig, ModelSource, Result, Target, TransformerConfig, VqConfig, VqTokenizer, meta,
+};
+
+/// What becomes of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvertTo {
+    /// Safetensors in the Hugging Face layout with the original's numbers; loads in every precision, and other programs read it.
+    Safetensors,
+    /// The layout of the kernels in this precision, bf16 or int8; loading maps the file and packs nothing.
+    Packed(Precision),
+}
+
+/// A conversion to be done.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// A folder of a model (Hugging Face layout, or Meta's with `params.json`), or a single file of weights.
+    pub source: PathBuf,
+    /// Where `text_tokenizer.json`, `vqgan.yaml` and `vqgan.ckpt` are looked for, if not in the usual places around the source.
+    pub tokenizer: Option<PathBuf>,
+    /// The new folder; there must be nothing of that name.
+    pub out: PathBuf,
+    /// What becomes of the weights.
+    pub to: ConvertTo,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// [`ModelSource::digest`] of the new folder; none where it is no whole model.
+    pub digest: Option<String>,
+    /// What the source was.
+    pub layout: &'static str,
+    /// Tensors that were left out, as nothing of Hawk reads them.
+    pub left_out: Vec<String>,
+}
+
+/// Hears of the bytes of weights that are written, and of how many there will be.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// The transformer's side of a source.
+struct Original {
+    layout: &'static str,
+    config: Value,
+    checkpoint: Checkpoint,
+    source: ModelSource,
+}
+
+impl Conversion {
+    /// Converts. What is unfinished lies in a hidden folder beside the new one; the same call again goes on with it.
+    ///
+    /// # Errors
+    /// A source that is no model or is damaged, an output that is there already, a full disk.
+    pub fn run(&self, progress: &Progress) -> Result<Converted> {
+        check_new_folder(&self.out)?;
+        if let ConvertTo::Packed(Precision::F32) = self.to {
+            let error = Error::input("weights in f32 are not packed").expected("bf16 or int8").got("f32");
+            return Err(error.hint("without --precision the numbers stay as they are"));
+        }
+        let original = if self.source.is_file() { None } else { Some(self.open()?) };
+        let work = self.begin()?;
+        let written = match original {
+            None => self.single_file(&work, progress).map(|left_out| ("a single file", left_out)),
+            Some(original) => {
+                let layout = original.layout;
+                self.folder(original, &work, progress).map(|left_out| (layout, left_out))
+            }
+        };
+        let (layout, left_out) = written.inspect_err(|e| {
+            // Another attempt at wrong input has nothing to go on with.
+            if e.fault() == Fault::Input {
+                let _ = fs::remove_dir_all(&work);
+            }
+        })?;
+        finish(&work, &self.out)?;
+        let digest =
+            ModelSource::Dir(self.out.clone()).digest().ok().filter(|_| self.out.join("config.json").is_file());
+        Ok(Converted { digest, layout, left_out })
+    }
+
+    /// The folder of unfinished work.
+    fn begin(&self) -> Result<PathBuf> {
+        let plan = json!({
+            "version": env!("CARGO_PKG_VERSION"), "to": format!("{:?}", self.to), "source": fingerprint(&self.source)?,
+            "tokenizer": self.tokenizer.as_deref().map(fingerprint).transpose()?,
+        });
+        work_folder(&self.out, "converting", &plan)
+    }
+
+    fn open(&self) -> Result<Original> {
+        let source = ModelSource::Dir(self.source.clone());
+        if source.contains("config.json") {
+            let config = serde_json::from_slice(&source.read("config.json")?)
+                .map_err(|e| Error::input(format!("not a model's config: {e}")).at(source.describe("config.json")))?;
+            let checkpoint = Checkpoint::open(&source, "")?;
+            return Ok(Original { layout: "the Hugging Face layout", config, checkpoint, source });
+        }
+        let Some(dir) = meta::folder(&self.source) else {
+            let got = if self.source.is_dir() { "a folder without these" } else { "nothing" };
+            return Err(Error::input("there is no model to convert")
+                .at(self.source.display())
+                .expected("config.json with model.safetensors or pytorch_model.bin, params.json with consolidated.pth, or a file of weights")
+                .got(got));
+        };
+        let (config, checkpoint) = meta::open(&dir)?;
+        // The tokenizers lie around the weights, not around the whole download.
+        let source = ModelSource::Dir(dir);
+        Ok(Original { layout: "Meta's original layout", config, checkpoint, source })
+    }
+
+    fn folder(&self, original: Original, work: &Path, progress: &Progress) -> Result<Vec<String>> {
+        let Original { mut config, checkpoint, source, .. } = original;
+        let beside = self.tokenizer.clone().map(ModelSource::Dir);
+        let places: Vec<&ModelSource> = beside.iter().chain([&source]).collect();
+        let vq = first(&places, |place| place.vq())?;
+        let mut left_out = Vec::new();
+        if let Some(vq) = &vq {
+            left_out.extend(write_vq(vq, work)?);
+        }
+        if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
+            put(&work.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
+        }
+        // The tokenizer has a folder and a config of its own now.
+        let moved = vq.as_ref().is_some_and(|vq| vq.files.is_empty());
+        if moved && let Some(config) = config.as_object_mut() {
+            config.remove("vq_config");
+        }
+        put(&work.join("config.json"), config.to_string().as_bytes())?;
+        let transformer = TransformerConfig::from_json(config.to_string().as_bytes())
+            .map_err(|e| e.at(source.describe("config.json")))?;
+        self.write_hawk_json(&source, &transformer, work)?;
+        copy_heads(&source, work)?;
+        if let Some(packed) = checkpoint.packed_for() {
+            let error =
+                Error::input("the model is packed already").at(source.describe("")).got(format!("packed for {packed}"));
+            return Err(error.expected("the original").hint("copy the folder as it is, or convert the original"));
+        }
+        let wanted = |name: &&str| !(moved && (name.starts_with("model.vqmodel.") || name.starts_with("vqmodel.")));
+        match self.to {
+            ConvertTo::Safetensors => write_all(&checkpoint, &wanted, work, progress)?,
+            ConvertTo::Packed(precision) => {
+                let used = transformer.tensors();
+                let total = used.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
+                let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(progress));
+                let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
+                left_out.extend(unused.map(str::to_owned));
+                let hear = Box::new(move |done: u64| progress(done.min(total), total));
+                checkpoint
+                    .pack_into(work, precision, hear, |checkpoint| Target::load(transformer, checkpoint, precision))?;
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// The grammar is written down, so that the new folder may have any name.
+    fn write_hawk_json(&self, source: &ModelSource, transformer: &TransformerConfig, work: &Path) -> Result<()> {
+        if source.contains("hawk.json") {
+            return put(&work.join("hawk.json"), &source.read("hawk.json")?);
+        }
+        let new = ModelSource::Dir(work.to_owned());
+        if !new.contains("tokenizer.json") {
+            return Ok(());
+        }
+        match HawkConfig::of_named_model(&new, transformer, &folder_names(source))? {
+            Some(config) => {
+                let text = serde_json::to_vec_pretty(&config.to_json());
+                put(&work.join("hawk.json"), &text.map_err(|e| Error::input(format!("cannot write hawk.json: {e}")))?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A file of weights alone: a VQ tokenizer where its `vqgan.yaml` lies beside it, else any tensors under their own names.
+    fn single_file(&self, work: &Path, progress: &Progress) -> Result<Vec<String>> {
+        if let ConvertTo::Packed(_) = self.to {
+            return Err(Error::input("weights without a config are not packed")
+                .at(self.source.display())
+                .hint("without --precision the file becomes model.safetensors; or convert the whole folder"));
+        }
+        let (checkpoint, yaml) = (Checkpoint::open_file(&self.source)?, self.source.with_file_name("vqgan.yaml"));
+        let is_vq = checkpoint.contains("quantize.embedding.weight");
+        if is_vq && yaml.is_file() {
+            let bytes = fs::read(&yaml).map_err(|e| Error::io("read the sizes of the tokenizer", &yaml, &e))?;
+            let config = taming_config(&bytes).map_err(|e| e.at(yaml.display()))?;
+            VqConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(yaml.display()))?;
+            put(&work.join("config.json"), config.to_string().as_bytes())?;
+        }
+        let wanted = |name: &&str| !(is_vq && name.starts_with(LOSS));
+        write_all(&checkpoint, &wanted, work, progress)?;
+        Ok(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned).collect())
+    }
+}
+
+/// What unfinished work is of.
+const PLAN: &str = "plan.json";
+/// Tensors of the VQ tokenizer's training.
+const LOSS: &str = "loss.";
+
+/// Refuses a folder that there is something in.
+pub(crate) fn check_new_folder(out: &Path) -> Result<()> {
+    let empty = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    if !out.exists() || empty {
+        return Ok(());
+    }
+    Err(Error::input("there is something already")
+        .at(out.display())
+        .expected("the name of a new folder")
+        .hint("nothing is overwritten; remove it or choose another name"))
+}
+
+/// The hidden folder beside `out` where it is made; what is in it by another plan is thrown away, by the same one gone on with.
+pub(crate) fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<PathBuf> {
+    let name = out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(out.display()))?;
+    let work = out.with_file_name(format!(".{}.{doing}", name.to_string_lossy()));
+    let failed = |e: std::io::Error| Error::io("make the folder", &work, &e);
+    let same = fs::read(work.join(PLAN)).ok().and_then(|old| serde_json::from_slice::<Value>(&old).ok());
+    if same.as_ref() != Some(plan) {
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(failed)?;
+        }
+        fs::create_dir_all(&work).map_err(failed)?;
+        put(&work.join(PLAN), plan.to_string().as_bytes())?;
+    }
+    Ok(work)
+}
+
+/// Puts finished work in place.
+pub(crate) fn finish(work: &Path, out: &Path) -> Result<()> {
+    fs::remove_file(work.join(PLAN)).map_err(|e| Error::io("finish the folder", work, &e))?;
+    // An empty folder of that name may be there.
+    let _ = fs::remove_dir(out);
+    fs::rename(work, out).map_err(|e| Error::io("put the new folder in place", out, &e))
+}
+
+/// How deep a source's folders are looked at.
+const MAX_DEPTH: usize = 4;
+
+/// Names, sizes and times of all files of a source: whether it is the one that a conversion began with.
+fn fingerprint(path: &Path) -> Result<Value> {
+    let failed = |e: std::io::Error| Error::io("look at the source", path, &e);
+    let place = fs::canonicalize(path).map_err(failed)?;
+    let (mut files, mut left) = (Vec::new(), vec![(place.clone(), 0)]);
+    while let Some((at, depth)) = left.pop() {
+        let found = fs::metadata(&at).map_err(failed)?;
+        if found.is_dir() && depth < MAX_DEPTH {
+            let entries = fs::read_dir(&at).map_err(failed)?.collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+            left.extend(entries.into_iter().map(|entry| (entry.path(), depth + 1)));
+        } else if found.is_file() {
+            let time = found.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+            files.push((at.display().to_string(), found.len(), time.map(|time| time.as_nanos().to_string())));
+        }
+    }
+    files.sort();
+    Ok(json!({ "path": place.display().to_string(), "files": files }))
+}
+
+fn first<T>(places: &[&ModelSource], mut look: impl FnMut(&ModelSource) -> Result<Option<T>>) -> Result<Option<T>> {
+    for place in places {
+        if let Some(found) = look(place)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the wanted tensors of a checkpoint with the numbers that they have.
+fn write_all(checkpoint: &Checkpoint, wanted: &dyn Fn(&&str) -> bool, dir: &Path, progress: &Progress) -> Result<()> {
+    let plan: Vec<Planned> = checkpoint
+        .names()
+        .filter(wanted)
+        .filter_map(|name| {
+            let (dtype, shape) = (checkpoint.dtype(name)?, checkpoint.shape(name)?.to_vec());
+            Some(Planned { name: name.to_owned(), dtype, shape })
+        })
+        .collect();
+    let total = plan.iter().map(Planned::bytes).sum();
+    let write = &mut |tensor: &Planned, out: &mut dyn std::io::Write| {
+        let raw = checkpoint.raw(&tensor.name)?;
+        out.write_all(&raw.bytes).map_err(|e| Error::io("write the weights", dir, &e))?;
+        checkpoint.release();
+        Ok(())
+    };
+    writer::write(dir, &plan, write, &|done| progress(done, total))
+}
+
+/// Writes the VQ tokenizer into `vq/` under its own names; returns what was left out.
+fn write_vq(vq: &VqTokenizer, work: &Path) -> Result<Vec<String>> {
+    let dir = work.join("vq");
+    fs::create_dir_all(&dir).map_err(|e| Error::io("make the folder", &dir, &e))?;
+    put(&dir.join("config.json"), vq.json.to_string().as_bytes())?;
+    let inside = vq.files.is_empty();
+    let own = |name: &str| -> Option<String> {
+        let bare = name.strip_prefix("model.vqmodel.").or_else(|| name.strip_prefix("vqmodel."));
+        let bare = bare.or((!inside).then_some(name))?;
+        (!bare.starts_with(LOSS)).then(|| bare.to_owned())
+    };
+    let plan: Vec<(Planned, &str)> = vq
+        .checkpoint
+        .names()
+        .filter_map(|name| {
+            let (dtype, shape) = (vq.checkpoint.dtype(name)?, vq.checkpoint.shape(name)?.to_vec());
+            Some((Planned { name: own(name)?, dtype, shape }, name))
+        })
+        .collect();
+    let tensors: Vec<Planned> = plan.iter().map(|(tensor, _)| tensor.clone()).collect();
+    let write = &mut |tensor: &Planned, out: &mut dyn std::io::Write| {
+        let Some((_, name)) = plan.iter().find(|(planned, _)| planned.name == tensor.name) else { return Ok(()) };
+        out.write_all(&vq.checkpoint.raw(name)?.bytes).map_err(|e| Error::io("write the weights", &dir, &e))
+    };
+    writer::write(&dir, &tensors, write, &|_| {})?;
+    Ok(if inside {
+        Vec::new()
+    } else {
+        vq.checkpoint.names().filter(|name| own(name).is_none()).map(str::to_owned).collect()
+    })
+}
+
+fn copy_heads(source: &ModelSource, work: &Path) -> Result<()> {
+    if !source.contains("heads/config.json") {
+        return Ok(());
+    }
+    let dir = work.join("heads");
+    fs::create_dir_all(&dir).map_err(|e| Error::io("make the folder", &dir, &e))?;
+    ["config.json", "model.safetensors"]
+        .iter()
+        .try_for_each(|name| put(&dir.join(name), &source.read(&format!("heads/{name}"))?))
+}

@@ -1,0 +1,146 @@
+//! Configs and tokenizers of the synthetic models, as the public ones have them.
+
+use serde_json::{Value, json};
+
+use super::tokenizer;
+use super::{SmallFile, SynthModel};
+
+/// Sizes of a transformer.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) hidden: usize,
+    pub(super) intermediate: usize,
+    pub(super) layers: usize,
+    pub(super) heads: usize,
+    pub(super) vocab: usize,
+}
+
+/// Sizes of a VQ tokenizer.
+#[derive(Clone, Copy)]
+pub(super) struct VqSizes {
+    pub(super) base: usize,
+    pub(super) factors: [usize; 5],
+    pub(super) latent: usize,
+    pub(super) embed: usize,
+    pub(super) codes: usize,
+}
+
+impl SynthModel {
+    pub(super) fn sizes(self) -> Sizes {
+        let sizes = |hidden, intermediate, layers, heads, vocab| Sizes { hidden, intermediate, layers, heads, vocab };
+        match self {
+            Self::Lumina7b | Self::Anole7b => sizes(4096, 11008, 32, 32, 65536),
+            Self::JanusPro1b => sizes(2048, 5632, 24, 16, 102_400),
+            Self::JanusPro7b => sizes(4096, 11008, 30, 32, 102_400),
+            Self::LlamaGenXl => sizes(1280, 3584, 36, 20, 16384),
+            Self::TinyLumina | Self::TinyAnole => sizes(64, 96, 2, 4, tokenizer::Ids::TINY.vocab as usize),
+            Self::TinyJanusPro => sizes(64, 96, 2, 4, 300),
+            Self::TinyLlamaGen => sizes(64, 256, 2, 4, 64),
+        }
+    }
+
+    pub(super) fn vq(self) -> VqSizes {
+        let vq = |base, factors, latent, embed, codes| VqSizes { base, factors, latent, embed, codes };
+        match self {
+            Self::Lumina7b | Self::Anole7b => vq(128, [1, 1, 2, 2, 4], 256, 256, 8192),
+            Self::JanusPro1b | Self::JanusPro7b | Self::LlamaGenXl => vq(128, [1, 1, 2, 2, 4], 256, 8, 16384),
+            Self::TinyLumina | Self::TinyAnole => vq(32, [1; 5], 32, 8, tokenizer::Ids::TINY.codes as usize),
+            Self::TinyJanusPro | Self::TinyLlamaGen => vq(32, [1; 5], 32, 8, 64),
+        }
+    }
+
+    pub(super) fn is_tiny(self) -> bool {
+        matches!(self, Self::TinyLumina | Self::TinyAnole | Self::TinyJanusPro | Self::TinyLlamaGen)
+    }
+
+    fn ids(self) -> tokenizer::Ids {
+        if self.is_tiny() { tokenizer::Ids::TINY } else { tokenizer::Ids::CHAMELEON }
+    }
+}
+
+/// All small files of a model.
+pub(super) fn files(model: SynthModel) -> Vec<SmallFile> {
+    let vq = vq_config(model.vq());
+    match model {
+        SynthModel::Lumina7b | SynthModel::TinyLumina => {
+            let mut config = chameleon(model.sizes());
+            config["architectures"] = json!(["ChameleonXLLMXForConditionalGeneration"]);
+            config["mask_image_logits"] = json!(false);
+            vec![("config.json", config), ("tokenizer.json", tokenizer::chameleon(model.ids())), ("vq/config.json", vq)]
+        }
+        SynthModel::Anole7b | SynthModel::TinyAnole => vec![
+            ("config.json", chameleon(model.sizes())),
+            ("tokenizer.json", tokenizer::chameleon(model.ids())),
+            ("vq/config.json", vq),
+        ],
+        SynthModel::JanusPro1b | SynthModel::JanusPro7b | SynthModel::TinyJanusPro => {
+            vec![("config.json", janus(model)), ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32))]
+        }
+        SynthModel::LlamaGenXl | SynthModel::TinyLlamaGen => {
+            let mut vq = vq;
+            vq["normalize_codes"] = json!(true);
+            vq["attn_resolutions"] = json!([16]);
+            vq["resolution"] = json!(256);
+            vec![("config.json", llamagen(model.sizes())), ("vq/config.json", vq)]
+        }
+    }
+}
+
+fn vq_config(vq: VqSizes) -> Value {
+    json!({
+        "embed_dim": vq.embed, "n_embed": vq.codes, "ch": vq.base, "ch_mult": vq.factors, "num_res_blocks": 2,
+        "attn_resolutions": [], "z_channels": vq.latent, "double_z": false, "resolution": 512, "out_ch": 3,
+    })
+}
+
+fn chameleon(sizes: Sizes) -> Value {
+    json!({
+        "architectures": ["ChameleonForConditionalGeneration"], "model_type": "chameleon", "torch_dtype": "bfloat16",
+        "hidden_size": sizes.hidden, "intermediate_size": sizes.intermediate, "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.heads, "vocab_size": sizes.vocab,
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 4096,
+        "swin_norm": false, "model_parallel_size": 1, "attention_bias": false, "mlp_bias": false,
+        "tie_word_embeddings": false,
+    })
+}
+
+fn janus(model: SynthModel) -> Value {
+    let (sizes, vq) = (model.sizes(), model.vq());
+    let mut language = json!({
+        "model_type": "llama", "num_hidden_layers": sizes.layers, "vocab_size": sizes.vocab,
+        "max_position_embeddings": 16384, "torch_dtype": "bfloat16",
+    });
+    // The published 7B leaves out what is the default of its library.
+    if model != SynthModel::JanusPro7b {
+        language["hidden_size"] = json!(sizes.hidden);
+        language["intermediate_size"] = json!(sizes.intermediate);
+        language["num_attention_heads"] = json!(sizes.heads);
+        language["num_key_value_heads"] = json!(sizes.heads);
+    }
+    let part = |class: &str, params: Value| json!({ "cls": class, "params": params });
+    json!({
+        "model_type": "multi_modality", "architectures": ["MultiModalityCausalLM"], "torch_dtype": "bfloat16",
+        "gen_vision_config": part("VQ-16", json!({ "image_token_size": vq.codes, "n_embed": vq.embed })),
+        "gen_aligner_config": part("MlpProjector", json!({
+            "depth": 2, "input_dim": vq.embed, "n_embed": sizes.hidden, "projector_type": "mlp_gelu",
+        })),
+        "gen_head_config": part("vision_head", json!({
+            "image_token_embed": sizes.hidden, "image_token_size": vq.codes, "n_embed": sizes.hidden,
+        })),
+        "language_config": language,
+    })
+}
+
+fn llamagen(sizes: Sizes) -> Value {
+    json!({
+        "model_type": "llamagen", "dim": sizes.hidden, "n_layer": sizes.layers, "n_head": sizes.heads,
+        "vocab_size": sizes.vocab, "caption_dim": CAPTION, "cls_token_num": CAPTION_TOKENS, "model": "t2i",
+        "block_size": 1024, "norm_eps": 1e-5, "rope_base": 10000, "hidden_size": sizes.hidden,
+        "intermediate_size": sizes.intermediate,
+    })
+}
+
+/// Width of a caption's features, as flan-t5-xl gives them.
+pub(super) const CAPTION: usize = 2048;
+/// Positions of a caption.
+pub(super) const CAPTION_TOKENS: usize = 120;

@@ -1,0 +1,117 @@
+//! Text tokenizers of single bytes, with the public models' special tokens at their ids.
+
+use serde_json::{Map, Value, json};
+
+/// Where the tokens of the Chameleon family stand.
+#[derive(Clone, Copy)]
+pub(super) struct Ids {
+    pub(super) codes: u32,
+    /// The 256 bytes.
+    bytes: u32,
+    separator: u32,
+    row_end: u32,
+    pub(super) vocab: u32,
+}
+
+/// First code; before it stand the begin and end of a text.
+const FIRST_CODE: u32 = 4;
+/// Size tokens; the longest side of a public model has 64 units.
+const SIZES: u32 = 64;
+
+impl Ids {
+    pub(super) const CHAMELEON: Self = Self { codes: 8192, bytes: 8198, separator: 8710, row_end: 8803, vocab: 65536 };
+    pub(super) const TINY: Self = Self { codes: 64, bytes: 70, separator: 326, row_end: 327, vocab: 400 };
+}
+
+/// Bytes as the ByteLevel pre-tokenizer writes them: printable ones as themselves, the others from U+0100 on.
+fn letters() -> Vec<char> {
+    let mut hidden = 0_u32;
+    (0..=255_u8)
+        .map(|byte| match byte {
+            b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => char::from(byte),
+            _ => {
+                hidden += 1;
+                char::from_u32(0xff + hidden).unwrap_or('?')
+            }
+        })
+        .collect()
+}
+
+/// Bytes from `first` on, and special tokens.
+fn tokenizer(first: u32, special: &[(String, u32)]) -> Value {
+    let mut vocab: Map<String, Value> =
+        letters().into_iter().zip(first..).map(|(letter, id)| (letter.to_string(), json!(id))).collect();
+    vocab.extend(special.iter().map(|(name, id)| (name.clone(), json!(id))));
+    let added: Vec<Value> = special
+        .iter()
+        .filter(|(name, _)| !name.starts_with("IMGIMG"))
+        .map(|(name, id)| {
+            json!({
+                "id": id, "content": name, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            })
+        })
+        .collect();
+    let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false });
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": bytes, "post_processor": null, "decoder": bytes,
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": vocab, "merges": [],
+        },
+    })
+}
+
+/// A code's token: its digits as letters.
+fn code_name(code: u32) -> String {
+    let digits = code.to_string().bytes().map(|digit| char::from(digit - b'0' + b'A')).collect::<String>();
+    format!("IMGIMG{digits}Z")
+}
+
+pub(super) fn chameleon(ids: Ids) -> Value {
+    let end = FIRST_CODE + ids.codes;
+    let named = |name: &str, id| (name.to_owned(), id);
+    let mut special = vec![named("<s>", 0), named("<pad>", 1), named("</s>", 2), named("<unk>", 3)];
+    special.extend((0..ids.codes).map(|code| (code_name(code), FIRST_CODE + code)));
+    special.extend([named("<eoss>", end), named("<racm3:break>", end + 1)]);
+    special.push(named("<reserved08706>", ids.separator));
+    special.push(named("<reserved08799>", ids.row_end));
+    special.extend((1..=SIZES).map(|units| (format!("<reserved{:05}>", 8800 + units), ids.row_end + 1 + units)));
+    tokenizer(ids.bytes, &special)
+}
+
+/// Special tokens at their published ids, or right behind the bytes of a tiny vocabulary.
+pub(super) fn janus(vocab: u32) -> Value {
+    let first = if vocab > 100_000 { 100_000 } else { 256 };
+    let names = [
+        ("<｜begin▁of▁sentence｜>", 0_u32, 0_u32),
+        ("<｜end▁of▁sentence｜>", 1, 1),
+        ("<｜▁pad▁｜>", 15, 2),
+        ("<begin_of_image>", 16, 3),
+        ("<|User|>", 601, 4),
+        ("<|Assistant|>", 602, 5),
+        ("<end_of_image>", 593, 6),
+    ];
+    let place = |full: u32, tiny: u32| first + if vocab > 100_000 { full } else { tiny };
+    let special: Vec<(String, u32)> =
+        names.iter().map(|(name, full, tiny)| ((*name).to_owned(), place(*full, *tiny))).collect();
+    tokenizer(0, &special)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TextTokenizer;
+
+    #[test]
+    fn bytes_are_tokens_and_come_back() {
+        for json in [chameleon(Ids::TINY), chameleon(Ids::CHAMELEON), janus(300), janus(102_400)] {
+            let tokenizer = TextTokenizer::from_bytes(json.to_string().as_bytes()).unwrap();
+            let text = "a red\napple, Äpfel 🍎";
+            let ids = tokenizer.encode(text).unwrap();
+            assert_eq!((ids.len(), tokenizer.decode(&ids).unwrap().as_str()), (text.len(), text));
+        }
+    }
+}
