@@ -170,7 +170,7 @@ fn the_golden_caption_encodes_to_its_ids() {
     let caption = tokenizer.decode(&prefix[1..]).unwrap();
     assert_eq!(caption, " red apple, fluent 3d style");
     for spelling in ["red apple, fluent 3d style", "Red Apple, FLUENT 3D style"] {
-        assert_eq!(tokenizer.encode(&hawk.prompt.fill(spelling)).unwrap(), prefix[1..]);
+        assert_eq!(tokenizer.encode(&hawk.prompt.fill(spelling, hawk.image_size)).unwrap(), prefix[1..]);
     }
     assert_eq!(image[opening.len()..], hawk.layout.sequence(&golden.codes));
 }

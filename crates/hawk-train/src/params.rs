@@ -62,12 +62,15 @@ impl ModuleVisitor for Collector {
     }
 }
 
-/// Puts numbers into a module; `of` gives those of a name and shape. Parameters are numbered in the module's order, since the
+/// Gives the numbers of a name and shape.
+pub(crate) type NumbersOf<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>> + 'a;
+
+/// Puts numbers into a module from `of`. Parameters are numbered in the module's order, since the
 /// optimizer's saved state names them by number.
 ///
 /// # Errors
 /// Those of `of`.
-pub(crate) fn fill<M: Module>(module: M, of: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<M> {
+pub(crate) fn fill<M: Module>(module: M, of: &mut NumbersOf<'_>) -> Result<M> {
     let mut mapper = Filler { path: Vec::new(), next: 1, of, failed: None };
     let module = module.map(&mut mapper);
     mapper.failed.map_or(Ok(module), Err)
@@ -76,7 +79,7 @@ pub(crate) fn fill<M: Module>(module: M, of: &mut dyn FnMut(&str, &[usize]) -> R
 struct Filler<'a> {
     path: Vec<String>,
     next: u64,
-    of: &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    of: &'a mut NumbersOf<'a>,
     failed: Option<Error>,
 }
 

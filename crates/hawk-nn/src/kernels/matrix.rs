@@ -123,7 +123,7 @@ impl Matrix {
     ) -> Result<Self> {
         let bytes = Self::packed_bytes(precision, [n, k]);
         let place = start.checked_add(bytes).and_then(|end| file.get(start..end));
-        let aligned = place.is_some_and(|place| place.as_ptr() as usize % size_of::<Line>() == 0);
+        let aligned = place.is_some_and(|place| (place.as_ptr() as usize).is_multiple_of(size_of::<Line>()));
         if !aligned || scales.len() != scales_of(precision, n) {
             return Err(Error::input("a packed matrix does not lie as it should")
                 .expected(format!("{bytes} bytes on a border of 64 and {} scales", scales_of(precision, n)))

@@ -173,8 +173,8 @@ fn tokenizer(vq: VqSizes, naming: &Naming) -> Tensors {
     layers.conv("encoder.conv_in", vq.base, 3, 3);
     layers.conv("decoder.conv_in", coarsest, vq.latent, 3);
     let mut inputs = vq.base;
-    for level in 0..levels {
-        half_level(&mut layers, naming, ("encoder", level, levels), &mut inputs, channels[level]);
+    for (level, &outputs) in channels.iter().enumerate() {
+        half_level(&mut layers, naming, ("encoder", level, levels), &mut inputs, outputs);
         if level + 1 < levels {
             layers.conv(&format!("{}.downsample.conv", (naming.level)("encoder", level, levels)), inputs, inputs, 3);
         }
