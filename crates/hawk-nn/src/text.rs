@@ -36,13 +36,24 @@ impl TextTokenizer {
     /// An id beyond the vocabulary.
     pub fn check(&self, config: &TransformerConfig) -> Result<()> {
         let largest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        if (largest as usize) < config.vocab {
+        let ids = config.text().end;
+        if (largest as usize) < ids {
             return Ok(());
         }
         Err(Error::input("the tokenizer has ids that the model does not know")
-            .expected(format!("ids below vocab_size = {}", config.vocab))
+            .expected(format!("ids below vocab_size = {ids}"))
             .got(largest)
             .hint("tokenizer.json and config.json must be of the same model"))
+    }
+
+    /// The id of a token that is named as a whole.
+    ///
+    /// # Errors
+    /// The tokenizer has none of this name.
+    pub fn id_of(&self, token: &str) -> Result<TokenId> {
+        self.tokenizer.token_to_id(token).map(TokenId).ok_or_else(|| {
+            Error::input("the tokenizer lacks a token that the model's prompts need").expected(format!("{token:?}"))
+        })
     }
 
     /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hawk_nn::kernels::Pool;
 use hawk_nn::{
-    Fault, HawkConfig, Image, MAX_PROMPT_BYTES, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
-    VqEncoder,
+    Condition, Fault, HawkConfig, Image, MAX_PROMPT_BYTES, ModelSource, TextTokenizer, TransformerConfig, VqConfig,
+    VqDecoder, VqEncoder,
 };
 use hawk_spec::{Code, Grid, TokenId};
 use safetensors::SafeTensors;
@@ -166,11 +166,12 @@ fn the_golden_caption_encodes_to_its_ids() {
     let (golden, opening) = (golden(), hawk.layout.opening());
     let text_end = golden.input_ids.windows(opening.len()).position(|ids| ids == opening).unwrap();
     let (prefix, image) = golden.input_ids.split_at(text_end);
-    assert_eq!(prefix[0], hawk.bos);
+    let Condition::Text(text) = &hawk.condition else { panic!("{:?}", hawk.condition) };
+    assert_eq!(prefix[0], text.bos);
     let caption = tokenizer.decode(&prefix[1..]).unwrap();
     assert_eq!(caption, " red apple, fluent 3d style");
     for spelling in ["red apple, fluent 3d style", "Red Apple, FLUENT 3D style"] {
-        assert_eq!(tokenizer.encode(&hawk.prompt.fill(spelling)).unwrap(), prefix[1..]);
+        assert_eq!(tokenizer.encode(&text.template.fill(spelling)).unwrap(), prefix[1..]);
     }
     assert_eq!(image[opening.len()..], hawk.layout.sequence(&golden.codes));
 }

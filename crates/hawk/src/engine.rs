@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadWorkspace, Heads, Image, ModelSource, Result, Staged, Stream, Target,
-    TextTokenizer, TransformerConfig, VqDecoder, Workspace,
+    CaptionFeatures, Checkpoint, Error, Family, HawkConfig, HeadWorkspace, Heads, Image, ModelSource, Result, Staged,
+    Stream, Target, TextTokenizer, TransformerConfig, VqConfig, VqDecoder, Workspace, hex,
 };
-use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
+use hawk_spec::{Code, Grid, Neighbours, Pipeline, Verifier};
+use sha2::{Digest, Sha256};
 
-use crate::conditioning::Conditioning;
+use crate::conditioning::{Conditioning, OwnFeatures, Prompter};
 use crate::drafter;
 use crate::pace::Pace;
 use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
@@ -62,7 +63,7 @@ impl DraftMemory {
 pub struct Engine {
     source: ModelSource,
     config: HawkConfig,
-    tokenizer: TextTokenizer,
+    prompter: Prompter,
     target: Target,
     vq: VqDecoder,
     pool: Pool,
@@ -75,22 +76,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Reads and packs a model: `config.json`, `hawk.json`, `tokenizer.json`, `model.safetensors` (or shards with an index), and the VQ tokenizer
-    /// in `vq/`.
+    /// Reads and packs a model: `config.json`, what its family asks for beside it (`hawk.json`, `tokenizer.json`), `model.safetensors` (or
+    /// shards with an index), and the VQ tokenizer in `vq/` or among the model's own tensors.
     ///
     /// # Errors
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         let transformer = read_transformer(&source)?;
-        let named = |name: &'static str| move |e: Error, source: &ModelSource| e.at(source.describe(name));
-        let config = HawkConfig::from_json(&source.read("hawk.json")?)
-            .and_then(|config| config.check(&transformer).map(|()| config))
-            .map_err(|e| named("hawk.json")(e, &source))?;
-        let tokenizer = TextTokenizer::from_bytes(&source.read("tokenizer.json")?)
-            .and_then(|tokenizer| tokenizer.check(&transformer).map(|()| tokenizer))
-            .map_err(|e| named("tokenizer.json")(e, &source))?;
-        let vq = VqDecoder::load(&source, "vq/")?;
-        config.check_decoder(vq.config()).map_err(|e| named("hawk.json")(e, &source))?;
+        let (config, prompter, vq) = read_image_side(&source, &transformer)?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
         let heads = match source.contains("heads/config.json") {
             true => Some(Heads::load(&source, "heads/", &target)?),
@@ -98,7 +91,7 @@ impl Engine {
         };
         Ok(Self {
             config,
-            tokenizer,
+            prompter,
             target,
             vq,
             pool: Pool::new(options.threads),
@@ -128,6 +121,29 @@ impl Engine {
         Ok(self)
     }
 
+    /// The engine with the features of a caption, for a model that reads captions as features; a request's prompt is then but a name.
+    ///
+    /// # Errors
+    /// No file of features, features that do not fit the model, or a model that reads none.
+    pub fn with_features(mut self, file: Vec<u8>) -> Result<Self> {
+        let digest = hex(&Sha256::digest(&file));
+        let features = CaptionFeatures::from_bytes(file)?;
+        let inputs = self.target.caption(&self.pool, &features)?;
+        if let Prompter::Caption(_, own) = &mut self.prompter {
+            *own = Some(OwnFeatures { inputs, count: features.count() as u32, digest });
+        }
+        Ok(self)
+    }
+
+    /// SHA-256 of the features that were given; empty without any.
+    #[must_use]
+    pub fn features_digest(&self) -> &str {
+        match &self.prompter {
+            Prompter::Caption(_, Some(features)) => &features.digest,
+            _ => "",
+        }
+    }
+
     /// Makes the images of a request. The observer hears of every step and may break off; the images finished by then are returned.
     ///
     /// # Errors
@@ -147,7 +163,7 @@ impl Engine {
     /// # Errors
     /// A prompt that is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
-        Conditioning::new(prompt, &self.config, &self.tokenizer, self.target.config())
+        self.prompter.condition(prompt, &self.config, self.target.config())
     }
 
     /// The pixels of a whole grid of codes.
@@ -212,7 +228,10 @@ impl Engine {
 
     /// The family's order of guidance and warping.
     pub(crate) fn pipeline(&self) -> Pipeline {
-        Pipeline::LUMINA
+        match self.config.family {
+            Family::Chameleon | Family::Llama => Pipeline::LUMINA,
+            Family::Janus(_) | Family::LlamaGen(_) => Pipeline::TEMPERATURE_FIRST,
+        }
     }
 
     pub(crate) fn verifier(&self, rule: AnyRule) -> Verifier {
@@ -264,4 +283,76 @@ impl Engine {
 
 pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig> {
     TransformerConfig::from_json(&source.read("config.json")?).map_err(|e| e.at(source.describe("config.json")))
+}
+
+/// The files beside the transformer's.
+fn read_image_side(source: &ModelSource, transformer: &TransformerConfig) -> Result<(HawkConfig, Prompter, VqDecoder)> {
+    let at = |name: &'static str| move |e: Error| e.at(source.describe(name));
+    let tokenizer = || {
+        TextTokenizer::from_bytes(&source.read("tokenizer.json")?)
+            .and_then(|tokenizer| tokenizer.check(transformer).map(|()| tokenizer))
+            .map_err(at("tokenizer.json"))
+    };
+    let (config, tokenizer, vq) = match transformer.family {
+        Family::Chameleon | Family::Llama => {
+            let config = HawkConfig::from_json(&source.read("hawk.json")?)
+                .and_then(|config| config.check(transformer).map(|()| config))
+                .map_err(at("hawk.json"))?;
+            (config, Some(tokenizer()?), VqDecoder::of_model(source)?)
+        }
+        Family::Janus(sizes) => {
+            let (tokenizer, vq) = (tokenizer()?, VqDecoder::of_model(source)?);
+            let config = HawkConfig::janus(transformer, sizes, &tokenizer, vq.config());
+            (config.map_err(at("tokenizer.json"))?, Some(tokenizer), vq)
+        }
+        Family::LlamaGen(sizes) => {
+            let vq = VqDecoder::of_model(source)?;
+            (HawkConfig::llamagen(transformer, sizes, vq.config()).map_err(at("config.json"))?, None, vq)
+        }
+    };
+    config.check(transformer).map_err(at("config.json"))?;
+    config.check_decoder(vq.config()).map_err(|e| match transformer.family {
+        Family::Chameleon | Family::Llama => at("hawk.json")(e),
+        Family::Janus(_) | Family::LlamaGen(_) => at("config.json")(e),
+    })?;
+    Ok((config.clone(), Prompter::new(&config.condition, tokenizer)?, vq))
+}
+
+/// The layout of a model, without what only a tokenizer knows.
+pub(crate) fn read_grid(source: &ModelSource) -> Result<Grid> {
+    let square = |side: usize| {
+        Grid::new(side as u32, side as u32).map_err(|e| Error::input(e.to_string()).at(source.describe("config.json")))
+    };
+    // A folder for decoding alone needs no transformer.
+    let family = match source.contains("hawk.json") {
+        true => Family::Llama,
+        false => read_transformer(source)?.family,
+    };
+    match family {
+        Family::Janus(sizes) => square(sizes.side),
+        Family::LlamaGen(sizes) => square(sizes.side),
+        Family::Chameleon | Family::Llama => HawkConfig::from_json(&source.read("hawk.json")?)
+            .map(|config| config.layout.grid())
+            .map_err(|e| e.at(source.describe("hawk.json"))),
+    }
+}
+
+/// What is known of a model's images, where the folder holds what tells of it.
+pub(crate) fn inspect_image_side(
+    source: &ModelSource,
+    transformer: &TransformerConfig,
+    vq: Option<&VqConfig>,
+) -> Result<Option<HawkConfig>> {
+    match (transformer.family, vq) {
+        (Family::Janus(sizes), Some(vq)) if source.contains("tokenizer.json") => {
+            let at = |e: Error| e.at(source.describe("tokenizer.json"));
+            let tokenizer = TextTokenizer::from_bytes(&source.read("tokenizer.json")?).map_err(at)?;
+            HawkConfig::janus(transformer, sizes, &tokenizer, vq).map(Some).map_err(at)
+        }
+        (Family::LlamaGen(sizes), Some(vq)) => HawkConfig::llamagen(transformer, sizes, vq).map(Some),
+        (Family::Chameleon | Family::Llama, _) if source.contains("hawk.json") => {
+            HawkConfig::from_json(&source.read("hawk.json")?).map(Some).map_err(|e| e.at(source.describe("hawk.json")))
+        }
+        _ => Ok(None),
+    }
 }

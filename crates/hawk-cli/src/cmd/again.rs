@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use hawk::{AnyRule, Decoding, Engine, Error, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png};
 
-use crate::args::AgainArgs;
+use crate::args::{AgainArgs, caption};
 use crate::{files, say};
 
 /// Exit code where the pixels differ.
@@ -57,6 +57,14 @@ fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
             .expected(format!("{}, digest {}", record.model, record.model_digest))
             .got(format!("digest {}", engine.digest()?))
             .hint("name the folder of the right one with --model"));
+    }
+    let engine = caption(engine, args.features.as_deref())?;
+    if engine.features_digest() != record.features_digest {
+        return Err(Error::input("the image was made from other features")
+            .at(args.image.display())
+            .expected(format!("features of the digest {:?}", record.features_digest))
+            .got(format!("{:?}", engine.features_digest()))
+            .hint("name the file with --features"));
     }
     Ok(engine)
 }

@@ -96,7 +96,7 @@ impl Model {
             let layout = HawkConfig::from_json(&source.read("hawk.json")?)?.layout;
             layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
         } else {
-            0..config.vocab
+            config.readable()
         };
         Ok(Self { name: args.name(), config, checkpoint, codes })
     }

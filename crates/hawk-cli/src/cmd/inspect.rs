@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
 use hawk_eval::{SourceShare, overlay, source_shares};
+use hawk_nn::Family;
 
 use crate::args::InspectArgs;
 use crate::{files, say};
@@ -48,7 +49,10 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     let t = &found.transformer;
     say(format_args!("model      {name}"));
     say(format_args!("digest     {}", source.digest()?));
-    say(format_args!("family     {:?}, norms {:?}", t.family, t.norm_placement));
+    say(format_args!("family     {}, norms {:?}", t.family.name(), t.norm_placement));
+    if let Family::Janus(_) | Family::LlamaGen(_) = t.family {
+        say(format_args!("of its own {:?}", t.family));
+    }
     say(format_args!(
         "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
         found.weights as f64 / 1e6,
@@ -78,7 +82,9 @@ fn image_side(found: &Inspection) {
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
     } else {
-        say("layout     no hawk.json: only `hawk logits` works");
+        say(
+            "layout     not known without hawk.json, or a Janus's tokenizer.json, or a LlamaGen's vq/: only `hawk logits` works",
+        );
     }
     if let Some((vq, left_over)) = &found.vq {
         let per_cell = vq.pixels_per_cell();

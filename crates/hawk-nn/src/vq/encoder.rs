@@ -24,6 +24,15 @@ pub struct VqEncoder {
 }
 
 impl VqEncoder {
+    /// The encoder of a model: in `vq/`, or among the model's own tensors where its config tells of it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of_model(source: &ModelSource) -> Result<Self> {
+        let (config, checkpoint) = super::of_model(source)?;
+        load::encoder(config, &checkpoint)
+    }
+
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the same file is left alone.
     ///
     /// # Errors

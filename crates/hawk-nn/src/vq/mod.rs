@@ -1,4 +1,4 @@
-//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole).
+//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole), as LlamaGen and Janus have it too.
 
 mod config;
 mod encoder;
@@ -8,7 +8,7 @@ mod plane;
 
 use hawk_spec::{Code, Grid};
 
-pub use config::{Codebook, VqConfig};
+pub use config::{Codebook, Levels, VqConfig, VqLayout};
 pub use encoder::VqEncoder;
 
 use crate::kernels::Pool;
@@ -79,7 +79,29 @@ impl Mid {
     }
 }
 
+/// The config and the checkpoint of a model's tokenizer: in `vq/`, or among the model's own tensors.
+fn of_model(source: &ModelSource) -> Result<(VqConfig, Checkpoint)> {
+    if !source.contains("vq/config.json") {
+        let config = VqConfig::from_model_json(&source.read("config.json")?);
+        if let Some(config) = config.map_err(|e| e.at(source.describe("config.json")))? {
+            return Ok((config, Checkpoint::open(source, "")?));
+        }
+    }
+    let name = "vq/config.json";
+    let config = VqConfig::from_json(&source.read(name)?).map_err(|e| e.at(source.describe(name)))?;
+    Ok((config, Checkpoint::open(source, "vq/")?))
+}
+
 impl VqDecoder {
+    /// The decoder of a model: in `vq/`, or among the model's own tensors where its config tells of it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of_model(source: &ModelSource) -> Result<Self> {
+        let (config, checkpoint) = of_model(source)?;
+        Self::from_checkpoint(config, &checkpoint)
+    }
+
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.
     ///
     /// # Errors
@@ -125,7 +147,7 @@ impl VqDecoder {
         Ok(Image {
             width: colours.width as u32,
             height: colours.height as u32,
-            pixels: colours.data.iter().map(|&x| level_of(x)).collect(),
+            pixels: colours.data.iter().map(|&x| level_of(x, self.config.levels)).collect(),
         })
     }
 
@@ -157,7 +179,11 @@ impl VqDecoder {
     }
 }
 
-/// A colour in -1..=1 as 0..=255, rounded down as the reference does.
-fn level_of(x: f32) -> u8 {
-    ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0) as u8
+/// A colour in -1..=1 as 0..=255, rounded as the reference does.
+fn level_of(x: f32, levels: Levels) -> u8 {
+    let level = (x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0;
+    match levels {
+        Levels::Below => level as u8,
+        Levels::Nearest => (level + 0.5) as u8,
+    }
 }
