@@ -122,6 +122,8 @@ impl ModelArgs {
   hawk generate \"a red apple, fluent 3d style\" --out apple.png
   hawk generate \"octopus, noto style\" --n 8 --seed 1 --out octopuses/
   hawk generate --prompts captions.txt --decoder ar --precision f32 --stats stats.json --out sheet/
+  hawk generate \"a lighthouse at night\" --model Janus-Pro-1B --out lighthouse.png
+  hawk generate --class 207 --class 360 --model llamagen-c2i-L --out dogs-and-otters/
 
 Under the rule `replay` one seed gives one image, byte for byte, whatever decoder, tree, batch and number of threads.")]
 pub(crate) struct GenerateArgs {
@@ -131,6 +133,12 @@ pub(crate) struct GenerateArgs {
     /// File with a prompt a line (`-`: standard input)
     #[arg(long = "prompts", value_name = "FILE")]
     pub(crate) prompts_file: Option<PathBuf>,
+    /// Number of a class to draw, for a model of classes; may be given several times
+    #[arg(long = "class", value_name = "N")]
+    pub(crate) classes: Vec<u32>,
+    /// Features of a caption (safetensors), for a model that reads those; the prompt is then but a name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) features: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// A .png file (numbered where there are several images), else a folder, made if need be [default: this folder]
@@ -206,6 +214,14 @@ pub(crate) fn equip(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
     }
 }
 
+/// The engine with the features of a caption that were asked for.
+pub(crate) fn caption(engine: Engine, features: Option<&Path>) -> Result<Engine> {
+    match features {
+        Some(file) => engine.with_features(crate::files::read(file)?).map_err(|e| e.at(file.display())),
+        None => Ok(engine),
+    }
+}
+
 impl DecodingArgs {
     pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
         let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Ar });
@@ -232,6 +248,9 @@ pub(crate) struct AgainArgs {
     /// Use this decoder instead of the image's; under the rule `replay` the pixels must not change
     #[arg(long, value_parser = decoder())]
     pub(crate) decoder: Option<Decoder>,
+    /// The features of the caption, where the image was made from some
+    #[arg(long, value_name = "FILE")]
+    pub(crate) features: Option<PathBuf>,
     /// Write the image made again
     #[arg(long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
@@ -244,6 +263,9 @@ pub(crate) struct LogitsArgs {
     /// `{"tokens": [ids]}`
     #[arg(long, value_name = "F.json")]
     pub(crate) tokens: PathBuf,
+    /// Features of a caption, which stand before the tokens, for a model that reads those
+    #[arg(long, value_name = "FILE")]
+    pub(crate) features: Option<PathBuf>,
     /// Where the tensor `logits` [1, T, V] goes, in f32
     #[arg(long, value_name = "F.safetensors")]
     pub(crate) out: PathBuf,

@@ -5,6 +5,7 @@
 
 use crate::kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, Turn, dispatch_on};
 use crate::kv::{KvHead, Rows};
+use crate::{Rotary, TransformerConfig};
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
 pub(crate) struct HeadNorm {
@@ -20,7 +21,7 @@ impl HeadNorm {
     }
 }
 
-/// Rotary tables: cosines and sines `[positions][E/2]`, as transformers computes them in f32.
+/// Rotary tables: cosines and sines `[positions][E/2]`, as the references compute them in f32.
 pub(crate) struct Rope {
     cos: Vec<f32>,
     sin: Vec<f32>,
@@ -28,12 +29,35 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    pub(crate) fn new(base: f32, head_dim: usize, positions: usize) -> Self {
-        let half = head_dim / 2;
-        let frequency = |i: usize| 1.0 / libm::pow(f64::from(base), (2 * i) as f64 / head_dim as f64) as f32;
-        let angles: Vec<f32> = (0..positions * half).map(|at| (at / half) as f32 * frequency(at % half)).collect();
-        let of = |f: fn(f64) -> f64| angles.iter().map(|angle| f(f64::from(*angle)) as f32).collect();
+    /// For `positions` positions, or for as many as the grid has.
+    pub(crate) fn new(config: &TransformerConfig, positions: usize) -> Self {
+        let (base, half) = (f64::from(config.rope_base), config.head_dim / 2);
+        // Of an axis that `pairs` pairs turn by.
+        let frequency = |pair: usize, pairs: usize| 1.0 / libm::pow(base, pair as f64 / pairs as f64) as f32;
+        let (conditions, angles): (usize, Vec<f32>) = match config.rotary {
+            Rotary::Line => {
+                (0, (0..positions * half).map(|at| (at / half) as f32 * frequency(at % half, half)).collect())
+            }
+            Rotary::Grid { conditions, side } => {
+                let pairs = half / 2;
+                let angle = |at: usize| {
+                    let (cell, pair) = (at / half, at % half);
+                    let place = if pair < pairs { cell / side } else { cell % side };
+                    place as f32 * frequency(pair % pairs, pairs)
+                };
+                (conditions, (0..side * side * half).map(angle).collect())
+            }
+        };
+        let of = |f: fn(f64) -> f64| {
+            let turned = angles.iter().map(|angle| f(f64::from(*angle)) as f32);
+            std::iter::repeat_n(0.0, conditions * half).chain(turned).collect()
+        };
         Self { cos: of(libm::cos), sin: of(libm::sin), half }
+    }
+
+    /// Positions that it has.
+    pub(crate) fn positions(&self) -> usize {
+        self.cos.len() / self.half
     }
 
     fn turn(&self, isa: Isa, position: usize, x: &mut [f32]) {
@@ -53,6 +77,8 @@ pub(crate) struct Unit<'a> {
     pub(crate) group: usize,
     pub(crate) head_dim: usize,
     pub(crate) committed: usize,
+    /// Position of the first token.
+    pub(crate) start: usize,
     pub(crate) capacity: usize,
     pub(crate) kv: KvHead,
     /// Query head 0 of row 0, and key and value of this kv head of row 0; rows lie `stride` apart.
@@ -88,7 +114,7 @@ impl Unit<'_> {
 
     /// Norms and turns a row's queries and key, and writes its key and value into its slot.
     unsafe fn place(&self, row: usize) {
-        let position = self.committed + self.rows.path(row).len() - 1;
+        let position = self.start + self.committed + self.rows.path(row).len() - 1;
         let slot = self.committed + row;
         // SAFETY: the caller of `run` promises rows of `stride` elements and heads of `capacity` positions.
         unsafe {

@@ -1,17 +1,51 @@
-//! `config.json` of a transformer in the Hugging Face layout, validated.
+//! `config.json` of a transformer, validated: the Hugging Face layout here, what families have of their own in [`crate::target`].
+
+use std::ops::Range;
 
 use serde::Deserialize;
 
-use crate::validate::size;
+use crate::target::{JanusSizes, LlamaGenSizes};
+use crate::validate::{positive, size};
 use crate::{Error, Result};
 
-/// A family of transformers.
+/// A family of transformers, with what only it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Chameleon, Anole, Lumina-mGPT: Llama with a LayerNorm on queries and keys.
     Chameleon,
     /// Llama and its likes.
     Llama,
+    /// Janus-Pro: Llama with a table and a head of its own for image codes.
+    Janus(JanusSizes),
+    /// LlamaGen: image codes alone, after a class or the features of a caption.
+    LlamaGen(LlamaGenSizes),
+}
+
+impl Family {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chameleon => "Chameleon",
+            Self::Llama => "Llama",
+            Self::Janus(_) => "Janus",
+            Self::LlamaGen(_) => "LlamaGen",
+        }
+    }
+}
+
+/// What turns queries and keys by their positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotary {
+    /// The position in the sequence, without end.
+    Line,
+    /// Row and column of the cell, half of the pairs each. Positions before the first cell have queries and keys of zero.
+    Grid {
+        /// Positions before the first cell.
+        conditions: usize,
+        /// Rows, and columns.
+        side: usize,
+    },
 }
 
 /// Where a layer's norms stand.
@@ -40,12 +74,14 @@ pub struct TransformerConfig {
     pub kv_heads: usize,
     /// E; even.
     pub head_dim: usize,
-    /// V.
+    /// V, ids that a token may have. Families with a head of their own for image codes give those the ids after the text's.
     pub vocab: usize,
     /// Added to variances.
     pub norm_eps: f32,
     /// Base of the rotary frequencies.
     pub rope_base: f32,
+    /// What turns queries and keys.
+    pub rotary: Rotary,
     /// Where the norms stand.
     pub norm_placement: NormPlacement,
     /// Whether the output projection is the embedding.
@@ -55,9 +91,13 @@ pub struct TransformerConfig {
 }
 
 #[derive(Deserialize)]
-struct Raw {
-    #[serde(default)]
+struct Kind {
     model_type: Option<String>,
+}
+
+/// Keys of the Hugging Face layout, of a whole model or of its language part.
+#[derive(Deserialize)]
+pub(crate) struct Raw {
     hidden_size: u64,
     intermediate_size: u64,
     num_hidden_layers: u64,
@@ -88,50 +128,50 @@ struct Rope {
     rope_type: Option<String>,
 }
 
-fn positive(field: &str, value: f64) -> Result<f32> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(value as f32);
-    }
-    Err(Error::input("a number is out of range").at(field).expected("finite and above 0").got(value))
-}
-
 impl TransformerConfig {
     /// Reads `config.json`.
     ///
     /// # Errors
     /// Not JSON, a field that is missing, out of range, in contradiction to another, or a feature that is not supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a model's config: {e}")))?;
-        raw.supported()?;
-        let family = match raw.model_type.as_deref() {
+        let broken = |e: serde_json::Error| Error::input(format!("not a model's config: {e}"));
+        let kind: Kind = serde_json::from_slice(bytes).map_err(broken)?;
+        let family = match kind.model_type.as_deref() {
             Some("chameleon" | "lumina_mgpt") => Family::Chameleon,
             Some("llama") => Family::Llama,
+            Some(name @ ("janus" | "multi_modality")) => return crate::target::janus_config(name, bytes),
+            Some("llamagen") => return crate::target::llamagen_config(bytes),
             other => {
-                let got = other.unwrap_or("nothing");
-                return Err(Error::input("an unknown family").at("model_type").expected("chameleon or llama").got(got));
+                return Err(Error::input("an unknown family")
+                    .at("model_type")
+                    .expected("chameleon, llama, janus, multi_modality or llamagen")
+                    .got(other.unwrap_or("nothing")));
             }
         };
-        let heads = size("num_attention_heads", raw.num_attention_heads, 1 << 10)?;
-        let hidden = size("hidden_size", raw.hidden_size, 1 << 17)?;
-        let config = Self {
-            family,
-            hidden,
-            intermediate: size("intermediate_size", raw.intermediate_size, 1 << 19)?,
-            layers: size("num_hidden_layers", raw.num_hidden_layers, 1 << 10)?,
-            heads,
-            kv_heads: raw.num_key_value_heads.map_or(Ok(heads), |n| size("num_key_value_heads", n, 1 << 10))?,
-            head_dim: raw.head_dim.map_or(Ok(hidden / heads), |n| size("head_dim", n, 1 << 12))?,
-            vocab: size("vocab_size", raw.vocab_size, 1 << 24)?,
-            norm_eps: positive("rms_norm_eps", raw.rms_norm_eps)?,
-            rope_base: raw.rope_base()?,
-            norm_placement: if raw.swin_norm { NormPlacement::After } else { NormPlacement::Before },
-            tied_embeddings: raw.tie_word_embeddings,
-            max_positions: size("max_position_embeddings", raw.max_position_embeddings.unwrap_or(4096), 1 << 24)?,
-        };
-        config.consistent()
+        serde_json::from_slice::<Raw>(bytes).map_err(broken)?.config(family)
     }
 
-    fn consistent(self) -> Result<Self> {
+    /// The ids whose logits the model gives; [`Target::forward`](crate::Target::forward) takes any range inside.
+    #[must_use]
+    pub fn readable(&self) -> Range<usize> {
+        match self.family {
+            Family::Chameleon | Family::Llama => 0..self.vocab,
+            Family::Janus(sizes) => self.vocab - sizes.codes..self.vocab,
+            Family::LlamaGen(sizes) => 0..sizes.codes,
+        }
+    }
+
+    /// The ids that text may have.
+    #[must_use]
+    pub fn text(&self) -> Range<usize> {
+        match self.family {
+            Family::Chameleon | Family::Llama => 0..self.vocab,
+            Family::Janus(sizes) => 0..self.vocab - sizes.codes,
+            Family::LlamaGen(_) => 0..0,
+        }
+    }
+
+    pub(crate) fn consistent(self) -> Result<Self> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             let expected = format!("a divisor of {} heads", self.heads);
             return Err(Error::input("heads do not share keys evenly")
@@ -150,6 +190,29 @@ impl TransformerConfig {
 }
 
 impl Raw {
+    pub(crate) fn config(self, family: Family) -> Result<TransformerConfig> {
+        self.supported()?;
+        let heads = size("num_attention_heads", self.num_attention_heads, 1 << 10)?;
+        let hidden = size("hidden_size", self.hidden_size, 1 << 17)?;
+        let config = TransformerConfig {
+            family,
+            hidden,
+            intermediate: size("intermediate_size", self.intermediate_size, 1 << 19)?,
+            layers: size("num_hidden_layers", self.num_hidden_layers, 1 << 10)?,
+            heads,
+            kv_heads: self.num_key_value_heads.map_or(Ok(heads), |n| size("num_key_value_heads", n, 1 << 10))?,
+            head_dim: self.head_dim.map_or(Ok(hidden / heads), |n| size("head_dim", n, 1 << 12))?,
+            vocab: size("vocab_size", self.vocab_size, 1 << 24)?,
+            norm_eps: positive("rms_norm_eps", self.rms_norm_eps)?,
+            rope_base: self.rope_base()?,
+            rotary: Rotary::Line,
+            norm_placement: if self.swin_norm { NormPlacement::After } else { NormPlacement::Before },
+            tied_embeddings: self.tie_word_embeddings,
+            max_positions: size("max_position_embeddings", self.max_position_embeddings.unwrap_or(4096), 1 << 24)?,
+        };
+        config.consistent()
+    }
+
     fn supported(&self) -> Result<()> {
         for (field, value) in [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)] {
             if value {

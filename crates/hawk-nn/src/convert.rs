@@ -125,14 +125,21 @@ impl Conversion {
         let places: Vec<&ModelSource> = beside.iter().chain([&source]).collect();
         let vq = first(&places, |place| place.vq())?;
         let mut left_out = Vec::new();
-        if let Some(vq) = &vq {
-            left_out.extend(write_vq(vq, work)?);
+        // A Janus keeps its VQ tokenizer among its own tensors.
+        let apart = vq.as_ref().and_then(|vq| Some((vq, vq.json.as_ref()?)));
+        if let Some((vq, json)) = apart {
+            left_out.extend(write_vq(vq, json, work)?);
+        } else if let (Some(_), ConvertTo::Packed(precision)) = (&vq, self.to) {
+            return Err(Error::input("a Janus is not packed yet: its VQ tokenizer lies among the weights")
+                .at(source.describe(""))
+                .expected("no --precision")
+                .got(format!("--precision {precision}")));
         }
         if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
             put(&work.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
         }
         // The tokenizer has a folder and a config of its own now.
-        let moved = vq.as_ref().is_some_and(|vq| vq.files.is_empty());
+        let moved = apart.is_some_and(|(vq, _)| vq.files.is_empty());
         if moved && let Some(config) = config.as_object_mut() {
             config.remove("vq_config");
         }
@@ -172,9 +179,10 @@ impl Conversion {
         if !new.contains("tokenizer.json") {
             return Ok(());
         }
-        match HawkConfig::of_named_model(&new, transformer, &folder_names(source))? {
-            Some(config) => {
-                let text = serde_json::to_vec_pretty(&config.to_json());
+        let config = HawkConfig::of_named_model(&new, transformer, &folder_names(source))?;
+        match config.and_then(|config| config.to_json()) {
+            Some(json) => {
+                let text = serde_json::to_vec_pretty(&json);
                 put(&work.join("hawk.json"), &text.map_err(|e| Error::input(format!("cannot write hawk.json: {e}")))?)
             }
             None => Ok(()),
@@ -295,10 +303,10 @@ fn write_all(checkpoint: &Checkpoint, wanted: &dyn Fn(&&str) -> bool, dir: &Path
 }
 
 /// Writes the VQ tokenizer into `vq/` under its own names; returns what was left out.
-fn write_vq(vq: &VqTokenizer, work: &Path) -> Result<Vec<String>> {
+fn write_vq(vq: &VqTokenizer, json: &Value, work: &Path) -> Result<Vec<String>> {
     let dir = work.join("vq");
     fs::create_dir_all(&dir).map_err(|e| Error::io("make the folder", &dir, &e))?;
-    put(&dir.join("config.json"), vq.json.to_string().as_bytes())?;
+    put(&dir.join("config.json"), json.to_string().as_bytes())?;
     let inside = vq.files.is_empty();
     let own = |name: &str| -> Option<String> {
         let bare = name.strip_prefix("model.vqmodel.").or_else(|| name.strip_prefix("vqmodel."));

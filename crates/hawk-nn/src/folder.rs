@@ -27,10 +27,17 @@ pub struct VqTokenizer {
     pub config: VqConfig,
     /// Its tensors, maybe among others.
     pub checkpoint: Checkpoint,
-    /// Its `config.json`.
-    pub(crate) json: Value,
+    /// Its `config.json`; none where the model's own says it.
+    pub(crate) json: Option<Value>,
     /// Its files in the model's folder.
     pub(crate) files: Vec<String>,
+}
+
+impl VqTokenizer {
+    /// Whether its tensors lie among the transformer's.
+    pub fn is_among_weights(&self) -> bool {
+        self.files.is_empty()
+    }
 }
 
 /// Where a VQ tokenizer is.
@@ -41,6 +48,8 @@ enum VqPlace {
     Taming(String),
     /// Among the model's own tensors, with `vq_config` in its `config.json`.
     Inside,
+    /// Among the tensors of a Janus.
+    Janus(VqConfig),
 }
 
 impl ModelSource {
@@ -81,6 +90,10 @@ impl ModelSource {
                 let checkpoint = Checkpoint::open_file(&dir.join(&weights))?;
                 (json, name.clone(), checkpoint, vec![name, weights])
             }
+            VqPlace::Janus(config) => {
+                let checkpoint = Checkpoint::open(self, "")?;
+                return Ok(Some(VqTokenizer { config: config.clone(), checkpoint, json: None, files: Vec::new() }));
+            }
             VqPlace::Inside => {
                 let name = "config.json".to_owned();
                 let json = parse(&self.read(&name)?).map_err(|e| e.at(self.describe(&name)))?["vq_config"].take();
@@ -88,7 +101,7 @@ impl ModelSource {
             }
         };
         let config = VqConfig::from_json(json.to_string().as_bytes()).map_err(|e| e.at(self.describe(&name)))?;
-        Ok(Some(VqTokenizer { config, checkpoint, json, files }))
+        Ok(Some(VqTokenizer { config, checkpoint, json: Some(json), files }))
     }
 
     /// The VQ decoder.
@@ -118,6 +131,10 @@ impl ModelSource {
         if !self.contains("config.json") {
             return Ok(None);
         }
+        let janus = VqConfig::from_model_json(&self.read("config.json")?);
+        if let Some(config) = janus.map_err(|e| e.at(self.describe("config.json")))? {
+            return Ok(Some(VqPlace::Janus(config)));
+        }
         // Whoever reads the transformer says what is wrong with it.
         let Ok(config) = parse(&self.read("config.json")?) else { return Ok(None) };
         if !config.get("vq_config").is_some_and(Value::is_object) {
@@ -133,7 +150,7 @@ impl ModelSource {
         let own = ["config.json", "hawk.json"].into_iter().chain(self.tokenizer_file());
         let mut names: Vec<String> = own.filter(|name| self.contains(name)).map(str::to_owned).collect();
         match self.vq_place()? {
-            None | Some(VqPlace::Inside) => {}
+            None | Some(VqPlace::Inside | VqPlace::Janus(_)) => {}
             Some(VqPlace::Folder(folder)) => {
                 names.extend(checkpoint_files(self, &folder)?);
                 names.push(format!("{folder}config.json"));

@@ -1,10 +1,13 @@
-//! `hawk.json`: how an image model's sequences look and how it is sampled, beside the transformer's own `config.json`.
+//! How an image model's sequences look and how it is sampled, beside the transformer's own `config.json`: `hawk.json`, or what the family
+//! itself fixes.
 
 use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
 use serde::Deserialize;
 
 use crate::validate::unsupported;
-use crate::{Error, Family, Result, TransformerConfig, VqConfig};
+use crate::{
+    Error, Family, JanusSizes, LlamaGenCondition, LlamaGenSizes, Result, TextTokenizer, TransformerConfig, VqConfig,
+};
 
 /// What a [`PromptTemplate`] replaces.
 const PLACEHOLDER: &str = "{prompt}";
@@ -20,6 +23,8 @@ pub enum Unconditional {
     Begin,
     /// The begin of the text, and what directly opens the image: no text between them (Anole).
     BosBegin,
+    /// As many of this token as there are between the first token and the layout's opening (Janus).
+    Padded(TokenId),
 }
 
 /// Which sizes of image a model draws.
@@ -31,9 +36,78 @@ pub enum Sizes {
     Lumina,
 }
 
+/// What an image is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A text.
+    Text(TextPrompt),
+    /// A class.
+    Class(ClassPrompt),
+    /// The features of a caption.
+    Caption(CaptionPrompt),
+}
+
+/// How a text becomes tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPrompt {
+    /// Opens the conditional stream, before the prompt.
+    pub bos: TokenId,
+    /// The text around the prompt.
+    pub template: PromptTemplate,
+    /// Tokens between the text and the layout's opening.
+    pub after_text: Vec<TokenId>,
+    /// The unconditional stream.
+    pub unconditional: Unconditional,
+}
+
+impl TextPrompt {
+    /// The tokens of the unconditional stream before its first cell, beside a prompt of `words` tokens.
+    pub fn unconditional_prefix(&self, layout: &Layout, words: usize) -> Vec<TokenId> {
+        match self.unconditional {
+            Unconditional::Begin => layout.opening(),
+            Unconditional::BosBegin => {
+                let last = if layout.opening().is_empty() { self.after_text.last().copied() } else { None };
+                [vec![self.bos], last.into_iter().collect(), layout.opening()].concat()
+            }
+            Unconditional::Padded(pad) => [vec![self.bos], vec![pad; words], layout.opening()].concat(),
+        }
+    }
+}
+
+/// How a class becomes a token: class `c` has the id `first + c`, and `first + classes` means no class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassPrompt {
+    /// Id of class 0.
+    pub first: TokenId,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+/// How the features of a caption become tokens: the first of them has the id `own`. Without a caption the last of the `most` tokens from
+/// `none` on stand in their place, as many as there were features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptionPrompt {
+    /// Id of the first feature.
+    pub own: TokenId,
+    /// Id of the first token that means no caption.
+    pub none: TokenId,
+    /// Most features.
+    pub most: u32,
+}
+
 /// The text around the user's prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromptTemplate(String);
+pub struct PromptTemplate {
+    text: String,
+    edges: Edges,
+}
+
+/// What becomes of white space around the user's prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edges {
+    Kept,
+    Trimmed,
+}
 
 impl PromptTemplate {
     /// A template that contains `{prompt}`.
@@ -43,7 +117,7 @@ impl PromptTemplate {
     pub fn new(template: impl Into<String>) -> Result<Self> {
         let template = template.into();
         if template.contains(PLACEHOLDER) {
-            return Ok(Self(template));
+            return Ok(Self { text: template, edges: Edges::Kept });
         }
         Err(Error::input("a prompt template without a place for the prompt")
             .expected(format!("a text that contains {PLACEHOLDER}"))
@@ -52,13 +126,23 @@ impl PromptTemplate {
 
     /// The template as given.
     pub(crate) fn text(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The template for prompts without the white space around them.
+    #[must_use]
+    pub fn trimmed(self) -> Self {
+        Self { edges: Edges::Trimmed, ..self }
     }
 
     /// The text that is encoded for a user's prompt: `{width}` and `{height}` become the image's, then `{prompt}` the prompt.
     pub fn fill(&self, prompt: &str, size: ImageSize) -> String {
         let ImageSize { height, width } = size;
-        let text = self.0.replace("{width}", &width.to_string()).replace("{height}", &height.to_string());
+        let prompt = match self.edges {
+            Edges::Kept => prompt,
+            Edges::Trimmed => prompt.trim(),
+        };
+        let text = self.text.replace("{width}", &width.to_string()).replace("{height}", &height.to_string());
         text.replace(PLACEHOLDER, prompt)
     }
 }
@@ -72,7 +156,7 @@ pub struct ImageSize {
     pub width: u32,
 }
 
-/// The content of `hawk.json`, validated.
+/// How an image model's sequences look and how it is sampled, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HawkConfig {
     /// The transformer's family; [`HawkConfig::check`] compares it with `config.json`.
@@ -81,16 +165,10 @@ pub struct HawkConfig {
     pub layout: Layout,
     /// Size of the decoded image.
     pub image_size: ImageSize,
-    /// Opens the conditional stream, before the prompt.
-    pub bos: TokenId,
-    /// The text around the prompt.
-    pub prompt: PromptTemplate,
-    /// Tokens between the text and the layout's opening.
-    pub after_text: Vec<TokenId>,
     /// Which other sizes it draws.
     pub sizes: Sizes,
-    /// The unconditional stream.
-    pub unconditional: Unconditional,
+    /// What stands before the image.
+    pub condition: Condition,
     /// Settings where the user gives none.
     pub defaults: Sampling,
 }
@@ -147,14 +225,16 @@ impl HawkConfig {
             family: family(&raw.family)?,
             layout: raw.layout()?,
             image_size: raw.image_size()?,
-            bos: TokenId(raw.bos),
-            prompt: PromptTemplate::new(raw.prompt).map_err(|e| e.at("prompt"))?,
-            unconditional: match raw.uncond.as_str() {
-                "begin" => Unconditional::Begin,
-                "bos_begin" => Unconditional::BosBegin,
-                other => return Err(unsupported("uncond", "begin or bos_begin", other)),
-            },
-            after_text: raw.after_text.iter().copied().map(TokenId).collect(),
+            condition: Condition::Text(TextPrompt {
+                bos: TokenId(raw.bos),
+                template: PromptTemplate::new(raw.prompt).map_err(|e| e.at("prompt"))?,
+                after_text: raw.after_text.iter().copied().map(TokenId).collect(),
+                unconditional: match raw.uncond.as_str() {
+                    "begin" => Unconditional::Begin,
+                    "bos_begin" => Unconditional::BosBegin,
+                    other => return Err(unsupported("uncond", "begin or bos_begin", other)),
+                },
+            }),
             sizes: match raw.sizes {
                 RawSizes::Fixed => Sizes::Fixed,
                 RawSizes::Lumina => Sizes::Lumina,
@@ -165,38 +245,80 @@ impl HawkConfig {
     }
 
     pub(crate) fn consistent(self) -> Result<Self> {
-        let text = [("bos", self.bos)].into_iter().chain(self.after_text.iter().map(|token| ("after_text", *token)));
-        for (field, token) in text {
+        let Condition::Text(prompt) = &self.condition else { return Ok(self) };
+        let after = prompt.after_text.iter().map(|token| ("after_text", *token));
+        for (field, token) in [("bos", prompt.bos)].into_iter().chain(after) {
             if self.layout.code(token).is_some() {
                 return Err(Error::input("a text token lies among the codes").at(field).got(token));
             }
         }
-        if self.after_text.len() > MAX_AFTER_TEXT {
+        if prompt.after_text.len() > MAX_AFTER_TEXT {
             let error = Error::input("too many tokens between text and image").at("after_text");
-            return Err(error.expected(format!("at most {MAX_AFTER_TEXT}")).got(self.after_text.len()));
+            return Err(error.expected(format!("at most {MAX_AFTER_TEXT}")).got(prompt.after_text.len()));
         }
         let opens = !self.layout.opening().is_empty();
-        match self.unconditional {
+        match prompt.unconditional {
             Unconditional::Begin if !opens => Err(Error::input("the unconditional stream has nothing to start with")
                 .at("uncond")
                 .expected("a layout with an opening, such as lumina")
                 .got("begin")),
-            Unconditional::BosBegin if !opens && self.after_text.is_empty() => {
+            Unconditional::BosBegin if !opens && prompt.after_text.is_empty() => {
                 Err(Error::input("nothing opens the image").at("after_text").expected("at least one token").got("none"))
             }
             _ => Ok(self),
         }
     }
 
-    /// The tokens of the unconditional stream before its first cell.
-    pub fn unconditional_prefix(&self) -> Vec<TokenId> {
-        match self.unconditional {
-            Unconditional::Begin => self.layout.opening(),
-            Unconditional::BosBegin => {
-                let last = if self.layout.opening().is_empty() { self.after_text.last().copied() } else { None };
-                [vec![self.bos], last.into_iter().collect(), self.layout.opening()].concat()
+    /// What a Janus fixes: its published sampling, its conversation's words, ids by the tokenizer's names.
+    ///
+    /// # Errors
+    /// The tokenizer lacks a token that the prompt is made of, or sizes contradict each other.
+    pub fn janus(
+        transformer: &TransformerConfig,
+        sizes: JanusSizes,
+        tokenizer: &TextTokenizer,
+        vq: &VqConfig,
+    ) -> Result<Self> {
+        let structure = Structure::Opened { begin: tokenizer.id_of("<begin_of_image>")? };
+        let template = PromptTemplate::new("<|User|>: {prompt}\n\n<|Assistant|>:")?;
+        Ok(Self {
+            layout: layout(sizes.side, transformer.readable(), structure)?,
+            family: transformer.family,
+            image_size: decoded(sizes.side, vq)?,
+            sizes: Sizes::Fixed,
+            condition: Condition::Text(TextPrompt {
+                bos: tokenizer.id_of("<｜begin▁of▁sentence｜>")?,
+                template: template.trimmed(),
+                after_text: Vec::new(),
+                unconditional: Unconditional::Padded(tokenizer.id_of("<｜▁pad▁｜>")?),
+            }),
+            defaults: RawDefaults { cfg: 5.0, temperature: 1.0, top_k: 0, top_p: 1.0 }.sampling()?,
+        })
+    }
+
+    /// What a LlamaGen fixes: its published sampling, and conditions behind the codes.
+    ///
+    /// # Errors
+    /// Sizes contradict each other.
+    pub fn llamagen(transformer: &TransformerConfig, sizes: LlamaGenSizes, vq: &VqConfig) -> Result<Self> {
+        let behind = TokenId(sizes.codes as u32);
+        let (condition, cfg, top_k) = match sizes.condition {
+            LlamaGenCondition::Classes(classes) => {
+                (Condition::Class(ClassPrompt { first: behind, classes: classes as u32 }), 4.0, 2000)
             }
-        }
+            LlamaGenCondition::Captions { most, .. } => {
+                let own = TokenId(transformer.vocab as u32);
+                (Condition::Caption(CaptionPrompt { own, none: behind, most: most as u32 }), 7.5, 1000)
+            }
+        };
+        Ok(Self {
+            layout: layout(sizes.side, transformer.readable(), Structure::Plain)?,
+            family: transformer.family,
+            image_size: decoded(sizes.side, vq)?,
+            sizes: Sizes::Fixed,
+            condition,
+            defaults: RawDefaults { cfg, temperature: 1.0, top_k, top_p: 1.0 }.sampling()?,
+        })
     }
 
     /// Checks it against the transformer's `config.json`.
@@ -207,16 +329,24 @@ impl HawkConfig {
         if self.family != transformer.family {
             return Err(Error::input("hawk.json and config.json name different families")
                 .at("family")
-                .expected(format!("{:?}, as config.json says", transformer.family))
-                .got(format!("{:?}", self.family)));
+                .expected(format!("{}, as config.json says", transformer.family.name()))
+                .got(self.family.name()));
         }
         let layout = &self.layout;
         let last_cell = Cell(layout.grid().cells() - 1);
         let structure = layout.opening().into_iter().chain(layout.after(last_cell).iter().copied());
         let last_code = u64::from(layout.code_offset()) + u64::from(layout.codes()) - 1;
-        let ids = [("code_offset + codes - 1", last_code), ("bos", u64::from(self.bos.0))]
+        let texts: Vec<(&str, u64)> = match &self.condition {
+            Condition::Text(text) => [("bos", text.bos)]
+                .into_iter()
+                .chain(text.after_text.iter().map(|token| ("after_text", *token)))
+                .map(|(field, token)| (field, u64::from(token.0)))
+                .collect(),
+            Condition::Class(_) | Condition::Caption(_) => Vec::new(),
+        };
+        let ids = [("code_offset + codes - 1", last_code)]
             .into_iter()
-            .chain(self.after_text.iter().map(|token| ("after_text", u64::from(token.0))))
+            .chain(texts)
             .chain(structure.map(|token| ("a structure token", u64::from(token.0))));
         for (field, id) in ids {
             if id >= transformer.vocab as u64 {
@@ -296,6 +426,22 @@ impl RawDefaults {
     }
 }
 
+/// A square grid whose codes have these ids.
+fn layout(side: usize, codes: std::ops::Range<usize>, structure: Structure) -> Result<Layout> {
+    Grid::new(side as u32, side as u32)
+        .and_then(|grid| Layout::new(grid, codes.start as u32, codes.len() as u32, structure))
+        .map_err(|e| Error::input(e.to_string()).at("layout"))
+}
+
+/// The size of the image that a square grid decodes to.
+fn decoded(side: usize, vq: &VqConfig) -> Result<ImageSize> {
+    let pixels = (side * vq.pixels_per_cell()) as u32;
+    if pixels <= MAX_PIXELS {
+        return Ok(ImageSize { height: pixels, width: pixels });
+    }
+    Err(Error::input("the image is too large").expected(format!("at most {MAX_PIXELS} pixels a side")).got(pixels))
+}
+
 fn family(name: &str) -> Result<Family> {
     match name {
         "chameleon" => Ok(Family::Chameleon),
@@ -330,8 +476,11 @@ mod tests {
         let config = HawkConfig::from_json(GOOD.as_bytes()).unwrap();
         config.check(&transformer()).unwrap();
         assert_eq!(config.layout.grid().cells(), 256);
-        assert_eq!(config.prompt.fill("a red apple", config.image_size), "a red apple");
-        assert_eq!((config.bos, config.unconditional), (TokenId(1), Unconditional::Begin));
+        let Condition::Text(text) = &config.condition else { panic!("{:?}", config.condition) };
+        let fill = |template: &PromptTemplate, prompt| template.fill(prompt, config.image_size);
+        assert_eq!(fill(&text.template, " a red apple"), " a red apple");
+        assert_eq!(fill(&text.template.clone().trimmed(), " a red apple\n"), "a red apple");
+        assert_eq!((text.bos, text.unconditional), (TokenId(1), Unconditional::Begin));
         assert!(config.defaults.guided());
     }
 

@@ -1,10 +1,44 @@
 //! Streams: keys and values of the committed tokens, and the rows of a pass that may or may not join them.
 
 use std::cell::UnsafeCell;
+use std::sync::Arc;
 
 use crate::kernels::{Line, PANEL, Precision, bf16_slot};
 use crate::{Error, Result, TransformerConfig};
 use hawk_spec::TokenId;
+
+/// What a stream reads beside the tokens of the vocabulary: inputs that it alone has, and the position of its first token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnInputs {
+    /// `[count, D]`; the input of id V + i is row i.
+    vectors: Arc<[f32]>,
+    start: usize,
+}
+
+impl Default for OwnInputs {
+    /// None, from position 0 on.
+    fn default() -> Self {
+        Self::new(Arc::from([]), 0)
+    }
+}
+
+impl OwnInputs {
+    pub(crate) fn new(vectors: Arc<[f32]>, start: usize) -> Self {
+        Self { vectors, start }
+    }
+
+    /// The same positions without the inputs.
+    #[must_use]
+    pub fn positions_alone(&self) -> Self {
+        Self::new(Arc::from([]), self.start)
+    }
+
+    /// Position of the first token.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+}
 
 /// One token sequence under way: the keys and values of its committed tokens, allocated once, and the rows that the next pass runs.
 ///
@@ -13,6 +47,7 @@ use hawk_spec::TokenId;
 pub struct Stream {
     /// The rows of the next pass.
     pub rows: Rows,
+    own: OwnInputs,
     kv: Kv,
 }
 
@@ -24,7 +59,23 @@ impl Stream {
     }
 
     pub(crate) fn with_kv(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
-        Self { rows: Rows::default(), kv: Kv::new(config, tokens, format) }
+        Self { rows: Rows::default(), own: OwnInputs::default(), kv: Kv::new(config, tokens, format) }
+    }
+
+    /// The stream with inputs of its own.
+    #[must_use]
+    pub fn with_inputs(self, own: OwnInputs) -> Self {
+        Self { own, ..self }
+    }
+
+    /// The inputs of the ids behind the vocabulary.
+    pub(crate) fn inputs(&self) -> &[f32] {
+        &self.own.vectors
+    }
+
+    /// Position of the first token.
+    pub(crate) fn start(&self) -> usize {
+        self.own.start
     }
 
     /// S, committed tokens.
@@ -65,7 +116,9 @@ impl Stream {
         self.rows.clear();
     }
 
-    pub(crate) fn check(&self, vocab: usize) -> Result<()> {
+    /// Whether the rows can be run: by a model of so many ids, width D, and positions.
+    pub(crate) fn check(&self, vocab: usize, width: usize, positions: usize) -> Result<()> {
+        let vocab = vocab + self.own.vectors.len() / width;
         if let Some(token) = self.rows.tokens.iter().find(|token| token.index() >= vocab) {
             return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
         }
@@ -73,6 +126,12 @@ impl Stream {
         if needed > self.kv.capacity {
             return Err(Error::input("the sequence is too long")
                 .expected(format!("at most {} tokens", self.kv.capacity))
+                .got(needed));
+        }
+        let needed = self.own.start + self.kv.committed + self.rows.deepest();
+        if needed > positions {
+            return Err(Error::input("the sequence leaves the positions that the model has")
+                .expected(format!("at most {positions}"))
                 .got(needed));
         }
         Ok(())
@@ -286,6 +345,11 @@ impl Rows {
 
     fn path_range(&self, row: usize) -> std::ops::Range<usize> {
         row.checked_sub(1).map_or(0, |before| self.path_ends[before])..self.path_ends[row]
+    }
+
+    /// Length of the longest path.
+    fn deepest(&self) -> usize {
+        (0..self.len()).map(|row| self.path_range(row).len()).max().unwrap_or(0)
     }
 
     /// Adds a chain of tokens after row `parent`; the last one's logits are read as `readout` says. Returns the last row, `parent` for no tokens.

@@ -26,17 +26,22 @@ mod vq;
 mod writer;
 
 pub use checkpoint::{Checkpoint, Tensor};
-pub use config::{Family, NormPlacement, TransformerConfig};
+pub use config::{Family, NormPlacement, Rotary, TransformerConfig};
 pub use convert::{Conversion, ConvertTo, Converted, Progress};
 pub use error::{Error, Fault, Result};
 pub use folder::VqTokenizer;
-pub use hawk_config::{HawkConfig, ImageSize, PromptTemplate, Sizes, Unconditional};
+pub use hawk_config::{
+    CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
+};
 pub use heads::{HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
 pub use inventory::WantedTensor;
-pub use kv::{Readout, Rows, Stream};
+pub use kv::{OwnInputs, Readout, Rows, Stream};
 pub use public::lumina_sizes;
 pub use source::{Blob, EmbeddedFile, ModelSource, hex};
 pub use synth::{SynthModel, synthesize, synthesize_heads};
-pub use target::{PassCost, PassLimits, Staged, Target, Workspace};
+pub use target::{
+    CaptionFeatures, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes, PassCost, PassLimits, Staged, Target,
+    Workspace,
+};
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
-pub use vq::{Codebook, Image, VqConfig, VqDecoder, VqEncoder};
+pub use vq::{Codebook, Image, Levels, VqConfig, VqDecoder, VqEncoder, VqLayout};

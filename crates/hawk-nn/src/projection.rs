@@ -1,76 +1,156 @@
-//! The target's output projection, shared by the target's own passes and by the draft heads.
+//! From the last hidden state to logits, shared by the target's own passes and by the draft heads.
 
 use std::ops::Range;
 
-use crate::kernels::{Activations, Isa, PANEL, Pool, Product};
-use crate::{Checkpoint, Error, Result, Target, Tensor, TransformerConfig};
+use crate::kernels::{Activations, Isa, Matrix, PANEL, Pool, Product};
+use crate::target::{Dense, gelu};
+use crate::{Checkpoint, Error, Family, Result, Target, Tensor, TransformerConfig};
 
 impl TransformerConfig {
-    /// The output projection's tensor, `[V, D]`, wherever a checkpoint keeps it.
+    /// The output projection's tensor, `[ids, D]`, wherever a checkpoint keeps it; row 0 is the first of
+    /// [`readable`](Self::readable).
     ///
     /// # Errors
-    /// It is missing or does not fit the config.
+    /// It is missing or does not fit the config, or the family's logits come from more than one projection.
     pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
-        checkpoint.tensor(self.output_projection_name(), &[self.vocab, self.hidden])
+        let (name, shape) = self.output_projection_place()?;
+        checkpoint.tensor(name, &shape)
     }
 
-    pub(crate) fn output_projection_name(&self) -> &'static str {
-        if self.tied_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" }
+    /// As [`output_projection`](Self::output_projection), for a tensor that only fills the head's matrix.
+    pub(crate) fn packable_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
+        let (name, shape) = self.output_projection_place()?;
+        checkpoint.packable(name, &shape)
+    }
+
+    fn output_projection_place(&self) -> Result<(&'static str, [usize; 2])> {
+        let name = match self.family {
+            Family::Chameleon | Family::Llama if self.tied_embeddings => "model.embed_tokens.weight",
+            Family::Chameleon | Family::Llama => "lm_head.weight",
+            Family::LlamaGen(_) => "output.weight",
+            Family::Janus(_) => {
+                return Err(Error::input("this family's head is more than one projection")
+                    .expected("a family whose logits are one product with the hidden state")
+                    .got(self.family.name()));
+            }
+        };
+        Ok((name, [self.readable().len(), self.hidden]))
+    }
+}
+
+/// What turns the last hidden state into logits.
+pub(crate) struct OutputHead {
+    /// The id of the first output.
+    first: usize,
+    /// A layer of its own and a GELU before the projection, where the family has them.
+    inner: Option<Dense>,
+    outputs: Dense,
+}
+
+impl OutputHead {
+    /// One product, for the ids from `first` on.
+    pub(crate) fn plain(first: usize, weights: Matrix) -> Self {
+        Self { first, inner: None, outputs: Dense { weights, bias: Vec::new() } }
+    }
+
+    /// `outputs(gelu(inner(x)))`.
+    pub(crate) fn mlp(first: usize, inner: Dense, outputs: Dense) -> Self {
+        Self { first, inner: Some(inner), outputs }
+    }
+
+    /// The ids that it gives logits of.
+    pub(crate) fn ids(&self) -> Range<usize> {
+        self.first..self.first + self.outputs.weights.n()
+    }
+
+    /// Width of the layer before the projection, 0 where there is none.
+    pub(crate) fn inner_width(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.weights.n())
+    }
+
+    /// The matrices with the panels that the logits of these ids need.
+    pub(crate) fn matrices(&self, ids: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+        let inner = self.inner.iter().map(|inner| (&inner.weights, 0..inner.weights.panels()));
+        let outputs = ids.start.saturating_sub(self.first)..ids.end.saturating_sub(self.first);
+        inner.chain([(&self.outputs.weights, panels_of(outputs))])
     }
 }
 
 /// From last hidden states to the logits over a range of the vocabulary.
 pub(crate) struct Projection<'a> {
+    head: &'a OutputHead,
     /// Only the panels that hold the range are computed.
     product: Product<'a>,
     /// Outputs of the first panel before the range.
     skip: usize,
-    /// Length of the range.
-    count: usize,
+    /// The range, counted from the head's first output.
+    outputs: Range<usize>,
 }
 
 impl<'a> Projection<'a> {
     /// # Errors
-    /// The range leaves the vocabulary.
+    /// The range leaves the ids that the model gives logits of.
     pub(crate) fn new(target: &'a Target, pool: &'a Pool, vocabulary: Range<usize>) -> Result<Self> {
-        let vocab = target.config().vocab;
-        if vocabulary.start > vocabulary.end || vocabulary.end > vocab {
+        let (head, ids) = (target.output(), target.output().ids());
+        if vocabulary.start > vocabulary.end || vocabulary.start < ids.start || vocabulary.end > ids.end {
             return Err(Error::input("logits beyond the vocabulary are asked for")
-                .expected(format!("a range inside 0..{vocab}"))
+                .expected(format!("a range inside {ids:?}"))
                 .got(format!("{vocabulary:?}")));
         }
-        let (skip, count) = (vocabulary.start % PANEL, vocabulary.len());
-        let panels = panels_of(vocabulary);
+        let outputs = vocabulary.start - ids.start..vocabulary.end - ids.start;
+        let product = Product::new(pool, Isa::detect(), &head.outputs.weights);
         Ok(Self {
-            skip,
-            count,
-            product: Product { panels, ..Product::new(pool, Isa::detect(), target.output_projection()) },
+            head,
+            skip: outputs.start % PANEL,
+            product: Product { panels: panels_of(outputs.clone()), ..product },
+            outputs,
         })
     }
 
     /// Numbers that a row takes in the output of [`run`](Self::run) for a range of this length.
     pub(crate) fn room(target: &Target, vocabulary: usize) -> usize {
         // The range may begin and end inside a panel.
-        (vocabulary + 2 * PANEL).min(target.config().vocab)
+        (vocabulary + 2 * PANEL).min(target.output().ids().len())
     }
 
     /// Logits of a row.
     pub(crate) fn columns(&self) -> usize {
-        self.count
+        self.outputs.len()
     }
 
-    /// `states` `[rows, D]` to `logits` `[rows, columns]`, which has [`room`](Self::room) for every row.
-    pub(crate) fn run(&self, activations: &mut Activations, states: &[f32], rows: usize, logits: &mut [f32]) {
+    /// `states` `[rows, D]` to `logits` `[rows, columns]`, which has [`room`](Self::room) for every row, by way of `inner`, which has
+    /// [`inner_width`](OutputHead::inner_width).
+    pub(crate) fn run(
+        &self,
+        activations: &mut Activations,
+        inner: &mut [f32],
+        (states, rows): (&[f32], usize),
+        logits: &mut [f32],
+    ) {
+        let states = match &self.head.inner {
+            Some(layer) => {
+                let inner = &mut inner[..rows * layer.weights.n()];
+                Product::new(self.product.pool, self.product.isa, &layer.weights).run(activations, states, rows, inner);
+                layer.add_bias(inner);
+                gelu(inner);
+                &*inner
+            }
+            None => states,
+        };
         self.product.run(activations, states, rows, logits);
-        let stride = self.product.columns();
+        let (stride, count, bias) = (self.product.columns(), self.outputs.len(), &self.head.outputs.bias);
         for row in 0..rows {
             let start = row * stride + self.skip;
-            logits.copy_within(start..start + self.count, row * self.count);
+            logits.copy_within(start..start + count, row * count);
+            if !bias.is_empty() {
+                let logits = &mut logits[row * count..][..count];
+                logits.iter_mut().zip(&bias[self.outputs.clone()]).for_each(|(logit, bias)| *logit += bias);
+            }
         }
     }
 }
 
-/// The panels that hold the logits of these ids.
-pub(crate) fn panels_of(vocabulary: Range<usize>) -> Range<usize> {
-    vocabulary.start / PANEL..vocabulary.end.div_ceil(PANEL)
+/// The panels that hold the logits of these outputs.
+fn panels_of(outputs: Range<usize>) -> Range<usize> {
+    outputs.start / PANEL..outputs.end.div_ceil(PANEL)
 }

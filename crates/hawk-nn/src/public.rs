@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::folder::folder_names;
 use crate::{
-    Error, Family, HawkConfig, ImageSize, ModelSource, PromptTemplate, Result, Sizes, TransformerConfig, Unconditional,
+    Condition, Error, Family, HawkConfig, ImageSize, ModelSource, PromptTemplate, Result, Sizes, TextPrompt,
+    TextTokenizer, TransformerConfig, Unconditional,
 };
 
 const BOS: &str = "<s>";
@@ -145,8 +146,8 @@ impl Dialect {
 }
 
 impl HawkConfig {
-    /// The content of `hawk.json`, or what it would be for a public model of the Chameleon family that has none; none for other families and
-    /// where there is no text tokenizer to tell.
+    /// The content of `hawk.json`, or what it would be for a public model that has none; none where the folder lacks the text tokenizer or the
+    /// VQ tokenizer that tell.
     ///
     /// # Errors
     /// A file that is damaged, or a tokenizer that is not the family's.
@@ -167,7 +168,28 @@ impl HawkConfig {
             });
             return config.map(Some).map_err(|e| e.at(source.describe("hawk.json")));
         }
-        if transformer.family != Family::Chameleon || source.tokenizer_file().is_none() {
+        let derived = match transformer.family {
+            Family::Llama => None,
+            Family::Chameleon => return Self::of_chameleon(source, transformer, names),
+            Family::Janus(sizes) => match (source.tokenizer_file(), source.vq()?) {
+                (Some(name), Some(vq)) => {
+                    let tokenizer = TextTokenizer::from_bytes(&source.read_tokenizer()?.1);
+                    let config = tokenizer.and_then(|t| Self::janus(transformer, sizes, &t, &vq.config));
+                    Some(config.map_err(|e| e.at(source.describe(name)))?)
+                }
+                _ => None,
+            },
+            Family::LlamaGen(sizes) => match source.vq()? {
+                Some(vq) => Some(Self::llamagen(transformer, sizes, &vq.config)?),
+                None => None,
+            },
+        };
+        let checked = derived.map(|config| config.check(transformer).map(|()| config)).transpose();
+        checked.map_err(|e| e.at(source.describe("config.json")))
+    }
+
+    fn of_chameleon(source: &ModelSource, transformer: &TransformerConfig, names: &[String]) -> Result<Option<Self>> {
+        if source.tokenizer_file().is_none() {
             return Ok(None);
         }
         let place = source.describe("config.json");
@@ -196,11 +218,13 @@ impl HawkConfig {
             family: Family::Chameleon,
             layout: layout(size, (code_offset, codes), structure)?,
             image_size: size,
-            bos: token(BOS)?,
-            prompt: PromptTemplate::new(LUMINA_PROMPT)?,
-            after_text: vec![token(SEPARATOR)?],
             sizes: Sizes::Lumina,
-            unconditional: Unconditional::Begin,
+            condition: Condition::Text(TextPrompt {
+                bos: token(BOS)?,
+                template: PromptTemplate::new(LUMINA_PROMPT)?,
+                after_text: vec![token(SEPARATOR)?],
+                unconditional: Unconditional::Begin,
+            }),
             defaults: defaults(4.0, 1.0, 2000.min(codes), 1.0)?,
         }
         .consistent()
@@ -214,11 +238,13 @@ impl HawkConfig {
             family: Family::Chameleon,
             layout: layout(size, vocabulary.codes()?, Structure::Plain)?,
             image_size: size,
-            bos: token(BOS)?,
-            prompt: PromptTemplate::new("{prompt}")?,
-            after_text: vec![token(SEPARATOR)?, token(BEGIN)?],
             sizes: Sizes::Fixed,
-            unconditional: Unconditional::BosBegin,
+            condition: Condition::Text(TextPrompt {
+                bos: token(BOS)?,
+                template: PromptTemplate::new("{prompt}")?,
+                after_text: vec![token(SEPARATOR)?, token(BEGIN)?],
+                unconditional: Unconditional::BosBegin,
+            }),
             defaults: defaults(3.0, 0.7, 0, 0.9)?,
         }
         .consistent()
@@ -252,18 +278,27 @@ impl HawkConfig {
         })
     }
 
-    /// The `hawk.json` that reads as this.
-    pub fn to_json(&self) -> Value {
+    /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
+    pub fn to_json(&self) -> Option<Value> {
         let (layout, s) = (&self.layout, self.defaults);
+        let family = match self.family {
+            Family::Chameleon | Family::Llama => self.family.name(),
+            Family::Janus(_) | Family::LlamaGen(_) => return None,
+        };
+        let Condition::Text(prompt) = &self.condition else { return None };
         let mut json = json!({
-            "family": match self.family { Family::Chameleon => "chameleon", Family::Llama => "llama" },
+            "family": family,
             "grid": [layout.grid().rows(), layout.grid().cols()],
             "image_size": [self.image_size.height, self.image_size.width],
             "code_offset": layout.code_offset(), "codes": layout.codes(),
-            "bos": self.bos.0, "prompt": self.prompt.text(),
-            "after_text": self.after_text.iter().map(|token| token.0).collect::<Vec<_>>(),
+            "bos": prompt.bos.0, "prompt": prompt.template.text(),
+            "after_text": prompt.after_text.iter().map(|token| token.0).collect::<Vec<_>>(),
             "sizes": match self.sizes { Sizes::Fixed => "fixed", Sizes::Lumina => "lumina" },
-            "uncond": match self.unconditional { Unconditional::Begin => "begin", Unconditional::BosBegin => "bos_begin" },
+            "uncond": match prompt.unconditional {
+                Unconditional::Begin => "begin",
+                Unconditional::BosBegin => "bos_begin",
+                Unconditional::Padded(_) => return None,
+            },
             "defaults": {
                 "cfg": s.cfg(), "temperature": s.temperature(), "top_k": s.top_k(), "top_p": s.top_p(),
             },
@@ -277,7 +312,7 @@ impl HawkConfig {
             }
             _ => json["layout"] = json!("plain"),
         }
-        json
+        Some(json)
     }
 }
 

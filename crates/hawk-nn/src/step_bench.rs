@@ -217,8 +217,9 @@ impl<'a> Step<'a> {
     /// # Errors
     /// An empty vocabulary, or ids beyond the target's.
     pub fn new(target: &'a Target, pool: &Pool, vocabulary: Range<usize>, rows: usize) -> Result<Self> {
-        if vocabulary.is_empty() || vocabulary.end > target.config().vocab {
-            let expected = format!("a range inside 0..{}", target.config().vocab);
+        let ids = target.config().readable();
+        if vocabulary.is_empty() || vocabulary.start < ids.start || vocabulary.end > ids.end {
+            let expected = format!("a range inside {ids:?}");
             return Err(Error::input("no ids of the vocabulary").expected(expected).got(format!("{vocabulary:?}")));
         }
         let streams = if rows == 1 { 1 } else { 2 };

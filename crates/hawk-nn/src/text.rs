@@ -35,12 +35,12 @@ impl TextTokenizer {
     /// # Errors
     /// An id beyond the vocabulary.
     pub fn check(&self, config: &TransformerConfig) -> Result<()> {
-        let ids = self.ids();
-        if ids <= config.vocab {
+        let (ids, known) = (self.ids(), config.text().end);
+        if ids <= known {
             return Ok(());
         }
         Err(Error::input("the tokenizer has ids that the model does not know")
-            .expected(format!("at most vocab_size = {} ids", config.vocab))
+            .expected(format!("at most vocab_size = {known} ids"))
             .got(ids)
             .hint("tokenizer.json and config.json must be of the same model"))
     }
@@ -48,6 +48,16 @@ impl TextTokenizer {
     /// How many ids the tokenizer knows: one more than its largest.
     pub fn ids(&self) -> usize {
         self.tokenizer.get_vocab(true).into_values().max().map_or(0, |largest| largest as usize + 1)
+    }
+
+    /// The id of a token that is named as a whole.
+    ///
+    /// # Errors
+    /// The tokenizer has none of this name.
+    pub fn id_of(&self, token: &str) -> Result<TokenId> {
+        self.tokenizer.token_to_id(token).map(TokenId).ok_or_else(|| {
+            Error::input("the tokenizer lacks a token that the model's prompts need").expected(format!("{token:?}"))
+        })
     }
 
     /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the

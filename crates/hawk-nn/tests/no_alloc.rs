@@ -59,7 +59,8 @@ fn step(target: &Target, pool: &Pool, workspace: &mut Workspace, streams: &mut [
             stream.rows.push(TokenId((7 * row + i) as u32), *parent, readout);
         }
     }
-    let staged = target.forward(pool, workspace, streams, 3..90).unwrap();
+    let first = target.config().readable().start;
+    let staged = target.forward(pool, workspace, streams, first + 3..first + 90).unwrap();
     assert!(staged.all_logits().iter().all(|logit| logit.is_finite()));
     staged.commit(&[Some(6), Some(5)]);
 }
@@ -69,7 +70,7 @@ fn step(target: &Target, pool: &Pool, workspace: &mut Workspace, streams: &mut [
 fn a_pass_and_its_commit_allocate_nothing() {
     let pool = Pool::new(2);
     wait_for_helpers(&pool);
-    for name in ["chameleon", "chameleon-swin", "llama-gqa"] {
+    for name in ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i"] {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let target = load(name, precision);
             let (rows, tokens) = (PARENTS.len(), STEPS * 4 + PARENTS.len());

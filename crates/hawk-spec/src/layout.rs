@@ -86,6 +86,11 @@ pub enum Structure {
         /// Cells per size unit (2 in the public checkpoints: a unit is 32 pixels, a cell 16); at least 1.
         size_unit: u32,
     },
+    /// `begin`, then cells only.
+    Opened {
+        /// Opens an image.
+        begin: TokenId,
+    },
     /// Cells only.
     Plain,
 }
@@ -117,7 +122,7 @@ impl Layout {
         }
         let (tail, row_tail) = match structure {
             Structure::Lumina { end, row_end, .. } => (vec![row_end, end], 1),
-            Structure::Plain => (Vec::new(), 0),
+            Structure::Opened { .. } | Structure::Plain => (Vec::new(), 0),
         };
         let layout = Self { grid, code_offset, codes, structure, tail, row_tail };
         if let Structure::Lumina { size_base, size_unit, .. } = structure {
@@ -167,6 +172,7 @@ impl Layout {
                 let size = |side: u32| TokenId(size_base.0 + side / size_unit);
                 vec![begin, size(self.grid.rows), size(self.grid.cols)]
             }
+            Structure::Opened { begin } => vec![begin],
             Structure::Plain => Vec::new(),
         }
     }

@@ -99,6 +99,17 @@ impl Pipeline {
         ],
     };
 
+    /// Janus and LlamaGen: guidance, mask, temperature, top-k, top-p.
+    pub const TEMPERATURE_FIRST: Pipeline = Pipeline {
+        stages: [
+            Some(Stage::Guidance),
+            Some(Stage::Mask),
+            Some(Stage::Temperature),
+            Some(Stage::TopK),
+            Some(Stage::TopP),
+        ],
+    };
+
     /// A pipeline in this order. A stage that is not listed is not applied; see [`check`](Self::check).
     ///
     /// # Errors

@@ -1,32 +1,47 @@
 //! From a prompt to the tokens that stand before the first cell.
 
-use hawk_nn::{Error, HawkConfig, Result, TextTokenizer, TransformerConfig};
+use hawk_nn::{
+    CaptionPrompt, ClassPrompt, Condition, Error, HawkConfig, OwnInputs, Result, TextPrompt, TextTokenizer,
+    TransformerConfig,
+};
 use hawk_spec::TokenId;
 
-/// The tokens of one stream before its first cell; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prefix(Vec<TokenId>);
+/// What one stream reads before its first cell; never without a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prefix {
+    tokens: Vec<TokenId>,
+    own: OwnInputs,
+}
 
 impl Prefix {
-    /// All of them.
+    fn new(tokens: Vec<TokenId>) -> Self {
+        Self { tokens, own: OwnInputs::default() }
+    }
+
+    /// All tokens.
     #[must_use]
     pub fn tokens(&self) -> &[TokenId] {
-        &self.0
+        &self.tokens
+    }
+
+    /// The inputs of tokens that no vocabulary has, and the position of the first token.
+    pub(crate) fn own(&self) -> &OwnInputs {
+        &self.own
     }
 
     /// Those that prefill commits: all but the anchor.
     pub(crate) fn before_anchor(&self) -> &[TokenId] {
-        &self.0[..self.0.len() - 1]
+        &self.tokens[..self.tokens.len() - 1]
     }
 
     /// The last token: the first tree's root.
     pub(crate) fn anchor(&self) -> TokenId {
-        self.0[self.0.len() - 1]
+        self.tokens[self.tokens.len() - 1]
     }
 }
 
 /// What a prompt becomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conditioning {
     /// The conditional stream's prefix.
     pub cond: Prefix,
@@ -34,30 +49,92 @@ pub struct Conditioning {
     pub uncond: Prefix,
 }
 
-impl Conditioning {
-    pub(crate) fn new(
+/// What prompts are turned into tokens with, by the kind of condition.
+pub(crate) enum Prompter {
+    /// Texts.
+    Text(TextPrompt, TextTokenizer),
+    /// Numbers of classes.
+    Class(ClassPrompt),
+    /// One caption's features, whatever the prompt says; none before they are given.
+    Caption(CaptionPrompt, Option<OwnFeatures>),
+}
+
+/// A caption's features as inputs.
+pub(crate) struct OwnFeatures {
+    pub(crate) inputs: OwnInputs,
+    pub(crate) count: u32,
+    /// SHA-256 of the file that they came from.
+    pub(crate) digest: String,
+}
+
+impl Prompter {
+    pub(crate) fn new(condition: &Condition, tokenizer: Option<TextTokenizer>) -> Result<Self> {
+        match (condition, tokenizer) {
+            (Condition::Text(text), Some(tokenizer)) => Ok(Self::Text(text.clone(), tokenizer)),
+            (Condition::Text(_), None) => Err(Error::input("prompts need a tokenizer").at("tokenizer.json")),
+            (Condition::Class(class), _) => Ok(Self::Class(*class)),
+            (Condition::Caption(caption), _) => Ok(Self::Caption(*caption, None)),
+        }
+    }
+
+    pub(crate) fn condition(
+        &self,
         prompt: &str,
         config: &HawkConfig,
-        tokenizer: &TextTokenizer,
         transformer: &TransformerConfig,
-    ) -> Result<Self> {
-        let mut text = tokenizer.encode(&config.prompt.fill(prompt, config.image_size))?;
-        // Some tokenizers put the begin of the text there themselves.
-        if text.first() == Some(&config.bos) {
-            text.remove(0);
+    ) -> Result<Conditioning> {
+        match self {
+            Self::Text(text, tokenizer) => of_text(prompt, (text, tokenizer), config, transformer),
+            Self::Class(class) => of_class(prompt, *class),
+            Self::Caption(caption, Some(features)) => Ok(of_caption(*caption, features)),
+            Self::Caption(_, None) => Err(Error::input("the model reads the features of a caption, not its words")
+                .expected("a file of features")
+                .got("a prompt")
+                .hint("--features FILE.safetensors; docs/models.md says how to make one")),
         }
-        let opening = [config.after_text.clone(), config.layout.opening()].concat();
-        let most = text_room(transformer.max_positions, opening.len() + config.layout.sequence_len());
-        if text.len() + 1 > most {
-            return Err(Error::input("the prompt is too long")
-                .expected(format!("at most {} tokens of text", most - 1))
-                .got(text.len())
-                .hint("a token is about four letters"));
-        }
-        Ok(Self {
-            cond: Prefix([vec![config.bos], text, opening].concat()),
-            uncond: Prefix(config.unconditional_prefix()),
-        })
+    }
+}
+
+fn of_text(
+    prompt: &str,
+    (text, tokenizer): (&TextPrompt, &TextTokenizer),
+    config: &HawkConfig,
+    transformer: &TransformerConfig,
+) -> Result<Conditioning> {
+    let mut words = tokenizer.encode(&text.template.fill(prompt, config.image_size))?;
+    // Some tokenizers put it there themselves.
+    if words.first() == Some(&text.bos) {
+        words.remove(0);
+    }
+    let opening = [text.after_text.clone(), config.layout.opening()].concat();
+    let most = text_room(transformer.max_positions, opening.len() + config.layout.sequence_len());
+    if words.len() + 1 > most {
+        return Err(Error::input("the prompt is too long")
+            .expected(format!("at most {} tokens of text", most - 1))
+            .got(words.len())
+            .hint("a token is about four letters"));
+    }
+    let uncond = text.unconditional_prefix(&config.layout, words.len());
+    Ok(Conditioning { cond: Prefix::new([vec![text.bos], words, opening].concat()), uncond: Prefix::new(uncond) })
+}
+
+fn of_class(prompt: &str, ClassPrompt { first, classes }: ClassPrompt) -> Result<Conditioning> {
+    let class = prompt.trim().parse().ok().filter(|class| *class < classes).ok_or_else(|| {
+        Error::input("there is no such class")
+            .expected(format!("a number from 0 to {}", classes - 1))
+            .got(format!("{prompt:?}"))
+            .hint("the model draws classes, not words")
+    })?;
+    let prefix = |class: u32| Prefix::new(vec![TokenId(first.0 + class)]);
+    Ok(Conditioning { cond: prefix(class), uncond: prefix(classes) })
+}
+
+fn of_caption(caption: CaptionPrompt, features: &OwnFeatures) -> Conditioning {
+    let (inputs, count) = (&features.inputs, features.count);
+    let ids = |first: u32| (first..first + count).map(TokenId).collect();
+    Conditioning {
+        cond: Prefix { tokens: ids(caption.own.0), own: inputs.clone() },
+        uncond: Prefix { tokens: ids(caption.none.0 + caption.most - count), own: inputs.positions_alone() },
     }
 }
 

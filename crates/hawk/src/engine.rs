@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadWorkspace, Heads, Image, ImageSize, ModelSource, Result, Staged, Stream, Target,
-    TextTokenizer, TransformerConfig, VqDecoder, Workspace,
+    CaptionFeatures, Checkpoint, Condition, Error, Family, HawkConfig, HeadWorkspace, Heads, Image, ImageSize,
+    ModelSource, Result, Staged, Stream, Target, TextTokenizer, TransformerConfig, VqDecoder, Workspace, hex,
 };
 use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
+use sha2::{Digest, Sha256};
 
-use crate::conditioning::Conditioning;
+use crate::conditioning::{Conditioning, OwnFeatures, Prompter};
 use crate::drafter;
 use crate::pace::Pace;
 use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
@@ -62,7 +63,7 @@ impl DraftMemory {
 pub struct Engine {
     source: ModelSource,
     config: HawkConfig,
-    tokenizer: TextTokenizer,
+    prompter: Prompter,
     target: Target,
     vq: VqDecoder,
     pool: Pool,
@@ -75,18 +76,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Reads and packs a model: `config.json`, `hawk.json`, `tokenizer.json`, `model.safetensors` (or shards with an index), and the VQ tokenizer
-    /// in `vq/`; or a public model as it is published, whose `hawk.json` follows from its tokens' names.
+    /// Reads and packs a model: `config.json`, what its family asks for beside it (`hawk.json`, `tokenizer.json`), `model.safetensors` (or
+    /// shards with an index), and the VQ tokenizer in `vq/` or among the model's own tensors; public models as they are published.
     ///
     /// # Errors
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         let transformer = read_transformer(&source)?;
         let config = HawkConfig::of_model(&source, &transformer)?.ok_or_else(|| no_image_side(&source))?;
-        let (place, tokenizer) = source.read_tokenizer()?;
-        let tokenizer = TextTokenizer::from_bytes(&tokenizer)
-            .and_then(|tokenizer| tokenizer.check(&transformer).map(|()| tokenizer))
-            .map_err(|e| e.at(place))?;
+        let prompter = read_prompter(&source, &config, &transformer)?;
         let vq = source.vq_decoder()?;
         config.check_decoder(vq.config()).map_err(|e| e.at(source.describe("hawk.json")))?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
@@ -96,7 +94,7 @@ impl Engine {
         };
         Ok(Self {
             config,
-            tokenizer,
+            prompter,
             target,
             vq,
             pool: Pool::new(options.threads),
@@ -135,6 +133,29 @@ impl Engine {
         Ok(self)
     }
 
+    /// The engine with the features of a caption, for a model that reads captions as features; a request's prompt is then but a name.
+    ///
+    /// # Errors
+    /// No file of features, features that do not fit the model, or a model that reads none.
+    pub fn with_features(mut self, file: Vec<u8>) -> Result<Self> {
+        let digest = hex(&Sha256::digest(&file));
+        let features = CaptionFeatures::from_bytes(file)?;
+        let inputs = self.target.caption(&self.pool, &features)?;
+        if let Prompter::Caption(_, own) = &mut self.prompter {
+            *own = Some(OwnFeatures { inputs, count: features.count() as u32, digest });
+        }
+        Ok(self)
+    }
+
+    /// SHA-256 of the features that were given; empty without any.
+    #[must_use]
+    pub fn features_digest(&self) -> &str {
+        match &self.prompter {
+            Prompter::Caption(_, Some(features)) => &features.digest,
+            _ => "",
+        }
+    }
+
     /// Makes the images of a request. The observer hears of every step and may break off; the images finished by then are returned.
     ///
     /// # Errors
@@ -154,7 +175,7 @@ impl Engine {
     /// # Errors
     /// A prompt that is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
-        Conditioning::new(prompt, &self.config, &self.tokenizer, self.target.config())
+        self.prompter.condition(prompt, &self.config, self.target.config())
     }
 
     /// The pixels of a whole grid of codes.
@@ -219,7 +240,10 @@ impl Engine {
 
     /// The family's order of guidance and warping.
     pub(crate) fn pipeline(&self) -> Pipeline {
-        Pipeline::LUMINA
+        match self.config.family {
+            Family::Chameleon | Family::Llama => Pipeline::LUMINA,
+            Family::Janus(_) | Family::LlamaGen(_) => Pipeline::TEMPERATURE_FIRST,
+        }
     }
 
     pub(crate) fn verifier(&self, rule: AnyRule) -> Verifier {
@@ -278,4 +302,19 @@ pub(crate) fn no_image_side(source: &ModelSource) -> Error {
 
 pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig> {
     TransformerConfig::from_json(&source.read("config.json")?).map_err(|e| e.at(source.describe("config.json")))
+}
+
+/// What turns prompts into tokens.
+fn read_prompter(source: &ModelSource, config: &HawkConfig, transformer: &TransformerConfig) -> Result<Prompter> {
+    let tokenizer = match config.condition {
+        Condition::Text(_) => {
+            let (place, bytes) = source.read_tokenizer()?;
+            let tokenizer = TextTokenizer::from_bytes(&bytes)
+                .and_then(|tokenizer| tokenizer.check(transformer).map(|()| tokenizer))
+                .map_err(|e| e.at(place))?;
+            Some(tokenizer)
+        }
+        Condition::Class(_) | Condition::Caption(_) => None,
+    };
+    Prompter::new(&config.condition, tokenizer)
 }

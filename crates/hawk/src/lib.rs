@@ -60,4 +60,4 @@ pub use request::{
     AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome,
     Request, Timings, Tree,
 };
-pub use tools::{Inspection, decode, inspect, logits, packed_for};
+pub use tools::{Inspection, decode, inspect, logits, logits_after_features, packed_for};

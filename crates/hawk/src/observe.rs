@@ -3,7 +3,7 @@
 use std::slice;
 
 use hawk_nn::{Error, PassLimits, Readout, Result, Stream, Workspace};
-use hawk_spec::{Cell, Code, Pipeline, Sampling, Warper};
+use hawk_spec::{Cell, Code, Sampling, Warper};
 
 use crate::conditioning::{Conditioning, Prefix};
 use crate::engine::Engine;
@@ -45,7 +45,7 @@ impl Engine {
             let expected = format!("below {}", layout.codes());
             return Err(Error::input("a code is not in the model's codebook").expected(expected).got(code));
         }
-        Pipeline::LUMINA.check(sampling).map_err(|e| Error::input(e.to_string()))?;
+        self.pipeline().check(sampling).map_err(|e| Error::input(e.to_string()))?;
         let Conditioning { cond, uncond } = self.conditioning(prompt)?;
         let prefixes = if sampling.guided() { vec![cond, uncond] } else { vec![cond] };
         Walk::new(self, prefixes, codes, sampling)?.run(observer)
@@ -74,9 +74,9 @@ impl<'a> Walk<'a> {
             engine,
             codes,
             sampling,
-            streams: prefixes.iter().map(|_| target.stream(tokens)).collect(),
+            streams: prefixes.iter().map(|prefix| target.stream(tokens).with_inputs(prefix.own().clone())).collect(),
             workspace: target.workspace(PassLimits { rows: ROWS, readouts: ROWS, tokens, vocabulary }),
-            warper: Warper::new(Pipeline::LUMINA, vocabulary),
+            warper: Warper::new(engine.pipeline(), vocabulary),
             scores: vec![0.0; vocabulary],
             prefixes,
         };

@@ -21,6 +21,9 @@ pub struct Record {
     pub version: String,
     /// The prompt.
     pub prompt: String,
+    /// SHA-256 of the file of a caption's features, where the model read one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub features_digest: String,
     /// Key of the noise.
     pub seed: u64,
     /// Running number of the image.
@@ -106,6 +109,7 @@ impl Record {
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             prompt: request.prompt.clone(),
+            features_digest: engine.features_digest().to_owned(),
             seed: request.seed.0,
             index: image.index,
             model: model.to_owned(),
@@ -230,6 +234,7 @@ mod tests {
         Record {
             version: "0".to_owned(),
             prompt: "Äpfel 🍎\nzwei".to_owned(),
+            features_digest: String::new(),
             seed: u64::MAX,
             index: 3,
             model: crate::BUILT_IN.to_owned(),

@@ -48,7 +48,12 @@ impl<'a> Session<'a> {
             engine,
             request,
             lanes: (0..lanes).map(|_| Lane::new(engine, request)).collect::<Result<_>>()?,
-            streams: (0..lanes * prefixes.len()).map(|_| stream(target, tokens, tree_rows.max(PREFILL_ROWS))).collect(),
+            streams: prefixes
+                .iter()
+                .cycle()
+                .take(lanes * prefixes.len())
+                .map(|prefix| stream(target, prefix, tokens, tree_rows.max(PREFILL_ROWS)))
+                .collect(),
             workspace: target.workspace(limits),
             kept: vec![None; lanes * prefixes.len()],
             pace: (decoding.tree() == Tree::Auto).then(|| engine.pace(decoding, lanes * prefixes.len())),
@@ -169,8 +174,8 @@ impl<'a> Session<'a> {
 }
 
 /// A stream whose steps need no further memory.
-fn stream(target: &Target, tokens: usize, rows: usize) -> Stream {
-    let mut stream = target.stream(tokens);
+fn stream(target: &Target, prefix: &Prefix, tokens: usize, rows: usize) -> Stream {
+    let mut stream = target.stream(tokens).with_inputs(prefix.own().clone());
     stream.rows = Rows::with_capacity(rows, rows);
     stream
 }

@@ -7,7 +7,7 @@ use hawk::{
     AnyRule, Decoding, Engine, Error, ImageSize, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png,
 };
 
-use crate::args::AgainArgs;
+use crate::args::{AgainArgs, caption};
 use crate::hub::find_model;
 use crate::{files, say};
 
@@ -61,6 +61,14 @@ fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
             .expected(format!("{}, digest {}", record.model, record.model_digest))
             .got(format!("digest {}", engine.digest()?))
             .hint("name the folder of the right one with --model"));
+    }
+    let engine = caption(engine, args.features.as_deref())?;
+    if engine.features_digest() != record.features_digest {
+        return Err(Error::input("the image was made from other features")
+            .at(args.image.display())
+            .expected(format!("features of the digest {:?}", record.features_digest))
+            .got(format!("{:?}", engine.features_digest()))
+            .hint("name the file with --features"));
     }
     Ok(engine)
 }

@@ -93,9 +93,10 @@ impl Model {
         let source = args.source()?;
         let config = TransformerConfig::from_json(&source.read("config.json")?)?;
         let checkpoint = Checkpoint::open(&source, "")?;
-        let codes = HawkConfig::of_model(&source, &config)?.map_or(0..config.vocab, |HawkConfig { layout, .. }| {
-            layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
-        });
+        let codes = HawkConfig::of_model(&source, &config)?
+            .map_or(config.readable(), |HawkConfig { layout, .. }| {
+                layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
+            });
         Ok(Self { name: args.name(), config, checkpoint, codes })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hawk::{Engine, Error, Event, Generated, Precision, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{GenerateArgs, equip};
+use crate::args::{GenerateArgs, caption, equip};
 use crate::files::{self, Destination, Name};
 use crate::preview::half_blocks;
 use crate::report::{StatsReport, TokensReport};
@@ -26,7 +26,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     if let Some(size) = args.size {
         engine = engine.with_image_size(size)?;
     }
-    let engine = equip(engine, args.decoding.heads.as_deref())?;
+    let engine = caption(equip(engine, args.decoding.heads.as_deref())?, args.features.as_deref())?;
     let request = Request {
         prompt: String::new(),
         seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
@@ -154,6 +154,18 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let mut prompts = args.prompts.clone();
     if let Some(path) = &args.prompts_file {
         prompts.extend(files::read_prompts(path)?);
+    }
+    prompts.extend(args.classes.iter().map(u32::to_string));
+    if let Some(file) = &args.features {
+        if prompts.len() > 1 {
+            return Err(Error::input("one file of features is one caption")
+                .at("--features")
+                .expected("at most one prompt, as its name")
+                .got(prompts.len()));
+        }
+        if prompts.is_empty() {
+            prompts.extend(file.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
     }
     if prompts.is_empty() {
         return Err(Error::input("there is nothing to draw")

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
 use hawk_eval::{SourceShare, overlay, source_shares};
+use hawk_nn::Family;
 
 use crate::args::InspectArgs;
 use crate::hub::find_model;
@@ -52,7 +53,10 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     if let Some(precision) = hawk::packed_for(source)? {
         say(format_args!("packed     for {precision}, data as their digest says"));
     }
-    say(format_args!("family     {:?}, norms {:?}", t.family, t.norm_placement));
+    say(format_args!("family     {}, norms {:?}", t.family.name(), t.norm_placement));
+    if let Family::Janus(_) | Family::LlamaGen(_) = t.family {
+        say(format_args!("of its own {:?}", t.family));
+    }
     say(format_args!(
         "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
         found.weights as f64 / 1e6,
@@ -82,7 +86,7 @@ fn image_side(found: &Inspection) {
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
     } else {
-        say("layout     unknown (no hawk.json, no tokenizer of a public model): only `hawk logits` works");
+        say("layout     unknown (no hawk.json, no tokenizers of a public model): only `hawk logits` works");
     }
     if let Some((vq, left_over)) = &found.vq {
         let per_cell = vq.pixels_per_cell();

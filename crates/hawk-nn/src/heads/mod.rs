@@ -42,6 +42,8 @@ pub struct HeadWorkspace {
     grouped: Vec<f32>,
     /// Behind the blocks.
     states: Vec<f32>,
+    /// Between the layers of the target's output head, where it has two.
+    inner: Vec<f32>,
     logits: Vec<f32>,
     /// Logits of a row in the last run.
     columns: usize,
@@ -65,7 +67,7 @@ impl Heads {
                 .expected(format!("{d}, as the target has"))
                 .got(config.hidden));
         }
-        let (checkpoint, precision) = (Checkpoint::open(source, folder)?, target.output_projection().precision());
+        let (checkpoint, precision) = (Checkpoint::open(source, folder)?, target.precision());
         let block = |head: usize| -> Result<Block> {
             let weights = checkpoint.tensor(&format!("heads.{head}.weight"), &[d, d])?;
             Ok(Block {
@@ -98,9 +100,10 @@ impl Heads {
             places: vec![0; rows],
             grouped: vec![0.0; rows * d],
             states: vec![0.0; rows * d],
+            inner: vec![0.0; rows * target.output().inner_width()],
             logits: vec![0.0; rows * Projection::room(target, vocabulary)],
             columns: 0,
-            activations: Activations::new(target.output_projection().precision(), rows, d),
+            activations: Activations::new(target.precision(), rows, d.max(target.output().inner_width())),
         }
     }
 
@@ -125,7 +128,7 @@ impl Heads {
         self.run_blocks(pool, workspace);
         let w = workspace;
         w.columns = projection.columns();
-        projection.run(&mut w.activations, &w.states, w.heads.len(), &mut w.logits);
+        projection.run(&mut w.activations, &mut w.inner, (&w.states, w.heads.len()), &mut w.logits);
         Ok(())
     }
 
@@ -199,7 +202,8 @@ impl HeadWorkspace {
     /// Bytes of the memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let floats = self.hidden.capacity() + self.grouped.len() + self.states.len() + self.logits.len();
+        let floats =
+            self.hidden.capacity() + self.grouped.len() + self.states.len() + self.inner.len() + self.logits.len();
         floats * size_of::<f32>() + (self.heads.capacity() + self.places.len()) * size_of::<usize>()
     }
 }

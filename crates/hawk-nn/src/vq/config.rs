@@ -1,6 +1,7 @@
 //! The VQ tokenizer's `config.json`, in taming-transformers' spelling or Hugging Face's, validated.
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::validate::{size, unsupported};
 use crate::{Error, Result};
@@ -15,6 +16,26 @@ pub enum Codebook {
     AsStored,
     /// Its row scaled to length one, as LlamaGen.
     Normalized,
+}
+
+/// Who named the tensors, and wrote the code that they are read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VqLayout {
+    /// taming-transformers: the decoder's levels by their resolution, finest first; codes as the config says.
+    Taming,
+    /// LlamaGen, and Janus in its original layout: levels in the order in which they are run; codes of length one.
+    LlamaGen,
+    /// Janus as transformers converts it: taming's words, LlamaGen's order.
+    Janus,
+}
+
+/// How a colour becomes one of 256 levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Levels {
+    /// The level below, as Chameleon and Janus.
+    Below,
+    /// The nearest, as LlamaGen.
+    Nearest,
 }
 
 /// Sizes of a taming-transformers VQGAN. All sizes are at least 1.
@@ -38,11 +59,14 @@ pub struct VqConfig {
     pub groups: usize,
     /// Which numbers a code stands for.
     pub codebook: Codebook,
+    /// How tensors are named.
+    pub layout: VqLayout,
+    /// How colours are rounded.
+    pub levels: Levels,
 }
 
 #[derive(Deserialize)]
 struct Raw {
-    model_type: Option<String>,
     #[serde(alias = "base_channels")]
     ch: u64,
     #[serde(alias = "channel_multiplier")]
@@ -69,20 +93,82 @@ impl VqConfig {
     /// # Errors
     /// Not JSON, a key that is missing or out of range, or a choice that is not supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let raw: Raw =
-            serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a VQ tokenizer's config: {e}")))?;
+        let broken = |e: serde_json::Error| Error::input(format!("not a VQ tokenizer's config: {e}"));
+        let keys: Map<String, Value> = serde_json::from_slice(bytes).map_err(broken)?;
+        let layout = match keys.get("model_type").map_or(Some("vqgan"), Value::as_str) {
+            Some("vqgan" | "chameleon_vqgan") => VqLayout::Taming,
+            Some("llamagen_vq") => VqLayout::LlamaGen,
+            Some("janus_vqgan") => VqLayout::Janus,
+            other => {
+                let known = "vqgan or chameleon_vqgan or llamagen_vq or janus_vqgan";
+                return Err(unsupported("model_type", known, other.unwrap_or("no text")));
+            }
+        };
+        Self::from_keys(keys, layout)
+    }
+
+    /// The tokenizer that a whole model's `config.json` tells of, where its weights lie among the model's: that of a Janus.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_model_json(bytes: &[u8]) -> Result<Option<Self>> {
+        let broken = |e: serde_json::Error| Error::input(format!("not a model's config: {e}"));
+        let model: Map<String, Value> = serde_json::from_slice(bytes).map_err(broken)?;
+        let part = |field: &str| match model.get(field) {
+            None => Ok(Map::new()),
+            Some(Value::Object(keys)) => Ok(keys.clone()),
+            Some(_) => Err(Error::input("not a part of a config").at(field).expected("an object")),
+        };
+        match model.get("model_type").and_then(Value::as_str) {
+            Some("janus") => {
+                let config = Self::from_keys(part("vq_config")?, VqLayout::Janus);
+                config.map(Some).map_err(|e| e.at("vq_config"))
+            }
+            Some("multi_modality") => {
+                // The class VQ-16 has its sizes in its code; the table's stand here too.
+                let vision = part("gen_vision_config")?;
+                let params = vision.get("params").and_then(Value::as_object);
+                let get = |key: &str| params.and_then(|params| params.get(key)).cloned();
+                let sizes = [("n_embed", get("image_token_size")), ("embed_dim", get("n_embed"))];
+                let keys = sizes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+                let config =
+                    Self::from_keys(keys.collect(), VqLayout::LlamaGen).map_err(|e| e.at("gen_vision_config"))?;
+                Ok(Some(Self { levels: Levels::Below, ..config }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn from_keys(mut keys: Map<String, Value>, layout: VqLayout) -> Result<Self> {
+        if layout != VqLayout::Taming {
+            for ([taming, hugging_face], value) in vq_16() {
+                if !keys.contains_key(hugging_face) {
+                    keys.entry(taming).or_insert(value);
+                }
+            }
+        }
+        let raw: Raw = serde_json::from_value(Value::Object(keys))
+            .map_err(|e| Error::input(format!("not a VQ tokenizer's config: {e}")))?;
         raw.supported()?;
         let groups = size("norm_num_groups", raw.norm_num_groups.unwrap_or(32), MAX_CHANNELS)?;
+        let level_channels = raw.level_channels(groups)?;
+        let attention_levels = match layout {
+            VqLayout::Taming => raw.attention_levels()?,
+            VqLayout::LlamaGen | VqLayout::Janus => vec![level_channels.len() - 1],
+        };
+        let normalized = raw.normalize_codes || layout != VqLayout::Taming;
         Ok(Self {
             base_channels: size("ch", raw.ch, MAX_CHANNELS)?,
-            level_channels: raw.level_channels(groups)?,
+            level_channels,
             res_blocks: size("num_res_blocks", raw.num_res_blocks, 64)?,
-            attention_levels: raw.attention_levels()?,
+            attention_levels,
             latent_channels: size("z_channels", raw.z_channels, MAX_CHANNELS)?,
             embed_dim: size("embed_dim", raw.embed_dim, MAX_CHANNELS)?,
             codes: size("n_embed", raw.n_embed, 1 << 24)?,
             groups,
-            codebook: if raw.normalize_codes { Codebook::Normalized } else { Codebook::AsStored },
+            codebook: if normalized { Codebook::Normalized } else { Codebook::AsStored },
+            layout,
+            levels: if layout == VqLayout::LlamaGen { Levels::Nearest } else { Levels::Below },
         })
     }
 
@@ -92,16 +178,24 @@ impl VqConfig {
     }
 }
 
+/// What LlamaGen's and Janus's code takes for keys that are not there, in both spellings.
+fn vq_16() -> [([&'static str; 2], Value); 7] {
+    [
+        (["ch", "base_channels"], json!(128)),
+        (["ch_mult", "channel_multiplier"], json!([1, 1, 2, 2, 4])),
+        (["num_res_blocks", "num_res_blocks"], json!(2)),
+        (["z_channels", "latent_channels"], json!(256)),
+        (["embed_dim", "embed_dim"], json!(8)),
+        (["n_embed", "num_embeddings"], json!(16384)),
+        // No level's attention depends on it here.
+        (["resolution", "resolution"], json!(256)),
+    ]
+}
+
 impl Raw {
     fn supported(&self) -> Result<()> {
-        let choices = [
-            ("model_type", self.model_type.as_deref(), &["vqgan", "chameleon_vqgan"][..]),
-            ("attn_type", self.attn_type.as_deref(), &["vanilla"]),
-        ];
-        for (field, choice, known) in choices {
-            if let Some(choice) = choice.filter(|choice| !known.contains(choice)) {
-                return Err(unsupported(field, &known.join(" or "), choice));
-            }
+        if let Some(choice) = self.attn_type.as_deref().filter(|choice| *choice != "vanilla") {
+            return Err(unsupported("attn_type", "vanilla", choice));
         }
         match self.out_ch {
             None | Some(3) => Ok(()),
@@ -181,6 +275,34 @@ mod tests {
     }
 
     #[test]
+    fn the_tokenizers_of_janus_and_llamagen_have_the_defaults_of_their_code() {
+        let of = |json: Value| VqConfig::from_model_json(&serde_json::to_vec(&json).unwrap()).unwrap().unwrap();
+        let converted = of(json!({"model_type": "janus"}));
+        let original = of(json!({"model_type": "multi_modality", "gen_vision_config": {"params": {"n_embed": 8}}}));
+        for (config, layout) in [(&converted, VqLayout::Janus), (&original, VqLayout::LlamaGen)] {
+            assert_eq!((config.layout, config.levels, config.codebook), (layout, Levels::Below, Codebook::Normalized));
+            assert_eq!((config.pixels_per_cell(), config.codes, config.embed_dim), (16, 16384, 8));
+            assert_eq!((config.level_channels[4], config.attention_levels.as_slice()), (512, &[4][..]));
+        }
+        let eight = VqConfig::from_json(br#"{"model_type": "llamagen_vq", "ch_mult": [1, 2, 2, 4]}"#).unwrap();
+        assert_eq!((eight.pixels_per_cell(), eight.levels), (8, Levels::Nearest));
+        assert!(VqConfig::from_model_json(br#"{"model_type": "llama"}"#).unwrap().is_none());
+        for (json, named) in [
+            (json!({"model_type": "janus", "vq_config": 7}), "vq_config"),
+            (json!({"model_type": "janus", "vq_config": {"num_embeddings": 0}}), "n_embed"),
+            (json!({"model_type": "janus", "vq_config": {"channel_multiplier": []}}), "ch_mult"),
+            (json!({"model_type": "multi_modality", "gen_vision_config": {"params": {"n_embed": -1}}}), "-1"),
+            (
+                json!({"model_type": "multi_modality", "gen_vision_config": {"params": {"image_token_size": 0}}}),
+                "n_embed",
+            ),
+        ] {
+            let error = VqConfig::from_model_json(&serde_json::to_vec(&json).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
     fn missing_keys_are_named() {
         for key in ["ch", "ch_mult", "num_res_blocks", "z_channels", "embed_dim", "n_embed", "resolution"] {
             let mut json = emoji();
@@ -208,7 +330,8 @@ mod tests {
             ("resolution", json!(0), "resolution"),
             ("out_ch", json!(4), "out_ch"),
             ("attn_type", json!("linear"), "linear"),
-            ("model_type", json!("janus_vqgan"), "janus_vqgan"),
+            ("model_type", json!("movqgan"), "movqgan"),
+            ("model_type", json!(7), "no text"),
         ] {
             let mut json = emoji();
             json.insert(key.into(), value);

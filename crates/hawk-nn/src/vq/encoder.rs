@@ -7,7 +7,7 @@ use super::layers::{Conv, GroupNorm, Then, Zoom};
 use super::plane::Plane;
 use super::{Image, Level, MAX_PIXELS, Mid, load};
 use crate::kernels::{Matrix, Pool, Precision, matmul};
-use crate::{Checkpoint, Error, ModelSource, Result};
+use crate::{Checkpoint, Error, ModelSource, Result, VqTokenizer};
 
 /// The encoder half of a VQGAN with its codebook, in f32; `Encoder` of taming-transformers with `quant_conv` behind it.
 pub struct VqEncoder {
@@ -24,6 +24,17 @@ pub struct VqEncoder {
 }
 
 impl VqEncoder {
+    /// The encoder of a model: in `vq/`, or among the model's own tensors where its config tells of it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of_model(source: &ModelSource) -> Result<Self> {
+        let Some(VqTokenizer { config, checkpoint, .. }) = source.vq()? else {
+            return Err(Error::input("the model has no VQ tokenizer").at(source.describe("vq/")));
+        };
+        load::encoder(config, &checkpoint)
+    }
+
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the same file is left alone.
     ///
     /// # Errors

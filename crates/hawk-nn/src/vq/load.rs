@@ -1,13 +1,14 @@
-//! The layers from a checkpoint, by taming-transformers' tensor names.
+//! The layers from a checkpoint, by the tensor names of taming-transformers and of LlamaGen.
 
-use super::config::{Codebook, VqConfig};
+use super::config::{Codebook, VqConfig, VqLayout};
 use super::encoder::VqEncoder;
 use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
 use super::{Level, Mid, VqDecoder};
 use crate::{Checkpoint, Error, Result};
 
-/// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it.
-const PREFIXES: [&str; 3] = ["", "vqmodel.", "model.vqmodel."];
+/// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it or as Janus is
+/// published.
+const PREFIXES: [&str; 4] = ["", "vqmodel.", "model.vqmodel.", "gen_vision_model."];
 /// Codes shorter than this are divided by it instead of by their length, as torch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 /// How far from one the length of a normalized code may be after rounding to 16 bits.
@@ -17,6 +18,7 @@ struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     prefix: &'static str,
     groups: usize,
+    layout: VqLayout,
 }
 
 pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
@@ -25,7 +27,12 @@ pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDec
     let mut levels = Vec::new();
     let mut inputs = coarsest;
     for (level, &channels) in config.level_channels.iter().enumerate().rev() {
-        let name = format!("decoder.up.{level}");
+        let run = config.level_channels.len() - 1 - level;
+        let name = match config.layout {
+            VqLayout::Taming => format!("decoder.up.{level}"),
+            VqLayout::Janus => format!("decoder.up.{run}"),
+            VqLayout::LlamaGen => format!("decoder.conv_blocks.{run}"),
+        };
         levels.push(Level {
             blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks + 1)?,
             resample: match level {
@@ -57,7 +64,10 @@ pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEnc
             .got(config.groups));
     }
     for (level, &channels) in config.level_channels.iter().enumerate() {
-        let name = format!("encoder.down.{level}");
+        let name = match config.layout {
+            VqLayout::Taming | VqLayout::Janus => format!("encoder.down.{level}"),
+            VqLayout::LlamaGen => format!("encoder.conv_blocks.{level}"),
+        };
         let last = level + 1 == config.level_channels.len();
         levels.push(Level {
             blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
@@ -84,7 +94,7 @@ impl<'a> Loader<'a> {
     fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
         let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
-        Self { checkpoint, prefix, groups: config.groups }
+        Self { checkpoint, prefix, groups: config.groups, layout: config.layout }
     }
 
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
@@ -94,8 +104,8 @@ impl<'a> Loader<'a> {
     fn codebook(&self, config: &VqConfig) -> Result<Vec<f32>> {
         let mut codes = self.numbers("quantize.embedding.weight", &[config.codes, config.embed_dim])?;
         // A table that was normalized before it was stored is taken as it stands: the reference read these very numbers, and
-        // normalizing them again would move pixels.
-        let normalized = |code: &[f32]| (length(code) - 1.0).abs() <= ROUNDING;
+        // normalizing them again would move pixels. LlamaGen and Janus normalize whatever they read.
+        let normalized = |code: &[f32]| config.layout == VqLayout::Taming && (length(code) - 1.0).abs() <= ROUNDING;
         if config.codebook == Codebook::Normalized && !codes.chunks_exact(config.embed_dim).all(normalized) {
             for code in codes.chunks_exact_mut(config.embed_dim) {
                 let length = length(code).max(SHORTEST);
@@ -146,10 +156,14 @@ impl<'a> Loader<'a> {
     }
 
     fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
+        let [first, attention, last] = match self.layout {
+            VqLayout::Taming | VqLayout::Janus => ["block_1", "attn_1", "block_2"],
+            VqLayout::LlamaGen => ["0", "1", "2"],
+        };
         Ok(Mid {
-            block_1: self.block(&format!("{name}.block_1"), channels, channels)?,
-            attention: self.attention(&format!("{name}.attn_1"), channels)?,
-            block_2: self.block(&format!("{name}.block_2"), channels, channels)?,
+            block_1: self.block(&format!("{name}.{first}"), channels, channels)?,
+            attention: self.attention(&format!("{name}.{attention}"), channels)?,
+            block_2: self.block(&format!("{name}.{last}"), channels, channels)?,
         })
     }
 
@@ -163,6 +177,7 @@ impl<'a> Loader<'a> {
     ) -> Result<Vec<(ResBlock, Option<Attention>)>> {
         let channels = config.level_channels[level];
         let with_attention = config.attention_levels.contains(&level);
+        let word = if self.layout == VqLayout::LlamaGen { "res" } else { "block" };
         (0..count)
             .map(|block| {
                 let inputs = if block == 0 { inputs } else { channels };
@@ -170,7 +185,7 @@ impl<'a> Loader<'a> {
                     true => Some(self.attention(&format!("{name}.attn.{block}"), channels)?),
                     false => None,
                 };
-                Ok((self.block(&format!("{name}.block.{block}"), inputs, channels)?, attention))
+                Ok((self.block(&format!("{name}.{word}.{block}"), inputs, channels)?, attention))
             })
             .collect()
     }

@@ -1,4 +1,4 @@
-//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole).
+//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole), as LlamaGen and Janus have it too.
 
 mod config;
 mod encoder;
@@ -8,7 +8,7 @@ mod plane;
 
 use hawk_spec::{Code, Grid};
 
-pub use config::{Codebook, VqConfig};
+pub use config::{Codebook, Levels, VqConfig, VqLayout};
 pub use encoder::VqEncoder;
 
 use crate::kernels::Pool;
@@ -125,7 +125,7 @@ impl VqDecoder {
         Ok(Image {
             width: colours.width as u32,
             height: colours.height as u32,
-            pixels: colours.data.iter().map(|&x| level_of(x)).collect(),
+            pixels: colours.data.iter().map(|&x| level_of(x, self.config.levels)).collect(),
         })
     }
 
@@ -157,7 +157,11 @@ impl VqDecoder {
     }
 }
 
-/// A colour in -1..=1 as 0..=255, rounded down as the reference does.
-fn level_of(x: f32) -> u8 {
-    ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0) as u8
+/// A colour in -1..=1 as 0..=255, rounded as the reference does.
+fn level_of(x: f32, levels: Levels) -> u8 {
+    let level = (x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0;
+    match levels {
+        Levels::Below => level as u8,
+        Levels::Nearest => (level + 0.5) as u8,
+    }
 }

@@ -1,0 +1,320 @@
+//! Janus-Pro: a Llama that reads image codes through a table and an aligner of their own and gives their logits by a head of their own.
+//!
+//! Both layouts: the original (`multi_modality`, deepseek-ai/Janus) and the one that transformers converts it to (`janus`). Ids of text come
+//! first, those of image codes follow. The head over text and the understanding of images are left alone.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::dense::{Dense, gelu, mlp};
+use super::names::Names;
+use super::weights::Table;
+use super::{Ends, Loading};
+use crate::inventory::WantedTensor;
+use crate::kernels::{Pool, Precision};
+use crate::projection::OutputHead;
+use crate::validate::{size, unsupported};
+use crate::{Error, Family, Result, TransformerConfig, config};
+
+/// What a Janus has beside its Llama.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JanusSizes {
+    /// How its tensors are named.
+    pub layout: Layout,
+    /// Image codes.
+    pub codes: usize,
+    /// Numbers of a code in the table that the aligner reads.
+    pub code_width: usize,
+    /// Layers of the aligner.
+    pub aligner_layers: usize,
+    /// Width between the two layers of the head.
+    pub head_width: usize,
+    /// Rows, and columns, of the grid of codes.
+    pub side: usize,
+}
+
+/// Who named the tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// deepseek-ai/Janus.
+    Original,
+    /// transformers.
+    HuggingFace,
+}
+
+/// What `LlamaConfig` of transformers takes for keys that are not there; the published 7B counts on it.
+fn llama_defaults() -> [(&'static str, Value); 7] {
+    [
+        ("hidden_size", json!(4096)),
+        ("intermediate_size", json!(11008)),
+        ("num_hidden_layers", json!(32)),
+        ("num_attention_heads", json!(32)),
+        ("vocab_size", json!(32000)),
+        ("rms_norm_eps", json!(1e-6)),
+        ("max_position_embeddings", json!(2048)),
+    ]
+}
+
+/// The language part's keys, with the defaults of the library.
+fn language(field: &str, keys: Option<Map<String, Value>>) -> Result<config::Raw> {
+    let mut keys = keys.unwrap_or_default();
+    for (key, value) in llama_defaults() {
+        keys.entry(key).or_insert(value);
+    }
+    match keys.get("model_type").map_or(Some("llama"), Value::as_str) {
+        Some("llama") => {}
+        other => {
+            let got = other.unwrap_or("no text").to_owned();
+            return Err(unsupported("model_type", "llama", &got).at(field));
+        }
+    }
+    serde_json::from_value(Value::Object(keys))
+        .map_err(|e| Error::input(format!("not a Llama's config: {e}")).at(field))
+}
+
+#[derive(Deserialize)]
+struct HuggingFace {
+    text_config: Option<Map<String, Value>>,
+    #[serde(default)]
+    vq_config: VqPart,
+    #[serde(default)]
+    vision_config: VisionPart,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct VqPart {
+    num_embeddings: u64,
+    embed_dim: u64,
+    num_hidden_layers: u64,
+    projection_dim: u64,
+    image_token_embed_dim: u64,
+    hidden_act: String,
+}
+
+impl Default for VqPart {
+    fn default() -> Self {
+        Self {
+            num_embeddings: 16384,
+            embed_dim: 8,
+            num_hidden_layers: 2,
+            projection_dim: 2048,
+            image_token_embed_dim: 2048,
+            hidden_act: "gelu".to_owned(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct VisionPart {
+    image_size: u64,
+    patch_size: u64,
+}
+
+impl Default for VisionPart {
+    fn default() -> Self {
+        Self { image_size: 384, patch_size: 16 }
+    }
+}
+
+#[derive(Deserialize)]
+struct Original {
+    language_config: Option<Map<String, Value>>,
+    gen_vision_config: Module<GenVision>,
+    gen_aligner_config: Module<GenAligner>,
+    gen_head_config: Module<GenHead>,
+    #[serde(default)]
+    vision_config: Module<VisionPart>,
+}
+
+/// A class with its parameters, as the original config lists the parts of the model.
+#[derive(Default, Deserialize)]
+struct Module<P> {
+    #[serde(default)]
+    cls: String,
+    params: P,
+}
+
+#[derive(Deserialize)]
+struct GenVision {
+    image_token_size: u64,
+    n_embed: u64,
+}
+
+#[derive(Deserialize)]
+struct GenAligner {
+    depth: u64,
+    input_dim: u64,
+    n_embed: u64,
+    projector_type: String,
+}
+
+#[derive(Deserialize)]
+struct GenHead {
+    image_token_embed: u64,
+    image_token_size: u64,
+    n_embed: u64,
+}
+
+/// Reads the config of either layout.
+pub(crate) fn janus_config(model_type: &str, bytes: &[u8]) -> Result<TransformerConfig> {
+    let broken = |e: serde_json::Error| Error::input(format!("not a Janus's config: {e}"));
+    if model_type == "janus" {
+        serde_json::from_slice::<HuggingFace>(bytes).map_err(broken)?.config()
+    } else {
+        serde_json::from_slice::<Original>(bytes).map_err(broken)?.config()
+    }
+}
+
+fn same(field: &str, given: u64, expected: (&str, usize)) -> Result<()> {
+    if given == expected.1 as u64 {
+        return Ok(());
+    }
+    let expected = format!("{}, as {} says", expected.1, expected.0);
+    Err(Error::input("two parts of the model have different sizes").at(field).expected(expected).got(given))
+}
+
+/// Adds the ids of the codes.
+fn with_codes(raw: config::Raw, sizes: JanusSizes) -> Result<TransformerConfig> {
+    let mut config = raw.config(Family::Janus(sizes))?;
+    config.vocab += sizes.codes;
+    Ok(config)
+}
+
+fn side(field: &str, vision: &VisionPart) -> Result<usize> {
+    let (pixels, patch) =
+        (size("image_size", vision.image_size, 1 << 16), size("patch_size", vision.patch_size, 1 << 16));
+    size("image_size / patch_size", (pixels.map_err(|e| e.at(field))? / patch.map_err(|e| e.at(field))?) as u64, 1024)
+        .map_err(|e| e.at(field))
+}
+
+impl HuggingFace {
+    fn config(self) -> Result<TransformerConfig> {
+        let (raw, vq) = (language("text_config", self.text_config)?, self.vq_config);
+        let at = |e: Error| e.at("vq_config");
+        if vq.hidden_act != "gelu" {
+            return Err(at(unsupported("hidden_act", "gelu", &vq.hidden_act)));
+        }
+        let sizes = JanusSizes {
+            layout: Layout::HuggingFace,
+            codes: size("num_embeddings", vq.num_embeddings, 1 << 20).map_err(at)?,
+            code_width: size("embed_dim", vq.embed_dim, 1 << 12).map_err(at)?,
+            aligner_layers: size("num_hidden_layers", vq.num_hidden_layers, 16).map_err(at)?,
+            head_width: size("projection_dim", vq.projection_dim, 1 << 17).map_err(at)?,
+            side: side("vision_config", &self.vision_config)?,
+        };
+        let config = with_codes(raw, sizes)?;
+        let hidden = ("text_config.hidden_size", config.hidden);
+        same("vq_config.projection_dim", vq.projection_dim, hidden)?;
+        same("vq_config.image_token_embed_dim", vq.image_token_embed_dim, hidden)?;
+        Ok(config)
+    }
+}
+
+impl Original {
+    fn config(self) -> Result<TransformerConfig> {
+        let raw = language("language_config", self.language_config)?;
+        let (vision, aligner, head) =
+            (self.gen_vision_config.params, self.gen_aligner_config.params, self.gen_head_config.params);
+        let cls = &self.gen_vision_config.cls;
+        if cls != "VQ-16" {
+            return Err(unsupported("gen_vision_config.cls", "VQ-16", cls));
+        }
+        if aligner.projector_type != "mlp_gelu" {
+            return Err(unsupported("gen_aligner_config.params.projector_type", "mlp_gelu", &aligner.projector_type));
+        }
+        let sizes = JanusSizes {
+            layout: Layout::Original,
+            codes: size("gen_vision_config.params.image_token_size", vision.image_token_size, 1 << 20)?,
+            code_width: size("gen_vision_config.params.n_embed", vision.n_embed, 1 << 12)?,
+            aligner_layers: size("gen_aligner_config.params.depth", aligner.depth, 16)?,
+            head_width: size("gen_head_config.params.image_token_embed", head.image_token_embed, 1 << 17)?,
+            side: side("vision_config.params", &self.vision_config.params)?,
+        };
+        let config = with_codes(raw, sizes)?;
+        let hidden = ("language_config.hidden_size", config.hidden);
+        same("gen_aligner_config.params.n_embed", aligner.n_embed, hidden)?;
+        same("gen_head_config.params.n_embed", head.n_embed, hidden)?;
+        let width = ("gen_vision_config.params.n_embed", sizes.code_width);
+        same("gen_aligner_config.params.input_dim", aligner.input_dim, width)?;
+        let codes = ("gen_vision_config.params.image_token_size", sizes.codes);
+        same("gen_head_config.params.image_token_size", head.image_token_size, codes)?;
+        Ok(config)
+    }
+}
+
+impl JanusSizes {
+    fn table(&self) -> &'static str {
+        match self.layout {
+            Layout::Original => "gen_embed.weight",
+            Layout::HuggingFace => "model.generation_embeddings.weight",
+        }
+    }
+
+    fn aligner(&self, layer: usize) -> String {
+        match (self.layout, layer) {
+            // Activations are numbered too.
+            (Layout::Original, layer) => format!("gen_aligner.layers.{}", 2 * layer),
+            (Layout::HuggingFace, 0) => "model.generation_aligner.fc1".to_owned(),
+            (Layout::HuggingFace, layer) => format!("model.generation_aligner.hidden_layers.{}", layer - 1),
+        }
+    }
+
+    /// The head's two layers.
+    fn head(&self) -> [&'static str; 2] {
+        match self.layout {
+            Layout::Original => ["gen_head.output_mlp_projector", "gen_head.vision_head"],
+            Layout::HuggingFace => ["model.generation_head.proj_out", "model.generation_head.vision_head"],
+        }
+    }
+
+    fn aligner_shape(&self, layer: usize, hidden: usize) -> [usize; 2] {
+        [hidden, if layer == 0 { self.code_width } else { hidden }]
+    }
+
+    fn head_shapes(&self, hidden: usize) -> [[usize; 2]; 2] {
+        [[self.head_width, hidden], [self.codes, self.head_width]]
+    }
+
+    /// Everything beside the layers, for an inventory.
+    pub(crate) fn tensors(&self, c: &TransformerConfig) -> Vec<WantedTensor> {
+        let names = Names::of(c.family);
+        let mut wanted = vec![
+            WantedTensor::exact(names.embedding(), vec![c.text().len(), c.hidden]),
+            WantedTensor::exact(self.table().to_owned(), vec![self.codes, self.code_width]),
+        ];
+        let aligner = (0..self.aligner_layers).map(|i| (self.aligner(i), self.aligner_shape(i, c.hidden)));
+        let head = self.head().map(str::to_owned).into_iter().zip(self.head_shapes(c.hidden));
+        for (name, [n, k]) in aligner.chain(head) {
+            wanted.push(WantedTensor::exact(format!("{name}.weight"), vec![n, k]));
+            wanted.push(WantedTensor::exact(format!("{name}.bias"), vec![n]));
+        }
+        wanted
+    }
+
+    /// The tables of text and of codes, and the head. A code's input depends on nothing but the code, so that the aligner is run once for
+    /// each of them, in f32.
+    pub(crate) fn load(&self, loading: &Loading<'_>) -> Result<Ends> {
+        let Loading { config, checkpoint, precision } = *loading;
+        let (d, names) = (config.hidden, Names::of(config.family));
+        let text = checkpoint.tensor(&names.embedding(), &[config.text().len(), d])?;
+        let text = Table::read(&text);
+        checkpoint.release();
+        let aligner = (0..self.aligner_layers)
+            .map(|i| Dense::load(checkpoint, Precision::F32, &self.aligner(i), self.aligner_shape(i, d)))
+            .collect::<Result<Vec<_>>>()?;
+        let codes = checkpoint.tensor(self.table(), &[self.codes, self.code_width])?.to_f32();
+        let pool = Pool::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let codes = mlp(&pool, &aligner, gelu, &codes);
+        let ([inner, outputs], [inner_shape, outputs_shape]) = (self.head(), self.head_shapes(d));
+        Ok(Ends {
+            tables: vec![text, Table::F32(codes)],
+            output: OutputHead::mlp(
+                config.text().len(),
+                Dense::load(checkpoint, precision, inner, inner_shape)?,
+                Dense::load(checkpoint, precision, outputs, outputs_shape)?,
+            ),
+        })
+    }
+}

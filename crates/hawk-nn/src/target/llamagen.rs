@@ -1,0 +1,328 @@
+//! LlamaGen: a Llama over image codes alone, with rotary positions by row and column, after a class or the features of a caption.
+//!
+//! Tensors have the names of FoundationVision/LlamaGen. Ids of codes come first; behind them those of the classes, the last of which means
+//! no class, or those of the vectors that stand for no caption.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::dense::{Dense, gelu_tanh, mlp};
+use super::names::Names;
+use super::weights::Table;
+use super::{Ends, Loading};
+use crate::inventory::WantedTensor;
+use crate::kernels::{Pool, Precision};
+use crate::kv::OwnInputs;
+use crate::projection::OutputHead;
+use crate::validate::{positive, size, unsupported};
+use crate::{Checkpoint, Error, Family, NormPlacement, Result, Rotary, TransformerConfig};
+
+/// What a LlamaGen has beside its layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LlamaGenSizes {
+    /// Image codes.
+    pub codes: usize,
+    /// Rows, and columns, of the grid of codes.
+    pub side: usize,
+    /// What an image is made for.
+    pub condition: LlamaGenCondition,
+}
+
+/// What a LlamaGen makes an image for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LlamaGenCondition {
+    /// One of so many classes (`c2i`).
+    Classes(usize),
+    /// The features of a caption (`t2i`).
+    Captions {
+        /// Numbers of a feature.
+        width: usize,
+        /// Most features.
+        most: usize,
+    },
+}
+
+impl LlamaGenCondition {
+    /// Positions before the first cell.
+    fn positions(self) -> usize {
+        match self {
+            Self::Classes(_) => 1,
+            Self::Captions { most, .. } => most,
+        }
+    }
+
+    /// Ids behind those of the codes.
+    fn ids(self) -> usize {
+        match self {
+            Self::Classes(classes) => classes + 1,
+            Self::Captions { most, .. } => most,
+        }
+    }
+}
+
+/// The arguments of the reference by their names there, but `gpt_type` for its `model_type`; its defaults where they are left out.
+#[derive(Deserialize)]
+struct Raw {
+    gpt_type: String,
+    /// `GPT-B` and so on, in place of the three sizes.
+    gpt_model: Option<String>,
+    dim: Option<u64>,
+    n_layer: Option<u64>,
+    n_head: Option<u64>,
+    n_kv_head: Option<u64>,
+    multiple_of: Option<u64>,
+    ffn_dim_multiplier: Option<f64>,
+    rope_base: Option<f64>,
+    norm_eps: Option<f64>,
+    vocab_size: Option<u64>,
+    block_size: u64,
+    num_classes: Option<u64>,
+    caption_dim: Option<u64>,
+    cls_token_num: Option<u64>,
+}
+
+/// Layers, heads, width of the published sizes.
+const SIZES: [(&str, [u64; 3]); 8] = [
+    ("GPT-B", [12, 12, 768]),
+    ("GPT-L", [24, 16, 1024]),
+    ("GPT-XL", [36, 20, 1280]),
+    ("GPT-XXL", [48, 24, 1536]),
+    ("GPT-XXXL", [48, 40, 2560]),
+    ("GPT-1B", [22, 32, 2048]),
+    ("GPT-3B", [24, 32, 3200]),
+    ("GPT-7B", [32, 32, 4096]),
+];
+
+/// Reads `config.json`.
+pub(crate) fn llamagen_config(bytes: &[u8]) -> Result<TransformerConfig> {
+    let raw: Raw = serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a LlamaGen's config: {e}")))?;
+    raw.config()
+}
+
+impl Raw {
+    fn config(&self) -> Result<TransformerConfig> {
+        let [layers, heads, hidden] = self.sizes()?;
+        if !hidden.is_multiple_of(heads) || !(hidden / heads).is_multiple_of(4) {
+            return Err(Error::input("rows and columns need pairs of a head each")
+                .at("dim / n_head")
+                .expected("a multiple of 4")
+                .got(format!("{hidden} / {heads}")));
+        }
+        let codes = size("vocab_size", self.vocab_size.unwrap_or(16384), 1 << 20)?;
+        let (condition, side) = (self.condition()?, self.side()?);
+        let conditions = condition.positions();
+        TransformerConfig {
+            family: Family::LlamaGen(LlamaGenSizes { codes, side, condition }),
+            hidden,
+            intermediate: self.intermediate(hidden)?,
+            layers,
+            heads,
+            kv_heads: self.n_kv_head.map_or(Ok(heads), |n| size("n_kv_head", n, 1 << 10))?,
+            head_dim: hidden / heads,
+            vocab: codes + condition.ids(),
+            norm_eps: positive("norm_eps", self.norm_eps.unwrap_or(1e-5))?,
+            rope_base: positive("rope_base", self.rope_base.unwrap_or(10_000.0))?,
+            rotary: Rotary::Grid { conditions, side },
+            norm_placement: NormPlacement::Before,
+            tied_embeddings: false,
+            max_positions: conditions + side * side,
+        }
+        .consistent()
+        // A Hugging Face config would name the field otherwise.
+        .map_err(|e| e.at("n_head"))
+    }
+
+    /// Layers, heads, width.
+    fn sizes(&self) -> Result<[usize; 3]> {
+        let named = match self.gpt_model.as_deref() {
+            None => None,
+            Some(name) => match SIZES.iter().find(|(known, _)| *known == name) {
+                Some((_, sizes)) => Some(sizes),
+                None => return Err(unsupported("gpt_model", &SIZES.map(|(name, _)| name).join(" or "), name)),
+            },
+        };
+        let fields = [("n_layer", self.n_layer, 1 << 10), ("n_head", self.n_head, 1 << 10), ("dim", self.dim, 1 << 17)];
+        let mut sizes = [0; 3];
+        for (at, (field, given, most)) in fields.into_iter().enumerate() {
+            let named = named.map(|sizes| sizes[at]);
+            let value = match (given, named) {
+                (Some(given), Some(named)) if given != named => {
+                    let expected = format!("{named}, as gpt_model says");
+                    return Err(Error::input("two sizes of one model").at(field).expected(expected).got(given));
+                }
+                (given, named) => given.or(named),
+            };
+            let missing = || Error::input("a size is missing").at(field).hint("`gpt_model` names a published size");
+            sizes[at] = size(field, value.ok_or_else(missing)?, most)?;
+        }
+        Ok(sizes)
+    }
+
+    /// Two thirds of four times the width, rounded up to a multiple.
+    fn intermediate(&self, hidden: usize) -> Result<usize> {
+        let multiple = size("multiple_of", self.multiple_of.unwrap_or(256), 1 << 16)?;
+        let factor = positive("ffn_dim_multiplier", self.ffn_dim_multiplier.unwrap_or(1.0))?;
+        let width = match self.ffn_dim_multiplier {
+            None => 8 * hidden / 3,
+            Some(_) => (f64::from(factor.min(1024.0)) * (8 * hidden / 3) as f64) as usize,
+        };
+        size("ffn_dim_multiplier", width.next_multiple_of(multiple) as u64, 1 << 19)
+    }
+
+    fn side(&self) -> Result<usize> {
+        let cells = size("block_size", self.block_size, 1 << 20)?;
+        let side = cells.isqrt();
+        if side * side == cells {
+            return Ok(side);
+        }
+        Err(Error::input("the grid must be a square").at("block_size").expected("a square number").got(cells))
+    }
+
+    fn condition(&self) -> Result<LlamaGenCondition> {
+        match self.gpt_type.as_str() {
+            "c2i" => match self.cls_token_num {
+                None | Some(1) => {
+                    Ok(LlamaGenCondition::Classes(size("num_classes", self.num_classes.unwrap_or(1000), 1 << 20)?))
+                }
+                Some(other) => Err(Error::input("a class is one token").at("cls_token_num").expected(1).got(other)),
+            },
+            "t2i" => Ok(LlamaGenCondition::Captions {
+                width: size("caption_dim", self.caption_dim.unwrap_or(2048), 1 << 16)?,
+                most: size("cls_token_num", self.cls_token_num.unwrap_or(120), 1 << 12)?,
+            }),
+            other => Err(unsupported("gpt_type", "c2i or t2i", other)),
+        }
+    }
+}
+
+const CLASSES: &str = "cls_embedding.embedding_table.weight";
+const NO_CAPTION: &str = "cls_embedding.uncond_embedding";
+
+/// The two layers of the caption's projection, with their shapes.
+fn projection(width: usize, hidden: usize) -> [(&'static str, [usize; 2]); 2] {
+    [("cls_embedding.cap_proj.fc1", [hidden, width]), ("cls_embedding.cap_proj.fc2", [hidden, hidden])]
+}
+
+impl LlamaGenSizes {
+    /// Everything beside the layers, for an inventory.
+    pub(crate) fn tensors(&self, c: &TransformerConfig) -> Vec<WantedTensor> {
+        let d = c.hidden;
+        let mut wanted = vec![WantedTensor::exact(Names::of(c.family).embedding(), vec![self.codes, d])];
+        match self.condition {
+            LlamaGenCondition::Classes(classes) => {
+                wanted.push(WantedTensor::exact(CLASSES.to_owned(), vec![classes + 1, d]));
+            }
+            LlamaGenCondition::Captions { width, most } => {
+                wanted.push(WantedTensor::exact(NO_CAPTION.to_owned(), vec![most, width]));
+                for (name, shape) in projection(width, d) {
+                    wanted.push(WantedTensor::exact(format!("{name}.weight"), shape.to_vec()));
+                }
+            }
+        }
+        wanted.push(WantedTensor::exact("output.weight".to_owned(), vec![self.codes, d]));
+        wanted
+    }
+
+    /// The tables of codes and conditions, and the output projection.
+    pub(crate) fn load(&self, loading: &Loading<'_>) -> Result<Ends> {
+        let Loading { config, checkpoint, precision } = *loading;
+        let d = config.hidden;
+        let codes = Table::read(&checkpoint.tensor(&Names::of(config.family).embedding(), &[self.codes, d])?);
+        let conditions = match self.condition {
+            LlamaGenCondition::Classes(classes) => Table::read(&checkpoint.tensor(CLASSES, &[classes + 1, d])?),
+            LlamaGenCondition::Captions { width, most } => {
+                let none = checkpoint.tensor(NO_CAPTION, &[most, width])?.to_f32();
+                let captions = Captions::load(*loading, width, most)?;
+                Table::F32(captions.project(&Pool::new(1), &none))
+            }
+        };
+        let head = config.packable_projection(checkpoint)?;
+        let head = checkpoint.matrix("head", precision, [self.codes, d], &mut |row, out| head.row_into(row, out))?;
+        Ok(Ends { tables: vec![codes, conditions], output: OutputHead::plain(0, head) })
+    }
+}
+
+/// What turns the features of a caption into inputs, in f32.
+pub(crate) struct Captions {
+    layers: [Dense; 2],
+    width: usize,
+    most: usize,
+}
+
+impl Captions {
+    fn load(loading: Loading<'_>, width: usize, most: usize) -> Result<Self> {
+        let [one, two] = projection(width, loading.config.hidden)
+            .map(|(name, shape)| Dense::without_bias(loading.checkpoint, Precision::F32, name, shape));
+        Ok(Self { layers: [one?, two?], width, most })
+    }
+
+    /// That of a family that reads captions.
+    pub(crate) fn of(loading: Loading<'_>) -> Result<Option<Self>> {
+        match loading.config.family {
+            Family::LlamaGen(LlamaGenSizes { condition: LlamaGenCondition::Captions { width, most }, .. }) => {
+                Self::load(loading, width, most).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn project(&self, pool: &Pool, features: &[f32]) -> Vec<f32> {
+        mlp(pool, &self.layers, gelu_tanh, features)
+    }
+
+    /// The inputs of a caption: its features stand directly before the first cell, and what the reference puts before them as padding
+    /// nobody attends to, so that it is left out here.
+    pub(crate) fn inputs(&self, pool: &Pool, features: &CaptionFeatures) -> Result<OwnInputs> {
+        let (count, wrong) = (features.count(), |what: &str| Error::input(what).at("features"));
+        if features.width != self.width {
+            return Err(wrong("the features were made for another model")
+                .expected(format!("{} numbers each, caption_dim", self.width))
+                .got(features.width));
+        }
+        if count > self.most {
+            let expected = format!("at most {}, cls_token_num", self.most);
+            return Err(wrong("too many features").expected(expected).got(count));
+        }
+        Ok(OwnInputs::new(Arc::from(self.project(pool, &features.values)), self.most - count))
+    }
+}
+
+/// The features of a caption, `[tokens, width]`: the last hidden state of a text encoder, padding left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptionFeatures {
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl CaptionFeatures {
+    /// Tensor of this name in the file.
+    const TENSOR: &'static str = "features";
+
+    /// Reads a safetensors file with the tensor `features` `[tokens, width]`, in f32, bf16 or f16.
+    ///
+    /// # Errors
+    /// No such file or tensor, one of another shape, numbers that are not finite.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let checkpoint = Checkpoint::from_bytes(bytes)?;
+        let wrong = |what: &str| Error::input(what).at(Self::TENSOR).expected("[tokens, width], each at least 1");
+        let Some(&[tokens, width]) = checkpoint.shape(Self::TENSOR) else {
+            let got = checkpoint.shape(Self::TENSOR).map_or("no such tensor".to_owned(), |shape| format!("{shape:?}"));
+            return Err(wrong("the features of a caption are missing").got(got));
+        };
+        if tokens == 0 || width == 0 {
+            return Err(wrong("there are no features").got(format!("[{tokens}, {width}]")));
+        }
+        let values = checkpoint.tensor(Self::TENSOR, &[tokens, width])?.to_f32();
+        match values.iter().find(|x| !x.is_finite()) {
+            Some(x) => Err(Error::input("a feature is no number").at(Self::TENSOR).expected("finite numbers").got(x)),
+            None => Ok(Self { values, width }),
+        }
+    }
+
+    /// Number of tokens, at least 1.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.values.len() / self.width
+    }
+}
