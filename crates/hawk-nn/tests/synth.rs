@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout, SynthModel, Target,
-    TransformerConfig, synthesize, synthesize_heads,
+    Checkpoint, Condition, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout, SynthModel,
+    Target, TextPrompt, TransformerConfig, synthesize, synthesize_heads,
 };
 use hawk_spec::TokenId;
 
@@ -24,6 +24,13 @@ fn made(model: SynthModel, dir: &Path) -> ModelSource {
 
 fn transformer(source: &ModelSource) -> TransformerConfig {
     TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap()
+}
+
+fn text_of(config: &HawkConfig) -> &TextPrompt {
+    match &config.condition {
+        Condition::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -65,13 +72,14 @@ fn the_grammar_follows_from_the_tokens_names() {
     let config = HawkConfig::of_model(&source, &transformer(&source)).unwrap().unwrap();
     assert_eq!(config.image_size, ImageSize { height: 768, width: 768 });
     assert_eq!((config.layout.code_offset(), config.layout.codes(), config.layout.grid().rows()), (4, 64, 48));
-    assert_eq!((config.bos, config.after_text.as_slice()), (TokenId(0), &[TokenId(326)][..]));
-    let prompt = config.prompt.fill("a {width} pear", config.image_size);
+    let text = text_of(&config);
+    assert_eq!((text.bos, text.after_text.as_slice()), (TokenId(0), &[TokenId(326)][..]));
+    let prompt = text.template.fill("a {width} pear", config.image_size);
     assert_eq!(prompt, "Generate an image of 768x768 according to the following prompt:\na {width} pear");
     // Rows first on the wire, in units of 32 pixels.
     let wide = config.resized(ImageSize { height: 512, width: 1152 }).unwrap();
     assert_eq!(wide.layout.opening(), [69, 328 + 16, 328 + 36].map(TokenId));
-    assert_eq!(wide.unconditional_prefix(), wide.layout.opening());
+    assert_eq!(text_of(&wide).unconditional_prefix(&wide.layout, 3), wide.layout.opening());
     assert_eq!(wide.layout.grid().cols(), 72);
     for size in [(768, 769), (32, 32), (2048, 2048)] {
         let error = config.resized(ImageSize { height: size.1, width: size.0 }).unwrap_err().to_string();
@@ -79,7 +87,7 @@ fn the_grammar_follows_from_the_tokens_names() {
     }
     // What is written down reads the same, and a folder's name gives the size.
     for config in [&config, &wide] {
-        assert_eq!(&HawkConfig::from_json(config.to_json().to_string().as_bytes()).unwrap(), config);
+        assert_eq!(&HawkConfig::from_json(config.to_json().unwrap().to_string().as_bytes()).unwrap(), config);
     }
     let named = dir.path().join("Lumina-mGPT-7B-1024");
     std::fs::rename(dir.path().join("tiny-lumina-mgpt"), &named).unwrap();
@@ -89,10 +97,10 @@ fn the_grammar_follows_from_the_tokens_names() {
 
     let source = made(SynthModel::TinyAnole, dir.path());
     let config = HawkConfig::of_model(&source, &transformer(&source)).unwrap().unwrap();
-    assert_eq!(config.unconditional_prefix(), [0, 69].map(TokenId));
-    assert_eq!(config.after_text, [326, 69].map(TokenId));
+    assert_eq!(text_of(&config).unconditional_prefix(&config.layout, 3), [0, 69].map(TokenId));
+    assert_eq!(text_of(&config).after_text, [326, 69].map(TokenId));
     assert_eq!((config.layout.opening().len(), config.layout.sequence_len()), (0, 1024));
-    assert_eq!(&HawkConfig::from_json(config.to_json().to_string().as_bytes()).unwrap(), &config);
+    assert_eq!(&HawkConfig::from_json(config.to_json().unwrap().to_string().as_bytes()).unwrap(), &config);
     assert!(config.resized(ImageSize { height: 768, width: 768 }).is_err());
 }
 
