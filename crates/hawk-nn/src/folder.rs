@@ -131,12 +131,12 @@ impl ModelSource {
         if !self.contains("config.json") {
             return Ok(None);
         }
+        // Whoever reads the transformer says what is wrong with it.
+        let Ok(config) = parse(&self.read("config.json")?) else { return Ok(None) };
         let janus = VqConfig::from_model_json(&self.read("config.json")?);
         if let Some(config) = janus.map_err(|e| e.at(self.describe("config.json")))? {
             return Ok(Some(VqPlace::Janus(config)));
         }
-        // Whoever reads the transformer says what is wrong with it.
-        let Ok(config) = parse(&self.read("config.json")?) else { return Ok(None) };
         if !config.get("vq_config").is_some_and(Value::is_object) {
             return Ok(None);
         }
