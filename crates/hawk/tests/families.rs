@@ -1,0 +1,341 @@
+//! Every family with its own grammar: any decoder, tree, batch and number of threads draws plain decoding's image, and guided laws are the
+//! reference's.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use hawk::{
+    AnyRule, Decoder, Decoding, Engine, Generated, LoadOptions, LossyRule, ModelSource, Precision, Request, Rule,
+    Sampling, Seed, Tree,
+};
+use hawk_spec::{Cell, Code, ImageIndex, Purpose, TokenId, uniform};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden");
+/// Ids of the tiny tokenizer: begin of sentence, begin of image, padding.
+const BOS: u32 = 1;
+const BEGIN: u32 = 2;
+const PAD: u32 = 3;
+
+/// Words of the tiny tokenizer of a Janus; any other is unknown.
+fn tokenizer() -> String {
+    let special = ["<unk>", "<｜begin▁of▁sentence｜>", "<begin_of_image>", "<｜▁pad▁｜>"];
+    let words = special.into_iter().chain(["a", "red", "apple", "User", "Assistant"]);
+    let vocab: serde_json::Map<_, _> = words.zip(0..).map(|(word, id)| (word.to_owned(), json!(id))).collect();
+    let added = special.iter().zip(0..).map(|(content, id)| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+               "normalized": false, "special": true})
+    });
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added.collect::<Vec<_>>(),
+        "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"},
+    })
+    .to_string()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() { copy(&path, &to.join(name)) } else { fs::copy(&path, to.join(name)).map(|_| ()).unwrap() }
+    }
+}
+
+/// Heads that say something, whatever: H1 H2 V1 D1-1.
+fn write_heads(dir: &Path, width: usize, side: usize) {
+    let offsets = [("H1", [0, 1]), ("H2", [0, 2]), ("V1", [1, 0]), ("D1-1", [1, -1])];
+    let heads: Vec<_> = offsets.iter().map(|(name, offset)| json!({ "name": name, "offset": offset })).collect();
+    let config = json!({
+        "architectures": ["HawkHeads"], "speculators_model_type": "hawk", "block": "residual_silu",
+        "hidden_size": width, "grid": [side, side], "heads": heads,
+        "target": { "name": "tiny", "digest": ModelSource::Dir(dir.to_owned()).digest().unwrap() },
+    });
+    fs::create_dir_all(dir.join("heads")).unwrap();
+    fs::write(dir.join("heads/config.json"), config.to_string()).unwrap();
+    let numbers = |stream: u32, count: usize| -> Vec<u8> {
+        let number = |i| uniform(Seed(9), ImageIndex(stream), Cell(0), i, Purpose::Text) as f32 - 0.5;
+        (0..count as u32).flat_map(|i| (0.2 * number(i)).to_le_bytes()).collect()
+    };
+    let tensors: Vec<_> = (0..offsets.len() as u32)
+        .flat_map(|head| {
+            let weight = (format!("heads.{head}.weight"), vec![width, width], numbers(2 * head, width * width));
+            [weight, (format!("heads.{head}.bias"), vec![width], numbers(2 * head + 1, width))]
+        })
+        .collect();
+    write(&dir.join("heads/model.safetensors"), &tensors);
+}
+
+fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<u8>)]) {
+    let views =
+        tensors.iter().map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// A tiny family as a user has it, with heads.
+struct Family {
+    name: &'static str,
+    prompt: &'static str,
+    width: usize,
+    side: usize,
+}
+
+const FAMILIES: [Family; 4] = [
+    // Row-end tokens, and a stream without the prompt.
+    Family { name: "emoji", prompt: "red apple, noto style", width: 0, side: 16 },
+    // No row-end tokens, a head of its own, padding.
+    Family { name: "janus", prompt: "a red apple", width: 64, side: 4 },
+    // Rows and columns turn, one class before the image.
+    Family { name: "llamagen-c2i", prompt: "7", width: 80, side: 6 },
+    // Features of a caption before the image, which start late.
+    Family { name: "llamagen-t2i", prompt: "an apple", width: 64, side: 5 },
+];
+
+impl Family {
+    /// Writes the model, if it is not the built-in one.
+    fn write(&self, dir: &Path) {
+        if self.width == 0 {
+            return;
+        }
+        copy(&Path::new(GOLDEN).join(self.name), dir);
+        match self.name {
+            "janus" => fs::write(dir.join("tokenizer.json"), tokenizer()).unwrap(),
+            "llamagen-t2i" => copy(&Path::new(GOLDEN).join("llamagen-c2i/vq"), &dir.join("vq")),
+            _ => {}
+        }
+        write_heads(dir, self.width, self.side);
+    }
+
+    fn load(&self, dir: &Path, precision: Precision, threads: usize) -> Engine {
+        let options = LoadOptions { precision, threads };
+        if self.width == 0 {
+            return Engine::load(hawk::built_in_model(), options).unwrap();
+        }
+        let engine = Engine::load(ModelSource::Dir(dir.to_owned()), options).unwrap();
+        match fs::read(dir.join("features.safetensors")) {
+            Ok(features) => engine.with_features(features).unwrap(),
+            Err(_) => engine,
+        }
+    }
+
+    fn draw(&self, engine: &Engine, decoding: Decoding, batch: usize) -> Vec<Generated> {
+        let request = Request {
+            prompt: self.prompt.to_owned(),
+            seed: Seed(21),
+            images: 0..3,
+            sampling: engine.config().defaults,
+            decoding,
+            batch,
+        };
+        let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;
+        images.sort_by_key(|image| image.index);
+        images
+    }
+}
+
+fn codes(images: &[Generated]) -> Vec<&[Code]> {
+    images.iter().map(|image| &image.codes[..]).collect()
+}
+
+fn ways() -> impl Iterator<Item = (Decoder, &'static str)> {
+    let trees = |decoder| -> &[&str] {
+        match decoder {
+            Decoder::Ar => &["1"],
+            Decoder::Neighbour => &["2", "5"],
+            _ => &["2", "7", "16", "3x2x1", "auto"],
+        }
+    };
+    Decoder::ALL.into_iter().flat_map(move |decoder| trees(decoder).iter().map(move |tree| (decoder, *tree)))
+}
+
+#[test]
+fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
+    for family in &FAMILIES {
+        let dir = tempfile::tempdir().unwrap();
+        family.write(dir.path());
+        // The built-in model has tests of its own; here it stands for its grammar.
+        let all = [Precision::Bf16, Precision::F32, Precision::Int8];
+        for precision in all.into_iter().take(if family.width == 0 { 1 } else { 3 }) {
+            let engines = [1, 2].map(|threads| family.load(dir.path(), precision, threads));
+            let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::Ar, Rule::Replay), 1);
+            assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);
+            let (mut accepted, mut compared) = (0, 0);
+            let step = if family.width == 0 { 4 } else { 1 };
+            for (turn, (decoder, tree)) in ways().step_by(step).enumerate() {
+                let decoding = Decoding::new(decoder, Rule::Replay, tree.parse::<Tree>().unwrap()).unwrap();
+                let guessed = family.draw(&engines[turn % 2], decoding, 1 + turn % 3);
+                let what = format!("{} {precision} {decoder} {tree}", family.name);
+                assert_eq!(codes(&guessed), codes(&plain), "{what}");
+                assert_eq!(guessed[2].image, plain[2].image, "{what}");
+                accepted += guessed.iter().map(|image| image.stats.accepted).sum::<u64>();
+                compared += guessed.len();
+            }
+            println!("{} {precision}: {compared} images compared, {accepted} guesses accepted", family.name);
+            assert!(accepted > 0, "{} {precision}: no guess was ever right", family.name);
+        }
+    }
+}
+
+#[test]
+fn every_rule_runs_and_repeats_itself_in_every_family() {
+    for family in &FAMILIES[1..] {
+        let dir = tempfile::tempdir().unwrap();
+        family.write(dir.path());
+        let engine = family.load(dir.path(), Precision::Bf16, 2);
+        let rules = [Rule::Rejection.into(), AnyRule::Lossy(LossyRule::Typical), AnyRule::Lossy(LossyRule::Lantern)];
+        for rule in rules {
+            for (decoder, tree) in ways().filter(|(_, tree)| *tree != "auto") {
+                let decoding = Decoding::new(decoder, rule, tree.parse::<Tree>().unwrap()).unwrap();
+                let [one, two] = [1, 1].map(|batch| family.draw(&engine, decoding, batch));
+                assert_eq!(codes(&one), codes(&two), "{} {rule} {decoder} {tree}", family.name);
+                let cells = family.side * family.side;
+                assert!(one.iter().all(|image| image.codes.len() == cells), "{} {rule}", family.name);
+            }
+        }
+    }
+}
+
+fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    file.tensor(name).unwrap().data().as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect()
+}
+
+#[test]
+fn guided_laws_of_llamagen_are_the_references() {
+    for family in FAMILIES.iter().filter(|family| family.name.starts_with("llamagen")) {
+        let dir = tempfile::tempdir().unwrap();
+        family.write(dir.path());
+        let engine = family.load(dir.path(), Precision::F32, 2);
+        let golden = fs::read(dir.path().join("golden.safetensors")).unwrap();
+        let golden = SafeTensors::deserialize(&golden).unwrap();
+        let (cond, uncond) = (numbers(&golden, "logits"), numbers(&golden, "uncond"));
+        let of_file = golden.tensor("codes").unwrap();
+        let codes: Vec<Code> =
+            of_file.data().as_chunks().0.iter().map(|code| Code(i64::from_le_bytes(*code) as u32)).collect();
+        let (cfg, temperature) = (engine.config().defaults.cfg(), 0.8);
+        let (mut at, mut worst) = (0, 0.0_f32);
+        let sampling = Sampling::new(cfg, temperature, 0, 1.0).unwrap();
+        let compare = &mut |seen: hawk::Observed<'_>| {
+            for score in seen.scores {
+                let want = (uncond[at] + cfg * (cond[at] - uncond[at])) / temperature;
+                worst = worst.max((score - want).abs());
+                at += 1;
+            }
+            Ok(())
+        };
+        engine.observe(family.prompt, &codes, &sampling, compare).unwrap();
+        println!("{}: guided by {cfg}, off by {worst:.1e}", family.name);
+        assert!(at == cond.len() && worst < 4.0 * cfg * 2e-4, "{}: {worst}", family.name);
+    }
+}
+
+fn janus(dir: &Path) -> Engine {
+    FAMILIES[1].write(dir);
+    FAMILIES[1].load(dir, Precision::F32, 1)
+}
+
+#[test]
+fn a_janus_reads_its_conversation_and_a_partner_of_padding() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = janus(dir.path());
+    let conditioning = engine.conditioning("  a red apple\n").unwrap();
+    // "<|", "User", "|>:", the words, "<|", "Assistant", "|>:".
+    let words = [0, 7, 0, 4, 5, 6, 0, 8, 0];
+    let ids = |ids: &[u32]| ids.iter().copied().map(TokenId).collect::<Vec<_>>();
+    assert_eq!(conditioning.cond.tokens(), ids(&[&[BOS], &words[..], &[BEGIN]].concat()));
+    assert_eq!(conditioning.uncond.tokens(), ids(&[&[BOS], &[PAD; 9][..], &[BEGIN]].concat()));
+    assert_eq!((engine.config().defaults.cfg(), engine.config().defaults.top_k()), (5.0, 0));
+    assert_eq!(engine.config().layout.code_offset(), 160);
+    for lacking in ["<begin_of_image>", "<｜▁pad▁｜>", "<｜begin▁of▁sentence｜>"] {
+        fs::write(dir.path().join("tokenizer.json"), tokenizer().replace(lacking, "<other>")).unwrap();
+        let error = Engine::load(ModelSource::Dir(dir.path().to_owned()), LoadOptions::default()).err().unwrap();
+        assert!(error.to_string().contains(lacking) && error.to_string().contains("tokenizer.json"), "{error}");
+    }
+}
+
+/// The name of a tensor in deepseek-ai/Janus, from that in transformers.
+fn original_name(name: &str) -> Option<String> {
+    let renamed = [
+        ("model.language_model.", "language_model.model."),
+        ("model.generation_embeddings.", "gen_embed."),
+        ("model.generation_aligner.fc1.", "gen_aligner.layers.0."),
+        ("model.generation_aligner.hidden_layers.0.", "gen_aligner.layers.2."),
+        ("model.generation_head.proj_out.", "gen_head.output_mlp_projector."),
+        ("model.generation_head.vision_head.", "gen_head.vision_head."),
+    ];
+    renamed.into_iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)))
+}
+
+fn shards(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(".safetensors")).collect();
+    files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("model"));
+    files.sort();
+    files
+}
+
+#[test]
+fn both_layouts_of_a_janus_draw_the_same_codes() {
+    let (converted, original) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = janus(converted.path());
+    let mut tensors = Vec::new();
+    for file in shards(converted.path()) {
+        let bytes = fs::read(file).unwrap();
+        for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+            if let Some(name) = original_name(name) {
+                tensors.push((name, view.shape().to_vec(), view.data().to_vec()));
+            }
+        }
+    }
+    write(&original.path().join("model.safetensors"), &tensors);
+    // Its VQ tokenizer has fixed sizes, too large for a test: one of the same number of codes stands in `vq/`.
+    copy(&Path::new(GOLDEN).join("llamagen-c2i/vq"), &original.path().join("vq"));
+    fs::write(original.path().join("tokenizer.json"), tokenizer()).unwrap();
+    let config = json!({
+        "model_type": "multi_modality",
+        "language_config": {"model_type": "llama", "hidden_size": 64, "intermediate_size": 144, "num_hidden_layers": 2,
+                            "num_attention_heads": 4, "vocab_size": 160, "max_position_embeddings": 256},
+        "vision_config": {"cls": "CLIPVisionTower", "params": {"image_size": 64}},
+        "gen_vision_config": {"cls": "VQ-16", "params": {"image_token_size": 96, "n_embed": 8}},
+        "gen_aligner_config":
+            {"cls": "MlpProjector",
+             "params": {"depth": 2, "input_dim": 8, "n_embed": 64, "projector_type": "mlp_gelu"}},
+        "gen_head_config":
+            {"cls": "vision_head", "params": {"image_token_embed": 64, "image_token_size": 96, "n_embed": 64}},
+    });
+    fs::write(original.path().join("config.json"), config.to_string()).unwrap();
+    let other = FAMILIES[1].load(original.path(), Precision::F32, 2);
+    let decoding = Decoding::with_defaults(Decoder::Ar, Rule::Replay);
+    let [a, b] = [&engine, &other].map(|engine| FAMILIES[1].draw(engine, decoding, 1));
+    assert_eq!(codes(&a), codes(&b));
+    let found = hawk::inspect(&ModelSource::Dir(original.path().to_owned())).unwrap();
+    assert_eq!((found.faults, found.left_over), (Vec::<String>::new(), Vec::<String>::new()));
+}
+
+#[test]
+fn conditions_that_a_model_cannot_draw_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    FAMILIES[2].write(dir.path());
+    let c2i = FAMILIES[2].load(dir.path(), Precision::F32, 1);
+    assert_eq!(c2i.conditioning(" 9 ").unwrap().cond.tokens(), [TokenId(96 + 9)]);
+    assert_eq!(c2i.conditioning("0").unwrap().uncond.tokens(), [TokenId(96 + 10)]);
+    for prompt in ["10", "-1", "a dog", ""] {
+        let error = c2i.conditioning(prompt).unwrap_err().to_string();
+        assert!(error.contains("0 to 9") && error.contains(&format!("{prompt:?}")), "{error}");
+    }
+    let features = fs::read(Path::new(GOLDEN).join("llamagen-t2i/features.safetensors")).unwrap();
+    assert!(c2i.with_features(features).err().unwrap().to_string().contains("reads no features"));
+    let dir = tempfile::tempdir().unwrap();
+    FAMILIES[3].write(dir.path());
+    let t2i = Engine::load(ModelSource::Dir(dir.path().to_owned()), LoadOptions::default()).unwrap();
+    assert!(t2i.features_digest().is_empty());
+    assert!(t2i.conditioning("a dog").unwrap_err().to_string().contains("--features"));
+    let t2i = FAMILIES[3].load(dir.path(), Precision::F32, 1);
+    let conditioning = t2i.conditioning("a dog").unwrap();
+    assert_eq!(conditioning.cond.tokens()[0], TokenId(96 + 12));
+    assert_eq!((conditioning.uncond.tokens()[0], conditioning.uncond.tokens().len()), (TokenId(96 + 5), 7));
+    assert_eq!(t2i.features_digest().len(), 64);
+}
