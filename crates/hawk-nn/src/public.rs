@@ -282,7 +282,8 @@ impl HawkConfig {
     pub fn to_json(&self) -> Option<Value> {
         let (layout, s) = (&self.layout, self.defaults);
         let family = match self.family {
-            Family::Chameleon | Family::Llama => self.family.name(),
+            Family::Chameleon => "chameleon",
+            Family::Llama => "llama",
             Family::Janus(_) | Family::LlamaGen(_) => return None,
         };
         let Condition::Text(prompt) = &self.condition else { return None };

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use hawk_nn::{
-    Checkpoint, EmbeddedFile, Fault, HawkConfig, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
+    CaptionFeatures, Checkpoint, EmbeddedFile, Fault, HawkConfig, ModelSource, TextTokenizer, TransformerConfig,
+    VqConfig, VqDecoder,
 };
 use proptest::prelude::*;
 use safetensors::tensor::TensorView;
@@ -38,6 +39,8 @@ fn read_as_any_config(bytes: &[u8]) {
         let _ = hawk.check(&transformer);
     }
     let _ = VqConfig::from_json(bytes);
+    let _ = VqConfig::from_model_json(bytes);
+    let _ = CaptionFeatures::from_bytes(bytes.to_vec());
     let _ = TextTokenizer::from_bytes(bytes);
 }
 
@@ -174,6 +177,16 @@ fn the_digest_is_of_names_and_content() {
     assert_ne!(digest, ModelSource::Dir(dir.path().to_owned()).digest().unwrap());
 }
 
+/// Every number and name of a config by its pointer.
+fn leaves(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(keys) => {
+            keys.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{key}"), found))
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
@@ -224,6 +237,24 @@ proptest! {
                 let _: Option<serde_json::Value> = json.insert(key.clone(), value);
                 read_as_any_config(&serde_json::to_vec(&json).unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn random_values_in_the_configs_of_families_never_panic(
+        name in prop::sample::select(vec!["janus", "llamagen-c2i", "llamagen-t2i", "llamagen-c2i/vq"]),
+        key in any::<prop::sample::Index>(),
+        value in any::<i64>(),
+    ) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).join("config.json");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let mut pointers = Vec::new();
+        leaves(&json, "", &mut pointers);
+        let pointer = &pointers[key.index(pointers.len())];
+        for value in [value.into(), (value as f64).into(), (value >> 50).into(), "x".into(), serde_json::Value::Null] {
+            let mut json = json.clone();
+            *json.pointer_mut(pointer).unwrap() = value;
+            read_as_any_config(&serde_json::to_vec(&json).unwrap());
         }
     }
 }

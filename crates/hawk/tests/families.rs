@@ -157,12 +157,13 @@ fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
     for family in &FAMILIES {
         let dir = tempfile::tempdir().unwrap();
         family.write(dir.path());
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        // The built-in model has tests of its own; here it stands for its grammar.
+        let all = [Precision::Bf16, Precision::F32, Precision::Int8];
+        for precision in all.into_iter().take(if family.width == 0 { 1 } else { 3 }) {
             let engines = [1, 2].map(|threads| family.load(dir.path(), precision, threads));
             let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::Ar, Rule::Replay), 1);
             assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);
             let (mut accepted, mut compared) = (0, 0);
-            // The built-in model's ways have tests of their own; here it stands for its grammar.
             let step = if family.width == 0 { 4 } else { 1 };
             for (turn, (decoder, tree)) in ways().step_by(step).enumerate() {
                 let decoding = Decoding::new(decoder, Rule::Replay, tree.parse::<Tree>().unwrap()).unwrap();

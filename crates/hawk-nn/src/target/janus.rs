@@ -318,3 +318,92 @@ impl JanusSizes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &Value) -> Result<TransformerConfig> {
+        TransformerConfig::from_json(&serde_json::to_vec(json).unwrap())
+    }
+
+    /// As deepseek-ai/Janus-Pro-7B has it: of the language part only what differs from the library's defaults.
+    fn seven() -> Value {
+        json!({
+            "model_type": "multi_modality",
+            "language_config": {"model_type": "llama", "num_hidden_layers": 30, "vocab_size": 102400,
+                                "max_position_embeddings": 16384, "torch_dtype": "bfloat16"},
+            "vision_config": {"cls": "CLIPVisionTower", "params": {"image_size": 384}},
+            "gen_vision_config": {"cls": "VQ-16", "params": {"image_token_size": 16384, "n_embed": 8}},
+            "gen_aligner_config":
+                {"params": {"depth": 2, "input_dim": 8, "n_embed": 4096, "projector_type": "mlp_gelu"}},
+            "gen_head_config": {"params": {"image_token_embed": 4096, "image_token_size": 16384, "n_embed": 4096}},
+        })
+    }
+
+    fn converted() -> Value {
+        json!({
+            "model_type": "janus",
+            "text_config": {"hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16,
+                            "intermediate_size": 5632, "vocab_size": 102400},
+        })
+    }
+
+    #[test]
+    fn the_published_sizes_are_filled_in() {
+        let c = read(&seven()).unwrap();
+        assert_eq!((c.hidden, c.intermediate, c.layers, c.heads, c.head_dim), (4096, 11008, 30, 32, 128));
+        assert_eq!((c.vocab, c.text(), c.readable()), (118_784, 0..102_400, 102_400..118_784));
+        assert_eq!((c.norm_eps, c.rope_base), (1e-6, 10_000.0));
+        let Family::Janus(sizes) = c.family else { panic!("{c:?}") };
+        assert_eq!((sizes.side, sizes.head_width, sizes.aligner_layers), (24, 4096, 2));
+        let c = read(&converted()).unwrap();
+        assert_eq!((c.hidden, c.layers, c.head_dim, c.vocab), (2048, 24, 128, 118_784));
+        assert!(c.tensors().iter().any(|tensor| tensor.name == "model.generation_head.vision_head.bias"));
+    }
+
+    #[test]
+    fn every_field_that_lies_is_named() {
+        let lies = [
+            ("/language_config/model_type", json!("qwen2"), "qwen2"),
+            ("/language_config/num_hidden_layers", json!(0), "num_hidden_layers"),
+            ("/language_config/vocab_size", json!(-5), "-5"),
+            ("/vision_config/params/image_size", json!(0), "image_size"),
+            ("/vision_config/params/image_size", json!(15), "vision_config"),
+            ("/gen_vision_config/cls", json!("VQ-8"), "VQ-8"),
+            ("/gen_vision_config/params/image_token_size", json!(0), "image_token_size"),
+            ("/gen_vision_config/params/image_token_size", json!(8192), "gen_head_config.params.image_token_size"),
+            ("/gen_vision_config/params/n_embed", json!(1 << 20), "n_embed"),
+            ("/gen_vision_config/params/n_embed", json!(4), "input_dim"),
+            ("/gen_aligner_config/params/depth", json!(0), "depth"),
+            ("/gen_aligner_config/params/n_embed", json!(2048), "gen_aligner_config.params.n_embed"),
+            ("/gen_aligner_config/params/projector_type", json!("linear"), "linear"),
+            ("/gen_head_config/params/n_embed", json!(2048), "gen_head_config.params.n_embed"),
+            ("/gen_head_config/params/image_token_embed", json!(0), "image_token_embed"),
+            ("/gen_head_config/params", json!(7), "Janus"),
+        ];
+        for (pointer, value, named) in lies {
+            let mut json = seven();
+            *json.pointer_mut(pointer).unwrap() = value;
+            let error = read(&json).unwrap_err().to_string();
+            assert!(error.contains(named), "{pointer}: {error}");
+        }
+        let lies = [
+            ("text_config", json!(7), "Janus"),
+            ("vision_config", json!({"patch_size": 0}), "patch_size"),
+            ("vision_config", json!({"image_size": 8, "patch_size": 16}), "image_size / patch_size"),
+            ("vq_config", json!({"num_embeddings": 0}), "num_embeddings"),
+            ("vq_config", json!({"embed_dim": 0}), "embed_dim"),
+            ("vq_config", json!({"num_hidden_layers": 99}), "num_hidden_layers"),
+            ("vq_config", json!({"projection_dim": 1024}), "projection_dim"),
+            ("vq_config", json!({"image_token_embed_dim": 1024}), "image_token_embed_dim"),
+            ("vq_config", json!({"hidden_act": "relu"}), "relu"),
+        ];
+        for (key, value, named) in lies {
+            let mut json = converted();
+            json[key] = value;
+            let error = read(&json).unwrap_err().to_string();
+            assert!(error.contains(named), "{key}: {error}");
+        }
+    }
+}

@@ -326,3 +326,63 @@ impl CaptionFeatures {
         self.values.len() / self.width
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(changes: &Value) -> Result<TransformerConfig> {
+        let mut json = json!({"model_type": "llamagen", "gpt_type": "c2i", "gpt_model": "GPT-B", "block_size": 256});
+        for (key, value) in changes.as_object().unwrap() {
+            json[key] = value.clone();
+        }
+        TransformerConfig::from_json(&serde_json::to_vec(&json).unwrap())
+    }
+
+    #[test]
+    fn the_published_sizes_are_filled_in() {
+        let c = read(&json!({})).unwrap();
+        assert_eq!((c.hidden, c.layers, c.heads, c.head_dim, c.intermediate), (768, 12, 12, 64, 2048));
+        assert_eq!((c.vocab, c.readable(), c.max_positions), (16384 + 1001, 0..16384, 257));
+        let c = read(&json!({"gpt_model": "GPT-3B", "block_size": 576})).unwrap();
+        assert_eq!((c.hidden, c.head_dim, c.intermediate), (3200, 100, 8704));
+        let c = read(&json!({"gpt_type": "t2i", "gpt_model": "GPT-XL", "block_size": 1024})).unwrap();
+        assert_eq!((c.hidden, c.intermediate, c.vocab, c.max_positions), (1280, 3584, 16504, 1144));
+        let c = read(&json!({"gpt_model": null, "dim": 64, "n_head": 4, "n_layer": 2, "n_kv_head": 2,
+                             "ffn_dim_multiplier": 1.5}));
+        assert_eq!(c.map(|c| (c.intermediate, c.kv_heads)).unwrap(), (256, 2));
+    }
+
+    #[test]
+    fn every_field_that_lies_is_named() {
+        for (changes, named) in [
+            (json!({"gpt_type": "v2i"}), "v2i"),
+            (json!({"gpt_type": null}), "LlamaGen"),
+            (json!({"gpt_model": "GPT-9"}), "GPT-9"),
+            (json!({"gpt_model": null}), "gpt_model"),
+            (json!({"dim": 1024}), "768, as gpt_model says"),
+            (json!({"n_layer": 0}), "n_layer"),
+            (json!({"gpt_model": null, "dim": 64, "n_head": 5, "n_layer": 2}), "64 / 5"),
+            (json!({"gpt_model": null, "dim": 12, "n_head": 2, "n_layer": 2}), "12 / 2"),
+            (json!({"gpt_model": null, "dim": 64, "n_head": 0, "n_layer": 2}), "n_head"),
+            (json!({"n_kv_head": 5}), "n_head"),
+            (json!({"multiple_of": 0}), "multiple_of"),
+            (json!({"ffn_dim_multiplier": -1.0}), "ffn_dim_multiplier"),
+            (json!({"ffn_dim_multiplier": 1e9}), "ffn_dim_multiplier"),
+            (json!({"rope_base": 0}), "rope_base"),
+            (json!({"norm_eps": -1}), "norm_eps"),
+            (json!({"vocab_size": 0}), "vocab_size"),
+            (json!({"block_size": 255}), "block_size"),
+            (json!({"block_size": 0}), "block_size"),
+            (json!({"num_classes": 0}), "num_classes"),
+            (json!({"cls_token_num": 120}), "cls_token_num"),
+            (json!({"gpt_type": "t2i", "cls_token_num": 0}), "cls_token_num"),
+            (json!({"gpt_type": "t2i", "caption_dim": 0}), "caption_dim"),
+        ] {
+            let error = read(&changes).unwrap_err().to_string();
+            assert!(error.contains(named), "{changes}: {error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The program on folders of other families than the built-in model's.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use safetensors::SafeTensors;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden");
+
+fn golden(name: &str) -> String {
+    format!("{GOLDEN}/{name}")
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn hawk(&self, args: &[&str]) -> Assert {
+        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args).assert()
+    }
+
+    fn says(&self, args: &[&str]) -> String {
+        String::from_utf8(self.hawk(args).success().get_output().stdout.clone()).unwrap()
+    }
+
+    #[track_caller]
+    fn refuses(&self, args: &[&str], words: &str) {
+        let output = self.hawk(args).code(2).get_output().clone();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(words) && !message.contains("panicked"), "{args:?}: {message}");
+    }
+
+    /// A LlamaGen of captions with the VQ tokenizer of the other.
+    fn t2i(&self) -> String {
+        std::fs::create_dir_all(self.path("t2i/vq")).unwrap();
+        for (from, to) in [("llamagen-t2i", "t2i"), ("llamagen-c2i/vq", "t2i/vq")] {
+            for entry in std::fs::read_dir(golden(from)).unwrap() {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), self.path(to).join(entry.file_name())).unwrap();
+            }
+        }
+        self.path("t2i").display().to_string()
+    }
+}
+
+fn read(path: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = file.tensor(name).unwrap();
+    (tensor.shape().to_vec(), tensor.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect())
+}
+
+fn ids(path: &Path, name: &str) -> Vec<i64> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.tensor(name).unwrap().data().as_chunks().0.iter().map(|id| i64::from_le_bytes(*id)).collect()
+}
+
+#[test]
+fn logits_and_pixels_of_a_janus_are_those_of_transformers() {
+    let (place, dir) = (Place::new(), golden("janus"));
+    let file = Path::new(&dir).join("golden.safetensors");
+    let (words, codes) = (ids(&file, "input_ids"), ids(&file, "codes"));
+    // Codes have the ids behind the 160 of the text.
+    let tokens: Vec<i64> = words.iter().copied().chain(codes.iter().map(|code| 160 + code)).collect();
+    std::fs::write(place.path("t.json"), serde_json::json!({ "tokens": tokens }).to_string()).unwrap();
+    std::fs::write(place.path("c.json"), serde_json::json!({ "codes": codes }).to_string()).unwrap();
+    place.hawk(&["logits", "--model", &dir, "--tokens", "t.json", "--out", "l.safetensors"]).success();
+    let ((shape, got), (_, want)) = (read(&place.path("l.safetensors"), "logits"), read(&file, "logits"));
+    assert_eq!(shape, [1, 24, 96]);
+    let got = &got[(words.len() - 1) * 96..][..want.len()];
+    assert!(got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 2e-4));
+    place.hawk(&["decode", "--model", &dir, "--codes", "c.json", "--out", "c.png"]).success();
+    let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(place.path("c.png")).unwrap()));
+    let (mut reader, mut pixels) = (decoder.read_info().unwrap(), vec![0; 16 * 16 * 3]);
+    reader.next_frame(&mut pixels).unwrap();
+    let (_, want) = read(&file, "pixels");
+    let level = |x: &f32| ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0) as u8;
+    assert!(pixels.iter().zip(&want).all(|(a, b)| a.abs_diff(level(b)) <= 1));
+    let found = place.says(&["inspect", &dir]);
+    // What understands images is not among the test's files, and the encoder draws nothing.
+    assert!(found.contains("family     Janus") && found.contains("faults     none"), "{found}");
+    place.refuses(&["generate", "a dog", "--model", &dir], "tokenizer.json");
+}
+
+#[test]
+fn classes_are_drawn_and_made_again() {
+    let (place, dir) = (Place::new(), golden("llamagen-c2i"));
+    let found = place.says(&["inspect", &dir]);
+    for words in ["family     LlamaGen", "6 x 6 cells", "faults     none", "left over  none", "cfg 4"] {
+        assert!(found.contains(words), "{found}");
+    }
+    let draw = ["generate", "--model", &dir, "--class", "7", "--class", "3", "--seed", "1"];
+    for (decoder, folder) in [("ar", "plain"), ("neighbour", "guessed")] {
+        place.hawk(&[&draw[..], &["--decoder", decoder, "--out", folder, "--tokens-out", "t.json"]].concat()).success();
+    }
+    let pictures = |folder: &str| {
+        let mut files: Vec<_> =
+            std::fs::read_dir(place.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| hawk::read_png(&std::fs::read(file).unwrap()).unwrap().0).collect::<Vec<_>>()
+    };
+    assert_eq!((pictures("plain").len(), pictures("plain")), (2, pictures("guessed")));
+    let tokens: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path("t.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&tokens["images"][0]["cond_prefix"][0], &tokens["images"][0]["uncond_prefix"][0]),
+        (&103.into(), &106.into())
+    );
+    place.hawk(&["generate", "7", "--model", &dir, "--seed", "1", "--out", "a.png"]).success();
+    assert!(place.says(&["again", "a.png", "--decoder", "neighbour"]).starts_with("identical"));
+    place.hawk(&["decode", "--model", &dir, "--codes", "t.json", "--out", "d.png"]).success();
+    place.refuses(&["generate", "--class", "10", "--model", &dir], "0 to 9");
+    place.refuses(&["generate", "a dog", "--model", &dir], "draws classes");
+    place.refuses(&["generate", "--class", "7", "--decoder", "hawk", "--model", &dir], "draft heads");
+    let features = golden("llamagen-t2i/features.safetensors");
+    place.refuses(&["generate", "--class", "7", "--model", &dir, "--features", &features], "reads no features");
+}
+
+#[test]
+fn captions_are_drawn_from_their_features() {
+    let place = Place::new();
+    let (dir, features) = (place.t2i(), golden("llamagen-t2i/features.safetensors"));
+    let draw = ["generate", "--model", &dir, "--seed", "4", "--out", "a.png"];
+    place.hawk(&[&draw[..], &["--features", &features]].concat()).success();
+    let (_, record) = hawk::read_png(&std::fs::read(place.path("a.png")).unwrap()).unwrap();
+    assert_eq!((record.prompt.as_str(), record.features_digest.len()), ("features", 64));
+    assert!(place.says(&["again", "a.png", "--features", &features]).starts_with("identical"));
+    place.refuses(&["again", "a.png"], "other features");
+    place.refuses(&[&draw[..], &["a dog"]].concat(), "--features");
+    place.refuses(&[&draw[..], &["a dog", "a cat", "--features", &features]].concat(), "one caption");
+    place.refuses(&[&draw[..], &["--features", "nowhere"]].concat(), "nowhere");
+    place.refuses(&[&draw[..], &["--features", &format!("{dir}/model.safetensors")]].concat(), "features");
+    let codes = ids(&Path::new(&dir).join("golden.safetensors"), "codes");
+    std::fs::write(place.path("t.json"), serde_json::json!({ "tokens": codes[..24] }).to_string()).unwrap();
+    let logits = ["logits", "--model", &dir, "--tokens", "t.json", "--out", "l.safetensors", "--features", &features];
+    place.hawk(&logits).success();
+    let (shape, got) = read(&place.path("l.safetensors"), "logits");
+    let (_, want) = read(&Path::new(&dir).join("golden.safetensors"), "logits");
+    assert_eq!(shape, [1, 31, 96]);
+    assert!(got[6 * 96..].iter().zip(&want).all(|(a, b)| (a - b).abs() < 2e-4));
+}
