@@ -94,6 +94,8 @@ pub(crate) fn pull(repository: &Repository, settings: &Settings, hear: &mut dyn 
     if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(wrong_listing("sha", "a commit", commit));
     }
+    // A listing that names a place outside is not worth trusting in anything.
+    listing.siblings.iter().try_for_each(|file| file.path().map(drop))?;
     let folder = repository.folder(&settings.cache);
     let (blobs, snapshot) = (folder.join("blobs"), folder.join("snapshots").join(commit));
     for dir in [&blobs, &snapshot] {
