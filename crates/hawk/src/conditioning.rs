@@ -52,7 +52,7 @@ pub struct Conditioning {
 /// What prompts are turned into tokens with, by the kind of condition.
 pub(crate) enum Prompter {
     /// Texts.
-    Text(TextPrompt, TextTokenizer),
+    Text(TextPrompt, Box<TextTokenizer>),
     /// Numbers of classes.
     Class(ClassPrompt),
     /// One caption's features, whatever the prompt says; none before they are given.
@@ -70,7 +70,7 @@ pub(crate) struct OwnFeatures {
 impl Prompter {
     pub(crate) fn new(condition: &Condition, tokenizer: Option<TextTokenizer>) -> Result<Self> {
         match (condition, tokenizer) {
-            (Condition::Text(text), Some(tokenizer)) => Ok(Self::Text(text.clone(), tokenizer)),
+            (Condition::Text(text), Some(tokenizer)) => Ok(Self::Text(text.clone(), Box::new(tokenizer))),
             (Condition::Text(_), None) => Err(Error::input("prompts need a tokenizer").at("tokenizer.json")),
             (Condition::Class(class), _) => Ok(Self::Class(*class)),
             (Condition::Caption(caption), _) => Ok(Self::Caption(*caption, None)),
