@@ -120,6 +120,7 @@ impl Pool {
         level.clear();
         guess(self.used, level, tree)?;
         self.used += 1;
+        keep_draws_in_order(level);
         // Insertion sort: levels are short, and nothing is allocated.
         for end in 1..level.len() {
             let mut at = end;
@@ -129,6 +130,18 @@ impl Pool {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets no draw of a law be more likely than those before it. What is drawn without replacement must be tested in the order of the draws, or
+/// rejection is biased: the second draw follows another law than the first.
+fn keep_draws_in_order(level: &mut [Pooled]) {
+    for at in 1..level.len() {
+        let (before, [this, ..]) = level.split_at_mut(at) else { return };
+        if let DraftLaw::Drawn { law, .. } = this.draft {
+            let same = |other: &&Pooled| matches!(other.draft, DraftLaw::Drawn { law: its, .. } if its == law);
+            this.chance = before.iter().rfind(same).map_or(this.chance, |earlier| this.chance.min(earlier.chance));
+        }
     }
 }
 

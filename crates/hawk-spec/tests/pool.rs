@@ -30,6 +30,8 @@ struct Hawk {
 enum Chances {
     /// Source and rank alone.
     Fixed,
+    /// Later draws are said to be likelier; they must come later all the same.
+    Rising,
     /// The drawn code, which biases rejection: the proof must see it.
     ByCode,
 }
@@ -66,6 +68,7 @@ impl Hawk {
             rest[code.index()] = 0.0;
             let chance = match (self.chances, source) {
                 (Chances::ByCode, _) => 0.9 - 0.2 * f64::from(code.0),
+                (Chances::Rising, _) => 0.2 + 0.3 * rank as f64,
                 (Chances::Fixed, Source::Horizontal(_)) => 0.5 / (rank + 1) as f64,
                 (Chances::Fixed, _) => 0.4 / (rank + 1) as f64,
             };
@@ -110,8 +113,10 @@ fn two_sources_and_cached_laws_keep_the_law() {
     for rule in [Rule::Replay, Rule::Rejection] {
         for shape in ["1", "2", "3", "5", "9", "2x", "1x1", "2x1", "3x2"] {
             for (draws, size) in [(1, (2, 4)), (1, (3, 3)), (2, (2, 3))] {
-                let error = worst(rule, Chances::Fixed, draws, shape, size);
-                assert!(error < 1e-12, "{rule} {shape} {draws} draws of {size:?}: {error:e}");
+                for chances in [Chances::Fixed, Chances::Rising] {
+                    let error = worst(rule, chances, draws, shape, size);
+                    assert!(error < 1e-12, "{rule} {chances:?} {shape} {draws} draws of {size:?}: {error:e}");
+                }
             }
         }
     }
