@@ -74,14 +74,16 @@ pub(super) fn files(model: SynthModel) -> Vec<SmallFile> {
             ("vq/config.json", vq),
         ],
         SynthModel::JanusPro1b | SynthModel::JanusPro7b | SynthModel::TinyJanusPro => {
-            vec![("config.json", janus(model)), ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32))]
+            let mut files =
+                vec![("config.json", janus(model)), ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32))];
+            // The original layout has but one size of VQ tokenizer; another has a folder of its own.
+            if model.is_tiny() {
+                files.push(("vq/config.json", llamagen_vq(model.vq())));
+            }
+            files
         }
         SynthModel::LlamaGenXl | SynthModel::TinyLlamaGen => {
-            let mut vq = vq;
-            vq["normalize_codes"] = json!(true);
-            vq["attn_resolutions"] = json!([16]);
-            vq["resolution"] = json!(256);
-            vec![("config.json", llamagen(model.sizes())), ("vq/config.json", vq)]
+            vec![("config.json", llamagen(model)), ("vq/config.json", llamagen_vq(model.vq()))]
         }
     }
 }
@@ -131,12 +133,20 @@ fn janus(model: SynthModel) -> Value {
     })
 }
 
-fn llamagen(sizes: Sizes) -> Value {
+fn llamagen(model: SynthModel) -> Value {
+    let sizes = model.sizes();
+    // Stage 2 of the published one: 32 x 32 cells.
+    let cells = if model.is_tiny() { 16 } else { 1024 };
     json!({
-        "model_type": "llamagen", "dim": sizes.hidden, "n_layer": sizes.layers, "n_head": sizes.heads,
-        "vocab_size": sizes.vocab, "caption_dim": CAPTION, "cls_token_num": CAPTION_TOKENS, "model": "t2i",
-        "block_size": 1024, "norm_eps": 1e-5, "rope_base": 10000, "hidden_size": sizes.hidden,
-        "intermediate_size": sizes.intermediate,
+        "model_type": "llamagen", "gpt_type": "t2i", "dim": sizes.hidden, "n_layer": sizes.layers, "n_head": sizes.heads,
+        "vocab_size": sizes.vocab, "caption_dim": CAPTION, "cls_token_num": CAPTION_TOKENS, "block_size": cells,
+    })
+}
+
+fn llamagen_vq(vq: VqSizes) -> Value {
+    json!({
+        "model_type": "llamagen_vq", "ch": vq.base, "ch_mult": vq.factors, "z_channels": vq.latent,
+        "embed_dim": vq.embed, "n_embed": vq.codes,
     })
 }
 

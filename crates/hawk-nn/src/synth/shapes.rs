@@ -29,9 +29,11 @@ pub(super) fn parts(model: SynthModel) -> Result<Vec<Part>> {
             });
             vec![weights(tensors.collect()), vq(taming(model.vq()))]
         }
-        SynthModel::JanusPro1b | SynthModel::JanusPro7b | SynthModel::TinyJanusPro => {
-            vec![weights(janus(model)?)]
+        SynthModel::JanusPro1b | SynthModel::JanusPro7b => {
+            let among = vq16(model.vq(), "gen_vision_model.");
+            vec![weights([janus(model)?, among].concat())]
         }
+        SynthModel::TinyJanusPro => vec![weights(janus(model)?), vq(vq16(model.vq(), ""))],
         SynthModel::LlamaGenXl | SynthModel::TinyLlamaGen => {
             vec![weights(llamagen(model.sizes())), vq(vq16(model.vq(), ""))]
         }
@@ -64,7 +66,6 @@ fn janus(model: SynthModel) -> Result<Tensors> {
         push(&mut tensors, format!("{name}.weight"), &[outputs, inputs]);
         push(&mut tensors, format!("{name}.bias"), &[outputs]);
     }
-    tensors.extend(vq16(vq, "gen_vision_model."));
     match tensors.iter().find(|(_, shape)| shape.contains(&0)) {
         Some((name, shape)) => Err(Error::input("a tensor without numbers").at(name).got(format!("{shape:?}"))),
         None => Ok(tensors),
