@@ -57,6 +57,8 @@ pub(crate) enum Command {
 pub(crate) enum Bench {
     /// Time whole target passes of 1 to 32 rows beside the roof that bandwidth and peak set
     Step(BenchStepArgs),
+    /// What a model of full size needs here: time and memory of loading, passes beside their roof, the first cells by every decoder
+    Model(BenchModelArgs),
     /// Let decoders draw the same images in turn: how much each accepts, how fast it is, whether the images are the same
     Decoders(Box<BenchDecodersArgs>),
 }
@@ -388,6 +390,51 @@ pub(crate) struct BenchStepArgs {
     /// Write the figures
     #[arg(long, value_name = "F.json")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  hawk synth lumina-mgpt-7b --out lumina/
+  hawk synth heads --model lumina/ --out lumina-heads/
+  hawk bench model --model lumina/ --heads lumina-heads/ --precision int8
+
+Fails if a decoder's cells are not plain decoding's.")]
+pub(crate) struct BenchModelArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Number format of the weights [default: what the model is packed for, else bf16]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Folder of draft heads, in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+    /// Rows of the passes that are timed, two streams together
+    #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "2,4,8,16")]
+    pub(crate) rows: Vec<usize>,
+    /// Seconds of passes for each number of rows
+    #[arg(long, value_name = "S", default_value_t = 6.0)]
+    pub(crate) effort: f64,
+    /// Cells that every decoder draws of the same image
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) cells: usize,
+    /// Trees of the decoders that guess: nodes, a shape, or auto
+    #[arg(long, value_name = "TREE", default_value = "4")]
+    pub(crate) tree: Tree,
+    /// What is drawn
+    #[arg(long, value_name = "PROMPT", default_value = "a red apple on a wooden table")]
+    pub(crate) prompt: String,
+    /// Seed of the image
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the figures
+    #[arg(long, value_name = "F.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl BenchModelArgs {
+    pub(crate) fn effort(&self) -> std::time::Duration {
+        std::time::Duration::try_from_secs_f64(self.effort).unwrap_or_default()
+    }
 }
 
 #[derive(clap::Args)]

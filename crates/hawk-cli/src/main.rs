@@ -39,6 +39,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Convert(args) => cmd::convert::run(&args)?,
         Command::Synth(args) => cmd::synth::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
+        Command::Bench(Bench::Model(args)) => cmd::bench_model::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
         #[cfg(feature = "train")]
         Command::Train(args::TrainCommand::Heads(args)) => cmd::train_heads::run(&args)?,

@@ -27,6 +27,8 @@ const READ_CHUNK: usize = 1 << 16;
 /// Places of a chunk that are read at once, and vectors that are read there in a row.
 const PLACES: usize = 4;
 const VECTORS: usize = 2;
+/// A buffer of more says nothing new: it fits into no cache as it is.
+const MOST_READ: usize = 1 << 29;
 /// How long each ceiling is measured.
 const CEILING_TIME: Duration = Duration::from_millis(150);
 /// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
@@ -50,8 +52,9 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Reads a buffer of `bytes` and runs independent multiply-adds; the best of many passes each.
+    /// Reads a buffer of `bytes`, but at most half a gigabyte, and runs independent multiply-adds; the best of many passes each.
     pub fn measure(pool: &Pool, bytes: usize) -> Self {
+        let bytes = bytes.min(MOST_READ);
         let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
         let read = best_s(|| {
             pool.run(numbers.len().div_ceil(READ_CHUNK), &|chunk| {
@@ -208,6 +211,8 @@ pub struct Step<'a> {
     vocabulary: Range<usize>,
     workspace: Workspace,
     streams: Vec<Stream>,
+    /// Streams that the pass runs.
+    used: usize,
 }
 
 impl<'a> Step<'a> {
@@ -222,25 +227,35 @@ impl<'a> Step<'a> {
             let expected = format!("a range inside {ids:?}");
             return Err(Error::input("no ids of the vocabulary").expected(expected).got(format!("{vocabulary:?}")));
         }
-        let streams = if rows == 1 { 1 } else { 2 };
+        let used = if rows == 1 { 1 } else { 2 };
         let tokens = COMMITTED + rows.max(Self::PREFILL);
-        let most = rows.max(streams * Self::PREFILL);
+        let most = rows.max(used * Self::PREFILL);
         let limits = PassLimits { rows: most, readouts: rows, tokens, vocabulary: vocabulary.len() };
         let mut step = Self {
             target,
             vocabulary,
             workspace: target.workspace(limits),
-            streams: (0..streams).map(|_| target.stream(tokens)).collect(),
+            streams: (0..used).map(|_| target.stream(tokens)).collect(),
+            used,
         };
         step.prefill(pool)?;
-        for (i, stream) in step.streams.iter_mut().enumerate() {
-            let mut random = Random(i as u64);
+        for stream in &mut step.streams {
             stream.rows = Rows::with_capacity(rows, rows);
-            for row in 0..(rows + i) / streams {
-                stream.rows.push(random.token(&step.vocabulary), Self::parent(row), Readout::Logits);
+        }
+        step.lay_out(rows);
+        Ok(step)
+    }
+
+    /// Makes it a pass over `rows` rows, at most as many as it was made for.
+    fn lay_out(&mut self, rows: usize) {
+        self.used = if rows == 1 { 1 } else { self.streams.len() };
+        for (i, stream) in self.streams[..self.used].iter_mut().enumerate() {
+            let mut random = Random(i as u64);
+            stream.rows.clear();
+            for row in 0..(rows + i) / self.used {
+                stream.rows.push(random.token(&self.vocabulary), Self::parent(row), Readout::Logits);
             }
         }
-        Ok(step)
     }
 
     /// Rows of a stream in one pass of a prefill.
@@ -269,7 +284,8 @@ impl<'a> Step<'a> {
     /// # Errors
     /// None once it has run.
     pub fn pass(&mut self, pool: &Pool) -> Result<Staged<'_>> {
-        self.target.forward(pool, &mut self.workspace, &mut self.streams, self.vocabulary.clone())
+        let streams = &mut self.streams[..self.used];
+        self.target.forward(pool, &mut self.workspace, streams, self.vocabulary.clone())
     }
 }
 
@@ -320,10 +336,10 @@ pub struct PassTimes {
     pub median_ms: f64,
 }
 
-/// Times passes over each number of rows, for about `effort` each.
+/// Times passes over each number of rows, for about `effort` each, and in each of several rounds one at least.
 ///
 /// # Errors
-/// As [`Step::new`].
+/// As [`Step::new`]; no rows.
 pub fn time_passes(
     target: &Target,
     pool: &Pool,
@@ -331,18 +347,24 @@ pub fn time_passes(
     rows: &[usize],
     effort: Duration,
 ) -> Result<Vec<PassTimes>> {
-    let step = |rows: &usize| Step::new(target, pool, vocabulary.clone(), *rows);
-    let mut steps = rows.iter().map(step).collect::<Result<Vec<_>>>()?;
-    let mut times = vec![Vec::new(); steps.len()];
+    let Some(&most) = rows.iter().max().filter(|_| !rows.contains(&0)) else {
+        return Err(Error::input("no rows to time").expected("numbers from 1 on").got(format!("{rows:?}")));
+    };
+    let mut step = Step::new(target, pool, vocabulary.clone(), most)?;
+    let mut times = vec![Vec::new(); rows.len()];
     for _ in 0..ROUNDS {
-        for (step, times) in steps.iter_mut().zip(&mut times) {
+        for (&rows, times) in rows.iter().zip(&mut times) {
+            step.lay_out(rows);
             // The passes before it left other data in the caches.
             step.pass(pool)?;
             let begin = Instant::now();
-            while begin.elapsed() < effort / ROUNDS {
+            loop {
                 let start = Instant::now();
                 step.pass(pool)?;
                 times.push(start.elapsed().as_secs_f64() * 1e3);
+                if begin.elapsed() >= effort / ROUNDS {
+                    break;
+                }
             }
         }
     }

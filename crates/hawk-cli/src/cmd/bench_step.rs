@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hawk::Result;
 use hawk_nn::kernels::{Isa, Pool, Precision};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, check_bits, synthetic, time_passes};
-use hawk_nn::{Checkpoint, HawkConfig, Target, TransformerConfig};
+use hawk_nn::step_bench::{COMMITTED, Ceilings, PassTimes, check_bits, synthetic, time_passes};
+use hawk_nn::{Checkpoint, HawkConfig, PassCost, Target, TransformerConfig};
 use serde::Serialize;
 
 use crate::args::{BenchStepArgs, ModelArgs};
@@ -40,8 +40,9 @@ struct Table {
     passes: Vec<Row>,
 }
 
+/// Passes over one number of rows.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     rows: usize,
     passes: usize,
     roof_ms: f64,
@@ -109,7 +110,22 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
     let before = Ceilings::measure(pool, cost.bytes);
     let times = time_passes(&target, pool, &model.codes, &ROWS, effort)?;
     let ceilings = before.or_better(Ceilings::measure(pool, cost.bytes));
-    let passes = times.iter().map(|times| {
+    Ok(Table {
+        model: model.name.clone(),
+        precision: precision.to_string(),
+        weight_bytes: cost.bytes,
+        weights: cost.weights,
+        read_gb_per_s: ceilings.bytes_per_s / 1e9,
+        read_gb_per_s_one_thread: alone.bytes_per_s / 1e9,
+        peak_gflops: ceilings.flops / 1e9,
+        peak_gflops_one_thread: alone.flops / 1e9,
+        passes: rows_of(&times, ceilings, cost),
+    })
+}
+
+/// Times beside their roofs.
+pub(super) fn rows_of(times: &[PassTimes], ceilings: Ceilings, cost: PassCost) -> Vec<Row> {
+    let row = |times: &PassTimes| {
         let roof_ms = ceilings.roof_ms(cost, times.rows);
         Row {
             rows: times.rows,
@@ -120,18 +136,18 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
             min_over_roof: times.min_ms / roof_ms,
             median_over_roof: times.median_ms / roof_ms,
         }
-    });
-    Ok(Table {
-        model: model.name.clone(),
-        precision: precision.to_string(),
-        weight_bytes: cost.bytes,
-        weights: cost.weights,
-        read_gb_per_s: ceilings.bytes_per_s / 1e9,
-        read_gb_per_s_one_thread: alone.bytes_per_s / 1e9,
-        peak_gflops: ceilings.flops / 1e9,
-        peak_gflops_one_thread: alone.flops / 1e9,
-        passes: passes.collect(),
-    })
+    };
+    times.iter().map(row).collect()
+}
+
+pub(super) fn print_rows(rows: &[Row]) {
+    say("rows  roof ms   min ms  /roof  median ms  /roof  passes");
+    for row in rows {
+        say(format_args!(
+            "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
+            row.rows, row.roof_ms, row.min_ms, row.min_over_roof, row.median_ms, row.median_over_roof, row.passes
+        ));
+    }
 }
 
 impl Table {
@@ -146,12 +162,6 @@ impl Table {
             self.peak_gflops,
             self.peak_gflops_one_thread,
         ));
-        say("rows  roof ms   min ms  /roof  median ms  /roof  passes");
-        for row in &self.passes {
-            say(format_args!(
-                "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
-                row.rows, row.roof_ms, row.min_ms, row.min_over_roof, row.median_ms, row.median_over_roof, row.passes
-            ));
-        }
+        print_rows(&self.passes);
     }
 }

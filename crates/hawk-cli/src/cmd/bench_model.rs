@@ -1,0 +1,206 @@
+//! `hawk bench model`: what a model of full size needs and how fast it is here, from loading to the first cells of an image.
+
+use std::ops::{ControlFlow, Range};
+use std::time::Instant;
+
+use hawk::{Decoder, Decoding, Engine, Error, Event, ModelSource, Precision, Request, Result, Rule, Seed};
+use hawk_nn::kernels::{Isa, Pool};
+use hawk_nn::step_bench::{COMMITTED, Ceilings, time_passes};
+use hawk_nn::{PassLimits, Readout, Target};
+use hawk_spec::{Code, TokenId};
+use serde::Serialize;
+
+use super::bench_step::{Row, print_rows, rows_of};
+use crate::args::BenchModelArgs;
+use crate::{files, say};
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    precision: String,
+    isa: String,
+    threads: usize,
+    load: Load,
+    weight_bytes: usize,
+    read_gb_per_s: f64,
+    peak_gflops: f64,
+    committed_tokens: usize,
+    passes: Vec<Row>,
+    decoders: Vec<Decoded>,
+    peak_gb: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Load {
+    seconds: f64,
+    /// The first pass touches every weight; of a mapped file for the first time.
+    first_pass_seconds: f64,
+    peak_gb: Option<f64>,
+}
+
+/// The first cells of an image by one decoder.
+#[derive(Serialize)]
+struct Decoded {
+    decoder: String,
+    cells: usize,
+    /// From the end of the prompt on.
+    passes: usize,
+    seconds: f64,
+    prefill_seconds: f64,
+    cells_per_second: f64,
+    /// Whether its cells are plain decoding's.
+    same: bool,
+}
+
+pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
+    if let Some(file) = &args.json {
+        files::check_writable(file)?;
+    }
+    let precision = args.model.precision(args.precision, Precision::Bf16)?;
+    let begin = Instant::now();
+    let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let (target, pool) = (engine.target(), Pool::new(engine.threads()));
+    let layout = &engine.config().layout;
+    let codes = layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize;
+    let first_pass_seconds = first_pass(target, &pool, &codes)?;
+    let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
+    let name = args.model.name();
+    say(format_args!("{name}, {precision}, {} on {} threads", Isa::detect(), engine.threads()));
+    say(format_args!(
+        "loaded in {seconds:.1} s, first pass {first_pass_seconds:.1} s, {:.2} GB in memory, peak {}",
+        target.memory_bytes() as f64 / 1e9,
+        in_gb(load.peak_gb)
+    ));
+
+    let cost = target.pass_cost(codes.clone());
+    let before = Ceilings::measure(&pool, cost.bytes);
+    let times = time_passes(target, &pool, &codes, &args.rows, args.effort())?;
+    let ceilings = before.or_better(Ceilings::measure(&pool, cost.bytes));
+    let passes = rows_of(&times, ceilings, cost);
+    say(format_args!(
+        "\n{:.2} GB of weights a pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens a stream",
+        cost.bytes as f64 / 1e9,
+        ceilings.bytes_per_s / 1e9,
+        ceilings.flops / 1e9
+    ));
+    print_rows(&passes);
+
+    let engine = match &args.heads {
+        Some(folder) => engine.with_heads(&ModelSource::Dir(folder.clone()))?,
+        None => engine,
+    };
+    let decoders = decode(&engine, args)?;
+    let report = Report {
+        model: name,
+        precision: precision.to_string(),
+        isa: Isa::detect().to_string(),
+        threads: engine.threads(),
+        load,
+        weight_bytes: cost.bytes,
+        read_gb_per_s: ceilings.bytes_per_s / 1e9,
+        peak_gflops: ceilings.flops / 1e9,
+        committed_tokens: COMMITTED,
+        passes,
+        decoders,
+        peak_gb: peak_gb(),
+    };
+    say(format_args!("\npeak memory {}", in_gb(report.peak_gb)));
+    args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))?;
+    match report.decoders.iter().find(|decoded| !decoded.same) {
+        Some(Decoded { decoder, .. }) => {
+            Err(Error::environment("a decoder drew other cells than plain decoding").at(decoder))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Seconds of a pass over one row.
+fn first_pass(target: &Target, pool: &Pool, codes: &Range<usize>) -> Result<f64> {
+    let limits = PassLimits { rows: 1, readouts: 1, tokens: 1, vocabulary: codes.len() };
+    let (mut workspace, mut streams) = (target.workspace(limits), [target.stream(1)]);
+    streams[0].rows.push(TokenId(codes.start as u32), None, Readout::Logits);
+    let begin = Instant::now();
+    target.forward(pool, &mut workspace, &mut streams, codes.clone())?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Plain decoding, then every decoder that the engine has heads for.
+fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
+    let decoders = [Decoder::Ar, Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk];
+    let wanted = decoders.into_iter().filter(|decoder| engine.heads().is_some() || !decoder.needs_heads());
+    say("\ndecoder        cells passes  seconds  cells/s  as plain decoding");
+    let (mut plain, mut all) = (Vec::new(), Vec::new());
+    for decoder in wanted {
+        let (codes, mut decoded) = first_cells(engine, args, decoder)?;
+        if decoder == Decoder::Ar {
+            plain = codes;
+        } else {
+            decoded.same = codes == plain;
+        }
+        say(format_args!(
+            "{:14} {:5} {:6} {:8.1} {:8.2}  {}",
+            decoded.decoder,
+            decoded.cells,
+            decoded.passes,
+            decoded.seconds,
+            decoded.cells_per_second,
+            if decoded.same { "the same" } else { "DIFFERENT" }
+        ));
+        all.push(decoded);
+    }
+    Ok(all)
+}
+
+/// The first cells of an image, then breaks off.
+fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Result<(Vec<Code>, Decoded)> {
+    let decoding = match decoder {
+        Decoder::Ar => Decoding::with_defaults(decoder, Rule::Replay),
+        _ => Decoding::new(decoder, Rule::Replay, args.tree)?,
+    };
+    let request = Request {
+        prompt: args.prompt.clone(),
+        seed: Seed(args.seed),
+        images: 0..1,
+        sampling: engine.config().defaults,
+        decoding,
+        batch: 1,
+    };
+    let (mut cells, mut passes) = (Vec::new(), 0);
+    let (start, mut begin) = (Instant::now(), None);
+    engine.generate(&request, &mut |event| {
+        match event {
+            Event::PrefillDone { .. } => begin = Some(Instant::now()),
+            Event::CellsCommitted { codes, .. } => {
+                cells.extend_from_slice(codes);
+                passes += 1;
+            }
+            _ => {}
+        }
+        if cells.len() < args.cells { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let begin = begin.unwrap_or(start);
+    let (seconds, drawn) = (begin.elapsed().as_secs_f64(), cells.len());
+    cells.truncate(args.cells);
+    let decoded = Decoded {
+        decoder: decoder.to_string(),
+        cells: drawn,
+        passes,
+        seconds,
+        prefill_seconds: (begin - start).as_secs_f64(),
+        cells_per_second: drawn as f64 / seconds,
+        same: true,
+    };
+    Ok((cells, decoded))
+}
+
+/// The most memory that the process ever had, in GB, where the system says so.
+fn peak_gb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    kilobytes.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e9)
+}
+
+fn in_gb(bytes: Option<f64>) -> String {
+    bytes.map_or_else(|| "not known".to_owned(), |gb| format!("{gb:.2} GB"))
+}
