@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::checkpoint_files;
 use crate::{Error, Result};
 
+/// Bytes of a file that are in memory while its digest is taken.
+const DIGESTED: usize = 1 << 26;
+
 /// A file inside the program.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddedFile {
@@ -108,9 +111,12 @@ impl ModelSource {
         let mut sha = Sha256::new();
         for name in &names {
             let content = self.read(name)?;
-            for part in [name.as_bytes(), &content[..]] {
-                sha.update((part.len() as u64).to_le_bytes());
+            sha.update((name.len() as u64).to_le_bytes());
+            sha.update(name);
+            sha.update((content.len() as u64).to_le_bytes());
+            for part in content.chunks(DIGESTED) {
                 sha.update(part);
+                content.release();
             }
         }
         Ok(hex(&sha.finalize()))
