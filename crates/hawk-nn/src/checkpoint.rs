@@ -142,6 +142,9 @@ impl Index {
         }
         let place = source.describe(name);
         let index: Self = from_json("an index of shards", &source.read(name)?).map_err(|e| e.at(&place))?;
+        if index.weight_map.is_empty() {
+            return Err(Error::input("an index of no tensors").at("weight_map").at(place));
+        }
         let leaves = |file: &&String| file.contains(['/', '\\', ':', '\0']) || file.starts_with('.');
         if let Some(file) = index.weight_map.values().find(leaves) {
             return Err(Error::input("a shard must lie beside its index")

@@ -112,11 +112,12 @@ impl VqConfig {
     /// As [`from_json`](Self::from_json).
     pub fn from_model_json(bytes: &[u8]) -> Result<Option<Self>> {
         let model: Map<String, Value> = from_json("a model's config", bytes)?;
-        let part = |field: &str| match model.get(field) {
+        let part_of = |outer: &Map<String, Value>, field: &str| match outer.get(field) {
             None => Ok(Map::new()),
             Some(Value::Object(keys)) => Ok(keys.clone()),
             Some(_) => Err(Error::input("not a part of a config").at(field).expected("an object")),
         };
+        let part = |field: &str| part_of(&model, field);
         match model.get("model_type").and_then(Value::as_str) {
             Some("janus") => {
                 let config = Self::from_keys(part("vq_config")?, VqLayout::Janus);
@@ -125,8 +126,8 @@ impl VqConfig {
             Some("multi_modality") => {
                 // The class VQ-16 has its sizes in its code; the table's stand here too.
                 let vision = part("gen_vision_config")?;
-                let params = vision.get("params").and_then(Value::as_object);
-                let get = |key: &str| params.and_then(|params| params.get(key)).cloned();
+                let params = part_of(&vision, "params").map_err(|e| e.at("gen_vision_config"))?;
+                let get = |key: &str| params.get(key).cloned();
                 let sizes = [("n_embed", get("image_token_size")), ("embed_dim", get("n_embed"))];
                 let keys = sizes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
                 let config =

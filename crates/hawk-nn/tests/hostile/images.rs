@@ -36,7 +36,7 @@ fn every_field_of_hawk_json_that_lies_is_named() {
         ("/code_offset", json!(1500), "code_offset + codes - 1 & 2464"),
         ("/code_offset", json!(1_u64 << 32), "code_offset"),
         ("/codes", json!(1), "layout & codes"),
-        ("/codes", json!(1025), "codes & 1024"),
+        ("/codes", json!(1025), "layout & 1028"),
         ("/begin", json!(4), "structure token 4"),
         ("/begin", json!(1 << 20), "structure token & vocab_size"),
         ("/end", json!(2464), "2464"),
@@ -71,6 +71,8 @@ fn every_field_of_hawk_json_that_lies_is_named() {
         config.check_decoder(&vq)
     };
     lies(&good, &read, &rows);
+    let config = HawkConfig::from_json(good.to_string().as_bytes()).unwrap();
+    refusal(config.check_decoder(&VqConfig { codes: 1023, ..vq.clone() }), "codes & n_embed = 1023", "a code less");
     let mut plain = good;
     set(&mut plain, "/layout", Some(json!("plain")));
     set(&mut plain, "/uncond", Some(json!("bos_begin")));
@@ -236,15 +238,13 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
         (
             emoji().join("vq"),
             &[
-                ("/ch", json!(8), "[32, 32, 3, 3]"),
-                ("/ch_mult", json!([1, 2]), "decoder. & [32, 64, 3, 3]"),
-                ("/num_res_blocks", json!(1), "num_res_blocks & block.2"),
-                ("/num_res_blocks", json!(3), "block.3"),
+                ("/ch", json!(8), "[32]"),
+                ("/ch_mult", json!([1, 2]), "decoder. & [32] & [64]"),
+                ("/num_res_blocks", json!(2), "block.2"),
                 ("/z_channels", json!(32), "[32, "),
                 ("/embed_dim", json!(4), ", 4]"),
                 ("/n_embed", json!(1023), "[1023, "),
                 ("/attn_resolutions", json!([64]), "attn"),
-                ("/attn_resolutions", json!([]), "attn_resolutions & attn"),
             ][..],
         ),
         (
@@ -272,12 +272,16 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
         // The encoder beside it sees the same.
         let place = tempfile::tempdir().unwrap();
         let mut config = good.clone();
-        config["num_res_blocks"] = json!(config["num_res_blocks"].as_u64().unwrap() - 1);
+        config["num_res_blocks"] = json!(config["num_res_blocks"].as_u64().unwrap() % 2 + 1);
         for file in std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap()) {
             std::fs::copy(file.path(), place.path().join(file.file_name())).unwrap();
         }
         std::fs::write(place.path().join("config.json"), config.to_string()).unwrap();
-        refusal(VqEncoder::load(&ModelSource::Dir(place.path().to_owned()), ""), "", "a block less");
+        refusal(
+            VqEncoder::load(&ModelSource::Dir(place.path().to_owned()), ""),
+            "encoder.",
+            "another number of blocks",
+        );
     }
 }
 
@@ -392,7 +396,7 @@ fn every_field_of_a_vqgan_yaml_that_lies_is_named() {
     std::fs::write(place.path().join("vqgan.ckpt"), crate::pickles::file()).unwrap();
     let good = json!({"model": {"params": {
         "embed_dim": 8, "n_embed": 64,
-        "ddconfig": {"double_z": false, "ch": 32, "ch_mult": [1, 2], "num_res_blocks": 2, "attn_resolutions": [16],
+        "ddconfig": {"double_z": false, "ch": 32, "ch_mult": [1, 2, 4], "num_res_blocks": 2, "attn_resolutions": [16],
                      "z_channels": 64, "resolution": 64, "out_ch": 3, "norm_num_groups": 8, "attn_type": "vanilla"},
     }}});
     let read = |bytes: &[u8]| {

@@ -79,10 +79,11 @@ const NUMBERS: [&str; 10] = [
 ];
 const BYTES: [u8; 9] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'[', b'.'];
 
-/// One to four changes among the first `reach` bytes.
+/// One to four changes, most often one, among the first `reach` bytes.
 fn damage(seed: &[u8], reach: usize, dice: &mut Dice) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for _ in 0..=dice.below(4) {
+    let changes = if dice.below(2) == 0 { 1 } else { 2 + dice.below(3) };
+    for _ in 0..changes {
         let at = dice.below(bytes.len().min(reach));
         let length = 1 + dice.below(8);
         let end = (at + length).min(bytes.len());

@@ -239,7 +239,7 @@ fn configs_that_contradict_their_weights_are_refused() {
         (
             "llamagen-c2i",
             &[
-                ("/gpt_type", json!("t2i"), "cls_token_num"),
+                ("/gpt_type", json!("t2i"), "uncond_embedding"),
                 ("/n_layer", json!(1), "layers.1"),
                 ("/dim", json!(96), "[96, 96] & [96, 80]"),
                 ("/n_kv_head", json!(2), "wqkv & [160, 80]"),
