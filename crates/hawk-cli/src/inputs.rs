@@ -51,3 +51,30 @@ pub(crate) fn prompts(bytes: Vec<u8>) -> Result<Vec<String>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_files_are_read_or_refused() {
+        let images = br#"{"settings": {"n": 2}, "images": [{"codes": [1, 20, 300]}, {"codes": [4]}]}"#;
+        let seeds = [&images[..], br#"{"codes": [1, 2, 3]}"#, br#"{"tokens": [1, 2, 3]}"#, "Äpfel 🍎\nb".as_bytes()];
+        assert!(codes(seeds[0]).is_ok() && codes(seeds[1]).is_ok() && tokens(seeds[2]).is_ok());
+        for seed in seeds {
+            for at in 0..seed.len() {
+                for change in 0..=u8::MAX {
+                    let mut bytes = seed.to_vec();
+                    match change {
+                        0 => bytes.truncate(at),
+                        1 => drop(bytes.splice(at..at, *b"18446744073709551615")),
+                        2 => drop(bytes.splice(at..at, vec![b'['; 1000])),
+                        _ => bytes[at] = bytes[at].wrapping_add(change),
+                    }
+                    let _ = (codes(&bytes), tokens(&bytes), prompts(bytes));
+                }
+            }
+        }
+        assert_eq!(prompts("\u{feff}red\r\n\n apple ".into()).unwrap(), ["red", "apple"]);
+    }
+}

@@ -382,7 +382,7 @@ mod tests {
             let mut encoder = png::Encoder::new(&mut bytes, width, height);
             encoder.set_color(colour);
             encoder.set_depth(depth);
-            drop(encoder.write_header().unwrap());
+            encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
             bytes
         };
         let (rgb, eight) = (png::ColorType::Rgb, png::BitDepth::Eight);
