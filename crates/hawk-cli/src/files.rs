@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use hawk::{Error, Result};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// Largest file of arguments that is read.
 const MAX_INPUT_BYTES: u64 = 1 << 30;
@@ -15,7 +14,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::io("read the file", path, &e);
     if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map_err(failed)?;
+        let mut most = std::io::Read::take(std::io::stdin(), MAX_INPUT_BYTES + 1);
+        std::io::Read::read_to_end(&mut most, &mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_INPUT_BYTES {
+            return Err(Error::input("cannot read this").at("-").expected("at most 1 GiB"));
+        }
         return Ok(bytes);
     }
     let found = std::fs::metadata(path).map_err(failed)?;
@@ -26,17 +29,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(failed)
 }
 
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
-    serde_json::from_slice(&read(path)?)
-        .map_err(|e| Error::input(format!("cannot use the file: {e}")).at(path.display()).expected(expected))
-}
-
 /// The prompts of a file, one a line.
 pub(crate) fn read_prompts(path: &Path) -> Result<Vec<String>> {
-    let text = String::from_utf8(read(path)?).map_err(|e| {
-        Error::input("the prompts are no text").at(path.display()).expected("UTF-8").got(e.utf8_error())
-    })?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    crate::inputs::prompts(read(path)?).map_err(|e| e.at(path.display()))
 }
 
 /// Puts a whole file in place, or leaves what was there.

@@ -4,6 +4,7 @@ mod args;
 mod cmd;
 mod files;
 mod hub;
+mod inputs;
 mod preview;
 mod report;
 

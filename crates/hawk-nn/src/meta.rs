@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::checkpoint::LazyTensor;
-use crate::validate::size;
-use crate::{Checkpoint, Error, Result};
+use crate::validate::{from_json, from_value, size};
+use crate::{Checkpoint, Error, Result, TransformerConfig};
 
 /// Most parts that a model is cut into.
 const MAX_PARTS: usize = 64;
@@ -108,6 +108,7 @@ pub(crate) fn open(dir: &Path) -> Result<(Value, Checkpoint)> {
     })?;
     let parts: Vec<Checkpoint> = files.iter().map(|file| Checkpoint::open_file(file)).collect::<Result<_>>()?;
     let parts = Arc::new(parts);
+    let size = |field, value, most| size(field, value, most).map_err(|e| e.at(dir.join("params.json").display()));
     let heads = size("n_heads", params.n_heads, 1 << 10)?;
     let dim = size("dim", params.dim, 1 << 17)?;
     let layers = size("n_layers", params.n_layers, 1 << 10)?;
@@ -115,6 +116,10 @@ pub(crate) fn open(dir: &Path) -> Result<(Value, Checkpoint)> {
     if !dim.is_multiple_of(heads) || !(dim / heads).is_multiple_of(2) {
         let error = Error::input("heads do not share the hidden state in pairs").at("n_heads").at(dir.display());
         return Err(error.expected(format!("a divisor of dim = {dim} with even heads")).got(heads));
+    }
+    if let Some(name) = parts[0].names().find(|name| layer_of(name).is_some_and(|layer| layer >= layers)) {
+        let error = Error::input("the weights have more layers than params.json says").at("n_layers").at(dir.display());
+        return Err(error.expected(format!("at most {layers} layers")).got(name));
     }
     let with_norms = parts[0].contains("layers.0.attention.q_normalization.weight");
     let wanted = wanted(layers, dim / heads, with_norms);
@@ -136,18 +141,27 @@ pub(crate) fn open(dir: &Path) -> Result<(Value, Checkpoint)> {
         "swin_norm": params.swin_norm, "model_parallel_size": parts.len(),
         "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false,
     });
-    Ok((config, checkpoint))
+    let transformer = TransformerConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(&place))?;
+    match transformer.tensors().iter().find_map(|tensor| tensor.fault(&checkpoint)) {
+        Some(fault) => Err(Error::input("params.json and the weights contradict each other").at(place).got(fault)),
+        None => Ok((config, checkpoint)),
+    }
+}
+
+/// The layer that a tensor belongs to, if it does to one.
+fn layer_of(name: &str) -> Option<usize> {
+    name.strip_prefix("layers.")?.split('.').next()?.parse().ok()
 }
 
 /// `params.json`, whose model may stand below a key of its own.
 fn params(path: &Path) -> Result<Params> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read the sizes of the model", path, &e))?;
-    let wrong = |e: serde_json::Error| Error::input(format!("not the params.json of a model: {e}")).at(path.display());
-    let mut json: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let what = "the params.json of a model";
+    let mut json: Value = from_json(what, &bytes).map_err(|e| e.at(path.display()))?;
     if json.get("model").is_some_and(Value::is_object) {
         json = json["model"].take();
     }
-    serde_json::from_value(json).map_err(wrong)
+    from_value(what, json).map_err(|e| e.at(path.display()))
 }
 
 fn wanted(layers: usize, head_dim: usize, with_norms: bool) -> Vec<Wanted> {
@@ -213,6 +227,9 @@ fn join(parts: &Arc<Vec<Checkpoint>>, wanted: &Wanted) -> Result<LazyTensor> {
     if shape.len() != dimensions || head.is_some_and(|(size, head_dim)| !size.is_multiple_of(head_dim)) {
         let error = Error::input("a tensor has the wrong shape").at(&from);
         return Err(error.expected(format!("{dimensions} dimensions of whole heads")).got(format!("{first:?}")));
+    }
+    if shape.contains(&0) {
+        return Err(Error::input("a tensor has no numbers").at(&from).got(format!("{first:?}")));
     }
     match join {
         Join::Rows => shape[0] *= parts.len(),

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::Use;
 use crate::kernels::{LAYOUT, Matrix, Precision};
 use crate::source::{Blob, hex, map};
+use crate::validate::from_json;
 use crate::{Checkpoint, Error, Result, Tensor};
 
 /// Name of the file.
@@ -56,9 +57,9 @@ impl Description {
                 .got(format!("format {format}, layout {layout}"))
                 .hint("hawk convert the original again"));
         }
-        let description: Self = serde_json::from_str(get("description")?)
-            .map_err(|e| Error::input(format!("not the description of a packed model: {e}")))?;
-        description.precision()?;
+        let description: Self = from_json("the description of a packed model", get("description")?.as_bytes())
+            .map_err(|e| e.at("description"))?;
+        description.precision().map_err(|e| e.at("precision"))?;
         Ok(description)
     }
 
@@ -81,7 +82,7 @@ impl Description {
         (file, name): (&Arc<Blob>, &str),
         precision: Precision,
         size: [usize; 2],
-        tensor: &dyn Fn(&str) -> Result<(usize, usize)>,
+        tensor: &dyn Fn(&str, Dtype) -> Result<(usize, usize)>,
     ) -> Result<Matrix> {
         if precision.to_string() != self.precision {
             return Err(Error::input("the model is packed for another precision")
@@ -98,7 +99,7 @@ impl Description {
                 .expected(format!("{size:?}"))
                 .got(format!("{:?}", self.matrices.get(name))));
         }
-        let (start, length) = tensor(name)?;
+        let (start, length) = tensor(name, Dtype::U8)?;
         if length != Matrix::packed_bytes(precision, size) {
             return Err(Error::input("a packed matrix has the wrong length")
                 .at(name)
@@ -107,8 +108,8 @@ impl Description {
         }
         let scales = match precision {
             Precision::Int8 => {
-                let (start, length) = tensor(&scales_name(name))?;
-                let bytes = file.get(start..start + length).unwrap_or_default();
+                let (start, length) = tensor(&scales_name(name), Dtype::F32)?;
+                let bytes = file.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default();
                 bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
             }
             _ => Vec::new(),
@@ -150,6 +151,13 @@ struct Written {
     length: u64,
 }
 
+impl Written {
+    /// Whether it lies behind the header of a file of so many bytes.
+    fn lies_in(&self, bytes: u64) -> bool {
+        self.start >= DATA_START && self.start.checked_add(self.length).is_some_and(|end| end <= bytes)
+    }
+}
+
 /// Writes a packed file while a target is loaded from the original, matrix by matrix, and remembers in a journal beside it what is done.
 pub(crate) struct Packer {
     path: PathBuf,
@@ -176,7 +184,7 @@ impl Packer {
             // The last line may be cut; what is not in the file any more is done again.
             for line in BufReader::new(journal).lines().map_while(|line| line.ok()) {
                 match serde_json::from_str::<Written>(&line) {
-                    Ok(tensor) if tensor.start + tensor.length <= found.len() => written.push(tensor),
+                    Ok(tensor) if tensor.lies_in(found.len()) => written.push(tensor),
                     _ => break,
                 }
             }
@@ -394,7 +402,8 @@ impl Checkpoint {
             Packing::Writing(packer) => packer.matrix(name, size, fill)?,
             Packing::Packed(description) => {
                 let file = self.only_file()?;
-                return description.matrix((file, name), precision, size, &|name| self.place_in_file(name));
+                return description
+                    .matrix((file, name), precision, size, &|name, dtype| self.place_in_file(name, dtype));
             }
         };
         // So that a model is never in memory twice.

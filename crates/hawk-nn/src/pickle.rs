@@ -72,12 +72,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<(String, LazyTensor)>> {
     if tensors.is_empty() {
         return Err(Error::input("the file holds no tensors").at(path.display()).expected("a state dict of PyTorch"));
     }
-    Ok(tensors.into_iter().map(|(name, tensor)| (name, lazy(tensor))).collect())
+    Ok(tensors.into_iter().map(|(name, tensor)| (name, lazy(tensor, found.len()))).collect())
 }
 
-fn lazy(tensor: pytorch_reader::Tensor) -> LazyTensor {
+/// A tensor of a file of so many bytes. A view may name the same number any number of times, and no weights are larger than their file.
+fn lazy(tensor: pytorch_reader::Tensor, file_bytes: u64) -> LazyTensor {
     let (_, dtype, shape, bytes) = tensor.into_parts();
+    let wanted = shape.iter().try_fold(dtype.size() as u64, |bytes, size| bytes.checked_mul(*size as u64));
     let read = move || {
+        if wanted.is_none_or(|wanted| wanted > file_bytes) {
+            let error = Error::input("a tensor is larger than its file");
+            return Err(error.expected(format!("at most {file_bytes} bytes")).got(format!("{wanted:?}")));
+        }
         bytes().map_err(|e| match content_is_wrong(&e) {
             true => Error::input(format!("a tensor cannot be read: {e}")).hint("was the download or the copy cut off?"),
             false => Error::environment(format!("a tensor cannot be read: {e}")),

@@ -9,6 +9,7 @@ use hawk_spec::{Grid, Layout, Sampling, Structure, TokenId};
 use serde_json::{Value, json};
 
 use crate::folder::folder_names;
+use crate::validate::from_json;
 use crate::{
     Condition, Error, Family, HawkConfig, ImageSize, ModelSource, PromptTemplate, Result, Sizes, TextPrompt,
     TextTokenizer, TransformerConfig, Unconditional,
@@ -27,7 +28,7 @@ const LUMINA_PROMPT: &str = "Generate an image of {width}x{height} according to 
 /// Pixels along a side of a size unit.
 const UNIT_PIXELS: u32 = 32;
 /// Pixels along a side of a cell, as the VQ tokenizer of the family has them.
-const CELL_PIXELS: u32 = 16;
+pub(crate) const CELL_PIXELS: u32 = 16;
 /// Squares whose area the sizes of Lumina-mGPT have, in pixels along a side: one a checkpoint.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
 /// Longest side over the shortest.
@@ -60,8 +61,7 @@ struct Vocabulary(HashMap<String, u32>);
 impl Vocabulary {
     /// From `tokenizer.json`, or else the `vocabulary_map` of `config.json`.
     fn read(tokenizer: &[u8], config: &Value) -> Result<Self> {
-        let tokenizer: Value =
-            serde_json::from_slice(tokenizer).map_err(|e| Error::input(format!("not a tokenizer: {e}")))?;
+        let tokenizer: Value = from_json("a tokenizer", tokenizer)?;
         let mut ids = HashMap::new();
         for map in [&config["vocabulary_map"], &tokenizer["model"]["vocab"]] {
             let entries = map.as_object().into_iter().flatten();
@@ -90,10 +90,11 @@ impl Vocabulary {
         ids.sort_unstable();
         let Some(&(_, first)) = ids.first() else { return self.id("IMGIMGAZ").map(|id| (id, 0)) };
         for ((code, id), place) in ids.iter().zip(0_u32..) {
-            if *code != place || *id != first + place {
+            let expected = u64::from(first) + u64::from(place);
+            if *code != place || u64::from(*id) != expected {
                 return Err(Error::input("the codes' ids do not stand together in order")
                     .at("tokenizer")
-                    .expected(format!("code {place} at id {}", first + place))
+                    .expected(format!("code {place} at id {expected}"))
                     .got(format!("code {code} at id {id}")));
             }
         }
@@ -106,10 +107,10 @@ impl Vocabulary {
         let base = self.id(&name(1))?.checked_sub(1).ok_or_else(|| Error::input("a size token has the id 0"))?;
         for units in BUCKETS.into_iter().flat_map(lumina_sizes).flat_map(|size| [size.height, size.width]) {
             let (name, units) = (name(units / UNIT_PIXELS), units / UNIT_PIXELS);
-            if self.id(&name)? != base + units {
+            if self.id(&name)?.checked_sub(base) != Some(units) {
                 return Err(Error::input("the size tokens' ids do not stand together in order")
                     .at(name.clone())
-                    .expected(base + units)
+                    .expected(u64::from(base) + u64::from(units))
                     .got(self.id(&name)?));
             }
         }
@@ -193,8 +194,7 @@ impl HawkConfig {
             return Ok(None);
         }
         let place = source.describe("config.json");
-        let config: Value = serde_json::from_slice(&source.read("config.json")?)
-            .map_err(|e| Error::input(format!("not a model's config: {e}")).at(place))?;
+        let config: Value = from_json("a model's config", &source.read("config.json")?).map_err(|e| e.at(place))?;
         let (place, tokenizer) = source.read_tokenizer()?;
         let vocabulary = Vocabulary::read(&tokenizer, &config).map_err(|e| e.at(&place))?;
         let derived = match Dialect::of(&config) {

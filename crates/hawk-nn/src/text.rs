@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hawk_spec::TokenId;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::{Error, Result, TransformerConfig};
@@ -26,8 +26,10 @@ impl TextTokenizer {
             Error::input(format!("not a tokenizer: {e}")).expected("tokenizer.json of the tokenizers library")
         };
         // The library panics where its reader meets broken JSON half way.
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| refused(e.to_string()))?;
-        Ok(Self { tokenizer: guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)? })
+        let json: Value = serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?;
+        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)?;
+        bounded(&json)?;
+        Ok(Self { tokenizer })
     }
 
     /// Checks that every id the tokenizer can give is in the model's vocabulary.
@@ -85,6 +87,45 @@ impl TextTokenizer {
         guarded(|| self.tokenizer.decode(&ids, true))
             .map_err(|e| Error::input(format!("the tokenizer cannot decode the ids: {e}")))
     }
+}
+
+/// How many times longer than a text its ids and its normalized form may be.
+const MAX_GROWTH: u64 = 64;
+
+/// Refuses settings by which a short text would take any amount of memory: the library does as it is told.
+fn bounded(json: &Value) -> Result<()> {
+    let most = MAX_PROMPT_BYTES as u64;
+    let refuse = |field: &str, expected: String, got: &dyn std::fmt::Display| {
+        let error = Error::input("the tokenizer would make any amount of a short prompt").at(field);
+        Err(error.expected(expected).got(got))
+    };
+    let padding = &json["padding"];
+    for (field, length) in [
+        ("padding.strategy.Fixed", &padding["strategy"]["Fixed"]),
+        ("padding.pad_to_multiple_of", &padding["pad_to_multiple_of"]),
+    ] {
+        if length.as_u64().is_some_and(|length| length > most) {
+            return refuse(field, format!("at most {most}"), length);
+        }
+    }
+    // Parts that overlap are as many as there are tokens, each as long as the longest.
+    let truncation = &json["truncation"];
+    if let Some(stride) = truncation["stride"].as_u64().filter(|stride| *stride > 0) {
+        return refuse("truncation.stride", "0".to_owned(), &stride);
+    }
+    let growth = growth(&json["normalizer"]);
+    if growth > MAX_GROWTH {
+        return refuse("normalizer", format!("at most {MAX_GROWTH} bytes of one"), &growth);
+    }
+    Ok(())
+}
+
+/// Most bytes that the replacements of a normalizer make of one.
+fn growth(normalizer: &Value) -> u64 {
+    let content = normalizer["content"].as_str().filter(|_| normalizer["type"] == "Replace");
+    let own = content.map_or(1, |content| content.len().max(1) as u64);
+    let parts = normalizer["normalizers"].as_array().into_iter().flatten();
+    parts.fold(own, |all, part| all.saturating_mul(growth(part)))
 }
 
 /// The library's result or its complaint. It panics on some damaged tokenizers (a broken `precompiled_charsmap`), and a model's file must

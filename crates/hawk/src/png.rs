@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use hawk_nn::{Error, Image, Result};
+use hawk_nn::{Error, Image, Result, from_json};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ use crate::{Engine, Precision};
 const KEYWORD: &str = "hawk";
 /// Longest side of a PNG that is read.
 const MAX_SIDE: u32 = 1 << 14;
+/// Longest record that is read: the longest prompt and a source for each cell of the largest grid.
+const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// How an image was made. Choices stand as their names, as a user would type them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,15 +209,16 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
     let mut pixels = vec![0; width as usize * height as usize * 3];
     reader.next_frame(&mut pixels).map_err(damaged)?;
     reader.finish().map_err(damaged)?;
-    let chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD);
-    let text = chunk.ok_or_else(|| {
+    let mut chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned();
+    let text = chunk.as_mut().ok_or_else(|| {
         Error::input("the image does not say how it was made")
             .expected(format!("a text chunk {KEYWORD:?}"))
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
+    // A few compressed bytes can stand for any number of them.
+    text.decompress_text_with_limit(MAX_RECORD_BYTES).map_err(damaged)?;
     let json = text.get_text().map_err(damaged)?;
-    let record: Record =
-        serde_json::from_str(&json).map_err(|e| Error::input(format!("the image's record is damaged: {e}")))?;
+    let record: Record = from_json("a whole record: the image's is damaged", json.as_bytes())?;
     let (sources, cells) = (record.sources.len(), record.stats.cells);
     if sources > 0 && sources as u64 != cells {
         let expected = format!("sources of {cells} cells");
@@ -227,6 +230,7 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
 #[cfg(test)]
 mod tests {
     use hawk_spec::{Drawn, Source};
+    use serde_json::json;
 
     use super::*;
 
@@ -309,16 +313,105 @@ mod tests {
         assert!(read_png(&write_plain_png(&image()).unwrap()).unwrap_err().to_string().contains("how it was made"));
     }
 
+    /// A PNG of another record.
+    fn with_record(json: &serde_json::Value) -> Result<(Image, Record)> {
+        read_png(&encode(&image(), &[(KEYWORD, &json.to_string())])?)
+    }
+
+    /// What `hawk again` takes from a record.
+    fn again(json: &serde_json::Value) -> Result<()> {
+        let (_, record) = with_record(json)?;
+        record.precision()?;
+        record.request().map(drop)
+    }
+
     #[test]
-    fn records_of_other_versions_are_refused_by_name() {
-        for (change, named) in [
-            (Record { decoder: "oracle".to_owned(), ..record() }, "oracle"),
-            (Record { rule: "guess".to_owned(), ..record() }, "guess"),
-            (Record { tree: "0".to_owned(), ..record() }, "tree"),
-            (Record { index: u32::MAX, ..record() }, "number"),
-        ] {
-            let error = change.request().unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
+    fn every_field_of_a_record_that_lies_is_named() {
+        let good = serde_json::to_value(Record { features_digest: "ab".to_owned(), ..record() }).unwrap();
+        again(&good).unwrap();
+        let rows = [
+            ("/seed", json!(-1), "seed"),
+            ("/seed", json!(1e30), "seed"),
+            ("/index", json!(u32::MAX), "number"),
+            ("/index", json!(1_u64 << 32), "index"),
+            ("/precision", json!("f8"), "f8"),
+            ("/decoder", json!("oracle"), "oracle"),
+            ("/rule", json!("guess"), "guess"),
+            ("/tree", json!("0"), "tree"),
+            ("/tree", json!("99999999999999999999"), "tree"),
+            ("/tree", json!("9x9x9x9"), "tree"),
+            ("/sampling/cfg", json!(1e300), "cfg"),
+            ("/sampling/temperature", json!(0), "temperature"),
+            ("/sampling/top_k", json!(-1), "top_k"),
+            ("/sampling/top_p", json!(2), "top_p"),
+            ("/stats/cells", json!(8), "sources of 8 cells"),
+            ("/stats/cells", json!(-1), "stats.cells"),
+            ("/sources", json!("r"), "sources of 7 cells"),
+            ("/sources", json!("oracle*7"), "sources & oracle"),
+        ];
+        let lie = |pointer: &str, lie: Option<serde_json::Value>| {
+            let (mut json, (outer, key)) = (good.clone(), pointer.rsplit_once('/').unwrap());
+            let keys = json.pointer_mut(outer).unwrap().as_object_mut().unwrap();
+            match lie {
+                Some(lie) => keys.insert(key.to_owned(), lie),
+                None => keys.remove(key),
+            };
+            again(&json)
+        };
+        for (pointer, value, words) in rows {
+            let error = lie(pointer, Some(value)).unwrap_err().to_string();
+            assert!(words.split(" & ").all(|words| error.contains(words)), "{pointer}: {error}");
         }
+        let inner = |name: &str| good[name].as_object().unwrap().keys().map(|key| format!("/{name}/{key}")).collect();
+        let outer = good.as_object().unwrap().keys().map(|key| format!("/{key}"));
+        for pointer in [inner("sampling"), inner("stats"), outer.collect::<Vec<_>>()].concat() {
+            let named = pointer.rsplit('/').next().unwrap();
+            let error = lie(&pointer, Some(json!({ "lie": [] }))).unwrap_err().to_string();
+            // A part of the wrong type says what it lacks.
+            assert!(error.contains(named) && error.contains("damaged"), "{pointer}: {error}");
+            if let Err(error) = lie(&pointer, None) {
+                assert!(error.to_string().contains(named), "without {pointer}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_png_whose_header_or_text_lies_is_refused_without_its_memory() {
+        let header = |width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth| {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, width, height);
+            encoder.set_color(colour);
+            encoder.set_depth(depth);
+            encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
+            bytes
+        };
+        let (rgb, eight) = (png::ColorType::Rgb, png::BitDepth::Eight);
+        for (bytes, words) in [
+            (header(MAX_SIDE + 1, 1, rgb, eight), "too large"),
+            (header(1, u32::MAX >> 1, rgb, eight), "too large"),
+            (header(1, 1, png::ColorType::Rgba, eight), "8-bit RGB"),
+            (header(1, 1, rgb, png::BitDepth::Sixteen), "8-bit RGB"),
+            (header(1, 1, png::ColorType::Grayscale, png::BitDepth::One), "8-bit RGB"),
+            (header(5, 3, rgb, eight), "not a whole PNG"),
+        ] {
+            let error = read_png(&bytes).unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        let compressed = |length: usize| {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, 5, 3);
+            encoder.set_color(rgb);
+            let mut writer = encoder.write_header().unwrap();
+            let mut text = png::text_metadata::ITXtChunk::new(KEYWORD, " ".repeat(length));
+            text.compressed = true;
+            text.compress_text().unwrap();
+            writer.write_text_chunk(&text).unwrap();
+            writer.write_image_data(&image().pixels).unwrap();
+            writer.finish().unwrap();
+            bytes
+        };
+        assert!(read_png(&compressed(1000)).unwrap_err().to_string().contains("record"));
+        let bomb = compressed(MAX_RECORD_BYTES + 1);
+        assert!(bomb.len() < 1 << 18 && read_png(&bomb).unwrap_err().to_string().contains("not a whole PNG"));
     }
 }

@@ -2,32 +2,15 @@
 
 use hawk::{Precision, Result, write_plain_png};
 use hawk_spec::Code;
-use serde::Deserialize;
 
 use crate::args::DecodeArgs;
 use crate::files::{self, Destination, Name};
-use crate::say;
-
-/// One image, or what `--tokens-out` wrote.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Input {
-    One(Codes),
-    Several { images: Vec<Codes> },
-}
-
-#[derive(Deserialize)]
-struct Codes {
-    codes: Vec<u32>,
-}
+use crate::{inputs, say};
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
-    let images = match files::read_json(&args.codes, "{\"codes\": [one per cell]}, or the file of --tokens-out")? {
-        Input::One(codes) => vec![codes],
-        Input::Several { images } => images,
-    };
+    let images = inputs::codes(&files::read(&args.codes)?).map_err(|e| e.at(args.codes.display()))?;
     let destination = Destination::new(Some(&args.out))?;
-    let grids: Vec<Vec<Code>> = images.into_iter().map(|image| image.codes.into_iter().map(Code).collect()).collect();
+    let grids: Vec<Vec<Code>> = images.into_iter().map(|codes| codes.into_iter().map(Code).collect()).collect();
     let threads = args.model.options(Precision::F32).threads;
     let images = hawk::decode(&args.model.source()?, threads, &grids).map_err(|e| e.at(args.codes.display()))?;
     let several = images.len() > 1;

@@ -4,22 +4,13 @@ use hawk::{Error, Precision, Result};
 use hawk_spec::TokenId;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde::Deserialize;
 
 use crate::args::LogitsArgs;
-use crate::{files, say};
-
-#[derive(Deserialize)]
-struct Tokens {
-    tokens: Vec<u32>,
-}
+use crate::{files, inputs, say};
 
 pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
     files::check_writable(&args.out)?;
-    let Tokens { tokens } = files::read_json(&args.tokens, "{\"tokens\": [ids]}")?;
-    if tokens.is_empty() {
-        return Err(Error::input("there are no tokens").at(args.tokens.display()).expected("at least 1"));
-    }
+    let tokens = inputs::tokens(&files::read(&args.tokens)?).map_err(|e| e.at(args.tokens.display()))?;
     let ids: Vec<TokenId> = tokens.into_iter().map(TokenId).collect();
     let precision = args.model.precision(args.precision, Precision::F32)?;
     let (source, options) = (args.model.source()?, args.model.options(precision));

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hawk::{Error, Result};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::listing::{Listing, Sibling, begins_at};
 use super::{Repository, Settings};
 
 /// Seconds until a server must have answered.
@@ -32,53 +32,6 @@ pub(crate) enum Event<'a> {
     Again(&'a str),
 }
 
-#[derive(Deserialize)]
-struct Listing {
-    sha: String,
-    siblings: Vec<Sibling>,
-}
-
-/// A file of the repository.
-#[derive(Deserialize)]
-struct Sibling {
-    rfilename: String,
-    size: Option<u64>,
-    #[serde(rename = "blobId")]
-    blob: Option<String>,
-    lfs: Option<Lfs>,
-}
-
-#[derive(Deserialize)]
-struct Lfs {
-    sha256: String,
-    size: u64,
-}
-
-impl Sibling {
-    fn bytes(&self) -> u64 {
-        self.lfs.as_ref().map(|lfs| lfs.size).or(self.size).unwrap_or(0)
-    }
-
-    /// The name of its content.
-    fn blob(&self) -> Result<&str> {
-        let id = self.lfs.as_ref().map(|lfs| lfs.sha256.as_str()).or(self.blob.as_deref()).unwrap_or_default();
-        let digest = id.len() >= 8 && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if digest { Ok(id) } else { Err(wrong_listing(&self.rfilename, "a digest", id)) }
-    }
-
-    /// Its place inside the snapshot.
-    fn path(&self) -> Result<&Path> {
-        let path = Path::new(&self.rfilename);
-        let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        let safe = plain && !self.rfilename.is_empty() && !self.rfilename.contains(['\\', ':', '\0']);
-        if safe { Ok(path) } else { Err(wrong_listing("a file", "a path inside the repository", &self.rfilename)) }
-    }
-}
-
-fn wrong_listing(place: &str, expected: &str, got: &str) -> Error {
-    Error::environment("the hub's list of files cannot be right").at(place).expected(expected).got(format!("{got:?}"))
-}
-
 /// Brings a repository into the cache; returns the folder of its files. What is there is not fetched again.
 pub(crate) fn pull(repository: &Repository, settings: &Settings, hear: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
     if settings.offline {
@@ -91,11 +44,6 @@ pub(crate) fn pull(repository: &Repository, settings: &Settings, hear: &mut dyn 
     let hub = Hub::new(repository, settings);
     let listing = hub.listing()?;
     let commit = listing.sha.as_str();
-    if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(wrong_listing("sha", "a commit", commit));
-    }
-    // A listing that names a place outside is not worth trusting in anything.
-    listing.siblings.iter().try_for_each(|file| file.path().map(drop))?;
     let folder = repository.folder(&settings.cache);
     let (blobs, snapshot) = (folder.join("blobs"), folder.join("snapshots").join(commit));
     for dir in [&blobs, &snapshot] {
@@ -107,8 +55,8 @@ pub(crate) fn pull(repository: &Repository, settings: &Settings, hear: &mut dyn 
     }
     for (number, file) in files.iter().enumerate() {
         let (blob, pointer) = (blobs.join(file.blob()?), snapshot.join(file.path()?));
-        let there = if blob.is_file() { file.bytes() } else { length(&incomplete(&blob)) };
-        let (files, name, bytes) = (files.len(), file.rfilename.as_str(), file.bytes());
+        let (files, name, bytes) = (files.len(), file.rfilename.as_str(), file.bytes()?);
+        let there = if blob.is_file() { bytes } else { length(&incomplete(&blob)) };
         hear(Event::File { number: number + 1, files, name, bytes, there });
         if !blob.is_file() {
             hub.fetch(file, commit, &blob, hear)?;
@@ -226,10 +174,7 @@ impl<'a> Hub<'a> {
         let mut bytes = Vec::new();
         let mut body = answer.into_body().into_reader().take(MAX_LIST_BYTES);
         body.read_to_end(&mut bytes).map_err(|e| self.unreachable(&e.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|e| {
-            let error = Error::environment(format!("the hub's answer is no list of files: {e}")).at(address);
-            error.hint("does HF_ENDPOINT name a hub?")
-        })
+        Listing::from_json(&bytes).map_err(|e| e.at(address))
     }
 
     /// Fetches a file into its blob.
@@ -257,12 +202,12 @@ impl<'a> Hub<'a> {
     fn attempt(&self, file: &Sibling, address: &str, part: &Path, hear: &mut dyn FnMut(Event<'_>)) -> Result<Attempt> {
         let failed = |e: std::io::Error| Error::io("write the file", part, &e);
         let mut out = File::options().create(true).truncate(false).write(true).open(part).map_err(failed)?;
-        let mut there = length(part);
-        if there > file.bytes() {
+        let (mut there, bytes) = (length(part), file.bytes()?);
+        if there > bytes {
             out.set_len(0).map_err(failed)?;
             there = 0;
         }
-        if there == file.bytes() && there > 0 {
+        if there == bytes && there > 0 {
             return Ok(Attempt::Done);
         }
         let answer = match self.get(address, there) {
@@ -270,7 +215,14 @@ impl<'a> Hub<'a> {
             Err(e) => return Ok(Attempt::Broken(e.to_string())),
         };
         match answer.status().as_u16() {
-            206 if there > 0 => {}
+            206 if there > 0 => {
+                let range = answer.headers().get("content-range").and_then(|range| range.to_str().ok());
+                if !begins_at(range, there) {
+                    // What is there may be from such an answer, too.
+                    out.set_len(0).map_err(failed)?;
+                    return Ok(Attempt::Broken(format!("the server sends {range:?} and not from byte {there}")));
+                }
+            }
             // The server knows no ranges: from the beginning.
             200 => {
                 out.set_len(0).map_err(failed)?;
@@ -281,7 +233,7 @@ impl<'a> Hub<'a> {
         }
         out.seek(SeekFrom::Start(there)).map_err(failed)?;
         // One byte more than announced is enough to be refused.
-        let mut body = answer.into_body().into_reader().take(file.bytes() - there + 1);
+        let mut body = answer.into_body().into_reader().take(bytes - there + 1);
         let mut buffer = vec![0; 1 << 16];
         loop {
             match body.read(&mut buffer) {
@@ -295,8 +247,8 @@ impl<'a> Hub<'a> {
         }
         out.sync_all().map_err(failed)?;
         let arrived = length(part);
-        if arrived < file.bytes() {
-            return Ok(Attempt::Broken(format!("the connection ended after {arrived} of {} bytes", file.bytes())));
+        if arrived < bytes {
+            return Ok(Attempt::Broken(format!("the connection ended after {arrived} of {bytes} bytes")));
         }
         Ok(Attempt::Done)
     }
@@ -341,9 +293,9 @@ fn verify(file: &Sibling, part: &Path) -> Result<()> {
         let error = Error::environment("a file arrived damaged and was thrown away").at(&file.rfilename);
         Err(error.expected(expected).got(got).hint("the same command again fetches it anew"))
     };
-    let bytes = length(part);
-    if bytes != file.bytes() {
-        return damaged(&format!("{} bytes", file.bytes()), &bytes.to_string());
+    let (bytes, expected) = (length(part), file.bytes()?);
+    if bytes != expected {
+        return damaged(&format!("{expected} bytes"), &bytes.to_string());
     }
     let Some(lfs) = &file.lfs else { return Ok(()) };
     let failed = |e: std::io::Error| Error::io("read the file again", part, &e);
@@ -386,14 +338,5 @@ mod tests {
         let all: Vec<Sibling> = names.iter().map(sibling).collect();
         let kept: Vec<&str> = wanted(&all).into_iter().map(|file| file.rfilename.as_str()).collect();
         assert_eq!(kept, ["config.json", "a.safetensors", "vq/vqgan.ckpt", "vq/vqgan.yaml"]);
-    }
-
-    #[test]
-    fn names_that_leave_the_repository_are_refused() {
-        for name in ["../x", "/etc/passwd", "a/../../b", "", "a\\b", "c:x", "./x"] {
-            let file = Sibling { rfilename: name.to_owned(), size: None, blob: Some("g".repeat(40)), lfs: None };
-            assert!(file.path().is_err() || name == "./x", "{name}");
-            assert!(file.blob().is_err());
-        }
     }
 }

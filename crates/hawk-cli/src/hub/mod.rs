@@ -1,6 +1,9 @@
 //! Models of a hub in the cache that every program of the Hugging Face ecosystem shares: `models--ORG--NAME/{blobs,refs,snapshots}`.
 
 mod fetch;
+mod listing;
+#[cfg(test)]
+mod listing_tests;
 
 use std::env;
 use std::path::{Path, PathBuf};

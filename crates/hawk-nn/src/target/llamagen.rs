@@ -15,7 +15,7 @@ use crate::inventory::WantedTensor;
 use crate::kernels::{Pool, Precision};
 use crate::kv::OwnInputs;
 use crate::projection::OutputHead;
-use crate::validate::{positive, size, unsupported};
+use crate::validate::{from_json, positive, size, unsupported};
 use crate::{Checkpoint, Error, Family, NormPlacement, Result, Rotary, TransformerConfig};
 
 /// What a LlamaGen has beside its layers.
@@ -96,8 +96,7 @@ const SIZES: [(&str, [u64; 3]); 8] = [
 
 /// Reads `config.json`.
 pub(crate) fn llamagen_config(bytes: &[u8]) -> Result<TransformerConfig> {
-    let raw: Raw = serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a LlamaGen's config: {e}")))?;
-    raw.config()
+    from_json::<Raw>("a LlamaGen's config", bytes)?.config()
 }
 
 impl Raw {

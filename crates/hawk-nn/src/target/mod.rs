@@ -10,6 +10,7 @@ mod names;
 mod pass;
 mod weights;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 pub use janus::{JanusSizes, Layout as JanusLayout};
@@ -115,6 +116,24 @@ impl TransformerConfig {
         wanted.push(WantedTensor::exact(names.norm(), vec![self.hidden]));
         wanted
     }
+
+    /// Refuses weights of layers that the config says nothing of: without them it would be another model.
+    fn check_layers(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let wanted: BTreeSet<String> = self.tensors().into_iter().map(|tensor| tensor.name).collect();
+        let stem = Names::of(self.family).layers();
+        let unknown = |name: &&str| {
+            name.starts_with(&stem)
+                && [".weight", ".bias"].iter().any(|end| name.ends_with(end))
+                && !wanted.contains(*name)
+        };
+        match checkpoint.names().find(unknown) {
+            None => Ok(()),
+            Some(name) => Err(Error::input("the weights have a tensor in their layers that the config does not know")
+                .at("num_hidden_layers or model_type")
+                .expected(format!("{} layers of the family {}", self.layers, self.family.name()))
+                .got(name)),
+        }
+    }
 }
 
 impl Target {
@@ -123,6 +142,7 @@ impl Target {
     /// # Errors
     /// A tensor is missing or has the wrong shape or number format; the checkpoint is packed for another precision.
     pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
+        config.check_layers(checkpoint)?;
         let loading = Loading { config: &config, checkpoint, precision };
         let Ends { tables, output } = match config.family {
             Family::Chameleon | Family::Llama => llama::load(&loading)?,

@@ -55,6 +55,14 @@ impl Names {
         }
     }
 
+    /// What the names of all tensors of layers begin with.
+    pub(crate) fn layers(self) -> String {
+        match self {
+            Self::HuggingFace(stem) => format!("{stem}layers."),
+            Self::Meta => "layers.".to_owned(),
+        }
+    }
+
     pub(crate) fn layer(self, layer: usize, part: Part) -> String {
         let (stem, part) = match self {
             Self::HuggingFace(stem) => (stem, hugging_face(part)),

@@ -42,7 +42,7 @@ pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDec
         });
         inputs = channels;
     }
-    Ok(VqDecoder {
+    let decoder = VqDecoder {
         codebook: loader.codebook(&config)?,
         post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
         conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
@@ -51,7 +51,9 @@ pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDec
         norm_out: loader.norm("decoder.norm_out", inputs)?,
         conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
         config,
-    })
+    };
+    loader.nothing_left("decoder.")?;
+    Ok(decoder)
 }
 
 pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
@@ -78,7 +80,7 @@ pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEnc
         });
         inputs = channels;
     }
-    Ok(VqEncoder {
+    let encoder = VqEncoder {
         conv_in: loader.conv("encoder.conv_in", Window::Three, 3, config.base_channels)?,
         levels,
         mid: loader.mid("encoder.mid", inputs)?,
@@ -87,7 +89,9 @@ pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEnc
         quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
         codebook: loader.codebook(&config)?,
         config,
-    })
+    };
+    loader.nothing_left("encoder.")?;
+    Ok(encoder)
 }
 
 impl<'a> Loader<'a> {
@@ -95,6 +99,17 @@ impl<'a> Loader<'a> {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
         let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
         Self { checkpoint, prefix, groups: config.groups, layout: config.layout }
+    }
+
+    /// Refuses tensors of a part that the config says nothing of: without them it would be another tokenizer.
+    fn nothing_left(&self, part: &str) -> Result<()> {
+        let own = format!("{}{part}", self.prefix);
+        match self.checkpoint.left_over().into_iter().find(|name| name.starts_with(&own)) {
+            None => Ok(()),
+            Some(name) => Err(Error::input("the VQ tokenizer has a tensor that its config does not know")
+                .at("num_res_blocks, ch_mult, attn_resolutions or resolution")
+                .got(name)),
+        }
     }
 
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {

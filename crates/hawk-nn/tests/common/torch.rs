@@ -94,6 +94,26 @@ pub(crate) fn save(tensors: &[Saved], key: Option<&str>, beside: &[u8]) -> Vec<u
     archive(&pickle(tensors, key, beside), tensors)
 }
 
+/// A whole file as PyTorch before 1.6 wrote it: pickles of a magic number, a version, the machine, the content and the storages' keys, and
+/// behind them each storage with its length in numbers.
+pub(crate) fn legacy(tensors: &[Saved]) -> Vec<u8> {
+    let mut machine = b"\x80\x02}(".to_vec();
+    text("protocol_version", &mut machine);
+    machine.extend(b"M\xe9\x03");
+    text("little_endian", &mut machine);
+    machine.extend(b"\x88u.");
+    let mut keys = b"\x80\x02](".to_vec();
+    (0..tensors.len()).for_each(|key| text(&key.to_string(), &mut keys));
+    keys.extend(b"e.");
+    let magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.".to_vec();
+    let mut out = [magic, machine, pickle(tensors, None, &[]), keys].concat();
+    for tensor in tensors {
+        out.extend((tensor.numbers as u64).to_le_bytes());
+        out.extend(&tensor.bytes);
+    }
+    out
+}
+
 /// The archive around a pickle.
 pub(crate) fn archive(pickle: &[u8], tensors: &[Saved]) -> Vec<u8> {
     let mut files = vec![("model/data.pkl".to_owned(), pickle.to_vec())];
