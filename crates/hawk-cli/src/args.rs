@@ -317,6 +317,8 @@ pub(crate) struct PullArgs {
   hawk convert Lumina-mGPT-7B-768/ --tokenizer chameleon/tokenizer/ --out lumina/ --precision int8
   hawk convert Anole-7b-v0.1/ --out anole/
   hawk convert chameleon/tokenizer/vqgan.ckpt --out lumina/vq/
+  hawk convert c2i_B_256.pt --vq vq_ds16_c2i.pt --out llamagen-c2i-B/
+  hawk convert LlamaGen-T2I/ --vq vq_ds16_t2i.pt --size 256x256 --out llamagen-t2i-XL/
 
 Reads safetensors and PyTorch's pickles (of which nothing is ever run), in the layouts of Hugging Face and of Meta. Without --precision the
 numbers stay as they are and other programs can read them; with it the weights are packed for this program's kernels, and loading takes no
@@ -334,6 +336,15 @@ pub(crate) struct ConvertArgs {
     /// Folder with text_tokenizer.json, vqgan.yaml and vqgan.ckpt [default: the usual places around SRC]
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: Option<PathBuf>,
+    /// LlamaGen: the file of its VQ tokenizer [default: vq_ds16_c2i.pt or vq_ds16_t2i.pt beside SRC]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vq: Option<PathBuf>,
+    /// LlamaGen: the size of the images that it was trained on, in pixels [default: 256, 384 or 512 in the name of SRC]
+    #[arg(long, value_name = "WxH", value_parser = image_size)]
+    pub(crate) size: Option<ImageSize>,
+    /// LlamaGen: attention heads of a layer, for a model of no published size
+    #[arg(long, value_name = "N")]
+    pub(crate) n_head: Option<NonZero<usize>>,
 }
 
 #[derive(clap::Args)]

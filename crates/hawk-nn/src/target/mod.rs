@@ -13,6 +13,7 @@ mod weights;
 use std::ops::Range;
 
 pub use janus::{JanusSizes, Layout as JanusLayout};
+pub(crate) use llamagen::SIZES as LLAMAGEN_SIZES;
 pub use llamagen::{CaptionFeatures, LlamaGenCondition, LlamaGenSizes};
 pub use pass::Staged;
 
