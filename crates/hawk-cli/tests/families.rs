@@ -1,6 +1,9 @@
 //! The program on folders of other families than the built-in model's.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../hawk-nn/tests/common/torch.rs"]
+mod torch;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -147,4 +150,42 @@ fn captions_are_drawn_from_their_features() {
     let (_, want) = read(&Path::new(&dir).join("golden.safetensors"), "logits");
     assert_eq!(shape, [1, 31, 96]);
     assert!(got[6 * 96..].iter().zip(&want).all(|(a, b)| (a - b).abs() < 2e-4));
+}
+
+/// The tensors of a golden folder as a file of PyTorch.
+fn pt(dir: &str) -> Vec<u8> {
+    let mut tensors = Vec::new();
+    for file in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("model") && name.ends_with(".safetensors") {
+            let bytes = std::fs::read(file).unwrap();
+            for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+                let storage = if view.dtype() == safetensors::Dtype::F32 { "Float" } else { "Half" };
+                tensors.push(torch::Saved::new(name, storage, view.shape(), view.data().to_vec()));
+            }
+        }
+    }
+    torch::save(&tensors, Some("model"), &[])
+}
+
+#[test]
+fn published_files_are_converted_and_drawn_with() {
+    let place = Place::new();
+    std::fs::write(place.path("c2i_tiny.pt"), pt(&golden("llamagen-c2i"))).unwrap();
+    std::fs::write(place.path("vq_tiny.pt"), pt(&golden("llamagen-c2i/vq"))).unwrap();
+    let convert = ["convert", "c2i_tiny.pt", "--vq", "vq_tiny.pt", "--size", "12x12", "--n-head", "4", "--out"];
+    let draw = |model: &str, out: &str| {
+        place.hawk(&["generate", "--class", "7", "--seed", "3", "--model", model, "--out", out]).success();
+        hawk::read_png(&std::fs::read(place.path(out)).unwrap()).unwrap().0
+    };
+    let said = place.says(&[&convert[..], &["plain"]].concat());
+    assert!(said.contains("LlamaGen"), "{said}");
+    assert_eq!(draw("plain", "a.png"), draw(&golden("llamagen-c2i"), "b.png"));
+    place.hawk(&[&convert[..], &["packed", "--precision", "int8"]].concat()).success();
+    draw("packed", "c.png");
+    let found = place.says(&["inspect", "packed"]);
+    assert!(found.contains("family     LlamaGen") && found.contains("faults     none"), "{found}");
+    place.refuses(&["convert", "c2i_tiny.pt", "--out", "x"], "vq_ds16_c2i.pt");
+    place.refuses(&["convert", "c2i_tiny.pt", "--vq", "vq_tiny.pt", "--n-head", "4", "--out", "x"], "--size");
+    place.refuses(&["convert", "vq_tiny.pt", "--size", "12x12", "--out", "x"], "no --vq");
 }
