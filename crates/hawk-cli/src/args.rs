@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Again(AgainArgs),
     /// Run a transformer over token ids and save its logits
     Logits(LogitsArgs),
+    /// Turn a caption into the features that LlamaGen's text-to-image models read
+    #[cfg(feature = "t5")]
+    Features(crate::cmd::features::FeaturesArgs),
     /// Turn the codes of an image into its pixels
     Decode(DecodeArgs),
     /// Say what a model, or an image of ours, is made of
@@ -139,6 +142,9 @@ pub(crate) struct GenerateArgs {
     /// Features of a caption (safetensors), for a model that reads those; the prompt is then but a name
     #[arg(long, value_name = "FILE")]
     pub(crate) features: Option<PathBuf>,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    pub(crate) t5: crate::cmd::features::T5Args,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// A .png file (numbered where there are several images), else a folder, made if need be [default: this folder]
@@ -251,6 +257,9 @@ pub(crate) struct AgainArgs {
     /// The features of the caption, where the image was made from some
     #[arg(long, value_name = "FILE")]
     pub(crate) features: Option<PathBuf>,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    pub(crate) t5: crate::cmd::features::T5Args,
     /// Write the image made again
     #[arg(long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
