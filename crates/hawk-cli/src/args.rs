@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Again(AgainArgs),
     /// Run a transformer over token ids and save its logits
     Logits(LogitsArgs),
+    /// Turn a caption into the features that LlamaGen's text-to-image models read
+    #[cfg(feature = "t5")]
+    Features(crate::cmd::features::FeaturesArgs),
     /// Turn the codes of an image into its pixels
     Decode(DecodeArgs),
     /// Say what a model, or an image of ours, is made of
@@ -141,6 +144,9 @@ pub(crate) struct GenerateArgs {
     /// Features of a caption (safetensors), for a model that reads those; the prompt is then but a name
     #[arg(long, value_name = "FILE")]
     pub(crate) features: Option<PathBuf>,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    pub(crate) t5: crate::cmd::features::T5Args,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// A .png file (numbered where there are several images), else a folder, made if need be [default: this folder]
@@ -253,6 +259,9 @@ pub(crate) struct AgainArgs {
     /// The features of the caption, where the image was made from some
     #[arg(long, value_name = "FILE")]
     pub(crate) features: Option<PathBuf>,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    pub(crate) t5: crate::cmd::features::T5Args,
     /// Write the image made again
     #[arg(long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
@@ -319,6 +328,8 @@ pub(crate) struct PullArgs {
   hawk convert Lumina-mGPT-7B-768/ --tokenizer chameleon/tokenizer/ --out lumina/ --precision int8
   hawk convert Anole-7b-v0.1/ --out anole/
   hawk convert chameleon/tokenizer/vqgan.ckpt --out lumina/vq/
+  hawk convert c2i_B_256.pt --vq vq_ds16_c2i.pt --out llamagen-c2i-B/
+  hawk convert LlamaGen-T2I/ --vq vq_ds16_t2i.pt --size 256x256 --out llamagen-t2i-XL/
 
 Reads safetensors and PyTorch's pickles (of which nothing is ever run), in the layouts of Hugging Face and of Meta. Without --precision the
 numbers stay as they are and other programs can read them; with it the weights are packed for this program's kernels, and loading takes no
@@ -336,6 +347,15 @@ pub(crate) struct ConvertArgs {
     /// Folder with text_tokenizer.json, vqgan.yaml and vqgan.ckpt [default: the usual places around SRC]
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: Option<PathBuf>,
+    /// LlamaGen: the file of its VQ tokenizer [default: vq_ds16_c2i.pt or vq_ds16_t2i.pt beside SRC]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vq: Option<PathBuf>,
+    /// LlamaGen: the size of the images that it was trained on, in pixels [default: 256, 384 or 512 in the name of SRC]
+    #[arg(long, value_name = "WxH", value_parser = image_size)]
+    pub(crate) size: Option<ImageSize>,
+    /// LlamaGen: attention heads of a layer, for a model of no published size
+    #[arg(long, value_name = "N")]
+    pub(crate) n_head: Option<NonZero<usize>>,
 }
 
 #[derive(clap::Args)]

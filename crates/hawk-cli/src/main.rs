@@ -34,6 +34,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Generate(args) => cmd::generate::run(*args)?,
         Command::Again(args) => return cmd::again::run(&args),
         Command::Logits(args) => cmd::logits::run(&args)?,
+        #[cfg(feature = "t5")]
+        Command::Features(args) => cmd::features::run(&args)?,
         Command::Decode(args) => cmd::decode::run(&args)?,
         Command::Inspect(args) => cmd::inspect::run(&args)?,
         Command::Pull(args) => cmd::pull::run(&args)?,

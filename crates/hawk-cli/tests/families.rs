@@ -1,6 +1,9 @@
 //! The program on folders of other families than the built-in model's.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../hawk-nn/tests/common/torch.rs"]
+mod torch;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -147,4 +150,72 @@ fn captions_are_drawn_from_their_features() {
     let (_, want) = read(&Path::new(&dir).join("golden.safetensors"), "logits");
     assert_eq!(shape, [1, 31, 96]);
     assert!(got[6 * 96..].iter().zip(&want).all(|(a, b)| (a - b).abs() < 2e-4));
+}
+
+/// The tensors of a golden folder as a file of PyTorch.
+fn pt(dir: &str) -> Vec<u8> {
+    let mut tensors = Vec::new();
+    for file in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("model") && name.ends_with(".safetensors") {
+            let bytes = std::fs::read(file).unwrap();
+            for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+                let storage = if view.dtype() == safetensors::Dtype::F32 { "Float" } else { "Half" };
+                tensors.push(torch::Saved::new(name, storage, view.shape(), view.data().to_vec()));
+            }
+        }
+    }
+    torch::save(&tensors, Some("model"), &[])
+}
+
+#[test]
+fn published_files_are_converted_and_drawn_with() {
+    let place = Place::new();
+    std::fs::write(place.path("c2i_tiny.pt"), pt(&golden("llamagen-c2i"))).unwrap();
+    std::fs::write(place.path("vq_tiny.pt"), pt(&golden("llamagen-c2i/vq"))).unwrap();
+    let convert = ["convert", "c2i_tiny.pt", "--vq", "vq_tiny.pt", "--size", "12x12", "--n-head", "4", "--out"];
+    let draw = |model: &str, out: &str| {
+        place.hawk(&["generate", "--class", "7", "--seed", "3", "--model", model, "--out", out]).success();
+        hawk::read_png(&std::fs::read(place.path(out)).unwrap()).unwrap().0
+    };
+    let said = place.says(&[&convert[..], &["plain"]].concat());
+    assert!(said.contains("LlamaGen"), "{said}");
+    assert_eq!(draw("plain", "a.png"), draw(&golden("llamagen-c2i"), "b.png"));
+    place.hawk(&[&convert[..], &["packed", "--precision", "int8"]].concat()).success();
+    draw("packed", "c.png");
+    let found = place.says(&["inspect", "packed"]);
+    assert!(found.contains("family     LlamaGen") && found.contains("faults     none"), "{found}");
+    place.refuses(&["convert", "c2i_tiny.pt", "--out", "x"], "vq_ds16_c2i.pt");
+    place.refuses(&["convert", "c2i_tiny.pt", "--vq", "vq_tiny.pt", "--n-head", "4", "--out", "x"], "--size");
+    place.refuses(&["convert", "vq_tiny.pt", "--size", "12x12", "--out", "x"], "no --vq");
+}
+
+#[cfg(feature = "t5")]
+#[test]
+fn words_are_drawn_through_a_text_encoder() {
+    let (place, t5) = (Place::new(), concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-t5/tests/golden"));
+    let dir = place.t2i();
+    let said = place.says(&["features", "A <b>red</b> House", "--t5", t5, "--out", "f.safetensors"]);
+    assert!(said.contains("[4, 24]") && said.contains("\"a red house\""), "{said}");
+    let (shape, got) = read(&place.path("f.safetensors"), "features");
+    assert_eq!((shape, got.len()), (vec![4, 24], 96));
+    let raw =
+        ["features", "A Red House", "--t5", t5, "--t5-precision", "f32", "--cleaning", "none", "--t5-tokens", "3"];
+    let said = place.says(&[&raw[..], &["--out", "raw.safetensors"]].concat());
+    assert!(said.contains("[3, 24]") && said.contains("\"A Red House\""), "{said}");
+    // In one go or in two, the same pixels; each prompt has its own.
+    let draw = ["generate", "--model", &dir, "--seed", "4"];
+    place.hawk(&[&draw[..], &["--features", "f.safetensors", "--out", "two.png"]].concat()).success();
+    place.hawk(&[&draw[..], &["a red house", "blue", "--t5", t5, "--out", "one.png"]].concat()).success();
+    let image = |name: &str| hawk::read_png(&std::fs::read(place.path(name)).unwrap()).unwrap();
+    assert_eq!(image("one-0.png").0, image("two.png").0);
+    assert_ne!(image("one-1.png").0, image("two.png").0);
+    assert_eq!(image("one-0.png").1.features_digest, image("two.png").1.features_digest);
+    assert!(place.says(&["again", "one-1.png", "--t5", t5]).starts_with("identical"));
+    place.refuses(&["again", "one-1.png", "--t5", t5, "--t5-precision", "f32"], "other features");
+    place.refuses(&[&draw[..], &["blue"]].concat(), "--t5 DIR");
+    place.refuses(&[&draw[..], &["blue", "--t5", &dir]].concat(), "T5's config");
+    place.refuses(&[&draw[..], &["blue", "--t5", t5, "--features", "f.safetensors"]].concat(), "cannot be used with");
+    place.refuses(&["generate", "blue", "--t5", t5, "--model", &golden("llamagen-c2i")], "reads no features");
+    place.refuses(&["features", "blue", "--t5", "nowhere", "--out", "x"], "nowhere");
 }

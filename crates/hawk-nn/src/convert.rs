@@ -10,7 +10,8 @@ use crate::folder::{folder_names, taming_config};
 use crate::kernels::Precision;
 use crate::writer::{self, Planned, put};
 use crate::{
-    Checkpoint, Error, Fault, HawkConfig, ModelSource, Result, Target, TransformerConfig, VqConfig, VqTokenizer, meta,
+    Checkpoint, Error, Fault, HawkConfig, LlamaGenExtras, ModelSource, Result, Target, TransformerConfig, VqConfig,
+    VqDecoder, VqTokenizer, meta, published,
 };
 
 /// What becomes of the weights.
@@ -33,6 +34,8 @@ pub struct Conversion {
     pub out: PathBuf,
     /// What becomes of the weights.
     pub to: ConvertTo,
+    /// What the published files of a LlamaGen do not tell; default for everything else.
+    pub llamagen: LlamaGenExtras,
 }
 
 /// What came of it.
@@ -57,6 +60,15 @@ struct Original {
     source: ModelSource,
 }
 
+/// What is to be converted.
+enum Opened {
+    Folder(Box<Original>),
+    /// The weights of a LlamaGen, and the number of cells where a config beside them tells it.
+    LlamaGen(Checkpoint, Option<u64>),
+    /// Any weights.
+    File(Checkpoint),
+}
+
 impl Conversion {
     /// Converts. What is unfinished lies in a hidden folder beside the new one; the same call again goes on with it.
     ///
@@ -68,13 +80,22 @@ impl Conversion {
             let error = Error::input("weights in f32 are not packed").expected("bf16 or int8").got("f32");
             return Err(error.hint("without --precision the numbers stay as they are"));
         }
-        let original = if self.source.is_file() { None } else { Some(self.open()?) };
+        let opened = self.look()?;
+        if !matches!(opened, Opened::LlamaGen(..)) && self.llamagen != LlamaGenExtras::default() {
+            return Err(Error::input("not the weights of a LlamaGen, which alone come without a config")
+                .at(self.source.display())
+                .expected("no --vq, --size or --n-head"));
+        }
         let work = self.begin()?;
-        let written = match original {
-            None => self.single_file(&work, progress).map(|left_out| ("a single file", left_out)),
-            Some(original) => {
+        let written = match opened {
+            Opened::File(file) => self.single_file(&file, &work, progress).map(|left_out| ("a single file", left_out)),
+            Opened::LlamaGen(checkpoint, told) => {
+                let left_out = self.llamagen(checkpoint, told, &work, progress);
+                left_out.map(|left_out| ("the published files of a LlamaGen", left_out))
+            }
+            Opened::Folder(original) => {
                 let layout = original.layout;
-                self.folder(original, &work, progress).map(|left_out| (layout, left_out))
+                self.folder(*original, &work, progress).map(|left_out| (layout, left_out))
             }
         };
         let (layout, left_out) = written.inspect_err(|e| {
@@ -94,8 +115,26 @@ impl Conversion {
         let plan = json!({
             "version": env!("CARGO_PKG_VERSION"), "to": format!("{:?}", self.to), "source": fingerprint(&self.source)?,
             "tokenizer": self.tokenizer.as_deref().map(fingerprint).transpose()?,
+            "vq": self.llamagen.vq.as_deref().map(fingerprint).transpose()?,
+            "size": self.llamagen.size.map(|size| [size.width, size.height]), "heads": self.llamagen.heads,
         });
         work_folder(&self.out, "converting", &plan)
+    }
+
+    fn look(&self) -> Result<Opened> {
+        let place = self.source.display().to_string();
+        if self.source.is_file() {
+            let checkpoint = published::under_own_names(Checkpoint::open_file(&self.source)?, &place)?;
+            let llamagen = published::is_transformer(&checkpoint);
+            return Ok(if llamagen { Opened::LlamaGen(checkpoint, None) } else { Opened::File(checkpoint) });
+        }
+        let original = self.open()?;
+        // A Llama's config says nothing of an image's; the tensors of its conditions do.
+        if original.checkpoint.names().any(|name| name.starts_with("model.cls_embedding.")) {
+            let told = original.config["block_size"].as_u64();
+            return Ok(Opened::LlamaGen(published::under_own_names(original.checkpoint, &place)?, told));
+        }
+        Ok(Opened::Folder(Box::new(original)))
     }
 
     fn open(&self) -> Result<Original> {
@@ -154,19 +193,59 @@ impl Conversion {
             return Err(error.expected("the original").hint("copy the folder as it is, or convert the original"));
         }
         let wanted = |name: &&str| !(moved && (name.starts_with("model.vqmodel.") || name.starts_with("vqmodel.")));
-        match self.to {
-            ConvertTo::Safetensors => write_all(&checkpoint, &wanted, work, progress)?,
-            ConvertTo::Packed(precision) => {
-                let used = transformer.tensors();
-                let total = used.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
-                let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(progress));
-                let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
-                left_out.extend(unused.map(str::to_owned));
-                let hear = Box::new(move |done: u64| progress(done.min(total), total));
-                checkpoint
-                    .pack_into(work, precision, hear, |checkpoint| Target::load(transformer, checkpoint, precision))?;
-            }
+        if let ConvertTo::Packed(_) = self.to {
+            let used = transformer.tensors();
+            let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
+            left_out.extend(unused.map(str::to_owned));
         }
+        self.weights(transformer, (checkpoint, &wanted), work, progress)?;
+        Ok(left_out)
+    }
+
+    /// The transformer's weights: the wanted ones as they are, or those that it reads, packed.
+    fn weights(
+        &self,
+        transformer: TransformerConfig,
+        (checkpoint, wanted): (Checkpoint, &Wanted<'_>),
+        work: &Path,
+        progress: &Progress,
+    ) -> Result<()> {
+        let ConvertTo::Packed(precision) = self.to else { return write_all(&checkpoint, wanted, work, progress) };
+        let total = transformer.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
+        let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(progress));
+        let hear = Box::new(move |done: u64| progress(done.min(total), total));
+        checkpoint.pack_into(work, precision, hear, |checkpoint| Target::load(transformer, checkpoint, precision))?;
+        Ok(())
+    }
+
+    /// The published files of a LlamaGen; `told` is the number of cells, where a config tells it.
+    fn llamagen(
+        &self,
+        checkpoint: Checkpoint,
+        told: Option<u64>,
+        work: &Path,
+        progress: &Progress,
+    ) -> Result<Vec<String>> {
+        let file = match &self.llamagen.vq {
+            Some(file) => file.clone(),
+            None => published::vq_beside(&self.source, &checkpoint)?,
+        };
+        let (vq, json) = open_vq(&file)?;
+        let config = published::config(&checkpoint, &self.source, (&self.llamagen, told), &vq.config)
+            .map_err(|e| e.at(self.source.display()))?;
+        let transformer = TransformerConfig::from_json(config.to_string().as_bytes())?;
+        let used = transformer.tensors();
+        if let Some(fault) = used.iter().find_map(|tensor| tensor.fault(&checkpoint)) {
+            return Err(Error::input(format!("the tensors contradict each other: {fault}")).at(self.source.display()));
+        }
+        put(&work.join("config.json"), config.to_string().as_bytes())?;
+        let mut left_out = write_vq(&vq, &json, work)?;
+        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.to_owned()), &transformer, &[])? {
+            derived.check_decoder(&vq.config).map_err(|e| e.at(file.display()))?;
+        }
+        let wanted = |name: &&str| used.iter().any(|tensor| tensor.name == *name);
+        left_out.extend(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned));
+        self.weights(transformer, (checkpoint, &wanted), work, progress)?;
         Ok(left_out)
     }
 
@@ -189,31 +268,54 @@ impl Conversion {
         }
     }
 
-    /// A file of weights alone: a VQ tokenizer where its `vqgan.yaml` lies beside it, else any tensors under their own names.
-    fn single_file(&self, work: &Path, progress: &Progress) -> Result<Vec<String>> {
+    /// A file of weights alone: a VQ tokenizer where its sizes are known, else any tensors under their own names.
+    fn single_file(&self, checkpoint: &Checkpoint, work: &Path, progress: &Progress) -> Result<Vec<String>> {
         if let ConvertTo::Packed(_) = self.to {
             return Err(Error::input("weights without a config are not packed")
                 .at(self.source.display())
                 .hint("without --precision the file becomes model.safetensors; or convert the whole folder"));
         }
-        let (checkpoint, yaml) = (Checkpoint::open_file(&self.source)?, self.source.with_file_name("vqgan.yaml"));
+        let yaml = self.source.with_file_name("vqgan.yaml");
         let is_vq = checkpoint.contains("quantize.embedding.weight");
         if is_vq && yaml.is_file() {
             let bytes = fs::read(&yaml).map_err(|e| Error::io("read the sizes of the tokenizer", &yaml, &e))?;
             let config = taming_config(&bytes).map_err(|e| e.at(yaml.display()))?;
             VqConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(yaml.display()))?;
             put(&work.join("config.json"), config.to_string().as_bytes())?;
+        } else if published::is_vq(checkpoint) {
+            let config = published::vq_config(checkpoint).map_err(|e| e.at(self.source.display()))?;
+            put(&work.join("config.json"), config.to_string().as_bytes())?;
         }
-        let wanted = |name: &&str| !(is_vq && name.starts_with(LOSS));
-        write_all(&checkpoint, &wanted, work, progress)?;
+        let wanted = |name: &&str| !(is_vq && (name.starts_with(LOSS) || *name == USED));
+        write_all(checkpoint, &wanted, work, progress)?;
         Ok(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned).collect())
     }
 }
 
+/// The VQ tokenizer of a LlamaGen in a file of its own, with its config; whole, as it decodes.
+fn open_vq(file: &Path) -> Result<(VqTokenizer, Value)> {
+    let place = |e: Error| e.at(file.display());
+    let checkpoint = Checkpoint::open_file(file)?;
+    if !published::is_vq(&checkpoint) {
+        return Err(place(Error::input("not the VQ tokenizer of a LlamaGen"))
+            .expected("quantize.embedding.weight and decoder.conv_blocks.N")
+            .got(checkpoint.names().next().unwrap_or("no tensors")));
+    }
+    let json = published::vq_config(&checkpoint).map_err(place)?;
+    let config = VqConfig::from_json(json.to_string().as_bytes()).map_err(place)?;
+    VqDecoder::from_checkpoint(config.clone(), &checkpoint)?;
+    let files = vec![file.display().to_string()];
+    Ok((VqTokenizer { config, checkpoint, json: Some(json.clone()), files }, json))
+}
+
+/// Which tensors are taken along.
+type Wanted<'a> = dyn Fn(&&str) -> bool + 'a;
+
 /// What unfinished work is of.
 const PLAN: &str = "plan.json";
-/// Tensors of the VQ tokenizer's training.
+/// Tensors of the VQ tokenizer's training: its losses, and LlamaGen's count of the codes in use.
 const LOSS: &str = "loss.";
+const USED: &str = "quantize.codebook_used";
 
 /// Refuses a folder that there is something in.
 pub(crate) fn check_new_folder(out: &Path) -> Result<()> {
@@ -283,7 +385,7 @@ fn first<T>(places: &[&ModelSource], mut look: impl FnMut(&ModelSource) -> Resul
 }
 
 /// Writes the wanted tensors of a checkpoint with the numbers that they have.
-fn write_all(checkpoint: &Checkpoint, wanted: &dyn Fn(&&str) -> bool, dir: &Path, progress: &Progress) -> Result<()> {
+fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, dir: &Path, progress: &Progress) -> Result<()> {
     let plan: Vec<Planned> = checkpoint
         .names()
         .filter(wanted)
@@ -311,7 +413,7 @@ fn write_vq(vq: &VqTokenizer, json: &Value, work: &Path) -> Result<Vec<String>> 
     let own = |name: &str| -> Option<String> {
         let bare = name.strip_prefix("model.vqmodel.").or_else(|| name.strip_prefix("vqmodel."));
         let bare = bare.or((!inside).then_some(name))?;
-        (!bare.starts_with(LOSS)).then(|| bare.to_owned())
+        (!bare.starts_with(LOSS) && bare != USED).then(|| bare.to_owned())
     };
     let plan: Vec<(Planned, &str)> = vq
         .checkpoint

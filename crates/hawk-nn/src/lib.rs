@@ -16,6 +16,7 @@ mod packed;
 mod pickle;
 mod projection;
 mod public;
+mod published;
 mod source;
 pub mod step_bench;
 mod synth;
@@ -37,6 +38,7 @@ pub use heads::{HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, Heads
 pub use inventory::WantedTensor;
 pub use kv::{OwnInputs, Readout, Rows, Stream};
 pub use public::lumina_sizes;
+pub use published::LlamaGenExtras;
 pub use source::{Blob, EmbeddedFile, ModelSource, hex};
 pub use synth::{SynthModel, synthesize, synthesize_heads};
 pub use target::{

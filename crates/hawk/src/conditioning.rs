@@ -1,5 +1,7 @@
 //! From a prompt to the tokens that stand before the first cell.
 
+use std::collections::HashMap;
+
 use hawk_nn::{
     CaptionPrompt, ClassPrompt, Condition, Error, HawkConfig, OwnInputs, Result, TextPrompt, TextTokenizer,
     TransformerConfig,
@@ -55,8 +57,37 @@ pub(crate) enum Prompter {
     Text(TextPrompt, Box<TextTokenizer>),
     /// Numbers of classes.
     Class(ClassPrompt),
-    /// One caption's features, whatever the prompt says; none before they are given.
-    Caption(CaptionPrompt, Option<OwnFeatures>),
+    /// Captions' features.
+    Caption(CaptionPrompt, Captions),
+}
+
+/// The features that were given.
+#[derive(Default)]
+pub(crate) struct Captions {
+    /// By prompt.
+    of: HashMap<String, OwnFeatures>,
+    /// For every other prompt.
+    any: Option<OwnFeatures>,
+}
+
+impl Captions {
+    pub(crate) fn put(&mut self, of: PromptsOf<'_>, features: OwnFeatures) {
+        match of {
+            PromptsOf::One(prompt) => drop(self.of.insert(prompt.to_owned(), features)),
+            PromptsOf::All => self.any = Some(features),
+        }
+    }
+
+    pub(crate) fn get(&self, prompt: &str) -> Option<&OwnFeatures> {
+        self.of.get(prompt).or(self.any.as_ref())
+    }
+}
+
+/// Which prompts features stand for.
+#[derive(Clone, Copy)]
+pub(crate) enum PromptsOf<'a> {
+    One(&'a str),
+    All,
 }
 
 /// A caption's features as inputs.
@@ -73,7 +104,7 @@ impl Prompter {
             (Condition::Text(text), Some(tokenizer)) => Ok(Self::Text(text.clone(), Box::new(tokenizer))),
             (Condition::Text(_), None) => Err(Error::input("prompts need a tokenizer").at("tokenizer.json")),
             (Condition::Class(class), _) => Ok(Self::Class(*class)),
-            (Condition::Caption(caption), _) => Ok(Self::Caption(*caption, None)),
+            (Condition::Caption(caption), _) => Ok(Self::Caption(*caption, Captions::default())),
         }
     }
 
@@ -86,11 +117,15 @@ impl Prompter {
         match self {
             Self::Text(text, tokenizer) => of_text(prompt, (text, tokenizer), config, transformer),
             Self::Class(class) => of_class(prompt, *class),
-            Self::Caption(caption, Some(features)) => Ok(of_caption(*caption, features)),
-            Self::Caption(_, None) => Err(Error::input("the model reads the features of a caption, not its words")
-                .expected("a file of features")
-                .got("a prompt")
-                .hint("--features FILE.safetensors; docs/models.md says how to make one")),
+            Self::Caption(caption, captions) => {
+                let features = captions.get(prompt).ok_or_else(|| {
+                    Error::input("the model reads the features of a caption, not its words")
+                        .expected("features")
+                        .got("a prompt")
+                        .hint("--t5 DIR makes them with a text encoder (cargo feature t5), --features FILE.safetensors reads them; see docs/models.md")
+                })?;
+                Ok(of_caption(*caption, features))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use hawk_nn::{
 use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
 use sha2::{Digest, Sha256};
 
-use crate::conditioning::{Conditioning, OwnFeatures, Prompter};
+use crate::conditioning::{Conditioning, OwnFeatures, Prompter, PromptsOf};
 use crate::drafter;
 use crate::pace::Pace;
 use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
@@ -137,21 +137,33 @@ impl Engine {
     ///
     /// # Errors
     /// No file of features, features that do not fit the model, or a model that reads none.
-    pub fn with_features(mut self, file: Vec<u8>) -> Result<Self> {
+    pub fn with_features(self, file: Vec<u8>) -> Result<Self> {
+        self.put_features(PromptsOf::All, file)
+    }
+
+    /// The engine with the features of one prompt; others keep theirs.
+    ///
+    /// # Errors
+    /// As [`with_features`](Self::with_features).
+    pub fn with_features_of(self, prompt: &str, file: Vec<u8>) -> Result<Self> {
+        self.put_features(PromptsOf::One(prompt), file)
+    }
+
+    fn put_features(mut self, of: PromptsOf<'_>, file: Vec<u8>) -> Result<Self> {
         let digest = hex(&Sha256::digest(&file));
         let features = CaptionFeatures::from_bytes(file)?;
         let inputs = self.target.caption(&self.pool, &features)?;
-        if let Prompter::Caption(_, own) = &mut self.prompter {
-            *own = Some(OwnFeatures { inputs, count: features.count() as u32, digest });
+        if let Prompter::Caption(_, captions) = &mut self.prompter {
+            captions.put(of, OwnFeatures { inputs, count: features.count() as u32, digest });
         }
         Ok(self)
     }
 
-    /// SHA-256 of the features that were given; empty without any.
+    /// SHA-256 of the features that a prompt stands for; empty without any.
     #[must_use]
-    pub fn features_digest(&self) -> &str {
+    pub fn features_digest(&self, prompt: &str) -> &str {
         match &self.prompter {
-            Prompter::Caption(_, Some(features)) => &features.digest,
+            Prompter::Caption(_, captions) => captions.get(prompt).map_or("", |features| &features.digest),
             _ => "",
         }
     }

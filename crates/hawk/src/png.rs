@@ -111,7 +111,7 @@ impl Record {
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             prompt: request.prompt.clone(),
-            features_digest: engine.features_digest().to_owned(),
+            features_digest: engine.features_digest(&request.prompt).to_owned(),
             seed: request.seed.0,
             index: image.index,
             model: model.to_owned(),

@@ -331,11 +331,18 @@ fn conditions_that_a_model_cannot_draw_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     FAMILIES[3].write(dir.path());
     let t2i = Engine::load(ModelSource::Dir(dir.path().to_owned()), LoadOptions::default()).unwrap();
-    assert!(t2i.features_digest().is_empty());
+    assert!(t2i.features_digest("a dog").is_empty());
     assert!(t2i.conditioning("a dog").unwrap_err().to_string().contains("--features"));
     let t2i = FAMILIES[3].load(dir.path(), Precision::F32, 1);
     let conditioning = t2i.conditioning("a dog").unwrap();
     assert_eq!(conditioning.cond.tokens()[0], TokenId(96 + 12));
     assert_eq!((conditioning.uncond.tokens()[0], conditioning.uncond.tokens().len()), (TokenId(96 + 5), 7));
-    assert_eq!(t2i.features_digest().len(), 64);
+    assert_eq!(t2i.features_digest("a dog").len(), 64);
+    // One prompt's own features leave the others theirs.
+    let one = TensorView::new(Dtype::F32, vec![1, 24], &[0; 96]).unwrap();
+    let one = safetensors::serialize([("features", one)], None).unwrap();
+    let t2i = t2i.with_features_of("a cat", one).unwrap();
+    assert_eq!(t2i.conditioning("a cat").unwrap().cond.tokens().len(), 1);
+    assert_eq!(t2i.conditioning("a dog").unwrap(), conditioning);
+    assert_ne!(t2i.features_digest("a cat"), t2i.features_digest("a dog"));
 }

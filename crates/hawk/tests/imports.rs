@@ -1,16 +1,17 @@
-//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training beside them.
+//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training and the text encoder beside them.
 #![allow(clippy::unwrap_used)]
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("hawk-spec", &[]),
     ("hawk-nn", &["hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-train"]),
+    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),
 ];
 
 #[test]

@@ -48,6 +48,9 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
 
 /// The model of the record, or the one that is given; its files must be the same.
 fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
+    // Before the model is loaded, so that the encoder's memory is free again.
+    #[cfg(feature = "t5")]
+    let features = args.t5.encode(std::slice::from_ref(&record.prompt))?;
     let source = match &args.model.model {
         Some(dir) => ModelSource::Dir(find_model(dir)?),
         None if record.model == hawk::BUILT_IN => built_in_model(),
@@ -62,13 +65,15 @@ fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
             .got(format!("digest {}", engine.digest()?))
             .hint("name the folder of the right one with --model"));
     }
+    #[cfg(feature = "t5")]
+    let engine = crate::cmd::features::equip(engine, features)?;
     let engine = caption(engine, args.features.as_deref())?;
-    if engine.features_digest() != record.features_digest {
+    if engine.features_digest(&record.prompt) != record.features_digest {
         return Err(Error::input("the image was made from other features")
             .at(args.image.display())
             .expected(format!("features of the digest {:?}", record.features_digest))
-            .got(format!("{:?}", engine.features_digest()))
-            .hint("name the file with --features"));
+            .got(format!("{:?}", engine.features_digest(&record.prompt)))
+            .hint("name the file with --features, or the text encoder with --t5 where one made them"));
     }
     Ok(engine)
 }

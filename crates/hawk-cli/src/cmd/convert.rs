@@ -1,9 +1,10 @@
 //! `hawk convert`: the files of a public model into one folder that loads as it is.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use hawk::Result;
-use hawk_nn::{Conversion, ConvertTo, Progress};
+use hawk_nn::{Conversion, ConvertTo, LlamaGenExtras, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::ConvertArgs;
@@ -18,7 +19,13 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
     let source = find_model(&args.source)?;
     files::check_folder_can_be_made(&args.out)?;
     let bar = bytes_bar();
-    let conversion = Conversion { source, tokenizer: args.tokenizer.clone(), out: args.out.clone(), to };
+    let conversion = Conversion {
+        source,
+        tokenizer: args.tokenizer.clone(),
+        out: args.out.clone(),
+        to,
+        llamagen: LlamaGenExtras { vq: args.vq.clone(), size: args.size, heads: args.n_head.map(NonZero::get) },
+    };
     let hear = bar.clone();
     let progress: Progress = Arc::new(move |done, total| {
         hear.set_length(total);

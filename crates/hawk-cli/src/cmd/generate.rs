@@ -20,6 +20,9 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
         files::check_writable(report)?;
     }
+    // Before the model is loaded, so that the encoder's memory is free again.
+    #[cfg(feature = "t5")]
+    let features = args.t5.encode(&prompts)?;
     let clock = Instant::now();
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
     let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
@@ -27,6 +30,8 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         engine = engine.with_image_size(size)?;
     }
     let engine = caption(equip(engine, args.decoding.heads.as_deref())?, args.features.as_deref())?;
+    #[cfg(feature = "t5")]
+    let engine = crate::cmd::features::equip(engine, features)?;
     let request = Request {
         prompt: String::new(),
         seed: Seed(args.seed.unwrap_or_else(fresh_seed)),

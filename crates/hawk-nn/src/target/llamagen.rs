@@ -83,7 +83,7 @@ struct Raw {
 }
 
 /// Layers, heads, width of the published sizes.
-const SIZES: [(&str, [u64; 3]); 8] = [
+pub(crate) const SIZES: [(&str, [u64; 3]); 8] = [
     ("GPT-B", [12, 12, 768]),
     ("GPT-L", [24, 16, 1024]),
     ("GPT-XL", [36, 20, 1280]),

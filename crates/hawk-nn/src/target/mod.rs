@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 pub use janus::{JanusSizes, Layout as JanusLayout};
+pub(crate) use llamagen::SIZES as LLAMAGEN_SIZES;
 pub use llamagen::{CaptionFeatures, LlamaGenCondition, LlamaGenSizes};
 pub use pass::Staged;
 

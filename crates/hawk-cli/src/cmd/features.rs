@@ -1,0 +1,127 @@
+//! `hawk features`, and `--t5` of other commands: captions through a text encoder.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use hawk::{Engine, ModelSource, Precision, Result};
+use hawk_t5::{Cleaner, Features, T5Encoder};
+
+use crate::hub::find_model;
+use crate::{files, say};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk pull google/flan-t5-xl
+  hawk features \"a red house\" --t5 google/flan-t5-xl --out red-house.safetensors
+  hawk generate --features red-house.safetensors --model llamagen-t2i-XL --out house.png
+
+`hawk generate \"a red house\" --t5 google/flan-t5-xl` does both at once. The file holds the tensor `features` [tokens, width] in f32, without
+padding. LlamaGen was trained on features of flan-t5-xl and of captions that were cleaned of what the web puts around them (addresses, tags,
+serial numbers, capital letters); `--cleaning none` encodes the caption as it is. More: docs/models.md")]
+pub(crate) struct FeaturesArgs {
+    /// The caption
+    #[arg(value_name = "CAPTION")]
+    caption: String,
+    /// Folder of the T5, or ORG/NAME of one that was pulled
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    t5: PathBuf,
+    #[command(flatten)]
+    settings: T5Settings,
+    /// Where the tensor `features` [tokens, width] goes, in f32
+    #[arg(long, value_name = "F.safetensors")]
+    out: PathBuf,
+}
+
+/// Captions through a text encoder on the way, or not.
+#[derive(clap::Args)]
+pub(crate) struct T5Args {
+    /// Folder of a T5 (flan-t5-xl for LlamaGen), or ORG/NAME of one that was pulled: turns prompts into features, for a model that reads
+    /// those
+    #[arg(long, value_name = "DIR|ORG/NAME", conflicts_with = "features")]
+    t5: Option<PathBuf>,
+    #[command(flatten)]
+    settings: T5Settings,
+}
+
+#[derive(clap::Args)]
+struct T5Settings {
+    /// Number format of the T5's weights in memory: flan-t5-xl takes 2.5 GB in bf16, as LlamaGen has it, and 4.9 GB in f32; the arithmetic
+    /// is f32's
+    #[arg(long, default_value = "bf16", value_parser = t5_precision())]
+    t5_precision: Precision,
+    /// Most tokens of a caption; the rest is cut off
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    t5_tokens: u32,
+    /// What is done to captions before they are encoded
+    #[arg(long, value_enum, default_value_t = Cleaning::Llamagen)]
+    cleaning: Cleaning,
+}
+
+/// What is done to captions.
+#[derive(Clone, Copy, ValueEnum)]
+enum Cleaning {
+    /// What LlamaGen does, to the training's captions too: lower case, no addresses, tags, serial numbers
+    Llamagen,
+    None,
+}
+
+fn t5_precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["bf16", "f32"]).try_map(|name| name.parse())
+}
+
+pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
+    files::check_writable(&args.out)?;
+    let mut encoder = Captions::load(&args.t5, &args.settings)?;
+    let (clean, features) = encoder.encode(&args.caption)?;
+    files::write(&args.out, &features.to_safetensors()?)?;
+    let tokens = features.values.len() / features.width;
+    say(format_args!("{}: features [{tokens}, {}] of {clean:?}", args.out.display(), features.width));
+    Ok(())
+}
+
+impl T5Args {
+    /// Each prompt with its file of features; nothing without `--t5`. The encoder is gone afterwards.
+    pub(crate) fn encode(&self, prompts: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+        let Some(t5) = &self.t5 else { return Ok(Vec::new()) };
+        let mut captions = Captions::load(t5, &self.settings)?;
+        let file = |prompt: &String| Ok((prompt.clone(), captions.encode(prompt)?.1.to_safetensors()?));
+        prompts.iter().map(file).collect()
+    }
+}
+
+/// The engine with the features of its prompts.
+pub(crate) fn equip(engine: Engine, features: Vec<(String, Vec<u8>)>) -> Result<Engine> {
+    features.into_iter().try_fold(engine, |engine, (prompt, file)| engine.with_features_of(&prompt, file))
+}
+
+struct Captions<'a> {
+    encoder: T5Encoder,
+    cleaner: Option<Cleaner>,
+    settings: &'a T5Settings,
+}
+
+impl<'a> Captions<'a> {
+    fn load(t5: &std::path::Path, settings: &'a T5Settings) -> Result<Self> {
+        let encoder = T5Encoder::load(&ModelSource::Dir(find_model(t5)?), settings.t5_precision)?;
+        let cleaner = match settings.cleaning {
+            Cleaning::Llamagen => Some(Cleaner::new()?),
+            Cleaning::None => None,
+        };
+        Ok(Self { encoder, cleaner, settings })
+    }
+
+    /// The caption as it is encoded, and its features.
+    fn encode(&mut self, caption: &str) -> Result<(String, Features)> {
+        let clean = match &self.cleaner {
+            Some(cleaner) => cleaner.clean(caption)?,
+            None => caption.to_owned(),
+        };
+        let most = self.settings.t5_tokens as usize;
+        let features = self.encoder.features(&clean, most)?;
+        if features.cut > 0 {
+            eprintln!("note: {} tokens of the caption are beyond the first {most} and cut off", features.cut);
+        }
+        Ok((clean, features))
+    }
+}
