@@ -1,4 +1,4 @@
-//! The `hawk` program: text in, image out.
+//! The `hawk` program: text in, image out; or text.
 
 mod args;
 mod cmd;
@@ -6,6 +6,7 @@ mod files;
 mod hub;
 mod preview;
 mod report;
+mod text_report;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
+        Command::Text(args) => cmd::text::run(&args)?,
         Command::Again(args) => return cmd::again::run(&args),
         Command::Logits(args) => cmd::logits::run(&args)?,
         Command::Decode(args) => cmd::decode::run(&args)?,

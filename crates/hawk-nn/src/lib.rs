@@ -21,6 +21,7 @@ pub mod step_bench;
 mod synth;
 mod target;
 mod text;
+mod text_config;
 mod validate;
 mod vq;
 mod writer;
@@ -33,7 +34,7 @@ pub use folder::VqTokenizer;
 pub use hawk_config::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };
-pub use heads::{HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
+pub use heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
 pub use inventory::WantedTensor;
 pub use kv::{OwnInputs, Readout, Rows, Stream};
 pub use public::lumina_sizes;
@@ -44,4 +45,5 @@ pub use target::{
     Workspace,
 };
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
+pub use text_config::TextConfig;
 pub use vq::{Codebook, Image, Levels, VqConfig, VqDecoder, VqEncoder, VqLayout};
