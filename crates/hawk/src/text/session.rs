@@ -255,3 +255,63 @@ fn new_drafter<'a>(engine: &'a TextEngine, how: TextSampling, decoding: Decoding
         pipeline: PIPELINE,
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hawk_nn::{ModelSource, Progress, SynthModel, synthesize, synthesize_heads};
+    use hawk_spec::{DraftLaw, Rule, Source, TreeShape};
+
+    use super::*;
+    use crate::{LoadOptions, PromptStyle};
+
+    /// Knows the text.
+    struct Oracle(Vec<Code>);
+
+    impl Drafter for Oracle {
+        fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
+            let mut node = NodeId::ROOT;
+            for &code in &self.0[view.codes.len()..] {
+                node = tree.propose(node, code, DraftLaw::Deterministic, Source::Horizontal(1))?;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_drafter_that_is_right_is_accepted_wholly() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, heads) = (dir.path().join("model"), dir.path().join("heads"));
+        let silent: Progress = Arc::new(|_, _| ());
+        synthesize(SynthModel::TinyLlama, 2, &model, &silent).unwrap();
+        std::fs::write(model.join("generation_config.json"), r#"{ "eos_token_id": null }"#).unwrap();
+        let model = ModelSource::Dir(model);
+        synthesize_heads(&model, "tiny", 1, &heads, &silent).unwrap();
+        let engine = TextEngine::load(model, LoadOptions::default()).unwrap();
+        let engine = engine.with_heads(&ModelSource::Dir(heads)).unwrap();
+        let drawn = TextSampling::Drawn { sampling: Sampling::new(1.0, 1.0, 0, 1.0).unwrap(), seed: Seed(4) };
+        for (sampling, nodes) in [(TextSampling::Greedy, 5), (drawn, 2), (drawn, 16), (drawn, 70)] {
+            let decoding = Decoding::new(Decoder::Medusa, Rule::Replay, TreeShape::Budget(nodes)).unwrap();
+            let (prompt, style, max_tokens) = ("The hawk".to_owned(), PromptStyle::Plain, 64);
+            let request = TextRequest { prompt, style, sampling, decoding, max_tokens };
+            let run = |oracle: Option<Oracle>| {
+                let prompt = engine.prompt(&request.prompt, request.style).unwrap();
+                let mut session = Session::new(&engine, &request, decoding, prompt).unwrap();
+                if let Some(oracle) = oracle {
+                    session.text.drafter = Box::new(oracle);
+                }
+                session.run(&mut |_| ControlFlow::Continue(())).unwrap()
+            };
+            let plain = run(None);
+            let mut codes: Vec<Code> = plain.tokens.iter().map(|token| Code(token.0)).collect();
+            let told = run(Some(Oracle(codes.clone())));
+            assert_eq!((&told.tokens, told.stats.recovered), (&plain.tokens, 0), "{nodes} nodes");
+            assert_eq!(told.stats.target_passes, 64_u64.div_ceil(nodes as u64), "{nodes} nodes");
+            // One wrong guess costs what is behind it and nothing else.
+            codes[30] = Code(codes[30].0 ^ 1);
+            let misled = run(Some(Oracle(codes)));
+            assert_eq!((misled.tokens, misled.stats.recovered), (plain.tokens, 1), "{nodes} nodes");
+        }
+    }
+}
