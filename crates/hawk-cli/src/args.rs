@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, Tree,
+    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, TextEngine, Tree,
     built_in_model,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Draw images from prompts
     Generate(Box<GenerateArgs>),
+    /// Write text with a plain language model of the Llama kind
+    Text(Box<TextArgs>),
     /// Make an image again from what its PNG says, and compare the pixels
     Again(AgainArgs),
     /// Run a transformer over token ids and save its logits
@@ -237,6 +239,80 @@ impl DecodingArgs {
     }
 }
 
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk text \"The hawk is a bird of prey that\" --model meta-llama/Llama-2-7b-hf
+  hawk text \"Why is the sky blue?\" --model Llama-2-7b-chat-hf --chat --max-tokens 400 --precision int8
+  hawk text \"Once upon a time\" --model llama --heads llama-heads --decoder medusa --temperature 0.8 --top-p 0.95 --seed 7
+  hawk synth tiny-llama --out tiny && hawk synth heads --model tiny --out tiny-heads   # to try the options: the text is noise
+
+The text goes to standard output as it is committed, a line of statistics to the standard error. Greedy decoding (--temperature 0, the
+default) reads no random number. Under the rule `replay` one seed gives one text, token for token, whatever decoder, tree and number of
+threads; so does greedy decoding under both rules. More: docs/text.md")]
+pub(crate) struct TextArgs {
+    /// The text to go on from; with --chat the question
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompt: String,
+    /// Folder of a Llama in the Hugging Face layout, or ORG/NAME of one that was pulled
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    pub(crate) model: PathBuf,
+    /// Threads; the text does not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    pub(crate) threads: Option<NonZero<usize>>,
+    /// Number format of the weights [default: what the model is packed for, else bf16]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    /// Put LLaMA 2's chat around the prompt: [INST] PROMPT [/INST]
+    #[arg(long)]
+    pub(crate) chat: bool,
+    /// Most tokens after the prompt; the model's end of text, or its positions, may end it before
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
+    /// Divisor of the logits; 0 = greedy: always the likeliest token
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+    /// Draw among the K likeliest tokens only; 0 = all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) top_k: u32,
+    /// Draw among the likeliest tokens that hold this much probability, above 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Key of the noise, for a temperature above 0 [default: a new one each time, printed]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// What guesses tokens ahead: `ar` nothing (plain decoding), `medusa` horizontal draft heads [default: medusa, or ar where there are no
+    /// heads]
+    #[arg(long, value_parser = text_decoder())]
+    pub(crate) decoder: Option<Decoder>,
+    /// How guesses are tested: `replay` gives the very text of plain decoding, `rejection` one of the same law
+    #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = exact_rule())]
+    pub(crate) rule: AnyRule,
+    /// The token tree: a number of nodes, the last committed token included (7), candidates per level (4x2x1), or `auto`: as large as is
+    /// quickest here, which may be no guess at all (only under the rule `replay`) [default: auto; under `rejection` 4]
+    #[arg(long, visible_alias = "budget", value_name = "NODES|SHAPE|auto", value_parser = str::parse::<Tree>)]
+    pub(crate) tree: Option<Tree>,
+    /// Folder of draft heads of text (H1, H2, ...), in place of the model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+    /// Write the prompt's token ids and the text's
+    #[arg(long, value_name = "F.json")]
+    pub(crate) tokens_out: Option<PathBuf>,
+    /// Write what the decode did: passes, acceptance, times
+    #[arg(long, value_name = "F.json")]
+    pub(crate) stats: Option<PathBuf>,
+}
+
+impl TextArgs {
+    pub(crate) fn model(&self) -> ModelArgs {
+        ModelArgs { model: Some(self.model.clone()), threads: self.threads }
+    }
+
+    pub(crate) fn decoding(&self, engine: &TextEngine) -> Result<Decoding> {
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::Medusa } else { Decoder::Ar });
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
+    }
+}
+
 /// When images are shown in the terminal.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Preview {
@@ -362,9 +438,10 @@ pub(crate) struct ConvertArgs {
 #[command(after_help = "Examples:
   hawk synth lumina-mgpt-7b --out lumina-synth/
   hawk synth heads --model lumina-synth/ --out lumina-heads/
+  hawk synth llama-2-7b --out llama-synth/
   hawk generate \"anything\" --model lumina-synth/ --heads lumina-heads/ --size 512x512
 
-The shapes, names and files are the public model's, the images are noise. 7B take 14 GB of disk and little memory; the same command again
+The shapes, names and files are the public model's, what they draw and write is noise. 7B take 14 GB of disk and little memory; the same command again
 goes on where one was broken off.")]
 pub(crate) struct SynthArgs {
     /// The model, or `heads` for draft heads of a model that is there
@@ -517,6 +594,15 @@ fn image_size(typed: &str) -> std::result::Result<ImageSize, String> {
 
 fn decoder() -> impl TypedValueParser<Value = Decoder> {
     PossibleValuesParser::new(Decoder::ALL.map(|decoder| decoder.name())).try_map(|name| name.parse())
+}
+
+fn text_decoder() -> impl TypedValueParser<Value = Decoder> {
+    PossibleValuesParser::new([Decoder::Ar, Decoder::Medusa].map(Decoder::name)).try_map(|name| name.parse())
+}
+
+fn exact_rule() -> impl TypedValueParser<Value = AnyRule> {
+    let exact = [Rule::Replay, Rule::Rejection].map(|rule| AnyRule::from(rule).name());
+    PossibleValuesParser::new(exact).try_map(|name| name.parse())
 }
 
 fn rule() -> impl TypedValueParser<Value = AnyRule> {

@@ -1,4 +1,4 @@
-//! The `hawk` program: text in, image out.
+//! The `hawk` program: text in, image out; or text.
 
 mod args;
 mod cmd;
@@ -7,6 +7,7 @@ mod hub;
 mod inputs;
 mod preview;
 mod report;
+mod text_report;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
+        Command::Text(args) => cmd::text::run(&args)?,
         Command::Again(args) => return cmd::again::run(&args),
         Command::Logits(args) => cmd::logits::run(&args)?,
         #[cfg(feature = "t5")]

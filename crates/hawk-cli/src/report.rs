@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hawk::{Engine, Generated, RecordedSampling, RecordedStats, Request, Result, Timings};
+use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Request, Result, Timings};
 use hawk_spec::TokenId;
 use serde::Serialize;
 
@@ -105,12 +105,31 @@ struct ImageStats {
 }
 
 #[derive(Serialize)]
-struct SourceStats {
+pub(crate) struct SourceStats {
     source: String,
     depth: usize,
     proposed: u64,
     tested: u64,
     accepted: u64,
+}
+
+impl SourceStats {
+    pub(crate) fn of(stats: &DecodeStats) -> Vec<Self> {
+        let sources = stats.tallies().map(|(source, depth, tally)| Self {
+            source: source.to_string(),
+            depth,
+            proposed: tally.proposed,
+            tested: tally.tested,
+            accepted: tally.accepted,
+        });
+        sources.collect()
+    }
+}
+
+/// Passes by the number of tokens that they committed, from 0 up to the longest.
+pub(crate) fn passes_by_tokens(stats: &DecodeStats) -> Vec<u64> {
+    let last = stats.tokens_per_pass.iter().rposition(|&passes| passes > 0).unwrap_or(0);
+    stats.tokens_per_pass[..=last].to_vec()
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -137,14 +156,6 @@ impl StatsReport {
 
     pub(crate) fn add(&mut self, request: &Request, image: &Generated, file: &Path) {
         let stats = &image.stats;
-        let last = stats.tokens_per_pass.iter().rposition(|&passes| passes > 0).unwrap_or(0);
-        let sources = stats.tallies().map(|(source, depth, tally)| SourceStats {
-            source: source.to_string(),
-            depth,
-            proposed: tally.proposed,
-            tested: tally.tested,
-            accepted: tally.accepted,
-        });
         self.images.push(ImageStats {
             file: file.display().to_string(),
             prompt: request.prompt.clone(),
@@ -154,8 +165,8 @@ impl StatsReport {
             stats: stats.into(),
             recovered: stats.recovered,
             bonus: stats.bonus,
-            passes_by_cells: stats.tokens_per_pass[..=last].to_vec(),
-            sources: sources.collect(),
+            passes_by_cells: passes_by_tokens(stats),
+            sources: SourceStats::of(stats),
         });
     }
 

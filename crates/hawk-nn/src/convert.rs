@@ -185,6 +185,10 @@ impl Conversion {
         put(&work.join("config.json"), config.to_string().as_bytes())?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())
             .map_err(|e| e.at(source.describe("config.json")))?;
+        // It may say where texts end.
+        if source.contains("generation_config.json") {
+            put(&work.join("generation_config.json"), &source.read("generation_config.json")?)?;
+        }
         self.write_hawk_json(&source, &transformer, work)?;
         copy_heads(&source, work)?;
         if let Some(packed) = checkpoint.packed_for() {

@@ -22,6 +22,7 @@ pub mod step_bench;
 mod synth;
 mod target;
 mod text;
+mod text_config;
 mod validate;
 mod vq;
 mod writer;
@@ -34,7 +35,7 @@ pub use folder::VqTokenizer;
 pub use hawk_config::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };
-pub use heads::{HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
+pub use heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
 pub use inventory::WantedTensor;
 pub use kv::{OwnInputs, Readout, Rows, Stream};
 pub use public::lumina_sizes;
@@ -46,5 +47,6 @@ pub use target::{
     Workspace,
 };
 pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
+pub use text_config::TextConfig;
 pub use validate::from_json;
 pub use vq::{Codebook, Image, Levels, VqConfig, VqDecoder, VqEncoder, VqLayout};

@@ -1,6 +1,6 @@
 //! Who decides what is random: the verifier asks a [`Chooser`] for every draw and every test.
 
-use crate::law::LawError;
+use crate::law::{LawError, highest};
 use crate::noise::{Purpose, argmax_with_noise, uniform};
 use crate::token::{Cell, Code, ImageIndex, Seed};
 
@@ -33,7 +33,7 @@ pub struct Noise {
 
 impl Chooser for Noise {
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
-        argmax_with_noise(self.seed, self.image, cell, scores)
+        argmax_with_noise(self.seed, self.image, cell, scores, Purpose::Replay)
     }
 
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
@@ -45,6 +45,45 @@ impl Chooser for Noise {
     fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
         let u = uniform(self.seed, self.image, cell, 0, Purpose::Recover);
         draw_at(law, u).expect("a law has a code of positive probability")
+    }
+}
+
+/// Counter-based noise of one text: that of an image of its number, but for the plain draws, whose noise is
+/// [`Purpose::Text`]. A cell is a position after the prompt, a code a vocabulary id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TextNoise(pub Noise);
+
+impl Chooser for TextNoise {
+    fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
+        argmax_with_noise(self.0.seed, self.0.image, cell, scores, Purpose::Text)
+    }
+
+    fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
+        self.0.accept(cell, candidate, probability)
+    }
+
+    fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
+        self.0.draw(cell, law)
+    }
+}
+
+/// The likelier outcome of every question, ties to the lower code; no random number is read. With
+/// [`Rule::Replay`](crate::Rule::Replay) this is greedy decoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Greedy;
+
+impl Chooser for Greedy {
+    fn replay(&mut self, _: Cell, scores: &[f32]) -> Result<Code, LawError> {
+        highest(scores).map(|(code, _)| code)
+    }
+
+    fn accept(&mut self, _: Cell, _: u32, probability: f64) -> bool {
+        probability > 0.5
+    }
+
+    fn draw(&mut self, _: Cell, law: &[f64]) -> Code {
+        let likelier = |best: (Code, f64), (code, &p): (Code, &f64)| if p > best.1 { (code, p) } else { best };
+        (0..).map(Code).zip(law).fold((Code(0), 0.0), likelier).0
     }
 }
 

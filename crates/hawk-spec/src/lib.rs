@@ -57,11 +57,14 @@
 //! | [`TokenTree`], [`Candidate`] | guesses after the anchor, each with its [`Source`] and [`DraftLaw`] |
 //! | [`Pool`], [`TreeShape`] | candidates of several sources per cell, and the tree that grows from them |
 //! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p |
-//! | [`Chooser`], [`Noise`] | who decides what is random; in production, counter-based noise |
+//! | [`Chooser`], [`Noise`], [`TextNoise`], [`Greedy`] | who decides what is random; in production, counter-based noise, or nothing |
 //! | [`Verifier`], [`Verdict`] | which guesses are accepted, and the recovered or bonus token after them |
 //! | [`LossyRule`] | rules that change the law, for comparison |
 //! | [`DecodeStats`] | passes, acceptance length, what each source's guesses were worth |
 //! | [`Enumerator`] | the chooser of proofs: every branch with its weight |
+//!
+//! Text is decoded with the same nouns: a cell is then a position after the prompt, a code an id of the vocabulary, and
+//! a tree's `cells_left` what may still be written.
 //!
 //! # What keeps the law
 //!
@@ -98,7 +101,7 @@ mod token;
 mod tree;
 mod verify;
 
-pub use chooser::{Chooser, Noise, draw_at};
+pub use chooser::{Chooser, Greedy, Noise, TextNoise, draw_at};
 pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};

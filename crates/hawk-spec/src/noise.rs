@@ -64,10 +64,10 @@ pub fn uniform(seed: Seed, image: ImageIndex, cell: Cell, block: u32, purpose: P
 }
 
 /// The Gumbel noise of a code at a cell: `-ln(-ln u)`, `u = (word + 0.5) / 2^32`, with word `code mod 4` of block
-/// `code div 4` of [`Purpose::Replay`].
+/// `code div 4` of the purpose: [`Purpose::Replay`] or [`Purpose::Text`].
 #[must_use]
-pub fn gumbel(seed: Seed, image: ImageIndex, cell: Cell, code: Code) -> f64 {
-    let words = noise_words(seed, image, cell, code.0 / 4, Purpose::Replay);
+pub fn gumbel(seed: Seed, image: ImageIndex, cell: Cell, code: Code, purpose: Purpose) -> f64 {
+    let words = noise_words(seed, image, cell, code.0 / 4, purpose);
     gumbel_of_word(words[code.index() % 4])
 }
 
@@ -88,15 +88,21 @@ static BOUNDS: LazyLock<[f64; 1 << BOUND_BITS]> = LazyLock::new(|| {
 });
 
 /// The token that plain AR draws: the code with the highest `score + gumbel` in f64, ties to the lower code; codes with
-/// the score -inf never win. One score per code.
+/// the score -inf never win. One score per code. The purpose is [`Purpose::Replay`] for cells, [`Purpose::Text`] for text.
 ///
 /// Logarithms are taken only where a bound of the noise does not already rule the code out.
 ///
 /// # Errors
 /// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] when all are -inf.
-pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
+pub fn argmax_with_noise(
+    seed: Seed,
+    image: ImageIndex,
+    cell: Cell,
+    scores: &[f32],
+    purpose: Purpose,
+) -> Result<Code, LawError> {
     let (mut best, top_score) = highest(scores)?;
-    let mut best_value = f64::from(top_score) + gumbel(seed, image, cell, best);
+    let mut best_value = f64::from(top_score) + gumbel(seed, image, cell, best, purpose);
     let bounds = &*BOUNDS;
     let most = bounds[bounds.len() - 1];
     for (block, scores) in (0..).zip(scores.chunks(4)) {
@@ -104,7 +110,7 @@ pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f3
         if f64::from(top) + most < best_value {
             continue;
         }
-        let words = noise_words(seed, image, cell, block, Purpose::Replay);
+        let words = noise_words(seed, image, cell, block, purpose);
         for (code, (&score, word)) in (4 * block..).map(Code).zip(scores.iter().zip(words)) {
             let score = f64::from(score);
             if score + bounds[(word >> (32 - BOUND_BITS)) as usize] < best_value {
@@ -123,8 +129,13 @@ pub fn argmax_with_noise(seed: Seed, image: ImageIndex, cell: Cell, scores: &[f3
 /// scores are above -inf. The first is what [`argmax_with_noise`] gives.
 ///
 /// A drafter under replay ranks its guesses so: with the noise that the target's own draw will have.
-pub fn rank_with_noise(draw: (Seed, ImageIndex, Cell), scores: &[f32], count: usize, ranked: &mut Vec<(f64, Code)>) {
-    let ((seed, image, cell), bounds) = (draw, &*BOUNDS);
+pub fn rank_with_noise(
+    draw: (Seed, ImageIndex, Cell, Purpose),
+    scores: &[f32],
+    count: usize,
+    ranked: &mut Vec<(f64, Code)>,
+) {
+    let ((seed, image, cell, purpose), bounds) = (draw, &*BOUNDS);
     ranked.clear();
     let mut worst = f64::NEG_INFINITY;
     for (block, scores) in (0..).zip(scores.chunks(4)) {
@@ -132,7 +143,7 @@ pub fn rank_with_noise(draw: (Seed, ImageIndex, Cell), scores: &[f32], count: us
         if top == f32::NEG_INFINITY || f64::from(top) + bounds[bounds.len() - 1] < worst {
             continue;
         }
-        let words = noise_words(seed, image, cell, block, Purpose::Replay);
+        let words = noise_words(seed, image, cell, block, purpose);
         for (code, (&score, word)) in (4 * block..).map(Code).zip(scores.iter().zip(words)) {
             let score = f64::from(score);
             if score == f64::NEG_INFINITY || score + bounds[(word >> (32 - BOUND_BITS)) as usize] < worst {
@@ -160,6 +171,7 @@ mod tests {
         let (seed, image) = (Seed(3), ImageIndex(1));
         let mut ranked = Vec::new();
         for cell in (0..200).map(Cell) {
+            let purpose = if cell.0 % 2 == 0 { Purpose::Replay } else { Purpose::Text };
             let score =
                 |code: u32| if code % 7 == 3 { f32::NEG_INFINITY } else { ((code * cell.0) as f32).sin() * 6.0 };
             let scores: Vec<f32> = (0..53).map(score).collect();
@@ -167,14 +179,14 @@ mod tests {
                 .map(Code)
                 .zip(&scores)
                 .filter(|(_, score)| **score > f32::NEG_INFINITY)
-                .map(|(code, &score)| (f64::from(score) + gumbel(seed, image, cell, code), code))
+                .map(|(code, &score)| (f64::from(score) + gumbel(seed, image, cell, code, purpose), code))
                 .collect();
             all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             for count in [1, 4, 100] {
-                rank_with_noise((seed, image, cell), &scores, count, &mut ranked);
+                rank_with_noise((seed, image, cell, purpose), &scores, count, &mut ranked);
                 assert_eq!(ranked, all[..count.min(all.len())]);
             }
-            assert_eq!(argmax_with_noise(seed, image, cell, &scores), Ok(all[0].1));
+            assert_eq!(argmax_with_noise(seed, image, cell, &scores, purpose), Ok(all[0].1));
         }
     }
 

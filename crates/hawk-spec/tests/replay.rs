@@ -6,16 +6,16 @@ mod common;
 
 use common::{Toy, ToyLaws, hash};
 use hawk_spec::{
-    Cell, Chooser, Code, DecodeStats, DraftLaw, Drawn, ImageIndex, LawError, NodeId, Noise, Purpose, Rule, Seed,
-    Source, TokenTree, Verdict, Verifier, argmax_with_noise, draw_at, gumbel, noise_words, philox4x32_10,
-    probabilities, uniform,
+    Cell, Chooser, Code, DecodeStats, DraftLaw, Drawn, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Rule,
+    Seed, Source, TextNoise, TokenTree, Verdict, Verifier, argmax_with_noise, draw_at, gumbel, noise_words,
+    philox4x32_10, probabilities, uniform,
 };
 use proptest::prelude::*;
 
 fn plain_ar(toy: Toy, noise: Noise, cells: u32) -> Vec<Code> {
     let mut image = Vec::new();
     for cell in (0..cells).map(Cell) {
-        image.push(argmax_with_noise(noise.seed, noise.image, cell, &toy.scores(&image)).unwrap());
+        image.push(argmax_with_noise(noise.seed, noise.image, cell, &toy.scores(&image), Purpose::Replay).unwrap());
     }
     image
 }
@@ -83,12 +83,12 @@ proptest! {
         let (seed, image, cell) = (Seed(seed), ImageIndex(image), Cell(cell));
         let mut best: Option<(f64, Code)> = None;
         for (code, &score) in (0..).map(Code).zip(&scores).filter(|(_, score)| score.is_finite()) {
-            let value = f64::from(score) + gumbel(seed, image, cell, code);
+            let value = f64::from(score) + gumbel(seed, image, cell, code, Purpose::Replay);
             if best.is_none_or(|(most, _)| value > most) {
                 best = Some((value, code));
             }
         }
-        prop_assert_eq!(argmax_with_noise(seed, image, cell, &scores).unwrap(), best.unwrap().1);
+        prop_assert_eq!(argmax_with_noise(seed, image, cell, &scores, Purpose::Replay).unwrap(), best.unwrap().1);
     }
 }
 
@@ -131,9 +131,39 @@ fn the_noise_is_keyed_as_documented() {
     let words = philox4x32_10([0x89ab_cdef, 0x0123_4567], [25, 42, 7, 0]);
     assert_eq!(noise_words(seed, image, cell, 25, Purpose::Replay), words);
     let u = (f64::from(words[3]) + 0.5) / 4_294_967_296.0;
-    assert!((gumbel(seed, image, cell, Code(103)) - -(-u.ln()).ln()).abs() < 1e-14);
+    assert!((gumbel(seed, image, cell, Code(103), Purpose::Replay) - -(-u.ln()).ln()).abs() < 1e-14);
     // The same bits on every platform.
-    assert_eq!(gumbel(seed, image, cell, Code(103)).to_bits(), 4_605_576_114_797_142_392);
+    assert_eq!(gumbel(seed, image, cell, Code(103), Purpose::Replay).to_bits(), 4_605_576_114_797_142_392);
+}
+
+#[test]
+fn text_has_noise_of_its_own() {
+    let (image, cell) = (Noise { seed: Seed(9), image: ImageIndex(2) }, Cell(5));
+    let words = philox4x32_10([9, 0], [25, 5, 2, 1]);
+    assert_eq!(noise_words(image.seed, image.image, cell, 25, Purpose::Text), words);
+    let flat = [0.0; 64];
+    let drawn = |noise: &mut dyn Chooser| -> Vec<Code> {
+        (0..20).map(|cell| noise.replay(Cell(cell), &flat).unwrap()).collect()
+    };
+    let (cells, text) = (drawn(&mut image.clone()), drawn(&mut TextNoise(image)));
+    assert_ne!(cells, text);
+    for (cell, &code) in (0..).map(Cell).zip(&text) {
+        assert_eq!(argmax_with_noise(image.seed, image.image, cell, &flat, Purpose::Text), Ok(code));
+        let best = (0..64).map(Code).max_by(|a, b| {
+            let noise = |code: &Code| gumbel(image.seed, image.image, cell, *code, Purpose::Text);
+            noise(a).total_cmp(&noise(b))
+        });
+        assert_eq!(best, Some(code));
+    }
+}
+
+#[test]
+fn greedy_takes_the_likelier_outcome_and_the_lower_code() {
+    let scores = [1.0, f32::NEG_INFINITY, 3.0, 3.0];
+    assert_eq!(Greedy.replay(Cell(0), &scores), Ok(Code(2)));
+    assert_eq!(Greedy.draw(Cell(0), &[0.1, 0.4, 0.1, 0.4]), Code(1));
+    assert!(Greedy.accept(Cell(0), 0, 0.6) && !Greedy.accept(Cell(0), 0, 0.4));
+    assert!(matches!(Greedy.replay(Cell(0), &[f32::NAN]), Err(LawError::NotALogit { code: Code(0), .. })));
 }
 
 #[test]
@@ -189,7 +219,8 @@ fn inverse_transform_never_takes_an_impossible_code() {
 
 #[test]
 fn bad_scores_are_refused() {
-    let refuse = |scores: &[f32]| argmax_with_noise(Seed(0), ImageIndex(0), Cell(0), scores).unwrap_err();
+    let refuse =
+        |scores: &[f32]| argmax_with_noise(Seed(0), ImageIndex(0), Cell(0), scores, Purpose::Replay).unwrap_err();
     assert!(matches!(refuse(&[0.0, f32::NAN]), LawError::NotALogit { code: Code(1), .. }));
     assert_eq!(refuse(&[f32::INFINITY]), LawError::NotALogit { code: Code(0), value: f32::INFINITY });
     assert_eq!(refuse(&[f32::NEG_INFINITY; 3]), LawError::NothingLeft { codes: 3 });

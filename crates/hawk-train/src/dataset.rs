@@ -8,7 +8,7 @@ use half::slice::HalfFloatSliceExt;
 use hawk::{Decoder, Decoding, Engine, Request, Rule, Seed};
 use hawk_nn::kernels::Pool;
 use hawk_nn::{Error, Result, VqEncoder};
-use hawk_spec::{Cell, Code, Grid, Noise, argmax_with_noise, probabilities};
+use hawk_spec::{Cell, Code, Grid, Noise, Purpose, argmax_with_noise, probabilities};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -184,7 +184,8 @@ impl Dataset {
         let Noise { seed, image } = self.noise(image);
         let draw = |(cell, law): (u32, &[f32])| {
             let scores: Vec<f32> = law.iter().map(|p| p.ln()).collect();
-            argmax_with_noise(seed, image, Cell(cell), &scores).map_err(|e| Error::input(e.to_string()))
+            argmax_with_noise(seed, image, Cell(cell), &scores, Purpose::Replay)
+                .map_err(|e| Error::input(e.to_string()))
         };
         (0..).zip(laws.chunks(self.shape.codes)).map(draw).collect()
     }

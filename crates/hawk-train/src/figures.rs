@@ -3,7 +3,7 @@
 use hawk::Engine;
 use hawk_nn::kernels::Pool;
 use hawk_nn::{HeadFigures, HeadWorkspace, Heads, Result};
-use hawk_spec::{Cell, Code, Noise, gumbel};
+use hawk_spec::{Cell, Code, Noise, Purpose, gumbel};
 
 use crate::dataset::{Dataset, Shape, Split};
 use crate::settings::Labels;
@@ -99,7 +99,7 @@ impl Measuring<'_> {
             for (row, &(to, _, head)) in part.iter().enumerate() {
                 if noisy.0 != Some(to) {
                     noisy.0 = Some(to);
-                    let of = |code| gumbel(seen.noise.seed, seen.noise.image, to, Code(code));
+                    let of = |code| gumbel(seen.noise.seed, seen.noise.image, to, Code(code), Purpose::Replay);
                     noisy.1.iter_mut().zip(0..).for_each(|(noise, code)| *noise = of(code));
                 }
                 let law = &seen.laws[to.index() * shape.codes..][..shape.codes];

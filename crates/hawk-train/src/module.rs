@@ -105,7 +105,7 @@ mod tests {
             hidden: d,
             target_name: "emoji-v0".to_owned(),
             target_digest: "0".repeat(64),
-            grid: layout.grid(),
+            arrangement: layout.grid().into(),
             heads: offsets.to_vec(),
         };
         let device = Device::flex().autodiff();

@@ -142,7 +142,7 @@ impl Run {
             hidden: engine.target().config().hidden,
             target_name: self.target_name.clone(),
             target_digest: engine.digest()?.to_owned(),
-            grid: engine.config().layout.grid(),
+            arrangement: engine.config().layout.grid().into(),
             heads: self.settings.offsets.iter().map(head).collect(),
         })
     }

@@ -1,19 +1,20 @@
 //! A loaded model: load once, generate many.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    CaptionFeatures, Checkpoint, Condition, Error, Family, HawkConfig, HeadWorkspace, Heads, Image, ImageSize,
-    ModelSource, Result, Staged, Stream, Target, TextTokenizer, TransformerConfig, VqDecoder, Workspace, hex,
+    CaptionFeatures, Checkpoint, Condition, Error, Family, HawkConfig, Heads, Image, ImageSize, ModelSource, Result,
+    Staged, Stream, Target, TextTokenizer, TransformerConfig, VqDecoder, Workspace, hex,
 };
 use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
 use sha2::{Digest, Sha256};
 
 use crate::conditioning::{Conditioning, OwnFeatures, Prompter, PromptsOf};
 use crate::drafter;
-use crate::pace::Pace;
+use crate::equip::{Medium, other_heads, own_heads};
+use crate::pace::Paces;
 use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
 use crate::session::Session;
 
@@ -72,7 +73,7 @@ pub struct Engine {
     neighbours: OnceLock<Arc<Neighbours>>,
     digest: OnceLock<String>,
     /// What sizes of trees have brought, by what else the time of a pass depends on.
-    paces: Mutex<Vec<(Decoding, usize, Pace)>>,
+    paces: Paces,
 }
 
 impl Engine {
@@ -88,10 +89,7 @@ impl Engine {
         let vq = source.vq_decoder()?;
         config.check_decoder(vq.config()).map_err(|e| e.at(source.describe("hawk.json")))?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
-        let heads = match source.contains("heads/config.json") {
-            true => Some(Heads::load(&source, "heads/", &target)?),
-            false => None,
-        };
+        let heads = own_heads(&source, &target, Medium::Images)?;
         Ok(Self {
             config,
             prompter,
@@ -102,7 +100,7 @@ impl Engine {
             heads,
             neighbours: OnceLock::new(),
             digest: OnceLock::new(),
-            paces: Mutex::default(),
+            paces: Paces::default(),
             source,
         })
     }
@@ -110,17 +108,9 @@ impl Engine {
     /// The engine with other draft heads than the model's own.
     ///
     /// # Errors
-    /// The heads cannot be read, or were trained for another model.
+    /// The heads cannot be read, or were trained for another model or for text.
     pub fn with_heads(mut self, folder: &ModelSource) -> Result<Self> {
-        let heads = Heads::load(folder, "", &self.target)?;
-        let trained_for = &heads.config().target_digest;
-        if self.digest()? != trained_for {
-            return Err(Error::input("the heads were trained for another model")
-                .at(folder.describe("config.json"))
-                .expected(format!("target digest {}", self.digest()?))
-                .got(trained_for));
-        }
-        self.heads = Some(heads);
+        self.heads = Some(other_heads(folder, &self.target, Medium::Images, self.digest()?)?);
         Ok(self)
     }
 
@@ -274,27 +264,16 @@ impl Engine {
         }
     }
 
-    /// The laws of draft heads over the codes, for all rows of a workspace.
-    pub(crate) fn speak(&self, heads: &Heads, workspace: &mut HeadWorkspace) -> Result<()> {
-        heads.run(&self.target, &self.pool, workspace, self.codes())
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
-    /// What was learned of the sizes of trees for `streams` streams in a pass.
-    pub(crate) fn pace(&self, decoding: Decoding, streams: usize) -> Pace {
-        let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = paces.iter().find(|pace| (pace.0, pace.1) == (decoding, streams));
-        known.map_or_else(Pace::default, |(.., pace)| pace.clone())
-    }
-
-    /// Keeps it for the next request.
-    pub(crate) fn keep_pace(&self, decoding: Decoding, streams: usize, pace: Pace) {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        paces.retain(|pace| (pace.0, pace.1) != (decoding, streams));
-        paces.push((decoding, streams, pace));
+    pub(crate) fn paces(&self) -> &Paces {
+        &self.paces
     }
 
     /// The codes' ids.
-    fn codes(&self) -> Range<usize> {
+    pub(crate) fn codes(&self) -> Range<usize> {
         let first = self.config.layout.code_offset() as usize;
         first..first + self.config.layout.codes() as usize
     }
@@ -319,14 +298,15 @@ pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig
 /// What turns prompts into tokens.
 fn read_prompter(source: &ModelSource, config: &HawkConfig, transformer: &TransformerConfig) -> Result<Prompter> {
     let tokenizer = match config.condition {
-        Condition::Text(_) => {
-            let (place, bytes) = source.read_tokenizer()?;
-            let tokenizer = TextTokenizer::from_bytes(&bytes)
-                .and_then(|tokenizer| tokenizer.check(transformer).map(|()| tokenizer))
-                .map_err(|e| e.at(place))?;
-            Some(tokenizer)
-        }
+        Condition::Text(_) => Some(read_tokenizer(source, transformer)?),
         Condition::Class(_) | Condition::Caption(_) => None,
     };
     Prompter::new(&config.condition, tokenizer)
+}
+
+pub(crate) fn read_tokenizer(source: &ModelSource, transformer: &TransformerConfig) -> Result<TextTokenizer> {
+    let (place, bytes) = source.read_tokenizer()?;
+    TextTokenizer::from_bytes(&bytes)
+        .and_then(|tokenizer| tokenizer.check(transformer).map(|()| tokenizer))
+        .map_err(|e| e.at(place))
 }

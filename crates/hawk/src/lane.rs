@@ -38,7 +38,7 @@ impl<'a> Lane<'a> {
     pub(crate) fn new(engine: &'a Engine, request: &Request) -> Result<Self> {
         let layout = &engine.config().layout;
         let (codes, cells) = (layout.codes() as usize, layout.grid().cells() as usize);
-        let limits = drafter::tree_limits(engine, request.decoding);
+        let limits = drafter::tree_limits(engine.heads(), codes, request.decoding);
         Ok(Self {
             sampling: request.sampling,
             noise: Noise { seed: request.seed, image: ImageIndex(request.images.start) },
@@ -85,7 +85,7 @@ impl<'a> Lane<'a> {
         self.tree.reset(Cell(committed), grid.cells() - committed);
         self.tree.bound(nodes);
         if !self.tree.is_full() {
-            match self.drafter.propose(&View { grid, codes: &self.codes }, &mut self.tree) {
+            match self.drafter.propose(&View { codes: &self.codes }, &mut self.tree) {
                 Ok(()) | Err(TreeError::Full { .. } | TreeError::TooDeep { .. }) => {}
                 Err(fault) => {
                     return Err(Error::input(format!("a drafter's guess cannot be: {fault}")).at(self.image()));
@@ -143,8 +143,8 @@ impl<'a> Lane<'a> {
         if self.full(layout) {
             return Ok(());
         }
-        let (grid, first, rows) = (layout.grid(), self.tree.first_open(), &self.path_rows[..]);
-        self.drafter.observe(&Seen { grid, first, codes: &self.codes[first.index()..], rows, staged, stream })
+        let (first, rows) = (self.tree.first_open(), &self.path_rows[..]);
+        self.drafter.observe(&Seen { first, codes: &self.codes[first.index()..], rows, staged, stream })
     }
 
     /// Number of cells that the last verdict committed.

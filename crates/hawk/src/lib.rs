@@ -29,6 +29,7 @@
 //! | [`Event`], [`CellSource`] | what an observer hears: prefill done, cells committed and by whom, image done |
 //! | [`Outcome`], [`Generated`], [`Timings`] | what comes back |
 //! | [`Engine::observe`], [`Observed`] | the hidden state and the law behind every cell of a finished image |
+//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, from plain language models of the Llama kind |
 //! | [`Record`] | what a PNG says of itself, enough to make it again |
 //!
 //! # What it does not do
@@ -39,6 +40,7 @@ mod builtin;
 mod conditioning;
 mod drafter;
 mod engine;
+mod equip;
 mod lane;
 mod observe;
 mod pace;
@@ -46,6 +48,7 @@ mod png;
 mod request;
 mod session;
 mod sources;
+mod text;
 mod tools;
 
 pub use builtin::{BUILT_IN, built_in_model};
@@ -60,4 +63,5 @@ pub use request::{
     AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome,
     Request, Timings, Tree,
 };
+pub use text::{GeneratedText, PromptStyle, Stop, TextEngine, TextEvent, TextRequest, TextSampling, TextStream};
 pub use tools::{Inspection, decode, inspect, logits, logits_after_features, packed_for};

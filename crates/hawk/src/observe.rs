@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
 mod tests {
     use std::ops::ControlFlow;
 
-    use hawk_spec::{ImageIndex, Seed, argmax_with_noise};
+    use hawk_spec::{ImageIndex, Purpose, Seed, argmax_with_noise};
 
     use super::*;
     use crate::{Decoder, Decoding, LoadOptions, Request, Rule, built_in_model};
@@ -157,7 +157,8 @@ mod tests {
             let mut drawn = Vec::new();
             let mut keep = |seen: Observed<'_>| {
                 assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.target().config().hidden));
-                drawn.push(argmax_with_noise(request.seed, ImageIndex(2), seen.cell, seen.scores).unwrap());
+                let (image, purpose) = (ImageIndex(2), Purpose::Replay);
+                drawn.push(argmax_with_noise(request.seed, image, seen.cell, seen.scores, purpose).unwrap());
                 Ok(())
             };
             engine.observe(&request.prompt, &image.codes, &request.sampling, &mut keep).unwrap();

@@ -4,9 +4,10 @@
 //! prompt and heads. So neither is modelled: sizes are tried, from plain decoding upwards, and the best one is kept, with a look at its
 //! neighbours from time to time.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::request::AUTO_NODES;
+use crate::request::{AUTO_NODES, Decoding};
 
 /// Nodes that are tried.
 const SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, AUTO_NODES];
@@ -90,6 +91,26 @@ impl Pace {
     fn best(&self) -> usize {
         let speeds = self.tallies.iter().map(|tally| tally.speed().unwrap_or(0.0)).enumerate();
         speeds.fold((0, 0.0), |best, (size, speed)| if speed > best.1 { (size, speed) } else { best }).0
+    }
+}
+
+/// What sizes of trees have brought, by what else the time of a pass depends on: kept from request to request.
+#[derive(Debug, Default)]
+pub(crate) struct Paces(Mutex<Vec<(Decoding, usize, Pace)>>);
+
+impl Paces {
+    /// What was learned with `streams` streams in a pass.
+    pub(crate) fn known(&self, decoding: Decoding, streams: usize) -> Pace {
+        let paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = paces.iter().find(|pace| (pace.0, pace.1) == (decoding, streams));
+        known.map_or_else(Pace::default, |(.., pace)| pace.clone())
+    }
+
+    /// Keeps it for the next request.
+    pub(crate) fn keep(&self, decoding: Decoding, streams: usize, pace: Pace) {
+        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.retain(|pace| (pace.0, pace.1) != (decoding, streams));
+        paces.push((decoding, streams, pace));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::pace::Pace;
 use crate::request::{Event, Generated, Outcome, Request, Timings, Tree};
 
 /// Rows that prefill runs at once where the trees need fewer.
-const PREFILL_ROWS: usize = 64;
+pub(crate) const PREFILL_ROWS: usize = 64;
 
 /// The images of one request under way.
 pub(crate) struct Session<'a> {
@@ -56,7 +56,7 @@ impl<'a> Session<'a> {
                 .collect(),
             workspace: target.workspace(limits),
             kept: vec![None; lanes * prefixes.len()],
-            pace: (decoding.tree() == Tree::Auto).then(|| engine.pace(decoding, lanes * prefixes.len())),
+            pace: (decoding.tree() == Tree::Auto).then(|| engine.paces().known(decoding, lanes * prefixes.len())),
             prefixes,
             timings: Timings::default(),
         })
@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
             }
         }
         if let Some(pace) = self.pace {
-            self.engine.keep_pace(self.request.decoding, streams, pace);
+            self.engine.paces().keep(self.request.decoding, streams, pace);
         }
         Ok(Outcome { images, timings: self.timings })
     }
@@ -181,14 +181,14 @@ fn stream(target: &Target, prefix: &Prefix, tokens: usize, rows: usize) -> Strea
 }
 
 /// A stopwatch that hands out laps.
-struct Clock(Instant);
+pub(crate) struct Clock(Instant);
 
 impl Clock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    fn lap(&mut self, sum: &mut Duration) {
+    pub(crate) fn lap(&mut self, sum: &mut Duration) {
         let now = Instant::now();
         *sum += now - self.0;
         self.0 = now;

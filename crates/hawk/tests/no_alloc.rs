@@ -3,9 +3,14 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use hawk::{Decoder, Decoding, Engine, Event, LoadOptions, Precision, Request, Rule, Seed, TreeShape, built_in_model};
+use hawk::{
+    Decoder, Decoding, Engine, Event, LoadOptions, ModelSource, Precision, PromptStyle, Request, Rule, Sampling, Seed,
+    TextEngine, TextEvent, TextRequest, TextSampling, TreeShape, built_in_model,
+};
+use hawk_nn::{Progress, SynthModel, synthesize, synthesize_heads};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -30,6 +35,45 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_step_allocates_nothing() {
+    images();
+    text();
+}
+
+fn text() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, heads) = (dir.path().join("model"), dir.path().join("heads"));
+    let silent: Progress = Arc::new(|_, _| ());
+    synthesize(SynthModel::TinyLlama, 3, &model, &silent).unwrap();
+    std::fs::write(model.join("generation_config.json"), r#"{ "eos_token_id": null }"#).unwrap();
+    let model = ModelSource::Dir(model);
+    synthesize_heads(&model, "tiny", 5, &heads, &silent).unwrap();
+    let engine = TextEngine::load(model, LoadOptions { precision: Precision::Bf16, threads: 2 }).unwrap();
+    let engine = engine.with_heads(&ModelSource::Dir(heads)).unwrap();
+    let drawn = TextSampling::Drawn { sampling: Sampling::new(1.0, 1.0, 50, 0.9).unwrap(), seed: Seed(1) };
+    for (sampling, rule) in [(TextSampling::Greedy, Rule::Replay), (drawn, Rule::Replay), (drawn, Rule::Rejection)] {
+        let request = TextRequest {
+            prompt: "The hawk".to_owned(),
+            style: PromptStyle::Plain,
+            sampling,
+            decoding: Decoding::new(Decoder::Medusa, rule, TreeShape::Budget(7)).unwrap(),
+            max_tokens: 100,
+        };
+        let (mut steps, mut before) = (0, 0);
+        engine
+            .generate(&request, &mut |event| {
+                if let TextEvent::TokensCommitted { .. } = event {
+                    let now = ALLOCATIONS.load(Relaxed);
+                    assert!(steps == 0 || now == before, "{rule}, step {steps}: {} allocations", now - before);
+                    (steps, before) = (steps + 1, now);
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert!(steps > 20);
+    }
+}
+
+fn images() {
     for (precision, decoder, rule) in [
         (Precision::F32, Decoder::Neighbour, Rule::Replay),
         (Precision::Bf16, Decoder::Ar, Rule::Replay),

@@ -191,12 +191,12 @@ fn sampling(args: &GenerateArgs, defaults: Sampling) -> Result<Sampling> {
     .map_err(refused)
 }
 
-fn refused(e: impl std::fmt::Display) -> Error {
+pub(super) fn refused(e: impl std::fmt::Display) -> Error {
     Error::input(format!("a setting cannot be: {e}"))
 }
 
 /// Short enough to type again.
-fn fresh_seed() -> u64 {
+pub(super) fn fresh_seed() -> u64 {
     u64::from(RandomState::new().hash_one(std::process::id()) as u32)
 }
 

@@ -85,6 +85,8 @@ fn image_side(found: &Inspection) {
         say(format_args!("image      {} x {} pixels", config.image_size.width, config.image_size.height));
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
+    } else if found.transformer.family == Family::Llama {
+        say("layout     none (no hawk.json): a model of text, for `hawk text`");
     } else {
         say("layout     unknown (no hawk.json, no tokenizers of a public model): only `hawk logits` works");
     }

@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod pull;
 pub(crate) mod synth;
+pub(crate) mod text;
 #[cfg(feature = "train")]
 pub(crate) mod train_heads;
 #[cfg(feature = "train")]

@@ -17,6 +17,30 @@ const MAX_OFFSET: u32 = 1024;
 const MAX_HEADS: usize = 256;
 const MAX_RANKS: usize = 1024;
 
+/// How the tokens stand to each other that heads guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arrangement {
+    /// Cells of an image: rows and columns, raster order, an end.
+    Grid(Grid),
+    /// Text: one after another, without rows and without an end that is known before.
+    Line,
+}
+
+impl From<Grid> for Arrangement {
+    fn from(grid: Grid) -> Self {
+        Self::Grid(grid)
+    }
+}
+
+impl fmt::Display for Arrangement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grid(grid) => write!(f, "images of {} x {} cells", grid.rows(), grid.cols()),
+            Self::Line => f.pad("text"),
+        }
+    }
+}
+
 /// Where a head looks: from the cell that its hidden state predicts, rows down and columns to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeadOffset {
@@ -54,10 +78,15 @@ impl HeadOffset {
     /// The cell that a head predicts from the hidden state which predicts `cell`.
     ///
     /// In the same row the offset counts on in raster order, over the row's end. In a lower row there is no law beyond the grid's sides:
-    /// what lies there is no neighbour.
+    /// what lies there is no neighbour. Text has no lower rows.
     #[must_use]
-    pub fn target(self, grid: Grid, cell: Cell) -> Option<Cell> {
+    pub fn target(self, within: impl Into<Arrangement>, cell: Cell) -> Option<Cell> {
         let right = i64::from(self.right);
+        let grid = match within.into() {
+            Arrangement::Grid(grid) => grid,
+            Arrangement::Line if self.down > 0 => return None,
+            Arrangement::Line => return cell.0.checked_add(self.right.unsigned_abs()).map(Cell),
+        };
         let col = i64::from(grid.col(cell)) + right;
         if self.down > 0 && !(0..i64::from(grid.cols())).contains(&col) {
             return None;
@@ -66,8 +95,18 @@ impl HeadOffset {
         (index < i64::from(grid.cells())).then_some(Cell(index as u32))
     }
 
-    /// Refuses an offset that has no target anywhere in the grid.
-    fn check(self, grid: Grid) -> Result<()> {
+    /// Refuses an offset that has no target anywhere.
+    fn check(self, within: Arrangement) -> Result<()> {
+        let grid = match within {
+            Arrangement::Grid(grid) => grid,
+            Arrangement::Line if self.down == 0 => return Ok(()),
+            Arrangement::Line => {
+                return Err(Error::input("a head looks down, and text has no rows")
+                    .at(format!("offset of {self}"))
+                    .expected("[0, 1] and so on where the config names no grid")
+                    .got(format!("[{}, {}]", self.down, self.right)));
+            }
+        };
         let first = Cell(if self.right < 0 { self.right.unsigned_abs().min(grid.cols() - 1) } else { 0 });
         if self.target(grid, first).is_some() {
             return Ok(());
@@ -166,8 +205,8 @@ pub struct HeadsConfig {
     pub target_name: String,
     /// [`ModelSource::digest`](crate::ModelSource::digest) of the target.
     pub target_digest: String,
-    /// The grid that the heads were trained on.
-    pub grid: Grid,
+    /// What the heads were trained on: the grid of images, or text.
+    pub arrangement: Arrangement,
     /// The heads in the order of their tensors; no two look at the same place.
     pub heads: Vec<HeadConfig>,
 }
@@ -179,8 +218,9 @@ struct Raw {
     block: String,
     hidden_size: u64,
     target: RawTarget,
-    /// Rows, columns.
-    grid: [u32; 2],
+    /// Rows, columns; none for text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grid: Option<[u32; 2]>,
     heads: Vec<RawHead>,
 }
 
@@ -207,14 +247,16 @@ impl HeadsConfig {
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let raw: Raw = from_json("a heads' config", bytes)?;
         raw.supported()?;
-        let [rows, cols] = raw.grid;
-        let grid = Grid::new(rows, cols).map_err(|e| Error::input(e.to_string()).at("grid"))?;
+        let arrangement = match raw.grid {
+            Some([rows, cols]) => Grid::new(rows, cols).map_err(|e| Error::input(e.to_string()).at("grid"))?.into(),
+            None => Arrangement::Line,
+        };
         Ok(Self {
             hidden: size("hidden_size", raw.hidden_size, 1 << 17)?,
             target_digest: digest(raw.target.digest)?,
             target_name: raw.target.name,
-            heads: heads(raw.heads, grid)?,
-            grid,
+            heads: heads(raw.heads, arrangement)?,
+            arrangement,
         })
     }
 
@@ -232,7 +274,10 @@ impl HeadsConfig {
             block: BLOCK.to_owned(),
             hidden_size: self.hidden as u64,
             target: RawTarget { name: self.target_name.clone(), digest: self.target_digest.clone() },
-            grid: [self.grid.rows(), self.grid.cols()],
+            grid: match self.arrangement {
+                Arrangement::Grid(grid) => Some([grid.rows(), grid.cols()]),
+                Arrangement::Line => None,
+            },
             heads: self.heads.iter().map(head).collect(),
         })
     }
@@ -263,7 +308,7 @@ fn digest(digest: String) -> Result<String> {
         .got(format!("{digest:?}")))
 }
 
-fn heads(raw: Vec<RawHead>, grid: Grid) -> Result<Vec<HeadConfig>> {
+fn heads(raw: Vec<RawHead>, arrangement: Arrangement) -> Result<Vec<HeadConfig>> {
     if !(1..=MAX_HEADS).contains(&raw.len()) {
         let expected = format!("1 to {MAX_HEADS}");
         return Err(Error::input("too few or too many heads").at("heads").expected(expected).got(raw.len()));
@@ -272,7 +317,7 @@ fn heads(raw: Vec<RawHead>, grid: Grid) -> Result<Vec<HeadConfig>> {
     for (i, RawHead { name, offset: (down, right), validation }) in raw.into_iter().enumerate() {
         let place = format!("heads[{i}]");
         let offset = HeadOffset::new(down, right).map_err(|e| e.at(&place))?;
-        offset.check(grid).map_err(|e| e.at(&place))?;
+        offset.check(arrangement).map_err(|e| e.at(&place))?;
         if name != offset.to_string() {
             return Err(Error::input("a head's name contradicts its offset")
                 .at(place)
@@ -301,7 +346,7 @@ mod tests {
             hidden: 320,
             target_name: "emoji-v0".to_owned(),
             target_digest: "0123456789abcdef".repeat(4),
-            grid: Grid::new(16, 16).unwrap(),
+            arrangement: Grid::new(16, 16).unwrap().into(),
             heads: vec![head("H1", Some(figures)), head("V2", None), head("D1-1", None)],
         }
     }
@@ -309,6 +354,22 @@ mod tests {
     #[test]
     fn what_is_written_reads_the_same() {
         assert_eq!(HeadsConfig::from_json(config().to_json().to_string().as_bytes()).unwrap(), config());
+    }
+
+    #[test]
+    fn heads_of_text_look_ahead_and_have_no_grid() {
+        let mut text = config();
+        (text.arrangement, text.heads) = (Arrangement::Line, text.heads[..1].to_vec());
+        let json = text.to_json();
+        assert!(json.get("grid").is_none());
+        assert_eq!(HeadsConfig::from_json(json.to_string().as_bytes()).unwrap(), text);
+        let offset = |name: &str| name.parse::<HeadOffset>().unwrap();
+        assert_eq!(offset("H2").target(Arrangement::Line, Cell(5000)), Some(Cell(5002)));
+        assert_eq!(offset("V1").target(Arrangement::Line, Cell(0)), None);
+        let mut vertical = config().to_json();
+        vertical.as_object_mut().unwrap().remove("grid");
+        let error = HeadsConfig::from_json(vertical.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("V2") && error.contains("text has no rows"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod config;
 
 use std::ops::Range;
 
-pub use config::{HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
+pub use config::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
 
 use crate::kernels::{Activations, Isa, Matrix, Pool, Product, silu};
 use crate::projection::Projection;
@@ -78,7 +78,7 @@ impl Heads {
         Ok(Self { blocks: (0..config.heads.len()).map(block).collect::<Result<_>>()?, config })
     }
 
-    /// Offsets, grid, target, measured figures.
+    /// Offsets, grid or text, target, measured figures.
     pub fn config(&self) -> &HeadsConfig {
         &self.config
     }

@@ -25,6 +25,17 @@ pub(super) struct VqSizes {
     pub(super) codes: usize,
 }
 
+/// Whose layout a model has, with the sizes of its VQ tokenizer.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Lumina(VqSizes),
+    Anole(VqSizes),
+    Janus(VqSizes),
+    LlamaGen(VqSizes),
+    /// Text alone.
+    Llama,
+}
+
 impl SynthModel {
     pub(super) fn sizes(self) -> Sizes {
         let sizes = |hidden, intermediate, layers, heads, vocab| Sizes { hidden, intermediate, layers, heads, vocab };
@@ -33,24 +44,38 @@ impl SynthModel {
             Self::JanusPro1b => sizes(2048, 5632, 24, 16, 102_400),
             Self::JanusPro7b => sizes(4096, 11008, 30, 32, 102_400),
             Self::LlamaGenXl => sizes(1280, 3584, 36, 20, 16384),
+            Self::Llama2 => sizes(4096, 11008, 32, 32, 32000),
+            Self::TinyLlama => sizes(64, 96, 2, 4, tokenizer::LLAMA_IDS as usize),
             Self::TinyLumina | Self::TinyAnole => sizes(64, 96, 2, 4, tokenizer::Ids::TINY.vocab as usize),
             Self::TinyJanusPro => sizes(64, 96, 2, 4, 300),
             Self::TinyLlamaGen => sizes(64, 256, 2, 4, 64),
         }
     }
 
-    pub(super) fn vq(self) -> VqSizes {
+    pub(super) fn kind(self) -> Kind {
         let vq = |base, factors, latent, embed, codes| VqSizes { base, factors, latent, embed, codes };
+        let full = |embed, codes| vq(128, [1, 1, 2, 2, 4], 256, embed, codes);
+        let tiny = |codes| vq(32, [1; 5], 32, 8, codes);
         match self {
-            Self::Lumina7b | Self::Anole7b => vq(128, [1, 1, 2, 2, 4], 256, 256, 8192),
-            Self::JanusPro1b | Self::JanusPro7b | Self::LlamaGenXl => vq(128, [1, 1, 2, 2, 4], 256, 8, 16384),
-            Self::TinyLumina | Self::TinyAnole => vq(32, [1; 5], 32, 8, tokenizer::Ids::TINY.codes as usize),
-            Self::TinyJanusPro | Self::TinyLlamaGen => vq(32, [1; 5], 32, 8, 64),
+            Self::Lumina7b => Kind::Lumina(full(256, 8192)),
+            Self::Anole7b => Kind::Anole(full(256, 8192)),
+            Self::JanusPro1b | Self::JanusPro7b => Kind::Janus(full(8, 16384)),
+            Self::LlamaGenXl => Kind::LlamaGen(full(8, 16384)),
+            Self::TinyLumina => Kind::Lumina(tiny(tokenizer::Ids::TINY.codes as usize)),
+            Self::TinyAnole => Kind::Anole(tiny(tokenizer::Ids::TINY.codes as usize)),
+            Self::TinyJanusPro => Kind::Janus(tiny(64)),
+            Self::TinyLlamaGen => Kind::LlamaGen(tiny(64)),
+            Self::Llama2 | Self::TinyLlama => Kind::Llama,
         }
     }
 
     pub(super) fn is_tiny(self) -> bool {
-        matches!(self, Self::TinyLumina | Self::TinyAnole | Self::TinyJanusPro | Self::TinyLlamaGen)
+        match self {
+            Self::TinyLumina | Self::TinyAnole | Self::TinyJanusPro | Self::TinyLlamaGen | Self::TinyLlama => true,
+            Self::Lumina7b | Self::Anole7b | Self::JanusPro1b | Self::JanusPro7b | Self::LlamaGenXl | Self::Llama2 => {
+                false
+            }
+        }
     }
 
     fn ids(self) -> tokenizer::Ids {
@@ -60,31 +85,39 @@ impl SynthModel {
 
 /// All small files of a model.
 pub(super) fn files(model: SynthModel) -> Vec<SmallFile> {
-    let vq = vq_config(model.vq());
-    match model {
-        SynthModel::Lumina7b | SynthModel::TinyLumina => {
+    match model.kind() {
+        Kind::Lumina(vq) => {
             let mut config = chameleon(model.sizes());
             config["architectures"] = json!(["ChameleonXLLMXForConditionalGeneration"]);
             config["mask_image_logits"] = json!(false);
-            vec![("config.json", config), ("tokenizer.json", tokenizer::chameleon(model.ids())), ("vq/config.json", vq)]
+            vec![
+                ("config.json", config),
+                ("tokenizer.json", tokenizer::chameleon(model.ids())),
+                ("vq/config.json", vq_config(vq)),
+            ]
         }
-        SynthModel::Anole7b | SynthModel::TinyAnole => vec![
+        Kind::Anole(vq) => vec![
             ("config.json", chameleon(model.sizes())),
             ("tokenizer.json", tokenizer::chameleon(model.ids())),
-            ("vq/config.json", vq),
+            ("vq/config.json", vq_config(vq)),
         ],
-        SynthModel::JanusPro1b | SynthModel::JanusPro7b | SynthModel::TinyJanusPro => {
-            let mut files =
-                vec![("config.json", janus(model)), ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32))];
+        Kind::Janus(vq) => {
+            let mut files = vec![
+                ("config.json", janus(model, vq)),
+                ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32)),
+            ];
             // The original layout has but one size of VQ tokenizer; another has a folder of its own.
             if model.is_tiny() {
-                files.push(("vq/config.json", llamagen_vq(model.vq())));
+                files.push(("vq/config.json", llamagen_vq(vq)));
             }
             files
         }
-        SynthModel::LlamaGenXl | SynthModel::TinyLlamaGen => {
-            vec![("config.json", llamagen(model)), ("vq/config.json", llamagen_vq(model.vq()))]
-        }
+        Kind::LlamaGen(vq) => vec![("config.json", llamagen(model)), ("vq/config.json", llamagen_vq(vq))],
+        Kind::Llama => vec![
+            ("config.json", llama(model)),
+            ("generation_config.json", json!({ "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 })),
+            ("tokenizer.json", tokenizer::llama()),
+        ],
     }
 }
 
@@ -106,8 +139,20 @@ fn chameleon(sizes: Sizes) -> Value {
     })
 }
 
-fn janus(model: SynthModel) -> Value {
-    let (sizes, vq) = (model.sizes(), model.vq());
+/// As LLaMA 2 is published.
+fn llama(model: SynthModel) -> Value {
+    let sizes = model.sizes();
+    json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "float16",
+        "hidden_size": sizes.hidden, "intermediate_size": sizes.intermediate, "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.heads, "vocab_size": sizes.vocab,
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_scaling": null, "bos_token_id": 1, "eos_token_id": 2,
+        "max_position_embeddings": if model.is_tiny() { 512 } else { 4096 }, "tie_word_embeddings": false,
+    })
+}
+
+fn janus(model: SynthModel, vq: VqSizes) -> Value {
+    let sizes = model.sizes();
     let mut language = json!({
         "model_type": "llama", "num_hidden_layers": sizes.layers, "vocab_size": sizes.vocab,
         "max_position_embeddings": 16384, "torch_dtype": "bfloat16",

@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 use crate::convert::{Progress, check_new_folder, work_folder};
 use crate::validate::unsupported;
 use crate::writer::{self, Planned, put};
-use crate::{Error, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Result, TransformerConfig};
+use crate::{
+    Arrangement, Error, Family, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Result, TransformerConfig,
+};
 
 /// A public model, or a tiny one of the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum SynthModel {
     JanusPro7b,
     /// LlamaGen XL for text, 775 M.
     LlamaGenXl,
+    /// LLaMA 2 7B: text alone.
+    Llama2,
     /// Two layers in Lumina-mGPT's layout.
     TinyLumina,
     /// Two layers in Anole's layout.
@@ -41,20 +45,24 @@ pub enum SynthModel {
     TinyJanusPro,
     /// Two layers in LlamaGen's layout.
     TinyLlamaGen,
+    /// Two layers in LLaMA 2's layout.
+    TinyLlama,
 }
 
 impl SynthModel {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Lumina7b,
         Self::Anole7b,
         Self::JanusPro1b,
         Self::JanusPro7b,
         Self::LlamaGenXl,
+        Self::Llama2,
         Self::TinyLumina,
         Self::TinyAnole,
         Self::TinyJanusPro,
         Self::TinyLlamaGen,
+        Self::TinyLlama,
     ];
 
     /// As it is typed.
@@ -66,10 +74,12 @@ impl SynthModel {
             Self::JanusPro1b => "janus-pro-1b",
             Self::JanusPro7b => "janus-pro-7b",
             Self::LlamaGenXl => "llamagen-xl",
+            Self::Llama2 => "llama-2-7b",
             Self::TinyLumina => "tiny-lumina-mgpt",
             Self::TinyAnole => "tiny-anole",
             Self::TinyJanusPro => "tiny-janus-pro",
             Self::TinyLlamaGen => "tiny-llamagen",
+            Self::TinyLlama => "tiny-llama",
         }
     }
 }
@@ -114,7 +124,13 @@ pub fn synthesize(model: SynthModel, seed: u64, out: &Path, progress: &Progress)
     crate::convert::finish(&work, out)
 }
 
-/// Writes random draft heads for a model into the new folder `out`: two to the right, two down, one diagonal, as the built-in model has.
+/// Offsets of a model of images: two to the right, two down, one diagonal, as the built-in model has.
+const IMAGE_HEADS: [(u32, i32); 5] = [(0, 1), (0, 2), (1, 0), (2, 0), (1, -1)];
+/// Offsets of a model of text.
+const TEXT_HEADS: [(u32, i32); 4] = [(0, 1), (0, 2), (0, 3), (0, 4)];
+
+/// Writes random draft heads for a model into the new folder `out`: for an image model two to the right, two down, one diagonal, for a Llama
+/// that draws no images four to the right.
 ///
 /// # Errors
 /// The model cannot be read or does not say what its images look like; `out` cannot be written.
@@ -122,18 +138,22 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
     check_new_folder(out)?;
     let config =
         TransformerConfig::from_json(&model.read("config.json")?).map_err(|e| e.at(model.describe("config.json")))?;
-    let Some(image_side) = HawkConfig::of_model(model, &config)? else {
-        let error = Error::input("the model does not say what its images look like").at(model.describe("hawk.json"));
-        return Err(error.expected("hawk.json, or a public model with its text tokenizer"));
+    let (arrangement, offsets): (Arrangement, &[(u32, i32)]) = match HawkConfig::of_model(model, &config)? {
+        Some(image_side) => (image_side.layout.grid().into(), &IMAGE_HEADS),
+        None if config.family == Family::Llama => (Arrangement::Line, &TEXT_HEADS),
+        None => {
+            let error = Error::input("the model does not say what its images look like");
+            let error = error.expected("hawk.json, or a public model with its text tokenizer");
+            return Err(error.at(model.describe("hawk.json")));
+        }
     };
-    let offsets = [(0, 1), (0, 2), (1, 0), (2, 0), (1, -1)].map(|(down, right)| HeadOffset::new(down, right));
-    let heads = offsets.into_iter().map(|offset| Ok(HeadConfig { offset: offset?, validation: None }));
+    let head = |&(down, right): &(u32, i32)| Ok(HeadConfig { offset: HeadOffset::new(down, right)?, validation: None });
     let heads = HeadsConfig {
         hidden: config.hidden,
         target_name: name.to_owned(),
         target_digest: model.digest()?,
-        grid: image_side.layout.grid(),
-        heads: heads.collect::<Result<_>>()?,
+        arrangement,
+        heads: offsets.iter().map(head).collect::<Result<_>>()?,
     };
     let work = work_folder(out, "synth", &serde_json::json!({ "heads": heads.to_json(), "seed": seed }))?;
     put(&work.join("config.json"), heads.to_json().to_string().as_bytes())?;

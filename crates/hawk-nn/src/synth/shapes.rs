@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 use serde_json::json;
 
-use super::config::{CAPTION, CAPTION_TOKENS, Sizes, VqSizes, files};
+use super::config::{CAPTION, CAPTION_TOKENS, Kind, Sizes, VqSizes, files};
 use super::{Part, SynthModel};
 use crate::{Error, Result, TransformerConfig};
 
@@ -13,29 +13,32 @@ type Tensors = Vec<(String, Vec<usize>)>;
 pub(super) fn parts(model: SynthModel) -> Result<Vec<Part>> {
     let weights = |tensors| Part { folder: "", dtype: Dtype::BF16, tensors };
     let vq = |tensors| Part { folder: "vq/", dtype: Dtype::F32, tensors };
-    Ok(match model {
-        SynthModel::Lumina7b | SynthModel::Anole7b | SynthModel::TinyLumina | SynthModel::TinyAnole => {
-            let (_, config) = files(model).swap_remove(0);
-            let config = TransformerConfig::from_json(config.to_string().as_bytes())?;
-            let tensors = config.tensors().into_iter().map(|tensor| {
+    let transformer = || {
+        let (_, config) = files(model).swap_remove(0);
+        TransformerConfig::from_json(config.to_string().as_bytes())
+    };
+    Ok(match model.kind() {
+        Kind::Lumina(vq_sizes) | Kind::Anole(vq_sizes) => {
+            let tensors = transformer()?.tensors().into_iter().map(|tensor| {
                 // One norm serves all heads, as Lumina-mGPT stores it; Hugging Face's conversions have one a head.
                 let shared = tensor.name.contains("q_norm") || tensor.name.contains("k_norm");
-                let lumina = matches!(model, SynthModel::Lumina7b | SynthModel::TinyLumina);
+                let lumina = matches!(model.kind(), Kind::Lumina(_));
                 let mut shape = tensor.shape;
                 if shared && lumina {
                     shape[0] = 1;
                 }
                 (tensor.name, shape)
             });
-            vec![weights(tensors.collect()), vq(taming(model.vq()))]
+            vec![weights(tensors.collect()), vq(taming(vq_sizes))]
         }
-        SynthModel::JanusPro1b | SynthModel::JanusPro7b => {
-            let among = vq16(model.vq(), "gen_vision_model.");
-            vec![weights([janus(model)?, among].concat())]
+        Kind::Janus(sizes) if model.is_tiny() => vec![weights(janus(model, sizes)?), vq(vq16(sizes, ""))],
+        Kind::Janus(sizes) => {
+            let among = vq16(sizes, "gen_vision_model.");
+            vec![weights([janus(model, sizes)?, among].concat())]
         }
-        SynthModel::TinyJanusPro => vec![weights(janus(model)?), vq(vq16(model.vq(), ""))],
-        SynthModel::LlamaGenXl | SynthModel::TinyLlamaGen => {
-            vec![weights(llamagen(model.sizes())), vq(vq16(model.vq(), ""))]
+        Kind::LlamaGen(sizes) => vec![weights(llamagen(model.sizes())), vq(vq16(sizes, ""))],
+        Kind::Llama => {
+            vec![weights(transformer()?.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect())]
         }
     })
 }
@@ -45,8 +48,8 @@ fn push(tensors: &mut Tensors, name: impl Into<String>, shape: &[usize]) {
     tensors.push((name.into(), shape.to_vec()));
 }
 
-fn janus(model: SynthModel) -> Result<Tensors> {
-    let (sizes, vq) = (model.sizes(), model.vq());
+fn janus(model: SynthModel, vq: VqSizes) -> Result<Tensors> {
+    let sizes = model.sizes();
     let (d, e, codes) = (sizes.hidden, vq.embed, vq.codes);
     let llama = json!({
         "model_type": "llama", "hidden_size": d, "intermediate_size": sizes.intermediate,

@@ -100,6 +100,49 @@ pub(super) fn janus(vocab: u32) -> Value {
     tokenizer(0, &special)
 }
 
+/// Ids of [`llama`]: special tokens, bytes, printable characters.
+pub(super) const LLAMA_IDS: u32 = 3 + 256 + 95;
+
+/// As LLaMA 2's, without its merges: printable ASCII as characters behind the bytes, spaces as `▁`, everything else as bytes, `<s>` before
+/// every text.
+pub(super) fn llama() -> Value {
+    let special = ["<unk>", "<s>", "</s>"];
+    let mut names: Vec<String> = special.map(str::to_owned).into();
+    names.extend((0..=255_u8).map(|byte| format!("<0x{byte:02X}>")));
+    names.extend((b' '..=b'~').map(|byte| if byte == b' ' { '▁' } else { char::from(byte) }.to_string()));
+    let vocab: Map<String, Value> = names.into_iter().zip(0..).map(|(name, id)| (name, json!(id))).collect();
+    let added = |(id, name): (usize, &str)| {
+        json!({
+            "id": id, "content": name, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+            "special": true,
+        })
+    };
+    let opened = |id: &str, kind: u32| json!([{ "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": id, "type_id": kind } }]);
+    json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": special.into_iter().enumerate().map(added).collect::<Vec<_>>(),
+        "normalizer": { "type": "Sequence", "normalizers": [
+            { "type": "Prepend", "prepend": "▁" },
+            { "type": "Replace", "pattern": { "String": " " }, "content": "▁" },
+        ] },
+        "pre_tokenizer": null,
+        "post_processor": {
+            "type": "TemplateProcessing", "single": opened("A", 0), "pair": opened("B", 1),
+            "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] } },
+        },
+        "decoder": { "type": "Sequence", "decoders": [
+            { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+            { "type": "ByteFallback" }, { "type": "Fuse" },
+            { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
+        ] },
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+            "vocab": vocab, "merges": [],
+        },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +156,16 @@ mod tests {
             let ids = tokenizer.encode(text).unwrap();
             assert_eq!((ids.len(), tokenizer.decode(&ids).unwrap().as_str()), (text.len(), text));
         }
+    }
+
+    #[test]
+    fn llamas_tokens_are_characters_and_bytes() {
+        let tokenizer = TextTokenizer::from_bytes(llama().to_string().as_bytes()).unwrap();
+        assert_eq!(tokenizer.ids(), LLAMA_IDS as usize);
+        let text = "a red apple,\nÄpfel 🍎";
+        let ids = tokenizer.encode(text).unwrap();
+        assert_eq!(ids[..4].iter().map(|id| id.0).collect::<Vec<_>>(), [1, 259, 259 + 65, 259]);
+        // Begin and the prepended space.
+        assert_eq!((ids.len(), tokenizer.decode(&ids).unwrap().as_str()), (2 + text.len(), text));
     }
 }

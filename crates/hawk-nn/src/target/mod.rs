@@ -174,7 +174,7 @@ impl Target {
     }
 
     /// How weights are stored and multiplied.
-    pub(crate) fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Precision {
         self.precision
     }
 

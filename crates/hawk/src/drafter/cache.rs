@@ -5,8 +5,8 @@
 //! It is the head's output itself, one f32 per code less the largest of them: what candidates come of it is known when the other heads have
 //! spoken.
 
-use hawk_nn::HeadOffset;
-use hawk_spec::{Cell, Grid};
+use hawk_nn::{Arrangement, HeadOffset};
+use hawk_spec::Cell;
 
 /// The entries of one head.
 #[derive(Clone, Debug)]
@@ -19,20 +19,25 @@ pub(super) struct Ring {
 
 impl Ring {
     /// Entries for a head of this offset. A horizontal head is only asked at the anchor: it has said something of one cell.
-    pub(super) fn new(offset: HeadOffset, grid: Grid, codes: usize) -> Self {
-        let entries = Self::entries(offset, grid);
+    pub(super) fn new(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> Self {
+        let entries = Self::entries(offset, arrangement);
         Self { holds: vec![None; entries], logits: vec![0.0; entries * codes], codes }
     }
 
     /// Number of entries.
-    fn entries(offset: HeadOffset, grid: Grid) -> usize {
-        let ahead = i64::from(offset.down()) * i64::from(grid.cols()) + i64::from(offset.right());
-        if offset.down() == 0 { 1 } else { ahead.max(1) as usize }
+    fn entries(offset: HeadOffset, arrangement: Arrangement) -> usize {
+        match arrangement {
+            Arrangement::Grid(grid) if offset.down() > 0 => {
+                let ahead = i64::from(offset.down()) * i64::from(grid.cols()) + i64::from(offset.right());
+                ahead.max(1) as usize
+            }
+            Arrangement::Grid(_) | Arrangement::Line => 1,
+        }
     }
 
     /// Memory of a head's entries.
-    pub(super) fn bytes(offset: HeadOffset, grid: Grid, codes: usize) -> usize {
-        Self::entries(offset, grid) * (codes * size_of::<f32>() + size_of::<Option<Cell>>())
+    pub(super) fn bytes(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> usize {
+        Self::entries(offset, arrangement) * (codes * size_of::<f32>() + size_of::<Option<Cell>>())
     }
 
     pub(super) fn clear(&mut self) {
@@ -56,15 +61,17 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use hawk_spec::Grid;
+
     use super::*;
 
     #[test]
     fn vertical_rings_have_the_papers_size_and_keep_what_can_be_read() {
         let grid = Grid::new(8, 6).unwrap();
         let offset = |down| HeadOffset::new(down, 0).unwrap();
-        assert_eq!((1..=3).map(|down| Ring::entries(offset(down), grid)).sum::<usize>(), 6 * 3 * 4 / 2);
+        assert_eq!((1..=3).map(|down| Ring::entries(offset(down), grid.into())).sum::<usize>(), 6 * 3 * 4 / 2);
         for down in 1..=3 {
-            let mut ring = Ring::new(offset(down), grid, 2);
+            let mut ring = Ring::new(offset(down), grid.into(), 2);
             for cell in (0..grid.cells()).map(Cell) {
                 // The hidden state of `cell` is known: everything up to `down` rows on must still be there.
                 let Some(below) = offset(down).target(grid, cell) else { break };

@@ -1,7 +1,9 @@
 //! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all): heads speak, the cache keeps, the pool grows the tree.
 
-use hawk_nn::{Error, HeadWorkspace, Heads, Result};
-use hawk_spec::{Cell, ImageIndex, Layout, Pool, Seed, TokenTree, TreeError, TreeShape};
+use std::ops::Range;
+
+use hawk_nn::{Arrangement, Error, HeadWorkspace, Heads, Result, Target, kernels};
+use hawk_spec::{Cell, ImageIndex, Layout, Pipeline, Pool, Purpose, Sampling, Seed, TokenTree, TreeError, TreeShape};
 
 use super::cache::Ring;
 use super::calibration::MAX_RANKS;
@@ -13,9 +15,43 @@ use crate::request::{Decoding, Request};
 /// Deepest level that is guessed.
 const MAX_LEVELS: usize = 16;
 
-pub(super) struct HeadsDrafter<'a> {
-    engine: &'a Engine,
-    heads: &'a Heads,
+/// What a drafter's heads guess, and for whom.
+#[derive(Clone)]
+pub(crate) struct Brief<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) threads: &'a kernels::Pool,
+    pub(crate) heads: &'a Heads,
+    /// The codes' ids.
+    pub(crate) ids: Range<usize>,
+    pub(crate) arrangement: Arrangement,
+    pub(crate) decoding: Decoding,
+    pub(crate) manner: Manner,
+    /// Temperature, top-k and top-p of the drafts, and their order.
+    pub(crate) sampling: Sampling,
+    pub(crate) pipeline: Pipeline,
+}
+
+impl<'a> Brief<'a> {
+    /// For the images of a request. Guidance is in the heads already.
+    pub(super) fn of_images(engine: &'a Engine, heads: &'a Heads, request: &Request) -> Result<Self> {
+        let s = request.sampling;
+        Ok(Self {
+            target: engine.target(),
+            threads: engine.pool(),
+            heads,
+            ids: engine.codes(),
+            arrangement: engine.config().layout.grid().into(),
+            decoding: request.decoding,
+            manner: Manner::of(request.decoding.rule(), Purpose::Replay),
+            sampling: Sampling::new(1.0, s.temperature(), s.top_k(), s.top_p())
+                .map_err(|e| Error::input(e.to_string()))?,
+            pipeline: engine.pipeline(),
+        })
+    }
+}
+
+pub(crate) struct HeadsDrafter<'a> {
+    brief: Brief<'a>,
     shape: TreeShape,
     voices: Voices,
     pool: Pool,
@@ -25,20 +61,19 @@ pub(super) struct HeadsDrafter<'a> {
 }
 
 impl<'a> HeadsDrafter<'a> {
-    pub(super) fn new(engine: &'a Engine, heads: &'a Heads, request: &Request) -> Result<Self> {
-        let (codes, shape) = (engine.config().layout.codes() as usize, request.decoding.shape());
-        let voices = Voices::new(engine, heads, request, levels(shape))?;
+    pub(crate) fn new(brief: Brief<'a>) -> Self {
+        let shape = brief.decoding.shape();
+        let voices = Voices::new(&brief, levels(shape));
         let count = voices.voices.len();
         let rows = count * (levels(shape) + 1);
-        Ok(Self {
-            engine,
-            heads,
+        Self {
             shape,
             voices,
             pool: Pool::with_capacity(levels(shape), count * MAX_RANKS, shape.nodes()),
-            workspace: heads.workspace(engine.target(), rows, codes),
+            workspace: brief.heads.workspace(brief.target, rows, brief.ids.len()),
             asked: Vec::with_capacity(rows),
-        })
+            brief,
+        }
     }
 }
 
@@ -67,13 +102,14 @@ impl Drafter for HeadsDrafter<'_> {
         for (at, (cell, hidden)) in seen.cells().enumerate() {
             for (voice, head) in self.voices.voices.iter().enumerate() {
                 let asked = at == anchor || head.offset.down() > 0;
-                if let Some(target) = head.offset.target(seen.grid, cell).filter(|_| asked) {
+                if let Some(target) = head.offset.target(self.brief.arrangement, cell).filter(|_| asked) {
                     self.workspace.push(head.head, hidden);
                     self.asked.push((voice, target));
                 }
             }
         }
-        self.engine.speak(self.heads, &mut self.workspace)?;
+        let Brief { target, threads, heads, ids, .. } = &self.brief;
+        heads.run(target, threads, &mut self.workspace, ids.clone())?;
         for (row, &(voice, cell)) in self.asked.iter().enumerate() {
             let (head, logits) = (&mut self.voices.voices[voice], self.workspace.logits(row));
             if logits.iter().any(|logit| !logit.is_finite()) {
@@ -89,16 +125,16 @@ impl Drafter for HeadsDrafter<'_> {
 
 /// Draft laws that a tree must have room for.
 pub(super) fn laws(heads: &Heads, decoding: Decoding) -> usize {
-    match Manner::of(decoding.rule()) {
+    match Manner::of(decoding.rule(), Purpose::Replay) {
         Manner::Draws => levels(decoding.shape()) * used(heads, decoding.decoder()).count(),
-        Manner::SharedNoise | Manner::Likeliest => 0,
+        Manner::SharedNoise(_) | Manner::Likeliest => 0,
     }
 }
 
 /// Bytes of the cache.
 pub(super) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
     let rings = used(heads, decoding.decoder());
-    rings.map(|(_, offset)| Ring::bytes(offset, layout.grid(), layout.codes() as usize)).sum()
+    rings.map(|(_, offset)| Ring::bytes(offset, layout.grid().into(), layout.codes() as usize)).sum()
 }
 
 /// Levels below the root that a shape may reach.

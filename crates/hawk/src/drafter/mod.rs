@@ -7,21 +7,22 @@ mod neighbour;
 mod voices;
 
 use hawk_nn::{Error, Heads, Result, Staged};
-use hawk_spec::{Cell, Code, Grid, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
+use hawk_spec::{Cell, Code, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
+
+pub(crate) use heads::{Brief, HeadsDrafter};
+pub(crate) use voices::Manner;
 
 use crate::engine::Engine;
 use crate::request::{Decoder, Decoding, Request};
 
 /// What a drafter may look at: never the verifier's randomness.
 pub(crate) struct View<'a> {
-    pub(crate) grid: Grid,
-    /// The committed cells in raster order.
+    /// The committed cells in raster order, or the text after the prompt.
     pub(crate) codes: &'a [Code],
 }
 
 /// What the last pass showed at the root and at every accepted node: the hidden states that predict the cells from `first` on.
 pub(crate) struct Seen<'a> {
-    pub(crate) grid: Grid,
     pub(crate) first: Cell,
     /// The codes that the pass has committed for those cells.
     pub(crate) codes: &'a [Code],
@@ -55,7 +56,7 @@ pub(crate) trait Drafter {
 }
 
 /// Plain AR: no guesses.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Drafter for Nothing {
     fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> std::result::Result<(), TreeError> {
@@ -68,22 +69,22 @@ pub(crate) fn new<'a>(engine: &'a Engine, request: &Request) -> Result<Box<dyn D
     let decoder = request.decoding.decoder();
     Ok(match decoder {
         Decoder::Ar => Box::new(Nothing),
-        Decoder::Neighbour => Box::new(neighbour::Neighbour),
+        Decoder::Neighbour => Box::new(neighbour::Neighbour { grid: engine.config().layout.grid() }),
         Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => {
             let heads = engine.heads().ok_or_else(|| {
                 Error::input(format!("the decoder {decoder} needs draft heads, and the model has none"))
                     .expected("heads/ in the model's folder, or --heads DIR")
                     .hint("`hawk train heads` makes them; --decoder neighbour needs none")
             })?;
-            Box::new(heads::HeadsDrafter::new(engine, heads, request)?)
+            Box::new(HeadsDrafter::new(Brief::of_images(engine, heads, request)?))
         }
     })
 }
 
-/// Memory of the trees.
-pub(crate) fn tree_limits(engine: &Engine, decoding: Decoding) -> TreeLimits {
-    let (nodes, codes) = (decoding.shape().nodes(), engine.config().layout.codes() as usize);
-    let laws = engine.heads().map_or(0, |heads| heads::laws(heads, decoding));
+/// Memory of the trees over so many codes.
+pub(crate) fn tree_limits(heads: Option<&Heads>, codes: usize, decoding: Decoding) -> TreeLimits {
+    let nodes = decoding.shape().nodes();
+    let laws = heads.map_or(0, |heads| heads::laws(heads, decoding));
     // Two sources may propose one code: an edge more without a node more.
     TreeLimits { nodes, candidates: 4 * nodes, laws, codes }
 }

@@ -1,10 +1,12 @@
 //! Copies of the cells to the left and above: no training, no law, and right wherever the picture does not change.
 
-use hawk_spec::{DraftLaw, Source, TokenTree, TreeError};
+use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
 
 use super::{Drafter, View};
 
-pub(super) struct Neighbour;
+pub(super) struct Neighbour {
+    pub(super) grid: Grid,
+}
 
 impl Drafter for Neighbour {
     /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a node's cell is the node itself.
@@ -13,8 +15,8 @@ impl Drafter for Neighbour {
         while let Some(parent) = tree.nodes().nth(next) {
             let cell = tree.open_cell_below(parent);
             let here = tree.code(parent).or(view.codes.last().copied());
-            let left = view.grid.left(cell).and(here);
-            let above = view.grid.above(cell).and_then(|above| view.codes.get(above.index()).copied());
+            let left = self.grid.left(cell).and(here);
+            let above = self.grid.above(cell).and_then(|above| view.codes.get(above.index()).copied());
             for (code, source) in [(left, Source::Left), (above, Source::Above)] {
                 // A second certain candidate of the same code would only be tested in vain.
                 if let Some(code) = code.filter(|&code| tree.child(parent, code).is_none()) {
@@ -29,7 +31,7 @@ impl Drafter for Neighbour {
 
 #[cfg(test)]
 mod tests {
-    use hawk_spec::{Cell, Code, Grid, NodeId, TokenTree};
+    use hawk_spec::{Cell, Code, NodeId, TokenTree};
 
     use super::*;
 
@@ -38,7 +40,7 @@ mod tests {
         let codes: Vec<Code> = codes.iter().copied().map(Code).collect();
         let mut tree = TokenTree::with_capacity(nodes, 10);
         tree.reset(Cell(codes.len() as u32), grid.cells() - codes.len() as u32);
-        let end = Neighbour.propose(&View { grid, codes: &codes }, &mut tree);
+        let end = Neighbour { grid }.propose(&View { codes: &codes }, &mut tree);
         (tree, end)
     }
 

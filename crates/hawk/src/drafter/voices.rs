@@ -1,6 +1,6 @@
 //! From what heads said of a cell to candidates for it.
 
-use hawk_nn::{HeadOffset, Heads, Result};
+use hawk_nn::{HeadOffset, Heads};
 use hawk_spec::{
     Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree, TreeError,
     Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
@@ -8,8 +8,8 @@ use hawk_spec::{
 
 use super::cache::Ring;
 use super::calibration::{Calibration, Guess, MAX_RANKS, bucket};
-use crate::engine::Engine;
-use crate::request::{AnyRule, Decoder, LossyRule, Request};
+use super::heads::Brief;
+use crate::request::{AnyRule, Decoder, LossyRule};
 
 /// Sum of the weights of a joint law. Heads hedge, more than the target does: sharper laws overlap more with its own (measured, see
 /// `docs/performance.md`).
@@ -17,19 +17,20 @@ const SHARPNESS: f64 = 1.6;
 
 /// How candidates come from a law, as the rule needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Replay reads no draft law: the best of law plus the noise that the target's own draw will have.
-    SharedNoise,
-    /// The likeliest; typical acceptance reads no draft law either.
+    SharedNoise(Purpose),
+    /// The likeliest; greedy decoding and typical acceptance read no draft law either.
     Likeliest,
     /// Rejection and LANTERN need to know what was drawn from what: draws without replacement, from a stream of the drafter's own.
     Draws,
 }
 
 impl Manner {
-    pub(super) fn of(rule: AnyRule) -> Self {
+    /// With the noise of this purpose: of images or of text.
+    pub(crate) fn of(rule: AnyRule, noise: Purpose) -> Self {
         match rule {
-            AnyRule::Exact(Rule::Replay) => Manner::SharedNoise,
+            AnyRule::Exact(Rule::Replay) => Manner::SharedNoise(noise),
             AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(LossyRule::Lantern) => Manner::Draws,
             AnyRule::Lossy(LossyRule::Typical) => Manner::Likeliest,
         }
@@ -64,7 +65,7 @@ pub(super) struct Voices {
     joint: bool,
     /// Draws of a law for one cell: more could never be proposed.
     draws: usize,
-    /// The request's temperature, top-k and top-p; guidance is in the heads already.
+    /// Temperature, top-k and top-p of the drafts.
     sampling: Sampling,
     warper: Warper,
     logits: Vec<f32>,
@@ -81,14 +82,13 @@ pub(super) struct Voices {
 
 impl Voices {
     /// `levels`: most cells that are guessed in a step.
-    pub(super) fn new(engine: &Engine, heads: &Heads, request: &Request, levels: usize) -> Result<Self> {
-        let (layout, decoding, s) = (&engine.config().layout, request.decoding, request.sampling);
-        let codes = layout.codes() as usize;
+    pub(super) fn new(brief: &Brief<'_>, levels: usize) -> Self {
+        let (heads, decoding, codes) = (brief.heads, brief.decoding, brief.ids.len());
         let voices: Vec<Voice> = used(heads, decoding.decoder())
             .map(|(head, offset)| Voice {
                 head,
                 offset,
-                said: Ring::new(offset, layout.grid(), codes),
+                said: Ring::new(offset, brief.arrangement, codes),
                 source: source(offset),
                 skill: skill(heads, head),
                 calibration: Calibration::new(prior(heads, head)),
@@ -99,24 +99,24 @@ impl Voices {
             voice: 0,
             guesses: Vec::with_capacity(MAX_RANKS),
         });
-        Ok(Self {
+        Self {
             guessed: guessed.collect(),
             used: 0,
             voices,
-            manner: Manner::of(decoding.rule()),
+            manner: brief.manner,
             joint: decoding.decoder() != Decoder::HawkPaper,
             draws: MAX_RANKS.min(decoding.shape().nodes() - 1),
-            sampling: Sampling::new(1.0, s.temperature(), s.top_k(), s.top_p())
-                .map_err(|e| hawk_nn::Error::input(e.to_string()))?,
-            warper: Warper::new(engine.pipeline(), codes),
+            sampling: brief.sampling,
+            warper: Warper::new(brief.pipeline, codes),
             logits: vec![0.0; codes],
             scores: vec![0.0; codes],
             law: vec![0.0; codes],
             ranked: Vec::with_capacity(MAX_RANKS),
-            seed: request.seed,
-            image: ImageIndex(request.images.start),
+            // Until an image begins.
+            seed: Seed(0),
+            image: ImageIndex(0),
             step: 0,
-        })
+        }
     }
 
     /// Begins an image.
@@ -138,12 +138,7 @@ impl Voices {
     }
 
     /// The candidates for a cell.
-    pub(super) fn guess(
-        &mut self,
-        cell: Cell,
-        level: &mut Vec<Pooled>,
-        tree: &mut TokenTree,
-    ) -> std::result::Result<(), TreeError> {
+    pub(super) fn guess(&mut self, cell: Cell, level: &mut Vec<Pooled>, tree: &mut TokenTree) -> Result<(), TreeError> {
         if self.joint {
             if let Some(leader) = self.join(cell) {
                 self.guess_from_law(leader, cell, level, tree)?;
@@ -187,14 +182,15 @@ impl Voices {
         cell: Cell,
         level: &mut Vec<Pooled>,
         tree: &mut TokenTree,
-    ) -> std::result::Result<(), TreeError> {
+    ) -> Result<(), TreeError> {
         // A head that says nothing that can be drawn (top-k and top-p always leave something) guesses nothing.
         if self.warper.warp(&self.sampling, &self.logits, None, &mut self.scores).is_err() {
             return Ok(());
         }
         let draft = match self.manner {
-            Manner::SharedNoise => {
-                rank_with_noise((self.seed, self.image, cell), &self.scores, MAX_RANKS, &mut self.ranked);
+            Manner::SharedNoise(purpose) => {
+                let draw = (self.seed, self.image, cell, purpose);
+                rank_with_noise(draw, &self.scores, MAX_RANKS, &mut self.ranked);
                 DraftLaw::Deterministic
             }
             Manner::Likeliest => {
