@@ -180,6 +180,10 @@ pub(crate) struct GenerateArgs {
     /// Width and height of the images in pixels, where the model draws several sizes [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = image_size)]
     pub(crate) size: Option<ImageSize>,
+    /// Let the model draw the size, as Lumina-mGPT's own program does: --size is then only what the prompt names. One size for all images
+    /// of the prompt
+    #[arg(long)]
+    pub(crate) draw_size: bool,
     /// How many images of a prompt ride in one pass
     #[arg(long, value_name = "B", default_value_t = 4)]
     pub(crate) batch: usize,

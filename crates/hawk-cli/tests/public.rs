@@ -74,6 +74,17 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
     for decoder in ["neighbour", "medusa", "hawk-vertical", "hawk-paper", "hawk"] {
         place.prints(&format!("again ar.png --decoder {decoder}"), &["identical"]);
     }
+    // A size that the model draws itself.
+    place
+        .hawk("generate pear --model model --size 512x512 --draw-size --seed 1 --tokens-out d.json --out drawn.png")
+        .success();
+    let forced = ids(&image["cond_prefix"]);
+    let drawn = ids(&place.json("d.json")["images"][0]["cond_prefix"]);
+    assert!(drawn.len() == forced.len() && drawn[drawn.len() - 2..].iter().all(|id| (328..400).contains(id)));
+    place.prints("inspect drawn.png", &["asked_size", "512"]);
+    place.prints("again drawn.png", &["identical"]);
+    place.refuses("generate pear plum --model model --draw-size --out x", 2, &["--draw-size", "one prompt"]);
+    place.refuses("generate pear --draw-size --out x.png", 2, &["draws no sizes"]);
     // Packed, with the same tokens as the original in that precision.
     place.prints("convert model --out packed --precision int8", &["Hugging Face", "digest"]);
     place.prints("inspect packed", &["packed     for int8", "faults     none", "left over  none", "48 x 48 cells"]);

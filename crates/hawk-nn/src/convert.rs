@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::folder::{folder_names, taming_config};
 use crate::kernels::Precision;
+use crate::vq::bare_name;
 use crate::writer::{self, Planned, put};
 use crate::{
     Checkpoint, Error, Fault, HawkConfig, LlamaGenExtras, ModelSource, Result, Target, TransformerConfig, VqConfig,
@@ -164,15 +165,12 @@ impl Conversion {
         let places: Vec<&ModelSource> = beside.iter().chain([&source]).collect();
         let vq = first(&places, |place| place.vq())?;
         let mut left_out = Vec::new();
-        // A Janus keeps its VQ tokenizer among its own tensors.
         let apart = vq.as_ref().and_then(|vq| Some((vq, vq.json.as_ref()?)));
-        if let Some((vq, json)) = apart {
-            left_out.extend(write_vq(vq, json, work)?);
-        } else if let (Some(_), ConvertTo::Packed(precision)) = (&vq, self.to) {
-            return Err(Error::input("a Janus is not packed yet: its VQ tokenizer lies among the weights")
-                .at(source.describe(""))
-                .expected("no --precision")
-                .got(format!("--precision {precision}")));
+        match (&vq, apart, self.to) {
+            (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, work)?),
+            // A Janus keeps its VQ tokenizer among its own tensors, where other programs look for it.
+            (Some(vq), None, ConvertTo::Packed(_)) => left_out.extend(write_vq(vq, &vq.config.janus_json(), work)?),
+            (_, None, _) => {}
         }
         if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
             put(&work.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
@@ -196,7 +194,9 @@ impl Conversion {
                 Error::input("the model is packed already").at(source.describe("")).got(format!("packed for {packed}"));
             return Err(error.expected("the original").hint("copy the folder as it is, or convert the original"));
         }
-        let wanted = |name: &&str| !(moved && (name.starts_with("model.vqmodel.") || name.starts_with("vqmodel.")));
+        let among = vq.as_ref().is_some_and(|vq| vq.files.is_empty());
+        let elsewhere = moved || (among && self.to != ConvertTo::Safetensors);
+        let wanted = |name: &&str| !(elsewhere && bare_name(name).is_some());
         if let ConvertTo::Packed(_) = self.to {
             let used = transformer.tensors();
             let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
@@ -415,8 +415,7 @@ fn write_vq(vq: &VqTokenizer, json: &Value, work: &Path) -> Result<Vec<String>> 
     put(&dir.join("config.json"), json.to_string().as_bytes())?;
     let inside = vq.files.is_empty();
     let own = |name: &str| -> Option<String> {
-        let bare = name.strip_prefix("model.vqmodel.").or_else(|| name.strip_prefix("vqmodel."));
-        let bare = bare.or((!inside).then_some(name))?;
+        let bare = bare_name(name).or((!inside).then_some(name))?;
         (!bare.starts_with(LOSS) && bare != USED).then(|| bare.to_owned())
     };
     let plan: Vec<(Planned, &str)> = vq

@@ -138,13 +138,17 @@ impl PromptTemplate {
 
     /// The text that is encoded for a user's prompt: `{width}` and `{height}` become the image's, then `{prompt}` the prompt.
     pub fn fill(&self, prompt: &str, size: ImageSize) -> String {
-        let ImageSize { height, width } = size;
         let prompt = match self.edges {
             Edges::Kept => prompt,
             Edges::Trimmed => prompt.trim(),
         };
+        self.naming(size).text.replace(PLACEHOLDER, prompt)
+    }
+
+    /// The template with the words for a size filled in.
+    pub(crate) fn naming(&self, ImageSize { height, width }: ImageSize) -> Self {
         let text = self.text.replace("{width}", &width.to_string()).replace("{height}", &height.to_string());
-        text.replace(PLACEHOLDER, prompt)
+        Self { text, edges: self.edges }
     }
 }
 

@@ -208,6 +208,28 @@ fn a_packed_folder_gives_the_same_bits_and_only_its_own_precision() {
 }
 
 #[test]
+fn a_packed_janus_has_its_vq_tokenizer_in_a_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let pixels = |dir: &Path| {
+        let codes: Vec<Code> = (0..9).map(|at| Code(at % 7)).collect();
+        let decoder = ModelSource::Dir(dir.to_owned()).vq_decoder().unwrap();
+        decoder.decode(&Pool::new(1), &codes, Grid::new(3, 3).unwrap()).unwrap()
+    };
+    let original = golden("janus");
+    for precision in [Precision::Bf16, Precision::Int8] {
+        let out = place.path().join(precision.to_string());
+        convert(&original, &out, ConvertTo::Packed(precision)).unwrap();
+        assert!(out.join("vq/model.safetensors").is_file());
+        assert_eq!(logits(&out, precision), logits(&original, precision));
+        assert_eq!(pixels(&out), pixels(&original));
+    }
+    let out = place.path().join("as-it-was");
+    let left_out = convert(&original, &out, ConvertTo::Safetensors).unwrap().left_out;
+    assert!(left_out.is_empty() && !out.join("vq").exists(), "{left_out:?}");
+    assert_eq!(pixels(&out), pixels(&original));
+}
+
+#[test]
 fn a_conversion_that_was_broken_off_goes_on_and_ends_in_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
     let (whole, resumed) = (place.path().join("whole"), place.path().join("resumed"));

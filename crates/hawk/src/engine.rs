@@ -64,6 +64,7 @@ impl DraftMemory {
 pub struct Engine {
     source: ModelSource,
     config: HawkConfig,
+    asked_size: Option<ImageSize>,
     prompter: Prompter,
     target: Target,
     vq: VqDecoder,
@@ -92,6 +93,7 @@ impl Engine {
         let heads = own_heads(&source, &target, Medium::Images)?;
         Ok(Self {
             config,
+            asked_size: None,
             prompter,
             target,
             vq,
@@ -121,6 +123,24 @@ impl Engine {
     pub fn with_image_size(mut self, size: ImageSize) -> Result<Self> {
         self.config = self.config.resized(size)?;
         Ok(self)
+    }
+
+    /// As [`with_image_size`](Self::with_image_size), for a size that was drawn ([`draw_size`](Self::draw_size)): the prompt goes on naming
+    /// the size that was asked for.
+    ///
+    /// # Errors
+    /// The model does not draw that size.
+    pub fn with_drawn_size(mut self, size: ImageSize) -> Result<Self> {
+        let asked = self.config.image_size;
+        self.config = self.config.drawn(size)?;
+        self.asked_size = Some(asked);
+        Ok(self)
+    }
+
+    /// The size that the prompt names where the image's own was drawn.
+    #[must_use]
+    pub fn asked_size(&self) -> Option<ImageSize> {
+        self.asked_size
     }
 
     /// The engine with the features of a caption, for a model that reads captions as features; a request's prompt is then but a name.
@@ -186,6 +206,11 @@ impl Engine {
     /// Codes that do not fill the grid or are not in the codebook.
     pub fn decode(&self, codes: &[Code]) -> Result<Image> {
         self.vq.decode(&self.pool, codes, self.config.layout.grid())
+    }
+
+    /// The threads.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Where the model was read from.

@@ -47,6 +47,7 @@ mod pace;
 mod png;
 mod request;
 mod session;
+mod size;
 mod sources;
 mod text;
 mod tools;

@@ -26,6 +26,9 @@ pub struct Record {
     /// SHA-256 of the file of a caption's features, where the model read one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub features_digest: String,
+    /// Width and height that the prompt names, where the model drew the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_size: Option<[u32; 2]>,
     /// Key of the noise.
     pub seed: u64,
     /// Running number of the image.
@@ -112,6 +115,7 @@ impl Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             prompt: request.prompt.clone(),
             features_digest: engine.features_digest(&request.prompt).to_owned(),
+            asked_size: engine.asked_size().map(|size| [size.width, size.height]),
             seed: request.seed.0,
             index: image.index,
             model: model.to_owned(),
@@ -239,6 +243,7 @@ mod tests {
             version: "0".to_owned(),
             prompt: "Äpfel 🍎\nzwei".to_owned(),
             features_digest: String::new(),
+            asked_size: None,
             seed: u64::MAX,
             index: 3,
             model: crate::BUILT_IN.to_owned(),
@@ -327,9 +332,11 @@ mod tests {
 
     #[test]
     fn every_field_of_a_record_that_lies_is_named() {
-        let good = serde_json::to_value(Record { features_digest: "ab".to_owned(), ..record() }).unwrap();
+        let good = serde_json::to_value(Record { features_digest: "ab".to_owned(), asked_size: Some([768, 512]), ..record() }).unwrap();
         again(&good).unwrap();
         let rows = [
+            ("/asked_size", json!([768]), "asked_size"),
+            ("/asked_size", json!([-1, 768]), "asked_size"),
             ("/seed", json!(-1), "seed"),
             ("/seed", json!(1e30), "seed"),
             ("/index", json!(u32::MAX), "number"),

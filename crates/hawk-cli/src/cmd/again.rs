@@ -17,7 +17,14 @@ const DIFFERENT: u8 = 1;
 pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     let (image, record) = read_png(&files::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
     let size = ImageSize { height: image.height, width: image.width };
-    let engine = load(args, &record)?.with_image_size(size).map_err(|e| e.at(args.image.display()))?;
+    let engine = load(args, &record)?;
+    let engine = match record.asked_size {
+        Some([width, height]) => {
+            engine.with_image_size(ImageSize { height, width }).and_then(|engine| engine.with_drawn_size(size))
+        }
+        None => engine.with_image_size(size),
+    };
+    let engine = engine.map_err(|e| e.at(args.image.display()))?;
     let mut request = record.request()?;
     if let Some(decoder) = args.decoder {
         request.decoding = Decoding::with_defaults(decoder, request.decoding.rule());

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use hawk::{Engine, Error, Event, Generated, Precision, Record, Request, Result, Sampling, Seed, write_png};
+use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{GenerateArgs, caption, equip};
@@ -26,15 +26,20 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let clock = Instant::now();
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
     let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let seed = Seed(args.seed.unwrap_or_else(fresh_seed));
     if let Some(size) = args.size {
         engine = engine.with_image_size(size)?;
+    }
+    if args.draw_size {
+        let size = draw_size(&engine, &prompts, seed)?;
+        engine = engine.with_drawn_size(size)?;
     }
     let engine = caption(equip(engine, args.decoding.heads.as_deref())?, args.features.as_deref())?;
     #[cfg(feature = "t5")]
     let engine = crate::cmd::features::equip(engine, features)?;
     let request = Request {
         prompt: String::new(),
-        seed: Seed(args.seed.unwrap_or_else(fresh_seed)),
+        seed,
         images: 0..args.n,
         sampling: sampling(&args, engine.config().defaults)?,
         decoding: args.decoding.decoding(&engine)?,

@@ -96,14 +96,16 @@ impl VqConfig {
         let keys: Map<String, Value> = from_json("a VQ tokenizer's config", bytes)?;
         let layout = match keys.get("model_type").map_or(Some("vqgan"), Value::as_str) {
             Some("vqgan" | "chameleon_vqgan") => VqLayout::Taming,
-            Some("llamagen_vq") => VqLayout::LlamaGen,
+            Some("llamagen_vq" | JANUS_ORIGINAL) => VqLayout::LlamaGen,
             Some("janus_vqgan") => VqLayout::Janus,
             other => {
-                let known = "vqgan or chameleon_vqgan or llamagen_vq or janus_vqgan";
+                let known = "vqgan or chameleon_vqgan or llamagen_vq or janus_vq16 or janus_vqgan";
                 return Err(unsupported("model_type", known, other.unwrap_or("no text")));
             }
         };
-        Self::from_keys(keys, layout)
+        let levels = (keys.get("model_type").and_then(Value::as_str) == Some(JANUS_ORIGINAL)).then_some(Levels::Below);
+        let config = Self::from_keys(keys, layout)?;
+        Ok(Self { levels: levels.unwrap_or(config.levels), ..config })
     }
 
     /// The tokenizer that a whole model's `config.json` tells of, where its weights lie among the model's: that of a Janus.
@@ -170,11 +172,25 @@ impl VqConfig {
         })
     }
 
+    /// The `config.json` of a folder of its own for a tokenizer whose model's config tells of it: that of a Janus.
+    pub(crate) fn janus_json(&self) -> Value {
+        let factors: Vec<usize> = self.level_channels.iter().map(|channels| channels / self.base_channels).collect();
+        json!({
+            "model_type": if self.layout == VqLayout::Janus { "janus_vqgan" } else { JANUS_ORIGINAL },
+            "ch": self.base_channels, "ch_mult": factors, "num_res_blocks": self.res_blocks,
+            "z_channels": self.latent_channels, "embed_dim": self.embed_dim, "n_embed": self.codes,
+            "norm_num_groups": self.groups,
+        })
+    }
+
     /// Pixels along a side of the square that a code stands for.
     pub fn pixels_per_cell(&self) -> usize {
         1 << (self.level_channels.len() - 1)
     }
 }
+
+/// Hawk's own name for the tokenizer of a Janus in its original layout, in a folder of its own.
+const JANUS_ORIGINAL: &str = "janus_vq16";
 
 /// What LlamaGen's and Janus's code takes for keys that are not there, in both spellings.
 fn vq_16() -> [([&'static str; 2], Value); 7] {
@@ -281,6 +297,9 @@ mod tests {
             assert_eq!((config.layout, config.levels, config.codebook), (layout, Levels::Below, Codebook::Normalized));
             assert_eq!((config.pixels_per_cell(), config.codes, config.embed_dim), (16, 16384, 8));
             assert_eq!((config.level_channels[4], config.attention_levels.as_slice()), (512, &[4][..]));
+        }
+        for config in [&converted, &original] {
+            assert_eq!(&VqConfig::from_json(config.janus_json().to_string().as_bytes()).unwrap(), config);
         }
         let eight = VqConfig::from_json(br#"{"model_type": "llamagen_vq", "ch_mult": [1, 2, 2, 4]}"#).unwrap();
         assert_eq!((eight.pixels_per_cell(), eight.levels), (8, Levels::Nearest));

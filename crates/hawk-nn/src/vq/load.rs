@@ -14,6 +14,11 @@ const SHORTEST: f32 = 1e-12;
 /// How far from one the length of a normalized code may be after rounding to 16 bits.
 const ROUNDING: f32 = 1.0 / 256.0;
 
+/// A tensor's name without what it has from standing within a whole model's; none where it stands alone.
+pub(crate) fn bare_name(name: &str) -> Option<&str> {
+    PREFIXES.iter().filter(|prefix| !prefix.is_empty()).find_map(|prefix| name.strip_prefix(prefix))
+}
+
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     prefix: &'static str,

@@ -10,6 +10,7 @@ use hawk_spec::{Code, Grid};
 
 pub use config::{Codebook, Levels, VqConfig, VqLayout};
 pub use encoder::VqEncoder;
+pub(crate) use load::bare_name;
 
 use crate::kernels::Pool;
 use crate::{Checkpoint, Error, ModelSource, Result};
