@@ -365,9 +365,14 @@ impl Checkpoint {
         self.entries.get(name).map(|entry| entry.dtype)
     }
 
+    /// Its first file, for messages.
+    pub(crate) fn place(&self) -> &str {
+        self.place.as_deref().unwrap_or("checkpoint")
+    }
+
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
         self.entries.get(name).ok_or_else(|| {
-            let place = self.place.as_deref().unwrap_or("checkpoint");
+            let place = self.place();
             if let Packing::Packed(description) = &self.packing
                 && description.held(name).is_some()
             {
@@ -417,7 +422,7 @@ impl Checkpoint {
     fn place_of(&self, entry: &Entry) -> &str {
         match entry.data {
             Data::Mapped { shard, .. } => &self.shards[shard].place,
-            Data::Read(_) => self.place.as_deref().unwrap_or("checkpoint"),
+            Data::Read(_) => self.place(),
         }
     }
 

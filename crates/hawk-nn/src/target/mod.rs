@@ -131,6 +131,7 @@ impl TransformerConfig {
             None => Ok(()),
             Some(name) => Err(Error::input("the weights have a tensor in their layers that the config does not know")
                 .at("num_hidden_layers or model_type")
+                .at(checkpoint.place())
                 .expected(format!("{} layers of the family {}", self.layers, self.family.name()))
                 .got(name)),
         }

@@ -113,6 +113,7 @@ impl<'a> Loader<'a> {
             None => Ok(()),
             Some(name) => Err(Error::input("the VQ tokenizer has a tensor that its config does not know")
                 .at("num_res_blocks, ch_mult, attn_resolutions or resolution")
+                .at(self.checkpoint.place())
                 .got(name)),
         }
     }

@@ -252,7 +252,7 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
             &[
                 ("/ch", json!(64), "[64] & [32]"),
                 ("/ch_mult", json!([2]), "decoder."),
-                ("/num_res_blocks", json!(1), "num_res_blocks & res.2"),
+                ("/num_res_blocks", json!(1), "model-0 & num_res_blocks & attn.2"),
                 ("/n_embed", json!(97), "[97, 8]"),
             ],
         ),
