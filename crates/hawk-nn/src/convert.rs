@@ -64,8 +64,8 @@ struct Original {
 /// What is to be converted.
 enum Opened {
     Folder(Box<Original>),
-    /// The weights of a LlamaGen, and the number of cells where a config beside them tells it.
-    LlamaGen(Checkpoint, Option<u64>),
+    /// The weights of a LlamaGen, and the Llama's config beside them, or null.
+    LlamaGen(Checkpoint, Value),
     /// Any weights.
     File(Checkpoint),
 }
@@ -91,7 +91,7 @@ impl Conversion {
         let written = match opened {
             Opened::File(file) => self.single_file(&file, &work, progress).map(|left_out| ("a single file", left_out)),
             Opened::LlamaGen(checkpoint, told) => {
-                let left_out = self.llamagen(checkpoint, told, &work, progress);
+                let left_out = self.llamagen(checkpoint, &told, &work, progress);
                 left_out.map(|left_out| ("the published files of a LlamaGen", left_out))
             }
             Opened::Folder(original) => {
@@ -127,13 +127,13 @@ impl Conversion {
         if self.source.is_file() {
             let checkpoint = published::under_own_names(Checkpoint::open_file(&self.source)?, &place)?;
             let llamagen = published::is_transformer(&checkpoint);
-            return Ok(if llamagen { Opened::LlamaGen(checkpoint, None) } else { Opened::File(checkpoint) });
+            return Ok(if llamagen { Opened::LlamaGen(checkpoint, Value::Null) } else { Opened::File(checkpoint) });
         }
         let original = self.open()?;
         // A Llama's config says nothing of an image's; the tensors of its conditions do.
         if original.checkpoint.names().any(|name| name.starts_with("model.cls_embedding.")) {
-            let told = original.config["block_size"].as_u64();
-            return Ok(Opened::LlamaGen(published::under_own_names(original.checkpoint, &place)?, told));
+            let checkpoint = published::under_own_names(original.checkpoint, &place)?;
+            return Ok(Opened::LlamaGen(checkpoint, original.config));
         }
         Ok(Opened::Folder(Box::new(original)))
     }
@@ -222,14 +222,8 @@ impl Conversion {
         Ok(())
     }
 
-    /// The published files of a LlamaGen; `told` is the number of cells, where a config tells it.
-    fn llamagen(
-        &self,
-        checkpoint: Checkpoint,
-        told: Option<u64>,
-        work: &Path,
-        progress: &Progress,
-    ) -> Result<Vec<String>> {
+    /// The published files of a LlamaGen; `told` is the Llama's config beside them, or null.
+    fn llamagen(&self, checkpoint: Checkpoint, told: &Value, work: &Path, progress: &Progress) -> Result<Vec<String>> {
         let file = match &self.llamagen.vq {
             Some(file) => file.clone(),
             None => published::vq_beside(&self.source, &checkpoint)?,

@@ -103,21 +103,20 @@ fn joined(checkpoint: &Arc<Checkpoint>, from: Vec<String>) -> Result<LazyTensor>
     Ok(LazyTensor { dtype, shape, read: Box::new(read) })
 }
 
-/// The `config.json` of the transformer in `checkpoint`, which was read from `source`; `told` is the number of cells where a config beside
-/// the weights tells it.
+/// The `config.json` of the transformer in `checkpoint`, which was read from `source`; `told` is the Llama's config beside the weights, or null.
 ///
 /// # Errors
 /// Tensors that contradict each other, or something that nobody tells.
 pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &Path,
-    (extras, told): (&LlamaGenExtras, Option<u64>),
+    (extras, told): (&LlamaGenExtras, &Value),
     vq: &VqConfig,
 ) -> Result<Value> {
     let [codes, dim] = shape(checkpoint, CODES)?;
     let dim = size("dim", dim as u64, 1 << 17)?;
     let layers = layers(checkpoint, "layers.", ".attention.wqkv.weight")?;
-    let heads = heads(extras, [layers, dim])?;
+    let heads = heads((extras, told), [layers, dim])?;
     let [rows, _] = shape(checkpoint, "layers.0.attention.wqkv.weight")?;
     let head_dim = dim / heads;
     // Queries, keys and values one below the other.
@@ -154,7 +153,12 @@ pub(crate) fn config(
                 .got(got));
         }
     }
-    config["block_size"] = json!(cells(source, extras.size, told, vq.pixels_per_cell())?);
+    for (own, theirs) in [("norm_eps", "rms_norm_eps"), ("rope_base", "rope_base")] {
+        if let Some(value) = told.get(theirs) {
+            config[own] = value.clone();
+        }
+    }
+    config["block_size"] = json!(cells(source, extras.size, told["block_size"].as_u64(), vq.pixels_per_cell())?);
     Ok(config)
 }
 
@@ -172,12 +176,14 @@ fn layers(checkpoint: &Checkpoint, before: &str, behind: &str) -> Result<usize> 
     }
 }
 
-fn heads(extras: &LlamaGenExtras, [layers, dim]: [usize; 2]) -> Result<usize> {
+fn heads((extras, told): (&LlamaGenExtras, &Value), [layers, dim]: [usize; 2]) -> Result<usize> {
     let published = |(_, [l, h, d]): &(&str, [u64; 3])| {
         let sizes = [layers as u64, dim as u64];
         ([*l, *d] == sizes).then_some(*h as usize)
     };
-    let heads = extras.heads.or_else(|| LLAMAGEN_SIZES.iter().find_map(published)).ok_or_else(|| {
+    let told = told["num_attention_heads"].as_u64().map(|heads| heads as usize);
+    let known = extras.heads.or(told).or_else(|| LLAMAGEN_SIZES.iter().find_map(published));
+    let heads = known.ok_or_else(|| {
         Error::input("weights do not tell the number of attention heads, and this is no published size")
             .at("n_head")
             .got(format!("{layers} layers of width {dim}"))
@@ -314,6 +320,8 @@ mod tests {
 
     use super::*;
 
+    type Shapes = Vec<(String, Vec<usize>)>;
+
     /// A checkpoint of shapes alone.
     fn shapes(tensors: &[(String, Vec<usize>)]) -> Checkpoint {
         let lazy = |shape: &Vec<usize>| LazyTensor {
@@ -324,7 +332,7 @@ mod tests {
         Checkpoint::from_lazy("shapes", tensors.iter().map(|(name, shape)| (name.clone(), lazy(shape)))).unwrap()
     }
 
-    fn transformer([layers, dim, inner]: [usize; 3], condition: &[(&str, [usize; 2])]) -> Vec<(String, Vec<usize>)> {
+    fn transformer([layers, dim, inner]: [usize; 3], condition: &[(&str, [usize; 2])]) -> Shapes {
         let mut tensors = vec![(CODES.to_owned(), vec![16384, dim]), ("output.weight".to_owned(), vec![16384, dim])];
         for layer in 0..layers {
             tensors.push((format!("layers.{layer}.attention.wqkv.weight"), vec![3 * dim, dim]));
@@ -334,7 +342,7 @@ mod tests {
         tensors
     }
 
-    fn vq(factors: &[usize]) -> Vec<(String, Vec<usize>)> {
+    fn vq(factors: &[usize]) -> Shapes {
         let mut tensors = vec![
             ("quantize.embedding.weight".to_owned(), vec![16384, 8]),
             ("post_quant_conv.weight".to_owned(), vec![256, 8, 1, 1]),
@@ -371,7 +379,7 @@ mod tests {
             };
             let checkpoint = shapes(&transformer(sizes, &condition));
             let extras = LlamaGenExtras::default();
-            let config = config(&checkpoint, Path::new(name), (&extras, None), &sixteen).unwrap();
+            let config = config(&checkpoint, Path::new(name), (&extras, &Value::Null), &sixteen).unwrap();
             let expected = [heads, heads, 256, cells, sizes[0], sizes[1]].map(Value::from);
             let keys = ["n_head", "n_kv_head", "multiple_of", "block_size", "n_layer", "dim"];
             assert_eq!(keys.map(|key| config[key].clone()), expected, "{name}");
@@ -390,16 +398,17 @@ mod tests {
         let square = |side| Some(ImageSize { height: side, width: side });
         let size = |size| LlamaGenExtras { size, ..LlamaGenExtras::default() };
         let heads = |heads| LlamaGenExtras { heads: Some(heads), ..LlamaGenExtras::default() };
-        let cells_of = |name: &str, extras: &LlamaGenExtras, told| {
-            config(&shapes(&transformer(b, &classes)), Path::new(name), (extras, told), &sixteen)
+        let cells_of = |name: &str, extras: &LlamaGenExtras, told: Option<u64>| {
+            let told = json!({ "block_size": told });
+            config(&shapes(&transformer(b, &classes)), Path::new(name), (extras, &told), &sixteen)
         };
         assert_eq!(cells_of("weights.pt", &size(square(384)), None).unwrap()["block_size"], 576);
         assert_eq!(cells_of("model_256/", &size(None), Some(576)).unwrap()["block_size"], 576);
         assert_eq!(cells_of("c2i_256.pt", &heads(24), None).unwrap()["n_head"], 24);
-        let with = |change: &dyn Fn(&mut Vec<(String, Vec<usize>)>)| {
+        let with = |change: &dyn Fn(&mut Shapes)| {
             let mut tensors = transformer(b, &classes);
             change(&mut tensors);
-            config(&shapes(&tensors), Path::new("c2i_256.pt"), (&LlamaGenExtras::default(), None), &sixteen)
+            config(&shapes(&tensors), Path::new("c2i_256.pt"), (&LlamaGenExtras::default(), &Value::Null), &sixteen)
         };
         let reshape = |name: &'static str, shape: &'static [usize]| {
             with(&move |tensors| tensors.iter_mut().find(|(own, _)| own == name).unwrap().1 = shape.to_vec())
@@ -431,7 +440,7 @@ mod tests {
             let error = got.unwrap_err().to_string();
             assert!(error.contains(words), "{words}: {error}");
         }
-        type Change = fn(&mut Vec<(String, Vec<usize>)>);
+        type Change = fn(&mut Shapes);
         let changes: [Change; 6] = [
             |tensors| tensors.truncate(2),
             |tensors| tensors[2].1 = vec![130, 128, 3, 3],

@@ -486,8 +486,8 @@ fn a_llamagen_under_the_names_of_a_llama_has_the_same_logits() {
     }
     std::fs::create_dir(&dir).unwrap();
     std::fs::write(dir.join("pytorch_model.bin"), save(&tensors, None, &[])).unwrap();
-    std::fs::write(dir.join("config.json"), r#"{"model_type": "llama", "block_size": 25}"#).unwrap();
-    let llamagen = LlamaGenExtras { size: None, ..tiny_extras(&vq) };
+    std::fs::write(dir.join("config.json"), r#"{"model_type": "llama", "block_size": 25, "num_attention_heads": 4, "rms_norm_eps": 1e-5, "rope_base": 10000}"#).unwrap();
+    let llamagen = LlamaGenExtras { vq: Some(vq), ..LlamaGenExtras::default() };
     let to = ConvertTo::Safetensors;
     Conversion { source: dir, tokenizer: None, out: out.clone(), to, llamagen }.run(&silent()).unwrap();
     assert!(logits(&out, Precision::F32) == logits(&golden("llamagen-t2i"), Precision::F32));

@@ -46,7 +46,7 @@ pub(crate) struct T5Args {
 
 #[derive(clap::Args)]
 struct T5Settings {
-    /// Number format of the T5's weights in memory: flan-t5-xl takes 2.5 GB in bf16, as LlamaGen has it, and 4.9 GB in f32; the arithmetic
+    /// Number format of the T5's weights in memory: flan-t5-xl takes 2.5 GB in bf16, as LlamaGen has it, and 4.8 GB in f32; the arithmetic
     /// is f32's
     #[arg(long, default_value = "bf16", value_parser = t5_precision())]
     t5_precision: Precision,
@@ -63,6 +63,7 @@ struct T5Settings {
 enum Cleaning {
     /// What LlamaGen does, to the training's captions too: lower case, no addresses, tags, serial numbers
     Llamagen,
+    /// Nothing
     None,
 }
 
