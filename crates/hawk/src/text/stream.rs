@@ -10,6 +10,8 @@ const CONTEXT: usize = 8;
 
 /// Turns tokens into text one by one. A token alone may be part of a character, and whether a space stands before it may depend on the one
 /// before; so tokens are decoded together with those last written, and held back while they end inside a character.
+///
+/// Bytes that make no characters come out as replacement characters, maybe another number of them than where the whole text is decoded at once.
 pub struct TextStream<'a> {
     tokenizer: &'a TextTokenizer,
     /// The last tokens that were written, then those held back.
