@@ -30,6 +30,9 @@ const LENGTH_BYTES: u64 = 8;
 /// Bytes of a line, on whose border matrices lie.
 const LINE: u64 = 64;
 
+/// Finds a tensor of a number format by its name: where its bytes begin in the file, and how many they are.
+type Find<'a> = dyn Fn(&str, Dtype) -> Result<(usize, usize)> + 'a;
+
 /// What the file says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Description {
@@ -82,7 +85,7 @@ impl Description {
         (file, name): (&Arc<Blob>, &str),
         precision: Precision,
         size: [usize; 2],
-        tensor: &dyn Fn(&str, Dtype) -> Result<(usize, usize)>,
+        tensor: &Find<'_>,
     ) -> Result<Matrix> {
         if precision.to_string() != self.precision {
             return Err(Error::input("the model is packed for another precision")

@@ -208,11 +208,6 @@ impl Engine {
         self.vq.decode(&self.pool, codes, self.config.layout.grid())
     }
 
-    /// The threads.
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
     /// Where the model was read from.
     pub fn source(&self) -> &ModelSource {
         &self.source

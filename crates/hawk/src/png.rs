@@ -332,7 +332,9 @@ mod tests {
 
     #[test]
     fn every_field_of_a_record_that_lies_is_named() {
-        let good = serde_json::to_value(Record { features_digest: "ab".to_owned(), asked_size: Some([768, 512]), ..record() }).unwrap();
+        let good =
+            serde_json::to_value(Record { features_digest: "ab".to_owned(), asked_size: Some([768, 512]), ..record() })
+                .unwrap();
         again(&good).unwrap();
         let rows = [
             ("/asked_size", json!([768]), "asked_size"),

@@ -205,6 +205,17 @@ pub(super) fn fresh_seed() -> u64 {
     u64::from(RandomState::new().hash_one(std::process::id()) as u32)
 }
 
+/// The size that the model draws for the one prompt.
+fn draw_size(engine: &Engine, prompts: &[String], seed: Seed) -> Result<ImageSize> {
+    match prompts {
+        [prompt] => engine.draw_size(prompt, seed),
+        _ => Err(Error::input("each prompt has a size of its own")
+            .at("--draw-size")
+            .expected("one prompt")
+            .got(prompts.len())),
+    }
+}
+
 fn shortened(prompt: &str) -> String {
     let start: String = prompt.chars().take(40).collect();
     if start.len() < prompt.len() { start + "..." } else { start }

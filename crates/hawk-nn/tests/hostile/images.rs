@@ -125,7 +125,10 @@ fn every_field_of_a_heads_config_that_lies_is_named() {
     lies(&good, &|bytes| HeadsConfig::from_json(bytes).map(drop), &rows);
 }
 
-const VQ_ROWS: [(&str, fn() -> Value, &str); 14] = [
+/// A field, a lie about it, and words of the refusal.
+type VqRow = (&'static str, fn() -> Value, &'static str);
+
+const VQ_ROWS: [VqRow; 14] = [
     ("ch", || json!(0), "ch & 1 to"),
     ("ch", || json!(u64::MAX), "ch & 1 to"),
     ("ch", || json!(8192), "32768"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error, ModelSource, Target, TransformerConfig};
+use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error, LlamaGenExtras, ModelSource, Target, TransformerConfig};
 use serde_json::{Value, json};
 
 use crate::{goldens, refusal, set};
@@ -12,7 +12,13 @@ use crate::{goldens, refusal, set};
 /// A packed model in `dir`, and the path of its file.
 pub(crate) fn pack(dir: &Path) -> PathBuf {
     let to = ConvertTo::Packed(Precision::Int8);
-    let conversion = Conversion { source: goldens("llama-gqa"), tokenizer: None, out: dir.join("packed"), to };
+    let conversion = Conversion {
+        source: goldens("llama-gqa"),
+        tokenizer: None,
+        out: dir.join("packed"),
+        to,
+        llamagen: LlamaGenExtras::default(),
+    };
     conversion.run(&(Arc::new(|_, _| ()) as hawk_nn::Progress)).unwrap();
     dir.join("packed/packed.safetensors")
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error};
+use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error, LlamaGenExtras};
 use serde_json::{Value, json};
 
 use crate::checkpoints::read_all;
@@ -106,8 +106,13 @@ pub(crate) fn convert_meta(params: &[u8], parts: &[Vec<u8>]) -> Result<(), Error
         std::fs::write(place.path().join(format!("meta/consolidated.{number:02}.pth")), part).unwrap();
     }
     let convert = |from: &Path, to: &Path| {
-        let to =
-            Conversion { source: from.to_owned(), tokenizer: None, out: to.to_owned(), to: ConvertTo::Safetensors };
+        let to = Conversion {
+            source: from.to_owned(),
+            tokenizer: None,
+            out: to.to_owned(),
+            to: ConvertTo::Safetensors,
+            llamagen: LlamaGenExtras::default(),
+        };
         to.run(&(Arc::new(|_, _| ()) as hawk_nn::Progress)).map(drop)
     };
     convert(&place.path().join("meta"), &place.path().join("out"))
