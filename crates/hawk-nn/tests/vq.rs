@@ -267,10 +267,10 @@ fn square(codes: &[Code]) -> Grid {
 }
 
 #[test]
-fn the_decoders_of_janus_and_llamagen_match_their_references() {
-    for (name, rounded) in [("janus", 0.0), ("llamagen-c2i", 0.5)] {
+fn the_decoders_match_their_references() {
+    for (name, golden, rounded) in [("taming", "", 0.0), ("janus", "", 0.0), ("llamagen-c2i", "vq", 0.5)] {
         let dir = tiny(name);
-        let golden = file(&if name == "janus" { dir.clone() } else { dir.join("vq") });
+        let golden = file(&dir.join(golden));
         let golden = SafeTensors::deserialize(&golden).unwrap();
         let codes = codes(&golden, "codes");
         let decoder = ModelSource::Dir(dir).vq_decoder().unwrap();
@@ -285,17 +285,19 @@ fn the_decoders_of_janus_and_llamagen_match_their_references() {
 }
 
 #[test]
-fn the_encoder_of_llamagen_matches_its_reference() {
-    let dir = tiny("llamagen-c2i");
-    let golden = file(&dir.join("vq"));
-    let golden = SafeTensors::deserialize(&golden).unwrap();
-    let (want, pixels) = (codes(&golden, "image_codes"), golden.tensor("image").unwrap());
-    let (height, width) = (pixels.shape()[0] as u32, pixels.shape()[1] as u32);
-    let image = Image { width, height, pixels: pixels.data().to_vec() };
-    let encoder = VqEncoder::of_model(&ModelSource::Dir(dir)).unwrap();
-    let got = encoder.encode(&Pool::new(2), &image, square(&want)).unwrap();
-    println!("{} of {} cells differ", changed_cells(&got, &want), want.len());
-    assert_eq!(got, want);
+fn the_encoders_match_their_references() {
+    for (name, golden) in [("taming", ""), ("llamagen-c2i", "vq")] {
+        let dir = tiny(name);
+        let golden = file(&dir.join(golden));
+        let golden = SafeTensors::deserialize(&golden).unwrap();
+        let (want, pixels) = (codes(&golden, "image_codes"), golden.tensor("image").unwrap());
+        let (height, width) = (pixels.shape()[0] as u32, pixels.shape()[1] as u32);
+        let image = Image { width, height, pixels: pixels.data().to_vec() };
+        let encoder = VqEncoder::of_model(&ModelSource::Dir(dir)).unwrap();
+        let got = encoder.encode(&Pool::new(2), &image, square(&want)).unwrap();
+        println!("{name}: {} of {} cells differ", changed_cells(&got, &want), want.len());
+        assert_eq!(got, want);
+    }
 }
 
 /// A Janus's file in the original layout: the names of deepseek-ai/Janus, from those of transformers.
