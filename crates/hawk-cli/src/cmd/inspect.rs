@@ -4,7 +4,8 @@ use std::path::Path;
 
 use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
 use hawk_eval::{SourceShare, overlay, source_shares};
-use hawk_nn::Family;
+use hawk_nn::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
+use hawk_spec::Structure;
 
 use crate::args::InspectArgs;
 use crate::hub::find_model;
@@ -53,9 +54,13 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     if let Some(precision) = hawk::packed_for(source)? {
         say(format_args!("packed     for {precision}, data as their digest says"));
     }
-    say(format_args!("family     {}, norms {:?}", t.family.name(), t.norm_placement));
-    if let Family::Janus(_) | Family::LlamaGen(_) = t.family {
-        say(format_args!("of its own {:?}", t.family));
+    let norms = match t.norm_placement {
+        NormPlacement::Before => "before",
+        NormPlacement::After => "after",
+    };
+    say(format_args!("family     {}, norms {norms} the blocks", t.family.name()));
+    if let Some(own) = of_its_own(t.family) {
+        say(format_args!("           {own}"));
     }
     say(format_args!(
         "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
@@ -75,13 +80,48 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     Ok(())
 }
 
+/// What only this family has.
+fn of_its_own(family: Family) -> Option<String> {
+    match family {
+        Family::Chameleon | Family::Llama => None,
+        Family::Janus(sizes) => {
+            let names = match sizes.layout {
+                JanusLayout::Original => "deepseek-ai/Janus",
+                JanusLayout::HuggingFace => "transformers",
+            };
+            Some(format!(
+                "names of {names}; codes of {} numbers through an aligner of {} layers, a head {} wide",
+                sizes.code_width, sizes.aligner_layers, sizes.head_width
+            ))
+        }
+        Family::LlamaGen(sizes) => Some(match sizes.condition {
+            LlamaGenCondition::Classes(classes) => format!("draws {classes} classes"),
+            LlamaGenCondition::Captions { width, most } => {
+                format!("draws captions of at most {most} features of {width} numbers")
+            }
+        }),
+    }
+}
+
+/// The tokens around the cells.
+fn structure(structure: Structure) -> String {
+    match structure {
+        Structure::Lumina { begin, end, row_end, size_base, .. } => {
+            format!("Lumina: begin {begin}, height and width from {size_base} on, row end {row_end}, end {end}")
+        }
+        Structure::Opened { begin } => format!("begin {begin}"),
+        Structure::Plain => "cells alone".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
 fn image_side(found: &Inspection) {
     if let Some(config) = &found.config {
         let (layout, s) = (&config.layout, config.defaults);
         let (rows, cols) = (layout.grid().rows(), layout.grid().cols());
         let last = layout.code_offset() + layout.codes() - 1;
         say(format_args!("layout     {rows} x {cols} cells, codes at ids {}..={last}", layout.code_offset()));
-        say(format_args!("structure  {:?}", layout.structure()));
+        say(format_args!("structure  {}", structure(layout.structure())));
         say(format_args!("image      {} x {} pixels", config.image_size.width, config.image_size.height));
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
