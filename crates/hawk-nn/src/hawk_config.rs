@@ -142,13 +142,9 @@ impl PromptTemplate {
             Edges::Kept => prompt,
             Edges::Trimmed => prompt.trim(),
         };
-        self.naming(size).text.replace(PLACEHOLDER, prompt)
-    }
-
-    /// The template with the words for a size filled in.
-    pub(crate) fn naming(&self, ImageSize { height, width }: ImageSize) -> Self {
+        let ImageSize { height, width } = size;
         let text = self.text.replace("{width}", &width.to_string()).replace("{height}", &height.to_string());
-        Self { text, edges: self.edges }
+        text.replace(PLACEHOLDER, prompt)
     }
 }
 

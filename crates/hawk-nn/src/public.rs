@@ -278,18 +278,6 @@ impl HawkConfig {
         })
     }
 
-    /// As [`resized`](Self::resized), for a size that the model has drawn: the prompt goes on naming this one.
-    ///
-    /// # Errors
-    /// The model does not draw that size.
-    pub fn drawn(&self, size: ImageSize) -> Result<Self> {
-        let mut drawn = self.resized(size)?;
-        if let Condition::Text(text) = &mut drawn.condition {
-            text.template = text.template.naming(self.image_size);
-        }
-        Ok(drawn)
-    }
-
     /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
     pub fn to_json(&self) -> Option<Value> {
         let (layout, s) = (&self.layout, self.defaults);

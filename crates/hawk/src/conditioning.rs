@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use hawk_nn::{
-    CaptionPrompt, ClassPrompt, Condition, Error, HawkConfig, OwnInputs, Result, TextPrompt, TextTokenizer,
+    CaptionPrompt, ClassPrompt, Condition, Error, HawkConfig, ImageSize, OwnInputs, Result, TextPrompt, TextTokenizer,
     TransformerConfig,
 };
 use hawk_spec::TokenId;
@@ -110,12 +110,12 @@ impl Prompter {
 
     pub(crate) fn condition(
         &self,
-        prompt: &str,
+        (prompt, named): (&str, ImageSize),
         config: &HawkConfig,
         transformer: &TransformerConfig,
     ) -> Result<Conditioning> {
         match self {
-            Self::Text(text, tokenizer) => of_text(prompt, (text, tokenizer), config, transformer),
+            Self::Text(text, tokenizer) => of_text((prompt, named), (text, tokenizer), config, transformer),
             Self::Class(class) => of_class(prompt, *class),
             Self::Caption(caption, captions) => {
                 let features = captions.get(prompt).ok_or_else(|| {
@@ -130,13 +130,14 @@ impl Prompter {
     }
 }
 
+/// `named` is the size that the template's words name.
 fn of_text(
-    prompt: &str,
+    (prompt, named): (&str, ImageSize),
     (text, tokenizer): (&TextPrompt, &TextTokenizer),
     config: &HawkConfig,
     transformer: &TransformerConfig,
 ) -> Result<Conditioning> {
-    let mut words = tokenizer.encode(&text.template.fill(prompt, config.image_size))?;
+    let mut words = tokenizer.encode(&text.template.fill(prompt, named))?;
     // Some tokenizers put it there themselves.
     if words.first() == Some(&text.bos) {
         words.remove(0);

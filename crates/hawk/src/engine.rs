@@ -131,10 +131,8 @@ impl Engine {
     /// # Errors
     /// The model does not draw that size.
     pub fn with_drawn_size(mut self, size: ImageSize) -> Result<Self> {
-        let asked = self.config.image_size;
-        self.config = self.config.drawn(size)?;
-        self.asked_size = Some(asked);
-        Ok(self)
+        self.asked_size = Some(self.config.image_size);
+        self.with_image_size(size)
     }
 
     /// The size that the prompt names where the image's own was drawn.
@@ -197,7 +195,8 @@ impl Engine {
     /// # Errors
     /// A prompt that is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
-        self.prompter.condition(prompt, &self.config, self.target.config())
+        let named = self.asked_size.unwrap_or(self.config.image_size);
+        self.prompter.condition((prompt, named), &self.config, self.target.config())
     }
 
     /// The pixels of a whole grid of codes.
