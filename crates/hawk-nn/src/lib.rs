@@ -17,6 +17,7 @@ mod pickle;
 mod projection;
 mod public;
 mod published;
+mod random;
 mod source;
 pub mod step_bench;
 mod synth;

@@ -11,6 +11,7 @@ use hawk_spec::TokenId;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::kernels::{Isa, Kernel, LANES, Pool, Simd, dispatch_on};
+use crate::random::SplitMix64;
 use crate::{
     Checkpoint, Error, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
     WantedTensor, Workspace,
@@ -163,7 +164,7 @@ pub fn synthetic(seed: u64) -> Result<(TransformerConfig, Checkpoint)> {
 }
 
 fn random_checkpoint(config: &TransformerConfig, seed: u64) -> Result<Checkpoint> {
-    let mut random = Random(seed);
+    let mut random = Random(SplitMix64(seed));
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = config
         .tensors()
         .into_iter()
@@ -184,24 +185,16 @@ fn random_checkpoint(config: &TransformerConfig, seed: u64) -> Result<Checkpoint
     Checkpoint::from_bytes(safetensors::serialize(views, None).map_err(failed)?)
 }
 
-/// SplitMix64.
-struct Random(u64);
+struct Random(SplitMix64);
 
 impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     /// Even in -1..1.
     fn next(&mut self) -> f32 {
-        (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.0.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
     fn token(&mut self, ids: &Range<usize>) -> TokenId {
-        TokenId((ids.start as u64 + self.bits() % ids.len() as u64) as u32)
+        TokenId((ids.start as u64 + self.0.bits() % ids.len() as u64) as u32)
     }
 }
 
@@ -250,7 +243,7 @@ impl<'a> Step<'a> {
     fn lay_out(&mut self, rows: usize) {
         self.used = if rows == 1 { 1 } else { self.streams.len() };
         for (i, stream) in self.streams[..self.used].iter_mut().enumerate() {
-            let mut random = Random(i as u64);
+            let mut random = Random(SplitMix64(i as u64));
             stream.rows.clear();
             for row in 0..(rows + i) / self.used {
                 stream.rows.push(random.token(&self.vocabulary), Self::parent(row), Readout::Logits);
@@ -262,7 +255,7 @@ impl<'a> Step<'a> {
     const PREFILL: usize = 32;
 
     fn prefill(&mut self, pool: &Pool) -> Result<()> {
-        let mut random = Random(1);
+        let mut random = Random(SplitMix64(1));
         while self.streams[0].committed() < COMMITTED {
             let mut last = Vec::new();
             for stream in &mut self.streams {

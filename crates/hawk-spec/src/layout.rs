@@ -1,5 +1,7 @@
 //! The latent grid, and where its cells stand in the token sequence.
 
+use std::ops::Range;
+
 use crate::token::{Cell, Code, TokenId};
 
 /// Largest number of rows and of columns.
@@ -156,6 +158,12 @@ impl Layout {
     #[must_use]
     pub fn code_offset(&self) -> u32 {
         self.code_offset
+    }
+
+    /// Vocabulary ids of the codes.
+    #[must_use]
+    pub fn code_ids(&self) -> Range<usize> {
+        self.code_offset as usize..(self.code_offset + self.codes) as usize
     }
 
     /// The family's structure tokens.

@@ -293,8 +293,7 @@ impl Engine {
 
     /// The codes' ids.
     pub(crate) fn codes(&self) -> Range<usize> {
-        let first = self.config.layout.code_offset() as usize;
-        first..first + self.config.layout.codes() as usize
+        self.config.layout.code_ids()
     }
 
     /// A pass that reads the laws over the codes.

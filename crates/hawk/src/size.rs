@@ -1,7 +1,9 @@
 //! The size of an image as the model itself draws it (Lumina-mGPT), in place of a forced one.
 
-use hawk_nn::{Error, ImageSize, PassLimits, Readout, Result, Sizes, lumina_sizes};
-use hawk_spec::{Cell, ImageIndex, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise};
+use hawk_nn::{Error, ImageSize, PassLimits, Readout, Result, Sizes, Stream, Workspace, lumina_sizes};
+use hawk_spec::{
+    Cell, ImageIndex, LawError, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise,
+};
 
 use crate::engine::Engine;
 
@@ -30,39 +32,47 @@ impl Engine {
         let sizes: Vec<[u32; 2]> = BUCKETS.into_iter().flat_map(lumina_sizes).map(units).collect();
         let conditioning = self.conditioning(prompt)?;
         let tokens = conditioning.cond.tokens();
-        let mut known = tokens[..tokens.len() - 2].to_vec();
-        let mut drawn = [0; 2];
+        let vocabulary = sizes.iter().flatten().max().map_or(0, |most| (size_base.0 + most) as usize + 1);
+        let limits = PassLimits { rows: ROWS, readouts: 1, tokens: tokens.len(), vocabulary };
+        let (mut workspace, mut stream) = (self.target().workspace(limits), [self.target().stream(tokens.len())]);
+        let (mut unread, mut drawn) = (tokens[..tokens.len() - 2].to_vec(), [0; 2]);
         for place in 0..drawn.len() {
             let possible = |size: &&[u32; 2]| size[..place] == drawn[..place];
             let ids: Vec<u32> = sizes.iter().filter(possible).map(|size| size_base.0 + size[place]).collect();
-            let id = self.draw_among(&known, &ids, (seed, Cell(1 + place as u32)))?;
-            known.push(TokenId(id));
+            let logits = self.read_on(&mut workspace, &mut stream, &unread, vocabulary)?;
+            let id = draw_among(&ids, &logits, (seed, Cell(1 + place as u32)))?;
+            unread = vec![TokenId(id)];
             drawn[place] = id - size_base.0;
         }
         Ok(ImageSize { height: drawn[0] * pixels, width: drawn[1] * pixels })
     }
 
-    /// One of `ids` as the next token.
-    fn draw_among(&self, known: &[TokenId], ids: &[u32], (seed, position): (Seed, Cell)) -> Result<u32> {
-        let vocabulary = ids.iter().max().map_or(0, |most| *most as usize + 1);
-        let limits = PassLimits { rows: ROWS, readouts: 1, tokens: known.len(), vocabulary };
-        let (mut workspace, mut streams) = (self.target().workspace(limits), [self.target().stream(known.len())]);
-        let mut logits = vec![f32::NEG_INFINITY; vocabulary];
-        for (part, tokens) in known.chunks(ROWS).enumerate() {
-            let last = part == (known.len() - 1) / ROWS;
-            let readout = if last { Readout::Logits } else { Readout::Nothing };
-            let row = streams[0].rows.push_chain(tokens.iter().copied(), None, readout);
-            let staged = self.target().forward(self.pool(), &mut workspace, &mut streams, 0..vocabulary)?;
-            if let Some(all) = row.and_then(|row| staged.logits(0, row)) {
-                ids.iter().for_each(|&id| logits[id as usize] = all[id as usize]);
-            }
+    /// Commits the tokens, and gives the logits behind them.
+    fn read_on(
+        &self,
+        workspace: &mut Workspace,
+        stream: &mut [Stream; 1],
+        tokens: &[TokenId],
+        vocabulary: usize,
+    ) -> Result<Vec<f32>> {
+        let mut logits = Vec::new();
+        for part in tokens.chunks(ROWS) {
+            let row = stream[0].rows.push_chain(part.iter().copied(), None, Readout::Logits);
+            let staged = self.target().forward(self.pool(), workspace, stream, 0..vocabulary)?;
+            logits.splice(.., staged.all_logits().iter().copied());
             staged.commit(&[row]);
         }
-        let wrong = |e: hawk_spec::LawError| Error::input(format!("the law of a size token: {e}"));
-        let sampling = Sampling::new(1.0, 1.0, TOP_K, 1.0).map_err(|e| Error::input(e.to_string()))?;
-        let mut scores = vec![0.0; vocabulary];
-        Warper::new(Pipeline::LUMINA, vocabulary).warp(&sampling, &logits, None, &mut scores).map_err(wrong)?;
-        let code = argmax_with_noise(seed, ImageIndex(0), position, &scores, Purpose::Text).map_err(wrong)?;
-        Ok(code.0)
+        Ok(logits)
     }
+}
+
+/// One of `ids` as the next token.
+fn draw_among(ids: &[u32], logits: &[f32], (seed, position): (Seed, Cell)) -> Result<u32> {
+    let mut possible = vec![f32::NEG_INFINITY; logits.len()];
+    ids.iter().for_each(|&id| possible[id as usize] = logits[id as usize]);
+    let wrong = |e: LawError| Error::input(format!("the law of a size token: {e}"));
+    let sampling = Sampling::new(1.0, 1.0, TOP_K, 1.0).map_err(|e| Error::input(e.to_string()))?;
+    let mut scores = vec![0.0; logits.len()];
+    Warper::new(Pipeline::LUMINA, logits.len()).warp(&sampling, &possible, None, &mut scores).map_err(wrong)?;
+    Ok(argmax_with_noise(seed, ImageIndex(0), position, &scores, Purpose::Text).map_err(wrong)?.0)
 }

@@ -61,8 +61,7 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let seconds = begin.elapsed().as_secs_f64();
     let (target, pool) = (engine.target(), Pool::new(engine.threads()));
-    let layout = &engine.config().layout;
-    let codes = layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize;
+    let codes = engine.config().layout.code_ids();
     let first_pass_seconds = first_pass(target, &pool, &codes)?;
     let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
     let name = args.model.name();

@@ -95,9 +95,7 @@ impl Model {
         let config = TransformerConfig::from_json(&source.read("config.json")?)?;
         let checkpoint = Checkpoint::open(&source, "")?;
         let codes = HawkConfig::of_model(&source, &config)?
-            .map_or(config.readable(), |HawkConfig { layout, .. }| {
-                layout.code_offset() as usize..(layout.code_offset() + layout.codes()) as usize
-            });
+            .map_or(config.readable(), |HawkConfig { layout, .. }| layout.code_ids());
         Ok(Self { name: args.name(), config, checkpoint, codes })
     }
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::convert::{Progress, check_new_folder, work_folder};
+use crate::random::SplitMix64;
 use crate::validate::unsupported;
 use crate::writer::{self, Planned, put};
 use crate::{
@@ -225,20 +226,13 @@ fn range_of(name: &str, shape: &[usize]) -> (f32, f32) {
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
+/// The numbers of a tensor.
+struct Random(SplitMix64);
 
 impl Random {
     fn new(seed: u64, name: &str) -> Self {
         let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize();
-        Self(digest.first_chunk().map_or(seed, |bytes| u64::from_le_bytes(*bytes)))
-    }
-
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self(SplitMix64(digest.first_chunk().map_or(seed, |bytes| u64::from_le_bytes(*bytes))))
     }
 
     fn write(&mut self, tensor: &Planned, out: &mut dyn Write) -> std::io::Result<()> {
@@ -247,7 +241,7 @@ impl Random {
         while left > 0 {
             buffer.clear();
             for _ in 0..left.div_ceil(4).min(1 << 13) {
-                let bits = self.bits();
+                let bits = self.0.bits();
                 // Sixteen bits are more than bf16 keeps.
                 for part in 0..4 {
                     let even = f32::from((bits >> (16 * part)) as i16) / 32768.0;

@@ -77,10 +77,7 @@ impl TextEngine {
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
         Ok(Self {
             heads: own_heads(&source, &target, Medium::Text)?,
-            codes: images.map_or(0..0, |layout| {
-                let first = layout.code_offset() as usize;
-                first..first + layout.codes() as usize
-            }),
+            codes: images.map_or(0..0, |layout| layout.code_ids()),
             target,
             tokenizer,
             config,
