@@ -68,6 +68,12 @@ impl Corpus {
         self.select(|split| split != Split::Train)
     }
 
+    /// At most `most` of the pictures, evenly taken.
+    pub(crate) fn spread(pictures: &[usize], most: usize) -> Vec<usize> {
+        let taken = pictures.len().min(most);
+        (0..taken).map(|i| pictures[i * pictures.len() / taken]).collect()
+    }
+
     fn select(&self, wanted: impl Fn(Split) -> bool) -> Vec<usize> {
         (0..self.entries.len()).filter(|&i| wanted(self.entries[i].split)).collect()
     }

@@ -35,6 +35,25 @@ impl Curve {
         Self { measure: measure.to_owned(), series: series.into_iter().collect(), bound, points: Vec::new() }
     }
 
+    /// Whether a curve of so many points gets one after this step.
+    pub(crate) fn is_due(step: usize, steps: usize, points: usize) -> bool {
+        step.is_multiple_of(steps.div_ceil(points)) || step == steps
+    }
+
+    /// Adds the next point.
+    ///
+    /// # Errors
+    /// A measure that is no number: training went astray.
+    pub(crate) fn push(&mut self, point: Point) -> Result<()> {
+        if point.train.iter().chain(&point.validation).any(|value| !value.is_finite()) {
+            return Err(Error::input("training went astray: a loss is no number")
+                .at(format!("step {}", point.step))
+                .hint("try a smaller learning rate"));
+        }
+        self.points.push(point);
+        Ok(())
+    }
+
     /// The curve as an SVG: a line per series for validation, a thin one for training, the bound dashed.
     ///
     /// # Errors

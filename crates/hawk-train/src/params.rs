@@ -127,13 +127,26 @@ pub(crate) fn read(data: TensorData) -> Result<Vec<f32>> {
     data.try_into_vec().map_err(|e| Error::environment(format!("cannot read numbers back: {e:?}")))
 }
 
-/// The mean over steps that evaluation uses instead of the last numbers, with weight `1 - decay` for the newest.
-pub(crate) fn average(mean: &mut [Named], newest: &[Named], decay: f32) {
-    for (mean, newest) in mean.iter_mut().zip(newest) {
+/// The mean takes in every so many steps.
+const AVERAGE_EVERY: usize = 5;
+
+/// Takes a module's numbers after a step into the mean over the last `steps` that evaluation uses instead of them.
+///
+/// # Errors
+/// Those of [`collect`].
+pub(crate) fn average(mean: &mut [Named], module: &impl Module, step: usize, steps: f64) -> Result<()> {
+    if !step.is_multiple_of(AVERAGE_EVERY) {
+        return Ok(());
+    }
+    // Young runs forget sooner.
+    let steps = steps.min(step as f64 / 4.0).max(1.0);
+    let decay = (-(AVERAGE_EVERY as f64) / steps).exp() as f32;
+    for (mean, newest) in mean.iter_mut().zip(&collect(module)?) {
         for (mean, newest) in mean.numbers.iter_mut().zip(&newest.numbers) {
             *mean += (1.0 - decay) * (newest - *mean);
         }
     }
+    Ok(())
 }
 
 /// A safetensors file of parameters and whole byte strings.

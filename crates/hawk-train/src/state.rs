@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Bytes;
 use hawk_nn::{Error, Result};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,18 @@ pub(crate) struct State {
     pub(crate) averaged: Vec<Named>,
     /// As burn writes it.
     pub(crate) optimizer: Vec<u8>,
+}
+
+/// The optimizer's state for [`State::optimizer`].
+pub(crate) fn optimizer_bytes(optimizer: &ModuleOptimizer) -> Result<Vec<u8>> {
+    let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
+    Ok(optimizer.into_bytes().map_err(failed)?.to_vec())
+}
+
+/// The optimizer as it was when its bytes were written.
+pub(crate) fn restore_optimizer(optimizer: ModuleOptimizer, bytes: Vec<u8>) -> Result<ModuleOptimizer> {
+    let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
+    optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(failed)
 }
 
 #[derive(Serialize, Deserialize)]

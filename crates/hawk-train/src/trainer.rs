@@ -2,8 +2,8 @@
 //! which was killed goes on from.
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use hawk_nn::{Error, HeadOffset, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use hawk_nn::{HeadOffset, Result};
 use hawk_spec::{Cell, philox4x32_10};
 
 use crate::curve::{Curve, Point};
@@ -14,7 +14,7 @@ use crate::params::{Named, collect, read, restore};
 use crate::run::Reached;
 use crate::schedule::warm_up_then_fall;
 use crate::settings::{Labels, Settings};
-use crate::state::State;
+use crate::state::{State, optimizer_bytes, restore_optimizer};
 
 /// Points of a curve.
 const POINTS: usize = 40;
@@ -66,10 +66,9 @@ impl<'a> Trainer<'a> {
 
     /// Goes on from a state that [`state`](Self::state) gave.
     pub(crate) fn resume(self, state: State) -> Result<Self> {
-        let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
         Ok(Self {
             blocks: restore(self.blocks, &state.numbers)?,
-            optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
+            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
             step: state.step,
             curve: state.curve,
             ..self
@@ -77,13 +76,12 @@ impl<'a> Trainer<'a> {
     }
 
     pub(crate) fn state(&self) -> Result<State> {
-        let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
         Ok(State {
             step: self.step,
             curve: self.curve.clone(),
             numbers: self.blocks()?,
             averaged: Vec::new(),
-            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
         })
     }
 
@@ -119,17 +117,10 @@ impl<'a> Trainer<'a> {
         self.blocks = self.optimizer.step(self.learning_rate(), self.blocks.clone(), gradients);
         self.recent.push(numbers_of(losses)?);
         self.step += 1;
-        let every = self.steps().div_ceil(POINTS);
-        if !self.step.is_multiple_of(every) && self.step != self.steps() {
+        if !Curve::is_due(self.step, self.steps(), POINTS) {
             return Ok(Reached::Step);
         }
-        let point = Point { step: self.step, train: mean(&self.recent), validation: self.validate()? };
-        if point.train.iter().chain(&point.validation).any(|loss| !loss.is_finite()) {
-            return Err(Error::input("training went astray: a loss is no number")
-                .at(format!("step {}", self.step))
-                .hint("try a smaller learning rate"));
-        }
-        self.curve.points.push(point);
+        self.curve.push(Point { step: self.step, train: mean(&self.recent), validation: self.validate()? })?;
         self.recent.clear();
         Ok(Reached::Point)
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use burn::module::ParamGroup;
 use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
-use hawk_nn::{Error, Result};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use hawk_nn::Result;
 
 use super::batches::{Batch, Batches};
 use super::model::{Decoder, Positions};
@@ -19,7 +19,7 @@ use crate::device::device;
 use crate::params::{Named, average, collect, read, restore};
 use crate::run::Reached;
 use crate::schedule::warm_up_then_fall;
-use crate::state::State;
+use crate::state::{State, optimizer_bytes, restore_optimizer};
 
 /// Points of a curve.
 const POINTS: usize = 100;
@@ -28,8 +28,7 @@ const LEAST: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
 /// Pictures of validation in training, of each kind.
 const VALIDATION: usize = 64;
-/// The mean of the weights takes in every so many steps.
-const AVERAGE_EVERY: usize = 5;
+/// Steps that the mean of the weights goes back.
 const AVERAGE_STEPS: f64 = 500.0;
 
 /// A run under way.
@@ -59,7 +58,7 @@ impl<'a> Trainer<'a> {
         let device = device().autodiff();
         let decoder = Decoder::random(settings, vocabulary, &device)?;
         let validation: Vec<_> =
-            kinds(corpus).into_iter().map(|(name, all)| (name, spread(&all, VALIDATION))).collect();
+            kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
         Ok(Self {
             averaged: collect(&decoder)?,
             optimizer: optimizer(settings.optimizer)?,
@@ -77,12 +76,11 @@ impl<'a> Trainer<'a> {
 
     /// Goes on from a state that [`state`](Self::state) gave.
     pub(crate) fn resume(self, state: State) -> Result<Self> {
-        let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
         let averaged = restore(self.decoder.clone(), &state.averaged)?;
         Ok(Self {
             decoder: restore(self.decoder, &state.numbers)?,
             averaged: collect(&averaged)?,
-            optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
+            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
             step: state.step,
             curve: state.curve,
             ..self
@@ -90,13 +88,12 @@ impl<'a> Trainer<'a> {
     }
 
     pub(crate) fn state(&self) -> Result<State> {
-        let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
         Ok(State {
             step: self.step,
             curve: self.curve.clone(),
             numbers: collect(&self.decoder)?,
             averaged: self.averaged.clone(),
-            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
         })
     }
 
@@ -128,13 +125,8 @@ impl<'a> Trainer<'a> {
         self.decoder = self.optimizer.step(rate, self.decoder.clone(), gradients);
         self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
         self.step += 1;
-        if self.step.is_multiple_of(AVERAGE_EVERY) {
-            // Young runs forget sooner.
-            let steps = AVERAGE_STEPS.min(self.step as f64 / 4.0).max(1.0);
-            average(&mut self.averaged, &collect(&self.decoder)?, (-(AVERAGE_EVERY as f64) / steps).exp() as f32);
-        }
-        let every = self.steps().div_ceil(POINTS);
-        if !self.step.is_multiple_of(every) && self.step != self.steps() {
+        average(&mut self.averaged, &self.decoder, self.step, AVERAGE_STEPS)?;
+        if !Curve::is_due(self.step, self.steps(), POINTS) {
             return Ok(Reached::Step);
         }
         self.point()?;
@@ -146,12 +138,7 @@ impl<'a> Trainer<'a> {
         let decoder = restore(self.decoder.clone(), &self.averaged)?;
         let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&decoder, pictures));
         let validation = validation.collect::<Result<Vec<_>>>()?;
-        if !train.is_finite() || validation.iter().any(|loss| !loss.is_finite()) {
-            return Err(Error::input("training went astray: a loss is no number")
-                .at(format!("step {}", self.step))
-                .hint("try a smaller learning rate"));
-        }
-        self.curve.points.push(Point { step: self.step, train: vec![train; validation.len()], validation });
+        self.curve.push(Point { step: self.step, train: vec![train; validation.len()], validation })?;
         self.recent.clear();
         Ok(())
     }
@@ -163,8 +150,9 @@ impl<'a> Trainer<'a> {
         for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
             groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
         }
-        let loss =
-            |(name, pictures): (String, Vec<usize>)| Ok((name, self.mean_loss(&decoder, &spread(&pictures, all))?));
+        let loss = |(name, pictures): (String, Vec<usize>)| {
+            Ok((name, self.mean_loss(&decoder, &Corpus::spread(&pictures, all))?))
+        };
         groups.into_iter().map(loss).collect()
     }
 
@@ -222,10 +210,4 @@ fn kinds(corpus: &Corpus) -> BTreeMap<String, Vec<usize>> {
         kinds.entry(name.to_owned()).or_default().push(index);
     }
     kinds
-}
-
-/// At most `most` of them, evenly taken.
-fn spread(all: &[usize], most: usize) -> Vec<usize> {
-    let shown = all.len().min(most);
-    (0..shown).map(|i| all[i * all.len() / shown]).collect()
 }

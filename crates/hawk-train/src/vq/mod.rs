@@ -238,17 +238,15 @@ fn measure(corpus: &Corpus, encoder: &VqEncoder, decoder: &VqDecoder) -> Result<
     let cells = (SIDE / decoder.config().pixels_per_cell()) as u32;
     let grid = Grid::new(cells, cells);
     let grid = grid.map_err(|e| Error::input(format!("no such grid: {e}")))?;
-    let all = corpus.validation();
-    let shown = all.len().min(MEASURED);
-    let through = |i: usize| {
-        let index = all[i * all.len() / shown];
+    let through = |index: usize| {
         let pool = Pool::new(1);
         let picture = corpus.picture(index, SIDE)?;
         let codes = encoder.encode(&pool, &picture, grid)?;
         let made = decoder.decode(&pool, &codes, grid)?;
         Ok((index, codes, (picture, made)))
     };
-    let results: Vec<_> = (0..shown).into_par_iter().map(through).collect::<Result<_>>()?;
+    let results: Vec<_> =
+        Corpus::spread(&corpus.validation(), MEASURED).into_par_iter().map(through).collect::<Result<_>>()?;
     let mut used = vec![false; decoder.config().codes];
     let (mut sum, mut styles) = (Vec::new(), BTreeMap::<String, Vec<Likeness>>::new());
     for (index, codes, pair) in &results {

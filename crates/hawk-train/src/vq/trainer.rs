@@ -1,7 +1,7 @@
 //! The steps of training a VQ tokenizer.
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use hawk_nn::{Error, Result, VqConfig};
 
 use super::loss::reconstruction;
@@ -17,7 +17,7 @@ use crate::pixels::{colours, crop, images, liveliness, mirrored};
 use crate::random::{Purpose, Random};
 use crate::run::Reached;
 use crate::schedule::warm_up_then_fall;
-use crate::state::State;
+use crate::state::{State, optimizer_bytes, restore_optimizer};
 
 /// Points of a curve.
 const POINTS: usize = 60;
@@ -33,8 +33,7 @@ const K_MEANS_PICTURES: usize = 256;
 const K_MEANS_ROUNDS: usize = 12;
 /// Pictures of validation in training.
 const VALIDATION: usize = 2 * SHEET_COLUMNS;
-/// The mean of the weights takes in every so many steps.
-const AVERAGE_EVERY: usize = 5;
+/// Steps that the mean of the weights goes back.
 const AVERAGE_STEPS: f64 = 1000.0;
 const CODEBOOK_NAME: &str = "quantize.embedding.weight";
 
@@ -74,12 +73,11 @@ impl<'a> Trainer<'a> {
         if training.is_empty() || all.is_empty() {
             return Err(Error::input("too few pictures").expected("some to learn from and some for validation"));
         }
-        let shown = all.len().min(VALIDATION);
         let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.99).with_weight_decay(1e-4).with_epsilon(1e-8);
         Ok(Self {
             averaged: collect(&tokenizer)?,
             usage: Usage::new(config.codes),
-            validation: (0..shown).map(|i| all[i * all.len() / shown]).collect(),
+            validation: Corpus::spread(&all, VALIDATION),
             curve: Curve::new("PSNR, dB", ["pictures".to_owned()], None),
             optimizer: adam.init(),
             step: 0,
@@ -95,12 +93,11 @@ impl<'a> Trainer<'a> {
 
     /// Goes on from a state that [`state`](Self::state) gave.
     pub(crate) fn resume(self, state: State) -> Result<Self> {
-        let failed = |e| Error::input(format!("the saved state of the optimizer cannot be read: {e}"));
         let averaged = restore(self.tokenizer.clone(), &state.averaged)?;
         Ok(Self {
             tokenizer: restore(self.tokenizer, &state.numbers)?,
             averaged: collect(&averaged)?,
-            optimizer: self.optimizer.from_bytes(Bytes::from_bytes_vec(state.optimizer)).map_err(failed)?,
+            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
             step: state.step,
             curve: state.curve,
             ..self
@@ -108,13 +105,12 @@ impl<'a> Trainer<'a> {
     }
 
     pub(crate) fn state(&self) -> Result<State> {
-        let failed = |e| Error::environment(format!("the state of the optimizer cannot be written: {e}"));
         Ok(State {
             step: self.step,
             curve: self.curve.clone(),
             numbers: collect(&self.tokenizer)?,
             averaged: self.averaged.clone(),
-            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
         })
     }
 
@@ -175,13 +171,8 @@ impl<'a> Trainer<'a> {
             self.usage.add(&indices(codes)?);
         }
         self.step += 1;
-        if self.step.is_multiple_of(AVERAGE_EVERY) {
-            // Young runs forget sooner.
-            let steps = AVERAGE_STEPS.min(self.step as f64 / 4.0).max(1.0);
-            average(&mut self.averaged, &collect(&self.tokenizer)?, (-(AVERAGE_EVERY as f64) / steps).exp() as f32);
-        }
-        let every = self.settings.steps.div_ceil(POINTS);
-        if !self.step.is_multiple_of(every) && self.step != self.settings.steps {
+        average(&mut self.averaged, &self.tokenizer, self.step, AVERAGE_STEPS)?;
+        if !Curve::is_due(self.step, self.settings.steps, POINTS) {
             return Ok(Reached::Step);
         }
         self.point(latents)?;
@@ -192,12 +183,7 @@ impl<'a> Trainer<'a> {
         let train = metrics::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
         let validation =
             self.pairs()?.iter().map(|pair| Likeness::of(pair).psnr_db).sum::<f64>() / self.validation.len() as f64;
-        if !train.is_finite() || !validation.is_finite() {
-            return Err(Error::input("training went astray: a loss is no number")
-                .at(format!("step {}", self.step))
-                .hint("try a smaller learning rate"));
-        }
-        self.curve.points.push(Point { step: self.step, train: vec![train], validation: vec![validation] });
+        self.curve.push(Point { step: self.step, train: vec![train], validation: vec![validation] })?;
         self.recent.clear();
         if self.stage() != Stage::Noise && self.usage.used() > 0 {
             let mut random = Random::new(self.settings.seed, Purpose::Codes, self.step);
