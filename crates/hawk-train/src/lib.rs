@@ -32,6 +32,7 @@
 //! | [`Curve`], [`Point`] | a measure over the steps; JSON and SVG |
 //! | [`train_vq`], [`VqRun`], [`VqSettings`], [`VqFigures`] | a tokenizer, and how well pictures survive it |
 //! | [`train_target`], [`TargetRun`], [`TargetSettings`] | a model that every command loads |
+//! | [`Precision`] | what products are computed in |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
 //!
 //! # What it does not do
@@ -49,6 +50,7 @@ mod images;
 mod module;
 mod params;
 mod pixels;
+mod precision;
 mod random;
 mod run;
 mod schedule;
@@ -62,6 +64,7 @@ pub use curve::{Curve, Point};
 pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
 pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
+pub use precision::Precision;
 pub use run::{Ended, Progress, Run, Trained, train_heads};
 pub use settings::{Labels, Settings};
 pub use target::{Optimizer, TargetRun, TargetSettings, TrainedTarget, train_target};

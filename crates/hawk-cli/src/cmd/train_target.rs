@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, ModelSource, Result};
 use hawk_nn::VqEncoder;
-use hawk_train::{Ended, Optimizer, Progress, TargetRun, TargetSettings, train_target};
+use hawk_train::{Ended, Optimizer, Precision, Progress, TargetRun, TargetSettings, train_target};
 
-use crate::cmd::training::Pace;
+use crate::cmd::training::{Pace, precision};
 use crate::say;
 
 #[derive(clap::Args)]
@@ -60,6 +60,9 @@ pub(crate) struct TrainTargetArgs {
     /// What trains the products; AdamW trains the rest
     #[arg(long, default_value = "adamw", value_parser = optimizer())]
     pub(crate) optimizer: Optimizer,
+    /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
+    #[arg(long, default_value = "f32", value_parser = precision())]
+    pub(crate) precision: Precision,
     /// Key of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -83,6 +86,7 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
         scenes_an_emoji: args.scenes_an_emoji,
         batch: args.batch,
         learning_rate: args.learning_rate,
+        precision: args.precision,
         optimizer: args.optimizer,
         seed: args.seed,
     };

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Error, Result};
-use hawk_train::{Ended, Likeness, Progress, VqRun, VqSettings, train_vq};
+use hawk_train::{Ended, Likeness, Precision, Progress, VqRun, VqSettings, train_vq};
 
-use crate::cmd::training::Pace;
+use crate::cmd::training::{Pace, precision};
 use crate::say;
 
 #[derive(clap::Args)]
@@ -45,6 +45,9 @@ pub(crate) struct TrainVqArgs {
     /// Largest step size; it rises over the first fiftieth of the steps and falls along a cosine
     #[arg(long, value_name = "F", default_value_t = VqSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
+    /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
+    #[arg(long, default_value = "f32", value_parser = precision())]
+    pub(crate) precision: Precision,
     /// Key of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -59,6 +62,7 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
         steps: args.steps,
         batch: args.batch,
         learning_rate: args.learning_rate,
+        precision: args.precision,
         seed: args.seed,
     };
     let mut pace = Pace::new("pictures", args.batch, settings.operations_a_step()?);

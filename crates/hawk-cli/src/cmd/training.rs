@@ -2,12 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk_nn::kernels::Pool;
 use hawk_nn::step_bench::Ceilings;
+use hawk_train::Precision;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Read by the measurement of the ceilings; bandwidth is not used here.
 const MEASURED_BYTES: usize = 1 << 24;
+
+/// What `--precision` of the commands that train takes.
+pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["f32", "bf16"]).map(|name| match name.as_str() {
+        "bf16" => Precision::Bf16,
+        _ => Precision::F32,
+    })
+}
 
 /// A progress bar that knows what a step is worth.
 pub(crate) struct Pace {
@@ -44,7 +54,7 @@ impl Pace {
         self.bar.set_position(done as u64);
         let steps_a_second = (done - first) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         let rate = format!(
-            "{:.1} {}/s, {:.0} % of peak",
+            "{:.1} {}/s, {:.0} % of the f32 peak",
             steps_a_second * self.pieces as f64,
             self.what,
             100.0 * steps_a_second * self.operations / self.peak

@@ -20,6 +20,7 @@ use crate::corpus::Corpus;
 use crate::curve::Curve;
 use crate::data::{Kind, Picture, SHEET_COLUMNS, contact_sheet};
 use crate::params::{Stored, serialize};
+use crate::precision::Precision;
 use crate::run::{Ended, Progress, Reached};
 use crate::vq::SIDE;
 use crate::{files, state};
@@ -64,6 +65,9 @@ pub struct TargetSettings {
     pub batch: usize,
     /// The largest step size, above 0, at most 1.
     pub learning_rate: f64,
+    /// What products are computed in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Which optimizer.
     pub optimizer: Optimizer,
     /// Key of all that is drawn.
@@ -83,6 +87,7 @@ impl Default for TargetSettings {
             scenes_an_emoji: 0.5,
             batch: 16,
             learning_rate: 2e-3,
+            precision: Precision::F32,
             optimizer: Optimizer::AdamW,
             seed: 0,
         }

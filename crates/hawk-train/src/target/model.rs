@@ -1,8 +1,8 @@
 //! The Chameleon decoder as burn sees it, with the tensor names that `hawk_nn::Target` reads; the output projection is the embedding table.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{silu, softmax};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use hawk_nn::Result;
 
 use super::TargetSettings;
@@ -11,10 +11,14 @@ use crate::random::{Purpose, Random};
 
 pub(crate) const EPSILON: f64 = 1e-5;
 pub(crate) const ROPE_BASE: f64 = 10_000.0;
+/// What is added to scores. Softmax gives the same whatever is added to all, and scores of normed queries and keys are far from 30 (8 with
+/// norms that pass on and heads of 64), so that no maximum need be looked for. A share of e^-50 is none in f32; below e^-87 `exp` gets slow.
+const SEEN: f32 = -30.0;
+const UNSEEN: f32 = -80.0;
 /// Standard deviation of new weights.
 const SPREAD: f32 = 0.02;
 
-/// `y = x W^T`, no bias.
+/// `y = x W^T`, no bias, computed in the numbers of `x`.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     /// `[outputs, inputs]`.
@@ -29,7 +33,8 @@ impl Linear {
     /// `[B, T, inputs]` to `[B, T, outputs]`.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, length, inputs] = x.dims();
-        let rows = x.reshape([batch * length, inputs]).matmul(self.weight.val().transpose());
+        let weight = self.weight.val().cast(x.dtype());
+        let rows = x.reshape([batch * length, inputs]).matmul(weight.transpose());
         let outputs = rows.dims()[1];
         rows.reshape([batch, length, outputs])
     }
@@ -67,8 +72,9 @@ impl HeadNorm {
         Self { weight: zeros(), bias: zeros() }
     }
 
-    /// `[B, T, H, E]`.
+    /// `[B, T, H, E]`; what comes out is f32.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = x.cast(FloatDType::F32);
         let centred = x.clone() - x.mean_dim(3);
         let scale = (centred.clone().square().mean_dim(3) + EPSILON).sqrt().recip();
         centred * scale * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
@@ -86,16 +92,21 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
+    /// Products in the numbers of `x`; norms, rotation and softmax in f32.
     fn forward(&self, x: Tensor<3>, positions: &Positions) -> Tensor<3> {
-        let [batch, length, width] = x.dims();
+        let ([batch, length, width], numbers) = (x.dims(), x.dtype());
         let [heads, head] = self.q_norm.weight.dims();
         let split = |linear: &Linear| linear.forward(x.clone()).reshape([batch, length, heads, head]);
-        let q = positions.turn(self.q_norm.forward(split(&self.q_proj)).swap_dims(1, 2));
-        let k = positions.turn(self.k_norm.forward(split(&self.k_proj)).swap_dims(1, 2));
+        let q = positions.turn(self.q_norm.forward(split(&self.q_proj))).swap_dims(1, 2);
+        let k = positions.turn(self.k_norm.forward(split(&self.k_proj))).swap_dims(1, 2);
         let v = split(&self.v_proj).swap_dims(1, 2);
-        let scores = q.matmul(k.swap_dims(2, 3)) * (head as f64).powf(-0.5) + positions.mask.clone();
-        let mixed = softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, length, width]);
-        self.o_proj.forward(mixed)
+        let q = q * (head as f64).powf(-0.5);
+        let scores = q.cast(numbers).matmul(k.cast(numbers).swap_dims(2, 3)).cast(FloatDType::F32);
+        let shares = (scores + positions.mask.clone()).exp();
+        // What is mixed is smaller than the shares: it is what is divided by their sum.
+        let sum = shares.clone().sum_dim(3);
+        let mixed = shares.cast(numbers).matmul(v).cast(FloatDType::F32) / sum;
+        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([batch, length, width]).cast(numbers))
     }
 }
 
@@ -131,14 +142,19 @@ pub(crate) struct Body {
 #[derive(Module, Debug)]
 pub(crate) struct Decoder {
     model: Body,
+    /// What products are computed in; weights and all else are f32.
+    #[module(skip)]
+    numbers: FloatDType,
 }
 
 /// What attention knows of the places of a sequence.
 pub(crate) struct Positions {
-    /// `[1, 1, T, E]`.
+    /// `[1, T, 1, E]`.
     cos: Tensor<4>,
     sin: Tensor<4>,
-    /// `[1, 1, T, T]`: zero where a row may look, far below it elsewhere.
+    /// `[E, E]`: its product turns each pair of numbers, one of each half of a head, by a right angle.
+    quarter: Tensor<2>,
+    /// `[1, 1, T, T]`: [`SEEN`] where a row may look, [`UNSEEN`] elsewhere.
     mask: Tensor<4>,
 }
 
@@ -147,17 +163,29 @@ impl Positions {
         let angle = |at: usize, i: usize| at as f64 * ROPE_BASE.powf(-2.0 * (i % (head / 2)) as f64 / head as f64);
         let table = |of: fn(f64) -> f64| {
             let numbers: Vec<f32> = (0..length * head).map(|n| of(angle(n / head, n % head)) as f32).collect();
-            Tensor::from_data(TensorData::new(numbers, [1, 1, length, head]), device)
+            Tensor::from_data(TensorData::new(numbers, [1, length, 1, head]), device)
         };
-        let seen = |n: usize| if n % length <= n / length { 0.0f32 } else { -1e9 };
+        let seen = |n: usize| if n % length <= n / length { SEEN } else { UNSEEN };
         let mask = TensorData::new((0..length * length).map(seen).collect::<Vec<_>>(), [1, 1, length, length]);
-        Self { cos: table(f64::cos), sin: table(f64::sin), mask: Tensor::from_data(mask, device) }
+        let turned = |n: usize| match (n / head, n % head) {
+            (from, to) if from == to + head / 2 => -1.0f32,
+            (from, to) if from + head / 2 == to => 1.0,
+            _ => 0.0,
+        };
+        let quarter = TensorData::new((0..head * head).map(turned).collect::<Vec<_>>(), [head, head]);
+        Self {
+            cos: table(f64::cos),
+            sin: table(f64::sin),
+            quarter: Tensor::from_data(quarter, device),
+            mask: Tensor::from_data(mask, device),
+        }
     }
 
-    /// Rotary embedding over the two halves of each head, `[B, H, T, E]`.
+    /// Rotary embedding over the two halves of each head, `[B, T, H, E]`.
     fn turn(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let turned = Tensor::cat(vec![x.clone().narrow(3, half, half).neg(), x.clone().narrow(3, 0, half)], 3);
+        let shape = x.dims();
+        let rows = x.clone().reshape([shape[0] * shape[1] * shape[2], shape[3]]);
+        let turned = rows.matmul(self.quarter.clone()).reshape(shape);
         x * self.cos.clone() + turned * self.sin.clone()
     }
 }
@@ -202,7 +230,8 @@ impl Decoder {
         };
         let embed_tokens = Embedding { weight: Param::from_tensor(Tensor::zeros([vocabulary, width], device)) };
         let layers = (0..settings.layers).map(layer).collect();
-        Self { model: Body { embed_tokens, layers, norm: RmsNorm::zeros(width, device) } }
+        let model = Body { embed_tokens, layers, norm: RmsNorm::zeros(width, device) };
+        Self { model, numbers: settings.precision.numbers() }
     }
 
     /// Logits `[rows.len(), codes.len()]` of the ids `codes` behind the places `rows`, counted through all sequences; `tokens` are `[B, T]`.
@@ -219,15 +248,16 @@ impl Decoder {
         let width = table.dims()[1];
         let mut x = table.clone().select(0, tokens.reshape([batch * length])).reshape([batch, length, width]);
         for layer in &body.layers {
-            x = x.clone() + layer.self_attn.forward(layer.input_layernorm.forward(x), positions);
-            let inner = layer.post_attention_layernorm.forward(x.clone());
+            let inner = layer.input_layernorm.forward(x.clone()).cast(self.numbers);
+            x = x + layer.self_attn.forward(inner, positions).cast(FloatDType::F32);
+            let inner = layer.post_attention_layernorm.forward(x.clone()).cast(self.numbers);
             let gated = silu(layer.mlp.gate_proj.forward(inner.clone())) * layer.mlp.up_proj.forward(inner);
-            x = x + layer.mlp.down_proj.forward(gated);
+            x = x + layer.mlp.down_proj.forward(gated).cast(FloatDType::F32);
         }
         let chosen = body.norm.forward(x.reshape([1, batch * length, width]).select(1, rows));
         let rows = chosen.dims()[1];
-        let projection = table.narrow(0, codes.start, codes.len());
-        chosen.reshape([rows, width]).matmul(projection.transpose())
+        let projection = table.narrow(0, codes.start, codes.len()).cast(self.numbers);
+        chosen.reshape([rows, width]).cast(self.numbers).matmul(projection.transpose()).cast(FloatDType::F32)
     }
 }
 

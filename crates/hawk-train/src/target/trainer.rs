@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use burn::module::ParamGroup;
 use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use hawk_nn::Result;
 
@@ -176,8 +175,10 @@ impl<'a> Trainer<'a> {
         let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &self.device);
         let positions = Positions::new(length, self.settings.width / self.settings.heads, &self.device);
         let codes = CODE_OFFSET as usize..(CODE_OFFSET + self.ids.codes) as usize;
-        let laws = log_softmax(decoder.logits(tokens, &positions, rows, codes), 1);
-        laws.gather(1, labels.unsqueeze_dim(1)).squeeze_dim(1).neg()
+        let logits = decoder.logits(tokens, &positions, rows, codes);
+        let largest = logits.clone().detach().max_dim(1);
+        let sum = (logits.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
+        (sum - logits.gather(1, labels.unsqueeze_dim(1))).squeeze_dim(1)
     }
 }
 

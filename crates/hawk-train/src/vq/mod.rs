@@ -22,6 +22,7 @@ use crate::corpus::Corpus;
 use crate::curve::Curve;
 use crate::data::{Picture, SHEET_COLUMNS, contact_sheet};
 use crate::params::{Stored, serialize};
+use crate::precision::Precision;
 use crate::run::{Ended, Progress, Reached};
 use crate::{files, state};
 use trainer::Trainer;
@@ -48,6 +49,9 @@ pub struct VqSettings {
     pub batch: usize,
     /// The largest step size, above 0, at most 1.
     pub learning_rate: f64,
+    /// What convolutions are computed in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Key of all that is drawn.
     pub seed: u64,
 }
@@ -62,6 +66,7 @@ impl Default for VqSettings {
             steps: 12_000,
             batch: 4,
             learning_rate: 1e-3,
+            precision: Precision::F32,
             seed: 0,
         }
     }

@@ -5,15 +5,16 @@ use burn::tensor::activation::{silu, softmax};
 use burn::tensor::module::{conv2d, interpolate};
 use burn::tensor::ops::PadMode;
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use hawk_nn::{Result, VqConfig};
 
 use crate::params;
+use crate::precision::Precision;
 use crate::random::{Purpose, Random};
 
 const EPSILON: f64 = 1e-6;
 
-/// A convolution that keeps the size, or halves it.
+/// A convolution that keeps the size, or halves it, computed in the numbers of its input.
 #[derive(Module, Debug)]
 pub(crate) struct Conv {
     /// `[outputs, inputs, window, window]`.
@@ -41,11 +42,12 @@ impl Conv {
 
     fn apply(&self, x: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
-        conv2d(x, self.weight.val(), Some(self.bias.val()), options)
+        let (weight, bias) = (self.weight.val().cast(x.dtype()), self.bias.val().cast(x.dtype()));
+        conv2d(x, weight, Some(bias), options)
     }
 }
 
-/// GroupNorm.
+/// GroupNorm, computed in f32.
 #[derive(Module, Debug)]
 pub(crate) struct Norm {
     weight: Param<Tensor<1>>,
@@ -62,7 +64,8 @@ impl Norm {
 
     /// One multiply-add over the planes: the mean, the spread, the weight and the bias are brought together first.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, height, width] = x.dims();
+        let ([batch, channels, height, width], numbers) = (x.dims(), x.dtype());
+        let x = x.cast(FloatDType::F32);
         let of_group = channels / self.groups;
         let grouped = x.clone().reshape([batch, self.groups, of_group * height * width]);
         let mean = grouped.clone().mean_dim(2);
@@ -71,7 +74,7 @@ impl Norm {
         let of_channels = |x: Tensor<3>| x.expand([batch, self.groups, of_group]).reshape([batch, channels]);
         let scale = of_channels(inverse) * self.weight.val().unsqueeze();
         let shift = self.bias.val().unsqueeze() - of_channels(mean) * scale.clone();
-        x * scale.reshape([batch, channels, 1, 1]) + shift.reshape([batch, channels, 1, 1])
+        (x * scale.reshape([batch, channels, 1, 1]) + shift.reshape([batch, channels, 1, 1])).cast(numbers)
     }
 }
 
@@ -206,6 +209,9 @@ pub(crate) struct Tokenizer {
     pub(crate) quantize: Quantize,
     post_quant_conv: Conv,
     decoder: Decoder,
+    /// What the convolutions between the first and the last of each half are computed in; weights and all else are f32.
+    #[module(skip)]
+    numbers: FloatDType,
 }
 
 impl Encoder {
@@ -227,15 +233,15 @@ impl Encoder {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = self.conv_in.forward(x);
+    fn forward(&self, x: Tensor<4>, numbers: FloatDType) -> Tensor<4> {
+        let mut x = self.conv_in.forward(x).cast(numbers);
         for level in &self.down {
             x = level.block.iter().fold(x, |x, block| block.forward(x));
             if let Some(downsample) = &level.downsample {
                 x = downsample.conv.halve(x);
             }
         }
-        self.conv_out.forward(silu(self.norm_out.forward(self.mid.forward(x))))
+        self.conv_out.forward(silu(self.norm_out.forward(self.mid.forward(x).cast(FloatDType::F32))))
     }
 }
 
@@ -260,8 +266,8 @@ impl Decoder {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = self.mid.forward(self.conv_in.forward(x));
+    fn forward(&self, x: Tensor<4>, numbers: FloatDType) -> Tensor<4> {
+        let mut x = self.mid.forward(self.conv_in.forward(x).cast(numbers));
         for level in self.up.iter().rev() {
             x = level.block.iter().fold(x, |x, block| block.forward(x));
             if let Some(upsample) = &level.upsample {
@@ -269,7 +275,7 @@ impl Decoder {
                 x = upsample.conv.forward(interpolate(x, twice));
             }
         }
-        self.conv_out.forward(silu(self.norm_out.forward(x)))
+        self.conv_out.forward(silu(self.norm_out.forward(x.cast(FloatDType::F32))))
     }
 }
 
@@ -278,11 +284,11 @@ impl Tokenizer {
     ///
     /// # Errors
     /// None that occur in practice.
-    pub(crate) fn random(config: &VqConfig, seed: u64, device: &Device) -> Result<Self> {
+    pub(crate) fn random(config: &VqConfig, precision: Precision, seed: u64, device: &Device) -> Result<Self> {
         let mut random = Random::new(seed, Purpose::Weights, 0);
         // A bias has the bound of the weight before it.
         let mut bound = 0.0;
-        params::fill(Self::zeros(config, device), &mut |name, shape| {
+        params::fill(Self::zeros(config, precision, device), &mut |name, shape| {
             let count = shape.iter().product();
             if name.contains("norm") {
                 return Ok(vec![if name.ends_with("weight") { 1.0 } else { 0.0 }; count]);
@@ -294,7 +300,7 @@ impl Tokenizer {
         })
     }
 
-    pub(crate) fn zeros(config: &VqConfig, device: &Device) -> Self {
+    pub(crate) fn zeros(config: &VqConfig, precision: Precision, device: &Device) -> Self {
         let (latent, embed) = (config.latent_channels, config.embed_dim);
         let table = Param::from_tensor(Tensor::zeros([config.codes, embed], device));
         Self {
@@ -303,17 +309,18 @@ impl Tokenizer {
             quantize: Quantize { embedding: Embedding { weight: table } },
             post_quant_conv: Conv::zeros([latent, embed], 1, device),
             decoder: Decoder::zeros(config, device),
+            numbers: precision.numbers(),
         }
     }
 
     /// Colours `[B, 3, height, width]` in -1..=1 to latents `[B, E, rows, columns]` of length one.
     pub(crate) fn encode(&self, colours: Tensor<4>) -> Tensor<4> {
-        unit(self.quant_conv.forward(self.encoder.forward(colours)))
+        unit(self.quant_conv.forward(self.encoder.forward(colours, self.numbers)))
     }
 
     /// The way back.
     pub(crate) fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        self.decoder.forward(self.post_quant_conv.forward(latents))
+        self.decoder.forward(self.post_quant_conv.forward(latents), self.numbers)
     }
 }
 
@@ -367,7 +374,7 @@ mod tests {
         let settings = VqSettings { channels: 8, multipliers: vec![1, 3, 2], codes: 20, ..VqSettings::default() };
         let config = settings.config().unwrap();
         let device = Device::flex().autodiff();
-        let tokenizer = Tokenizer::random(&config, 3, &device).unwrap();
+        let tokenizer = Tokenizer::random(&config, Precision::F32, 3, &device).unwrap();
         let tokenizer = tokenizer.clone().with_codebook(tokenizer.codebook().unwrap());
         let file = params::serialize(&params::collect(&tokenizer).unwrap(), Stored::F32, &[], None).unwrap();
         let checkpoint = Checkpoint::from_bytes(file).unwrap();

@@ -68,7 +68,7 @@ pub(crate) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     pub(crate) fn new(settings: &'a VqSettings, config: VqConfig, corpus: &'a Corpus) -> Result<Self> {
         let device = device().autodiff();
-        let tokenizer = Tokenizer::random(&config, settings.seed, &device)?;
+        let tokenizer = Tokenizer::random(&config, settings.precision, settings.seed, &device)?;
         let (training, all) = (corpus.training(), corpus.validation());
         if training.is_empty() || all.is_empty() {
             return Err(Error::input("too few pictures").expected("some to learn from and some for validation"));
