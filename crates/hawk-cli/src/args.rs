@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, TextEngine, Tree,
-    built_in_model,
+    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, Sampling,
+    TextEngine, Tree, built_in_model,
 };
 
 use hawk_nn::SynthModel;
 
+use crate::cmd::generate::refused;
 use crate::hub::find_model;
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Data(DataCommand),
+    /// Measure whether a model draws what captions say: concepts, styles, grounds, orders, numbers
+    #[cfg(feature = "train")]
+    Evaluate(Box<crate::cmd::evaluate::EvaluateArgs>),
 }
 
 #[derive(Subcommand)]
@@ -162,18 +166,8 @@ pub(crate) struct GenerateArgs {
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) decoding: DecodingArgs,
-    /// Scale of guidance by the prompt, 0 to 100; 1 = none [default: the model's]
-    #[arg(long, value_name = "F")]
-    pub(crate) cfg: Option<f32>,
-    /// Divisor of the logits, above 0; higher is wilder [default: the model's]
-    #[arg(long, value_name = "F")]
-    pub(crate) temperature: Option<f32>,
-    /// Draw among the K likeliest codes only; 0 = all [default: the model's]
-    #[arg(long, value_name = "K")]
-    pub(crate) top_k: Option<u32>,
-    /// Draw among the likeliest codes that hold this much probability, above 0 to 1 [default: the model's]
-    #[arg(long, value_name = "P")]
-    pub(crate) top_p: Option<f32>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// Number format of the weights [default: what the model is packed for, else bf16]
     #[arg(long, value_parser = precision())]
     pub(crate) precision: Option<Precision>,
@@ -196,6 +190,36 @@ pub(crate) struct GenerateArgs {
     /// Show the images in the terminal
     #[arg(long, value_enum, default_value_t = Preview::Auto)]
     pub(crate) preview: Preview,
+}
+
+/// How codes are drawn.
+#[derive(clap::Args)]
+pub(crate) struct SamplingArgs {
+    /// Scale of guidance by the prompt, 0 to 100; 1 = none [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) cfg: Option<f32>,
+    /// Divisor of the logits, above 0; higher is wilder [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) temperature: Option<f32>,
+    /// Draw among the K likeliest codes only; 0 = all [default: the model's]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Draw among the likeliest codes that hold this much probability, above 0 to 1 [default: the model's]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+}
+
+impl SamplingArgs {
+    /// The settings given, the others from `defaults`.
+    pub(crate) fn or(&self, defaults: Sampling) -> Result<Sampling> {
+        Sampling::new(
+            self.cfg.unwrap_or(defaults.cfg()),
+            self.temperature.unwrap_or(defaults.temperature()),
+            self.top_k.unwrap_or(defaults.top_k()),
+            self.top_p.unwrap_or(defaults.top_p()),
+        )
+        .map_err(refused)
+    }
 }
 
 /// What guesses, and how guesses are tested.
@@ -579,7 +603,7 @@ pub(crate) struct BenchDecodersArgs {
     pub(crate) html: Option<PathBuf>,
 }
 
-fn precision() -> impl TypedValueParser<Value = Precision> {
+pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(["f32", "bf16", "int8"]).try_map(|name| name.parse())
 }
 

@@ -54,6 +54,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Train(args::TrainCommand::Target(args)) => cmd::train_target::run(&args)?,
         #[cfg(feature = "train")]
         Command::Data(args::DataCommand::Emoji(args)) => cmd::data_emoji::run(&args)?,
+        #[cfg(feature = "train")]
+        Command::Evaluate(args) => cmd::evaluate::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -25,6 +25,10 @@ pub(crate) struct Entry {
     /// The first is the fullest.
     pub(crate) captions: Vec<String>,
     pub(crate) style: String,
+    /// Of an emoji: its label. Of a scene: what is combined.
+    pub(crate) concept: String,
+    /// Of an emoji: what it shares with its like. Of a scene: the layout.
+    pub(crate) family: String,
     pub(crate) kind: Kind,
     pub(crate) split: Split,
     /// How often it should be seen, beside others, `0..=1`.
@@ -60,12 +64,12 @@ impl Corpus {
 
     /// Indices of the pictures to learn from.
     pub(crate) fn training(&self) -> Vec<usize> {
-        self.select(|split| split == Split::Train)
+        self.select(|entry| entry.split == Split::Train)
     }
 
     /// Indices of all others.
     pub(crate) fn validation(&self) -> Vec<usize> {
-        self.select(|split| split != Split::Train)
+        self.select(|entry| entry.split != Split::Train)
     }
 
     /// At most `most` of the pictures, evenly taken.
@@ -74,8 +78,9 @@ impl Corpus {
         (0..taken).map(|i| pictures[i * pictures.len() / taken]).collect()
     }
 
-    fn select(&self, wanted: impl Fn(Split) -> bool) -> Vec<usize> {
-        (0..self.entries.len()).filter(|&i| wanted(self.entries[i].split)).collect()
+    /// Indices of the pictures that are wanted.
+    pub(crate) fn select(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
+        (0..self.entries.len()).filter(|&i| wanted(&self.entries[i])).collect()
     }
 
     /// # Errors

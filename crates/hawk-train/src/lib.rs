@@ -33,6 +33,7 @@
 //! | [`train_vq`], [`VqRun`], [`VqSettings`], [`VqFigures`] | a tokenizer, and how well pictures survive it |
 //! | [`train_target`], [`TargetRun`], [`TargetSettings`] | a model that every command loads |
 //! | [`Precision`] | what products are computed in |
+//! | [`evaluate`], [`Evaluation`], [`Evaluated`] | whether a model draws what captions say |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
 //!
 //! # What it does not do
@@ -44,6 +45,7 @@ mod curve;
 mod data;
 mod dataset;
 mod device;
+mod evaluate;
 mod figures;
 mod files;
 mod images;
@@ -62,6 +64,7 @@ mod vq;
 
 pub use curve::{Curve, Point};
 pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
+pub use evaluate::{Evaluated, Evaluation, Share, evaluate};
 pub use hawk_nn::HeadOffset;
 pub use images::{Images, Picture, default_prompts, pictures};
 pub use precision::Precision;

@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
-use hawk_train::{Ended, Optimizer, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq};
+use hawk_train::{
+    Ended, Optimizer, Precision, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq,
+};
 use image::RgbImage;
 
 /// Fourteen squares of several colours; every fourth is kept for validation.
@@ -54,7 +56,13 @@ fn target(pictures: &Path, tokenizer: &Path, out: &Path) -> TargetRun {
         learning_rate: 0.02,
         ..TargetSettings::default()
     };
-    TargetRun { pictures: pictures.to_owned(), tokenizer: tokenizer.to_owned(), settings, out: out.to_owned() }
+    TargetRun {
+        pictures: pictures.to_owned(),
+        tokenizer: tokenizer.to_owned(),
+        settings,
+        from: None,
+        out: out.to_owned(),
+    }
 }
 
 /// Runs to the end, or breaks off at the given call of the observer.
@@ -132,6 +140,27 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
         ..whole.clone()
     };
     run(usize::MAX, |observer| train_target(&muon, observer)).unwrap();
+
+    let further = TargetRun {
+        settings: TargetSettings {
+            passes: 1.0,
+            learning_rate: 1e-6,
+            precision: Precision::Bf16,
+            ..whole.settings.clone()
+        },
+        from: Some(whole.out.clone()),
+        out: at("further"),
+        ..whole.clone()
+    };
+    let begun = &run(usize::MAX, |observer| train_target(&further, observer)).unwrap().curve.points[0];
+    assert!((begun.train[0] - last.train[0]).abs() < 0.2, "{begun:?} {last:?}");
+    let foreign = TargetRun {
+        settings: TargetSettings { words: 290, ..further.settings.clone() },
+        out: at("foreign"),
+        ..further.clone()
+    };
+    let error = train_target(&foreign, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("another one") && error.contains("config.json"), "{error}");
 }
 
 #[test]

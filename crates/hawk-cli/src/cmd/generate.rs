@@ -15,7 +15,7 @@ use crate::say;
 
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let prompts = prompts(&args)?;
-    sampling(&args, Sampling::new(1.0, 1.0, 0, 1.0).map_err(refused)?)?;
+    args.sampling.or(Sampling::new(1.0, 1.0, 0, 1.0).map_err(refused)?)?;
     let destination = Destination::new(args.out.as_deref())?;
     for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
         files::check_writable(report)?;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         prompt: String::new(),
         seed,
         images: 0..args.n,
-        sampling: sampling(&args, engine.config().defaults)?,
+        sampling: args.sampling.or(engine.config().defaults)?,
         decoding: args.decoding.decoding(&engine)?,
         batch: args.batch,
     };
@@ -185,18 +185,7 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     Ok(prompts)
 }
 
-/// The settings given, the others from `defaults`.
-fn sampling(args: &GenerateArgs, defaults: Sampling) -> Result<Sampling> {
-    Sampling::new(
-        args.cfg.unwrap_or(defaults.cfg()),
-        args.temperature.unwrap_or(defaults.temperature()),
-        args.top_k.unwrap_or(defaults.top_k()),
-        args.top_p.unwrap_or(defaults.top_p()),
-    )
-    .map_err(refused)
-}
-
-pub(super) fn refused(e: impl std::fmt::Display) -> Error {
+pub(crate) fn refused(e: impl std::fmt::Display) -> Error {
     Error::input(format!("a setting cannot be: {e}"))
 }
 

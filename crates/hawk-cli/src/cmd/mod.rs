@@ -8,6 +8,8 @@ pub(crate) mod convert;
 #[cfg(feature = "train")]
 pub(crate) mod data_emoji;
 pub(crate) mod decode;
+#[cfg(feature = "train")]
+pub(crate) mod evaluate;
 #[cfg(feature = "t5")]
 pub(crate) mod features;
 pub(crate) mod generate;

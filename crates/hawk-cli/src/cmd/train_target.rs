@@ -27,6 +27,9 @@ pub(crate) struct TrainTargetArgs {
     /// Folder of a VQ tokenizer, as `hawk train vq` makes it
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: PathBuf,
+    /// Folder of a model of the same pictures, tokenizer and shape whose weights training begins with, instead of random ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
     /// Folder of the model
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -96,6 +99,7 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
         pictures: args.pictures.clone(),
         tokenizer: args.tokenizer.clone(),
         settings,
+        from: args.from.clone(),
         out: args.out.clone(),
     };
     let ended = train_target(&run, &mut |progress| {

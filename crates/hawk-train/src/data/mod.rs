@@ -77,6 +77,12 @@ pub enum EmojiProgress<'a> {
     },
 }
 
+/// The colours that scenes stand on, white included.
+pub(crate) fn grounds() -> Result<Vec<[u8; 3]>> {
+    let named = recipe::Recipe::built_in()?.lists.backgrounds;
+    Ok(named.into_values().chain([scenes::WHITE]).collect())
+}
+
 /// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png`, `ATTRIBUTION`.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use super::words;
 
 /// How often another draw is tried where an object would vanish in its ground.
 const TRIES: usize = 50;
-const WHITE: [u8; 3] = [255; 3];
+pub(crate) const WHITE: [u8; 3] = [255; 3];
 const COUNTS: [&str; 5] = ["", "one", "two", "three", "four"];
 
 /// The objects of one style that scenes may show.

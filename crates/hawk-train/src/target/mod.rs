@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, Request, Rule, Seed};
-use hawk_nn::{Error, Image, ModelSource, Result, TextTokenizer, VqEncoder};
+use hawk_nn::{Checkpoint, Error, Image, ModelSource, Result, TextTokenizer, VqEncoder};
 use hawk_spec::Grid;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -103,6 +103,9 @@ pub struct TargetRun {
     pub tokenizer: PathBuf,
     /// How.
     pub settings: TargetSettings,
+    /// Folder of a model that another run made from these pictures and this tokenizer, of the same shape: its weights are what training begins
+    /// with. Without it they are random.
+    pub from: Option<PathBuf>,
     /// Folder of the model, which any command loads. A run that was stopped goes on from the state that it finds there.
     pub out: PathBuf,
 }
@@ -124,6 +127,9 @@ struct Claim {
     pictures: String,
     tokenizer: String,
     settings: TargetSettings,
+    /// SHA-256 of the weights that it began with.
+    #[serde(default)]
+    from: Option<String>,
 }
 
 /// Trains a target and writes a whole model into the run's folder: `config.json`, `hawk.json`, `tokenizer.json`, `model.safetensors` (bf16),
@@ -162,7 +168,8 @@ pub fn train_target(
         (run.settings.batch, run.settings.seed),
     );
     let state_file = run.out.join("state.safetensors");
-    let mut trainer = Trainer::new(&run.settings, (ids, vocabulary), batches, &corpus)?;
+    let first = run.first_weights()?;
+    let mut trainer = Trainer::new(&run.settings, (ids, vocabulary), batches, &corpus, first.as_ref())?;
     if state_file.exists() {
         trainer = trainer.resume(state::load(&state_file)?)?;
     }
@@ -201,12 +208,31 @@ impl TargetRun {
 
     fn claim(&self, corpus: &Corpus) -> Result<Claim> {
         use sha2::{Digest, Sha256};
-        let tokenizer = files::read(&self.tokenizer.join("model.safetensors"))?;
+        let digest = |dir: &PathBuf| {
+            let weights = files::read(&dir.join("model.safetensors"))?;
+            Ok::<_, Error>(hawk_nn::hex(&Sha256::digest(&weights)))
+        };
         Ok(Claim {
             pictures: corpus.digest.clone(),
-            tokenizer: hawk_nn::hex(&Sha256::digest(&tokenizer)),
+            tokenizer: digest(&self.tokenizer)?,
             settings: self.settings.clone(),
+            from: self.from.as_ref().map(digest).transpose()?,
         })
+    }
+
+    /// The weights of [`from`](Self::from), whose every other file must be as this run's: else a row of its table means another token.
+    fn first_weights(&self) -> Result<Option<Checkpoint>> {
+        let Some(from) = &self.from else { return Ok(None) };
+        for name in ["config.json", "tokenizer.json", "vq/config.json", "vq/model.safetensors"] {
+            let (theirs, ours) = (from.join(name), self.out.join(name));
+            if files::read(&theirs)? != files::read(&ours)? {
+                return Err(Error::input("the model to begin with is another one")
+                    .at(theirs.display())
+                    .expected(format!("what {} holds", ours.display()))
+                    .hint("it must come from the same pictures, tokenizer and shape"));
+            }
+        }
+        Checkpoint::open(&ModelSource::Dir(from.clone()), "").map(Some)
     }
 
     /// Writes `tokenizer.json`; gives the ids of every caption of every picture, and the size of the vocabulary.

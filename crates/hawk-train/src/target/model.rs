@@ -209,7 +209,16 @@ impl Decoder {
         })
     }
 
-    fn zeros(settings: &TargetSettings, vocabulary: usize, device: &Device) -> Self {
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.model.embed_tokens.weight.dims()[0]
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> Device {
+        self.model.embed_tokens.weight.val().device()
+    }
+
+    pub(crate) fn zeros(settings: &TargetSettings, vocabulary: usize, device: &Device) -> Self {
         let (width, inner, heads) = (settings.width, settings.inner, settings.heads);
         let layer = |_| Layer {
             input_layernorm: RmsNorm::zeros(width, device),

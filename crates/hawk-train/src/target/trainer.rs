@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::module::ParamGroup;
 use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use hawk_nn::Result;
+use burn::tensor::{Int, Tensor, TensorData};
+use hawk_nn::{Checkpoint, Result};
 
 use super::batches::{Batch, Batches};
 use super::model::{Decoder, Positions};
@@ -15,7 +15,7 @@ use crate::corpus::Corpus;
 use crate::curve::{Curve, Point};
 use crate::data::{Kind, Split};
 use crate::device::device;
-use crate::params::{Named, average, collect, read, restore};
+use crate::params::{Named, average, collect, fill, read, restore};
 use crate::run::Reached;
 use crate::schedule::warm_up_then_fall;
 use crate::state::{State, optimizer_bytes, restore_optimizer};
@@ -35,7 +35,6 @@ pub(crate) struct Trainer<'a> {
     settings: &'a TargetSettings,
     ids: Ids,
     batches: Batches<'a>,
-    device: Device,
     decoder: Decoder,
     averaged: Vec<Named>,
     optimizer: ModuleOptimizer,
@@ -53,9 +52,13 @@ impl<'a> Trainer<'a> {
         (ids, vocabulary): (Ids, usize),
         batches: Batches<'a>,
         corpus: &Corpus,
+        first: Option<&Checkpoint>,
     ) -> Result<Self> {
         let device = device().autodiff();
-        let decoder = Decoder::random(settings, vocabulary, &device)?;
+        let mut decoder = Decoder::random(settings, vocabulary, &device)?;
+        if let Some(first) = first {
+            decoder = fill(decoder, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
+        }
         let validation: Vec<_> =
             kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
         Ok(Self {
@@ -67,7 +70,6 @@ impl<'a> Trainer<'a> {
             settings,
             ids,
             batches,
-            device,
             decoder,
             validation,
         })
@@ -134,7 +136,7 @@ impl<'a> Trainer<'a> {
 
     fn point(&mut self) -> Result<()> {
         let train = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
-        let decoder = restore(self.decoder.clone(), &self.averaged)?;
+        let decoder = self.untracked()?;
         let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&decoder, pictures));
         let validation = validation.collect::<Result<Vec<_>>>()?;
         self.curve.push(Point { step: self.step, train: vec![train; validation.len()], validation })?;
@@ -144,7 +146,7 @@ impl<'a> Trainer<'a> {
 
     /// The mean cross-entropy of a code, with the averaged weights, by kind and by style: `all` pictures at most of each.
     pub(crate) fn measure(&self, corpus: &Corpus, all: usize) -> Result<BTreeMap<String, f64>> {
-        let decoder = restore(self.decoder.clone(), &self.averaged)?;
+        let decoder = self.untracked()?;
         let mut groups = kinds(corpus);
         for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
             groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
@@ -153,6 +155,11 @@ impl<'a> Trainer<'a> {
             Ok((name, self.mean_loss(&decoder, &Corpus::spread(&pictures, all))?))
         };
         groups.into_iter().map(loss).collect()
+    }
+
+    /// The averaged weights outside of autodiff, which keeps what it saw until the next way back.
+    fn untracked(&self) -> Result<Decoder> {
+        restore(Decoder::zeros(self.settings, self.decoder.vocabulary(), &device()), &self.averaged)
     }
 
     fn mean_loss(&self, decoder: &Decoder, pictures: &[usize]) -> Result<f64> {
@@ -170,10 +177,11 @@ impl<'a> Trainer<'a> {
         let length = batch.tokens.len() / batch.sequences.max(1);
         let ints = |numbers: &[i64]| TensorData::new(numbers.to_vec(), [numbers.len()]);
         let tokens = TensorData::new(batch.tokens.clone(), [batch.sequences, length]);
-        let tokens = Tensor::<2, Int>::from_data(tokens, &self.device);
-        let rows = Tensor::<1, Int>::from_data(ints(&batch.rows), &self.device);
-        let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &self.device);
-        let positions = Positions::new(length, self.settings.width / self.settings.heads, &self.device);
+        let device = decoder.device();
+        let tokens = Tensor::<2, Int>::from_data(tokens, &device);
+        let rows = Tensor::<1, Int>::from_data(ints(&batch.rows), &device);
+        let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &device);
+        let positions = Positions::new(length, self.settings.width / self.settings.heads, &device);
         let codes = CODE_OFFSET as usize..(CODE_OFFSET + self.ids.codes) as usize;
         let logits = decoder.logits(tokens, &positions, rows, codes);
         let largest = logits.clone().detach().max_dim(1);

@@ -197,6 +197,11 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// A tokenizer of these weights outside of autodiff, which keeps what it saw until the next way back.
+    fn untracked(&self, weights: &[Named]) -> Result<Tokenizer> {
+        restore(Tokenizer::zeros(&self.config, self.settings.precision, &device()), weights)
+    }
+
     fn set_codebook(&mut self, table: Vec<f32>) {
         for named in self.averaged.iter_mut().filter(|named| named.name == CODEBOOK_NAME) {
             named.numbers.clone_from(&table);
@@ -205,17 +210,17 @@ impl<'a> Trainer<'a> {
     }
 
     fn begin_codebook(&mut self) -> Result<()> {
-        let mut latents = Vec::new();
+        let (tokenizer, mut latents) = (self.untracked(&collect(&self.tokenizer)?)?, Vec::new());
         let chosen = self.training.len().min(K_MEANS_PICTURES);
         for chunk in (0..chosen).collect::<Vec<_>>().chunks(8) {
             let pictures =
                 chunk.iter().map(|&i| self.corpus.picture(self.training[i * self.training.len() / chosen], SIDE));
-            let colours = colours(&pictures.collect::<Result<Vec<_>>>()?, &self.device);
-            latents.extend(flat(self.tokenizer.encode(colours))?);
+            let colours = colours(&pictures.collect::<Result<Vec<_>>>()?, &device());
+            latents.extend(flat(tokenizer.encode(colours))?);
         }
         let random = Random::new(self.settings.seed, Purpose::Codes, self.step);
         let size = (self.config.codes, self.config.embed_dim);
-        let table = k_means(&latents, size, K_MEANS_ROUNDS, random, &self.device)?;
+        let table = k_means(&latents, size, K_MEANS_ROUNDS, random, &device())?;
         self.set_codebook(table);
         Ok(())
     }
@@ -251,12 +256,12 @@ impl<'a> Trainer<'a> {
 
     /// Pictures of validation and what the averaged weights leave of them.
     pub(crate) fn pairs(&self) -> Result<Vec<Pair>> {
-        let tokenizer = restore(self.tokenizer.clone(), &self.averaged)?;
+        let tokenizer = self.untracked(&self.averaged)?;
         let coded = self.stage() != Stage::Noise && self.step > (CODEBOOK * self.settings.steps as f64).ceil() as usize;
         let mut pairs = Vec::new();
         for chunk in self.validation.chunks(4) {
             let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
-            let latents = tokenizer.encode(colours(&pictures, &self.device)).detach();
+            let latents = tokenizer.encode(colours(&pictures, &device()));
             let latents = if coded { tokenizer.quantise(latents).latents } else { latents };
             pairs.extend(pictures.into_iter().zip(images(tokenizer.decode(latents))?));
         }
