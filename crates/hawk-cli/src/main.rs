@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hawk::{Fault, Result};
+use hawk_nn::kernels::Isa;
 
 use args::{Args, Bench, Command};
 
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    // Refused here rather than passed over by the kernels.
+    Isa::asked()?;
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
         Command::Text(args) => cmd::text::run(&args)?,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use hawk_nn::kernels::Isa;
 use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v0");
@@ -50,6 +51,40 @@ impl Place {
         assert!(message.contains(words) && !message.contains("panicked"), "{args:?}: {message}");
         assert_eq!(self.names(), before, "{args:?}");
     }
+}
+
+#[test]
+fn every_instruction_set_draws_the_same_image() {
+    let place = Place::new();
+    let here: Vec<&str> = [("avx2", Isa::Avx2), ("avx512", Isa::Avx512)]
+        .into_iter()
+        .filter(|(_, isa)| isa.is_here())
+        .map(|x| x.0)
+        .collect();
+    for precision in ["bf16", "int8"] {
+        let draw = |isa: Option<&str>, out: &str| {
+            let mut command = Command::cargo_bin("hawk").unwrap();
+            command.current_dir(&place.0).args([
+                "generate",
+                "owl, noto style",
+                "--seed",
+                "5",
+                "--precision",
+                precision,
+            ]);
+            command.args(["--out", out, "--tokens-out", "t.json"]);
+            isa.map(|isa| command.env("HAWK_ISA", isa));
+            command.assert().success();
+            place.json("t.json")["images"][0]["codes"].clone()
+        };
+        let own = draw(None, "own.png");
+        for isa in &here {
+            assert_eq!(draw(Some(isa), &format!("{isa}.png")), own, "{isa} {precision}");
+        }
+    }
+    let wrong = Command::cargo_bin("hawk").unwrap().env("HAWK_ISA", "mmx").args(["inspect", MODEL]).assert().code(2);
+    let message = String::from_utf8(wrong.get_output().stderr.clone()).unwrap();
+    assert!(message.contains("HAWK_ISA") && message.contains("scalar"), "{message}");
 }
 
 #[test]

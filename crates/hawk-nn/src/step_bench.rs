@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hawk_spec::TokenId;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::kernels::{Isa, Kernel, LANES, Pool, Simd, dispatch_on};
+use crate::kernels::{Isa, Kernel, LANES, PANEL, Pool, Simd, dispatch_on};
 use crate::random::SplitMix64;
 use crate::{
     Checkpoint, Error, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Committed tokens of every stream of a timed pass.
 pub const COMMITTED: usize = 256;
-/// Vectors that are summed independently, enough to hide the latency of a multiply-add.
+/// Most sums that are added to independently: enough to hide the latency of a multiply-add on any instruction set.
 const CHAINS: usize = 12;
 /// Multiply-adds of every chain in a chunk.
 const CHAIN_STEPS: usize = 20_000;
@@ -71,11 +71,13 @@ impl Ceilings {
                 black_box(unsafe { dispatch_on(isa, MultiplyAdd) });
             });
         });
+        // SAFETY: as above.
+        let chains = unsafe { dispatch_on(isa, Chains) };
         Self {
             threads: pool.threads(),
             buffer_bytes: bytes,
             bytes_per_s: bytes as f64 / read,
-            flops: (2 * chunks * CHAIN_STEPS * CHAINS * LANES) as f64 / multiply,
+            flops: (2 * chunks * CHAIN_STEPS * chains * PANEL) as f64 / multiply,
         }
     }
 
@@ -129,24 +131,35 @@ impl Kernel for Read<'_> {
     }
 }
 
+/// How many sums [`MultiplyAdd`] adds to: as many as a tile has.
+struct Chains;
+
+impl Kernel for Chains {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        S::TILE_ROWS.min(CHAINS)
+    }
+}
+
 struct MultiplyAdd;
 
 impl Kernel for MultiplyAdd {
-    type Output = [f32; LANES];
+    type Output = [f32; PANEL];
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Output {
-        let mut out = [0.0; LANES];
-        // SAFETY: stores go to one vector's array.
+        let mut out = [0.0; PANEL];
+        // SAFETY: stores go to an array of one panel's outputs.
         unsafe {
-            let (factor, term) = (S::splat(black_box(0.999)), S::splat(black_box(0.001)));
-            let mut sums = [S::splat(black_box(1.5)); CHAINS];
+            let (factor, term) = (S::splat16(black_box(0.999)), S::splat16(black_box(0.001)));
+            let mut sums = [S::splat16(black_box(1.5)); CHAINS];
             for _ in 0..CHAIN_STEPS {
-                for sum in &mut sums {
-                    *sum = S::fma(*sum, factor, term);
+                for sum in sums.iter_mut().take(S::TILE_ROWS) {
+                    *sum = S::fma16(*sum, factor, term);
                 }
             }
             for sum in sums {
-                S::store(out.as_mut_ptr(), S::add(sum, S::load(out.as_ptr())));
+                S::store16(out.as_mut_ptr(), S::add16(sum, S::load16(out.as_ptr())));
             }
         }
         out

@@ -329,15 +329,11 @@ mod tests {
                 let x = numbers(64 * k, 3);
                 let alone: Vec<f32> =
                     x.chunks(k).flat_map(|row| product(&pools[0], Isa::Scalar, &weights, row, 1)).collect();
-                for rows in 1..=64 {
-                    for pool in &pools {
-                        let y = product(pool, Isa::detect(), &weights, &x, rows);
-                        assert_eq!(
-                            y,
-                            alone[..rows * n],
-                            "{precision} {n}x{k}, {rows} rows, {} threads",
-                            pool.threads()
-                        );
+                for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+                    let pools = if isa == Isa::detect() { &pools[..] } else { &pools[..1] };
+                    for (rows, pool) in (1..=64).flat_map(|rows| pools.iter().map(move |pool| (rows, pool))) {
+                        let (y, threads) = (product(pool, isa, &weights, &x, rows), pool.threads());
+                        assert!(y == alone[..rows * n], "{isa} {precision} {n}x{k}, {rows} rows, {threads} threads");
                     }
                 }
             }

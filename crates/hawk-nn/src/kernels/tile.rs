@@ -1,22 +1,20 @@
 //! Panels of packed weights against a few rows: the innermost loops.
 //!
 //! Up to [`PLACES`] panels take turns, a slice of k each: the memory answers reads in several places 1.5 times faster than in one. All
-//! blocks of up to [`TILE_ROWS`] rows use a slice while it is in the first cache; very few rows go through two panels together. Sums wait
+//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache; very few rows go through two panels together. Sums wait
 //! in memory between the slices, so that every output is one chain of fused multiply-adds over k in rising order, whatever the number of
 //! rows or panels.
 
 use std::ops::Range;
 
 use super::matrix::{PANEL, Precision};
-use super::simd::{Kernel, LANES, Simd};
+use super::simd::{Kernel, Simd};
 
-/// Rows whose sums fit into the registers of AVX2.
-const TILE_ROWS: usize = 6;
 /// Rows that go through a panel together.
 pub(crate) const CHUNK_ROWS: usize = 48;
 /// Panels that are read at once.
 pub(crate) const PLACES: usize = 4;
-/// Rows for which the registers hold the sums of two panels.
+/// Rows that go through two panels together.
 const PAIR_ROWS: usize = 2;
 /// Multiply-adds between two fetches.
 const GROUP: usize = 8;
@@ -35,13 +33,14 @@ trait Weights {
     const SLICE_BYTES: [usize; 2];
     /// Lines of every group that a block of rows alone fetches ahead; f32 comes faster by the hardware's own fetching.
     const FETCHED_ALONE: usize;
-    unsafe fn begin<S: Simd>(prior: *const f32) -> [Self::Sum<S>; 2];
+    /// The sums of a panel for one row.
+    unsafe fn begin<S: Simd>(prior: *const f32) -> Self::Sum<S>;
     /// One step of a panel.
-    unsafe fn load<S: Simd>(w: *const u8) -> [Self::Loaded<S>; 2];
+    unsafe fn load<S: Simd>(w: *const u8) -> Self::Loaded<S>;
     /// One step of a row.
     unsafe fn input<S: Simd>(x: *const Self::X) -> Self::Input<S>;
     unsafe fn add<S: Simd>(sum: Self::Sum<S>, w: Self::Loaded<S>, x: Self::Input<S>) -> Self::Sum<S>;
-    unsafe fn end<S: Simd>(sums: [Self::Sum<S>; 2], out: *mut f32);
+    unsafe fn end<S: Simd>(sums: Self::Sum<S>, out: *mut f32);
 }
 
 struct FloatWeights;
@@ -49,82 +48,74 @@ struct Bf16Weights;
 struct Int8Weights;
 
 macro_rules! float_weights {
-    ($kind:ty, $bytes:literal, $slices:expr, $fetched:literal, $w:ident => $load:expr) => {
+    ($kind:ty, $bytes:literal, $slices:expr, $fetched:literal, $begin:ident, $load:ident, $end:ident) => {
         // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Weights for $kind {
             type X = f32;
-            type Input<S: Simd> = S::F;
-            type Loaded<S: Simd> = S::F;
-            type Sum<S: Simd> = S::F;
+            type Input<S: Simd> = S::F16;
+            type Loaded<S: Simd> = S::F16;
+            type Sum<S: Simd> = S::F16;
             const STEP_BYTES: usize = $bytes * PANEL;
             const X_STEP: usize = 1;
             const SLICE_BYTES: [usize; 2] = $slices;
             const FETCHED_ALONE: usize = $fetched;
             #[inline(always)]
-            unsafe fn begin<S: Simd>(prior: *const f32) -> [S::F; 2] {
-                unsafe { [S::load(prior), S::load(prior.add(LANES))] }
+            unsafe fn begin<S: Simd>(prior: *const f32) -> S::F16 {
+                unsafe { S::$begin(prior) }
             }
             #[inline(always)]
-            unsafe fn load<S: Simd>($w: *const u8) -> [S::F; 2] {
-                unsafe { $load }
+            unsafe fn load<S: Simd>(w: *const u8) -> S::F16 {
+                unsafe { S::$load(w.cast()) }
             }
             #[inline(always)]
-            unsafe fn input<S: Simd>(x: *const f32) -> S::F {
-                unsafe { S::splat(*x) }
+            unsafe fn input<S: Simd>(x: *const f32) -> S::F16 {
+                unsafe { S::splat16(*x) }
             }
             #[inline(always)]
-            unsafe fn add<S: Simd>(sum: S::F, w: S::F, x: S::F) -> S::F {
-                unsafe { S::fma(w, x, sum) }
+            unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
+                unsafe { S::fma16(w, x, sum) }
             }
             #[inline(always)]
-            unsafe fn end<S: Simd>(sums: [S::F; 2], out: *mut f32) {
-                unsafe {
-                    S::store(out, sums[0]);
-                    S::store(out.add(LANES), sums[1]);
-                }
+            unsafe fn end<S: Simd>(sums: S::F16, out: *mut f32) {
+                unsafe { S::$end(out, sums) }
             }
         }
     };
 }
-float_weights!(FloatWeights, 4, [512, 4096], 0, w => [S::load(w.cast()), S::load(w.cast::<f32>().add(LANES))]);
-float_weights!(Bf16Weights, 2, [1024, 4096], 4, w => S::load_bf16(w.cast()));
+float_weights!(FloatWeights, 4, [512, 4096], 0, load16, load16, store16);
+float_weights!(Bf16Weights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16);
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for Int8Weights {
     type X = i16;
-    type Input<S: Simd> = S::P;
-    type Loaded<S: Simd> = S::P;
-    type Sum<S: Simd> = S::I;
+    type Input<S: Simd> = S::P16;
+    type Loaded<S: Simd> = S::P16;
+    type Sum<S: Simd> = S::I16;
     const STEP_BYTES: usize = 2 * PANEL;
     const X_STEP: usize = 2;
     const SLICE_BYTES: [usize; 2] = [1024, 1024];
     const FETCHED_ALONE: usize = 4;
     #[inline(always)]
-    unsafe fn begin<S: Simd>(_: *const f32) -> [S::I; 2] {
-        unsafe { [S::zero_i(); 2] }
+    unsafe fn begin<S: Simd>(_: *const f32) -> S::I16 {
+        unsafe { S::zero_i16() }
     }
     #[inline(always)]
-    unsafe fn load<S: Simd>(w: *const u8) -> [S::P; 2] {
-        unsafe { [S::load_i8(w.cast()), S::load_i8(w.add(PANEL).cast())] }
+    unsafe fn load<S: Simd>(w: *const u8) -> S::P16 {
+        unsafe { S::load_i8(w.cast()) }
     }
     #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const i16) -> S::P {
+    unsafe fn input<S: Simd>(x: *const i16) -> S::P16 {
         unsafe { S::splat_pair(x) }
     }
     #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::I, w: S::P, x: S::P) -> S::I {
+    unsafe fn add<S: Simd>(sum: S::I16, w: S::P16, x: S::P16) -> S::I16 {
         unsafe { S::madd(sum, w, x) }
     }
     #[inline(always)]
-    unsafe fn end<S: Simd>(sums: [S::I; 2], out: *mut f32) {
-        unsafe {
-            for (half, sum) in sums.into_iter().enumerate() {
-                let out = out.add(half * LANES);
-                S::store(out, S::add(S::load(out), S::to_f32(sum)));
-            }
-        }
+    unsafe fn end<S: Simd>(sums: S::I16, out: *mut f32) {
+        unsafe { S::store16(out, S::add16(S::load16(out), S::to_f32(sums))) }
     }
 }
 
@@ -182,7 +173,7 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
 
 impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
     #[inline(always)]
-    unsafe fn step<S: Simd>(&self, w: *const u8, x: *const W::X, sums: &mut [[[W::Sum<S>; 2]; N]; R]) {
+    unsafe fn step<S: Simd>(&self, w: *const u8, x: *const W::X, sums: &mut [[W::Sum<S>; N]; R]) {
         // SAFETY: as in `run`.
         unsafe {
             let mut loaded = [W::load::<S>(w); N];
@@ -192,7 +183,7 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
             for (r, sums) in sums.iter_mut().enumerate() {
                 let x = W::input::<S>(x.add(r * self.stride));
                 for (sum, w) in sums.iter_mut().zip(loaded) {
-                    *sum = [W::add::<S>(sum[0], w[0], x), W::add::<S>(sum[1], w[1], x)];
+                    *sum = W::add::<S>(*sum, w, x);
                 }
             }
         }
@@ -222,9 +213,9 @@ pub(crate) struct Panels {
 impl Panels {
     #[inline(always)]
     unsafe fn slices<S: Simd, W: Weights>(&self) {
-        let blocks = self.rows.div_ceil(TILE_ROWS);
+        let blocks = self.rows.div_ceil(S::TILE_ROWS);
         let [alone, several] = W::SLICE_BYTES;
-        let slice = if blocks == 1 { alone } else { several } / W::STEP_BYTES;
+        let slice = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
         let together = if self.rows <= PAIR_ROWS { 2 } else { 1 };
         for start in (0..self.steps).step_by(slice) {
             for panel in (0..self.panels).step_by(together) {
@@ -239,7 +230,7 @@ impl Panels {
                             start..self.steps.min(start + slice),
                             panels.clone(),
                             rows,
-                            fetched::<W>(block, blocks),
+                            fetched::<S, W>(block, blocks),
                         )
                     };
                 }
@@ -257,15 +248,26 @@ impl Panels {
     ) {
         // SAFETY: the caller's promise is passed on.
         unsafe {
+            macro_rules! sized {
+                ($r:literal, $n:literal) => {
+                    self.sized::<S, W, $r, $n>(steps, panels.start, rows.start, lines)
+                };
+            }
             match (rows.len(), panels.len()) {
-                (1, 2) => self.sized::<S, W, 1, 2>(steps, panels.start, rows.start, lines),
-                (2, 2) => self.sized::<S, W, 2, 2>(steps, panels.start, rows.start, lines),
-                (1, _) => self.sized::<S, W, 1, 1>(steps, panels.start, rows.start, lines),
-                (2, _) => self.sized::<S, W, 2, 1>(steps, panels.start, rows.start, lines),
-                (3, _) => self.sized::<S, W, 3, 1>(steps, panels.start, rows.start, lines),
-                (4, _) => self.sized::<S, W, 4, 1>(steps, panels.start, rows.start, lines),
-                (5, _) => self.sized::<S, W, 5, 1>(steps, panels.start, rows.start, lines),
-                _ => self.sized::<S, W, 6, 1>(steps, panels.start, rows.start, lines),
+                (1, 2) => sized!(1, 2),
+                (2, 2) => sized!(2, 2),
+                (1, _) => sized!(1, 1),
+                (2, _) => sized!(2, 1),
+                (3, _) => sized!(3, 1),
+                (4, _) => sized!(4, 1),
+                (5, _) => sized!(5, 1),
+                (7, _) if S::TILE_ROWS >= 7 => sized!(7, 1),
+                (8, _) if S::TILE_ROWS >= 8 => sized!(8, 1),
+                (9, _) if S::TILE_ROWS >= 9 => sized!(9, 1),
+                (10, _) if S::TILE_ROWS >= 10 => sized!(10, 1),
+                (11, _) if S::TILE_ROWS >= 11 => sized!(11, 1),
+                (12, _) if S::TILE_ROWS >= 12 => sized!(12, 1),
+                _ => sized!(6, 1),
             }
         }
     }
@@ -304,9 +306,10 @@ impl Panels {
 /// The lines of a group that a block of rows fetches. The first of several blocks waits for the memory anyway, and what it reads keeps the
 /// hardware's own fetching busy; the others, whose weights are in the cache, share the work.
 #[inline(always)]
-fn fetched<W: Weights>(block: usize, blocks: usize) -> Range<usize> {
+fn fetched<S: Simd, W: Weights>(block: usize, blocks: usize) -> Range<usize> {
     let lines = GROUP * W::STEP_BYTES / 64;
     match block {
+        0 if blocks == 1 && S::FETCHES_ALONE => 0..lines,
         0 if blocks == 1 => 0..W::FETCHED_ALONE,
         0 => 0..0,
         _ => lines * (block - 1) / (blocks - 1)..lines * block / (blocks - 1),
