@@ -105,6 +105,11 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     run(usize::MAX, |observer| train_vq(&stopped, observer)).unwrap();
     same(&["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"], &whole.out, &stopped.out);
 
+    let mut narrow = vq(&at("pictures"), &at("vq-bf16"));
+    (narrow.settings.steps, narrow.settings.precision) = (10, Precision::Bf16);
+    let trained = run(usize::MAX, |observer| train_vq(&narrow, observer)).unwrap();
+    assert!(trained.figures.all.psnr_db > 5.0, "{:?}", trained.figures);
+
     let whole = target(&at("pictures"), &at("vq"), &at("target"));
     let trained = run(usize::MAX, |observer| train_target(&whole, observer)).unwrap();
     let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());

@@ -18,8 +18,8 @@ use crate::say;
   hawk train target --pictures emoji/ --tokenizer tokenizer/ --out model/
   hawk generate --model model/ \"a red apple, fluent 3d style\" --out apple.png
 
-At every point of the curve (a hundredth of the steps) OUT is a whole model that every command loads, and OUT/sheet.png shows what it
-draws: three rows of emoji, a row of scenes. Called again with the same settings, a run that was stopped goes on.")]
+At every point of the curve (a hundredth of the steps) OUT is a whole model that every command loads; at every fifth OUT/sheet.png shows
+what it draws: three rows of emoji, a row of scenes. Called again with the same settings, a run that was stopped goes on.")]
 pub(crate) struct TrainTargetArgs {
     /// Folder of captioned pictures, 128 pixels square, as `hawk data emoji` makes it
     #[arg(long, value_name = "DIR")]

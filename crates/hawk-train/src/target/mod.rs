@@ -31,6 +31,8 @@ use words::Ids;
 
 /// Pictures of validation that are measured at the end, of each kind and style.
 const MEASURED: usize = 400;
+/// Points of the curve from one sheet to the next: its pictures take as long as many steps.
+const SHEET_EVERY: usize = 5;
 /// Rows of a sheet.
 const SHEET_ROWS: usize = 4;
 
@@ -177,7 +179,10 @@ pub fn train_target(
     while trainer.done() < of {
         if trainer.step()? == Reached::Point {
             state::save(&state_file, trainer.state()?)?;
-            run.write(&corpus, &trainer)?;
+            run.write(&trainer)?;
+            if trainer.curve().points.len().is_multiple_of(SHEET_EVERY) {
+                run.draw(&corpus)?;
+            }
         }
         if observer(Progress::Steps { done: trainer.done(), of, point: trainer.curve().points.last() }).is_break() {
             return Ok(Ended::BrokenOff);
@@ -186,7 +191,8 @@ pub fn train_target(
     if observer(Progress::Measuring).is_break() {
         return Ok(Ended::BrokenOff);
     }
-    run.write(&corpus, &trainer)?;
+    run.write(&trainer)?;
+    run.draw(&corpus)?;
     let losses = trainer.measure(&corpus, MEASURED)?;
     files::write_json(&run.out.join("losses.json"), &losses)?;
     let parameters = trainer.averaged().iter().map(|named| named.numbers.len()).sum();
@@ -247,12 +253,16 @@ impl TargetRun {
         Ok((captions, tokenizer.ids()))
     }
 
-    /// The model as it is now, and what it draws.
-    fn write(&self, corpus: &Corpus, trainer: &Trainer<'_>) -> Result<()> {
+    /// The model as it is now.
+    fn write(&self, trainer: &Trainer<'_>) -> Result<()> {
         let weights = serialize(trainer.averaged(), Stored::Bf16, &[], None)?;
         files::write(&self.out.join("model.safetensors"), &weights)?;
         files::write_json(&self.out.join("curve.json"), trainer.curve())?;
-        files::write(&self.out.join("curve.svg"), trainer.curve().to_svg()?.as_bytes())?;
+        files::write(&self.out.join("curve.svg"), trainer.curve().to_svg()?.as_bytes())
+    }
+
+    /// What the model that was written last draws.
+    fn draw(&self, corpus: &Corpus) -> Result<()> {
         files::write(&self.out.join("sheet.png"), &sheet(&self.out, corpus)?)
     }
 }

@@ -26,7 +26,7 @@ const WARM_UP: f64 = 0.02;
 const LEAST: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
 /// Pictures of validation in training, of each kind.
-const VALIDATION: usize = 64;
+const VALIDATION: usize = 48;
 /// Steps that the mean of the weights goes back.
 const AVERAGE_STEPS: f64 = 500.0;
 
