@@ -96,7 +96,10 @@ impl ModuleMapper for Filler<'_> {
         let (_, old, _) = param.consume();
         let (shape, device) = (old.dims(), old.device());
         let value = match (self.of)(&self.path.join("."), &shape) {
-            Ok(numbers) => Tensor::from_data(TensorData::new(numbers, shape), &device).require_grad(),
+            Ok(numbers) => {
+                let value = Tensor::from_data(TensorData::new(numbers, shape), &device);
+                if device.is_autodiff() { value.require_grad() } else { value }
+            }
             Err(error) => {
                 self.failed.get_or_insert(error);
                 old
