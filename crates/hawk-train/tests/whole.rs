@@ -160,7 +160,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     let begun = &run(usize::MAX, |observer| train_target(&further, observer)).unwrap().curve.points[0];
     assert!((begun.train[0] - last.train[0]).abs() < 0.2, "{begun:?} {last:?}");
     let foreign = TargetRun {
-        settings: TargetSettings { words: 290, ..further.settings.clone() },
+        settings: TargetSettings { inner: 32, ..further.settings.clone() },
         out: at("foreign"),
         ..further.clone()
     };
