@@ -188,6 +188,22 @@ impl Kv {
         self.capacity * self.head_dim.next_multiple_of(PANEL) / PANEL * self.format.step_bytes()
     }
 
+    /// The keys and values of the committed tokens of a layer, in pieces that lie together.
+    pub(crate) fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
+        let (keys, values) = (self.committed.div_ceil(PANEL), self.head_dim.div_ceil(PANEL));
+        let mut pieces = Vec::new();
+        for head in (0..self.kv_heads).map(|head| self.head(layer, head)) {
+            let step = self.format.step_bytes();
+            // SAFETY: both lie in the head's part, and what writes there (passes, commits) needs the stream for itself.
+            unsafe {
+                pieces.push(std::slice::from_raw_parts(head.key_panel(0), keys * head.key_pitch()));
+                let value = |panel| std::slice::from_raw_parts(head.value_panel(panel, 0), self.committed * step);
+                pieces.extend((0..values).map(value));
+            }
+        }
+        pieces
+    }
+
     /// The keys and values of a layer's kv head; whoever writes them keeps others away from the head.
     pub(crate) fn head(&self, layer: usize, head: usize) -> KvHead {
         let lines = self.head_bytes() / size_of::<Line>();

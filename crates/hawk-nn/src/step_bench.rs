@@ -32,6 +32,8 @@ const VECTORS: usize = 2;
 const MOST_READ: usize = 1 << 29;
 /// How long each ceiling is measured.
 const CEILING_TIME: Duration = Duration::from_millis(150);
+/// Matrices of a layer.
+const MATRICES: usize = 4;
 /// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
 const ROUNDS: u32 = 8;
 
@@ -327,6 +329,49 @@ pub fn check_bits(target: &Target, pool: &Pool, vocabulary: Range<usize>, rows: 
         }
     }
     Ok(())
+}
+
+/// The least time, in ms, in which the pool reads what a pass over `streams` streams (one or two) reads, and does nothing with it: every matrix
+/// in a region of its own, as a pass must, since each needs the result of the one before; keys and values of a layer in one more. A pass
+/// cannot be faster, however fast its arithmetic.
+///
+/// # Errors
+/// As [`Step::new`].
+pub fn reading_ms(
+    target: &Target,
+    pool: &Pool,
+    vocabulary: &Range<usize>,
+    streams: usize,
+    effort: Duration,
+) -> Result<f64> {
+    let step = Step::new(target, pool, vocabulary.clone(), streams)?;
+    let mut regions: Vec<Vec<&[f32]>> = Vec::new();
+    for (number, (matrix, panels)) in target.matrices(vocabulary.clone()).enumerate() {
+        regions.push(pieces(matrix.bytes_in(panels), 4 * pool.threads()).collect());
+        let (layer, part) = (number / MATRICES, number % MATRICES);
+        if part == 0 && layer < target.config().layers {
+            let keys_and_values = step.streams.iter().flat_map(|stream| stream.kv().committed_bytes(layer));
+            regions.push(keys_and_values.map(bytemuck::cast_slice).collect());
+        }
+    }
+    let (isa, begin, mut best) = (Isa::detect(), Instant::now(), f64::INFINITY);
+    while begin.elapsed() < effort {
+        let start = Instant::now();
+        for region in &regions {
+            pool.run(region.len(), &|piece| {
+                // SAFETY: the instruction set was detected.
+                black_box(unsafe { dispatch_on(isa, Read(region[piece])) });
+            });
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(1e3 * best)
+}
+
+/// About so many pieces of a matrix; a panel's bytes are whole vectors of f32.
+fn pieces(bytes: &[u8], count: usize) -> std::slice::Chunks<'_, f32> {
+    let numbers: &[f32] = bytemuck::cast_slice(bytes);
+    numbers.chunks(numbers.len().div_ceil(count).next_multiple_of(PLACES * VECTORS * LANES))
 }
 
 /// Times of the passes over one number of rows.

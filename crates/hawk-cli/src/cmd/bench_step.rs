@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hawk::Result;
 use hawk_nn::kernels::{Isa, Pool, Precision};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, PassTimes, check_bits, synthetic, time_passes};
+use hawk_nn::step_bench::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
 use hawk_nn::{Checkpoint, HawkConfig, PassCost, Target, TransformerConfig};
 use serde::Serialize;
 
@@ -37,6 +37,8 @@ struct Table {
     read_gb_per_s_one_thread: f64,
     peak_gflops: f64,
     peak_gflops_one_thread: f64,
+    /// Reading weights, keys and values of one stream and of two, in as many regions as a pass has, and nothing else.
+    reading_ms: [f64; 2],
     passes: Vec<Row>,
 }
 
@@ -108,6 +110,7 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
     let before = Ceilings::measure(pool, cost.bytes);
     let times = time_passes(&target, pool, &model.codes, &ROWS, effort)?;
     let ceilings = before.or_better(Ceilings::measure(pool, cost.bytes));
+    let reading = |streams| reading_ms(&target, pool, &model.codes, streams, effort / 4);
     Ok(Table {
         model: model.name.clone(),
         precision: precision.to_string(),
@@ -117,6 +120,7 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
         read_gb_per_s_one_thread: alone.bytes_per_s / 1e9,
         peak_gflops: ceilings.flops / 1e9,
         peak_gflops_one_thread: alone.flops / 1e9,
+        reading_ms: [reading(1)?, reading(2)?],
         passes: rows_of(&times, ceilings, cost),
     })
 }
@@ -161,5 +165,9 @@ impl Table {
             self.peak_gflops_one_thread,
         ));
         print_rows(&self.passes);
+        let [one, two] = self.reading_ms;
+        say(format_args!(
+            "weights, keys and values read in as many regions, and nothing else: {one:.2} ms (one stream), {two:.2} ms (two)"
+        ));
     }
 }

@@ -199,6 +199,12 @@ impl Matrix {
         bytemuck::cast_slice::<Line, u8>(&self.data)[panel * self.panel_bytes()..].as_ptr()
     }
 
+    /// The bytes of some panels.
+    pub(crate) fn bytes_in(&self, panels: std::ops::Range<usize>) -> &[u8] {
+        let bytes = bytemuck::cast_slice::<Line, u8>(&self.data);
+        &bytes[panels.start * self.panel_bytes()..panels.end * self.panel_bytes()]
+    }
+
     /// The 16 scales of a panel.
     pub(crate) fn panel_scales(&self, panel: usize) -> Option<&[f32]> {
         (!self.scales.is_empty()).then(|| &self.scales[panel * PANEL..][..PANEL])

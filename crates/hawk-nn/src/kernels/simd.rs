@@ -30,6 +30,9 @@ pub(crate) trait Simd: Copy {
     type P16: Copy;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
+    /// So many panels together for so few rows: as many sums as fit into the registers, since each waits for its last multiply-add.
+    const FEW_ROWS_PANELS: usize;
+    const FEW_ROWS: usize;
     /// Whether a block of rows alone reads long slices and fetches every line ahead: what measured faster on the processors that have it.
     const FETCHES_ALONE: bool;
 
@@ -88,6 +91,8 @@ macro_rules! pairs {
         type I16 = [$ints; 2];
         type P16 = [$pairs; 2];
         const TILE_ROWS: usize = 6;
+        const FEW_ROWS_PANELS: usize = 2;
+        const FEW_ROWS: usize = 2;
         const FETCHES_ALONE: bool = false;
 
         #[inline(always)]
@@ -345,6 +350,8 @@ mod x86 {
         type I16 = __m512i;
         type P16 = __m512i;
         const TILE_ROWS: usize = 12;
+        const FEW_ROWS_PANELS: usize = 4;
+        const FEW_ROWS: usize = 6;
         const FETCHES_ALONE: bool = true;
 
         #[inline(always)]

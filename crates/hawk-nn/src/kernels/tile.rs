@@ -1,7 +1,7 @@
 //! Panels of packed weights against a few rows: the innermost loops.
 //!
 //! Up to [`PLACES`] panels take turns, a slice of k each: the memory answers reads in several places 1.5 times faster than in one. All
-//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache; very few rows go through two panels together. Sums wait
+//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache; few rows go through several panels together. Sums wait
 //! in memory between the slices, so that every output is one chain of fused multiply-adds over k in rising order, whatever the number of
 //! rows or panels.
 
@@ -14,8 +14,6 @@ use super::simd::{Kernel, Simd};
 pub(crate) const CHUNK_ROWS: usize = 48;
 /// Panels that are read at once.
 pub(crate) const PLACES: usize = 4;
-/// Rows that go through two panels together.
-const PAIR_ROWS: usize = 2;
 /// Multiply-adds between two fetches.
 const GROUP: usize = 8;
 
@@ -216,10 +214,13 @@ impl Panels {
         let blocks = self.rows.div_ceil(S::TILE_ROWS);
         let [alone, several] = W::SLICE_BYTES;
         let slice = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
-        let together = if self.rows <= PAIR_ROWS { 2 } else { 1 };
+        let most = if self.rows <= S::FEW_ROWS { S::FEW_ROWS_PANELS } else { 1 };
         for start in (0..self.steps).step_by(slice) {
-            for panel in (0..self.panels).step_by(together) {
-                let panels = panel..self.panels.min(panel + together);
+            let mut next = 0;
+            while next < self.panels {
+                let together = [4, 2, 1].into_iter().find(|n| *n <= most.min(self.panels - next)).unwrap_or(1);
+                let panels = next..next + together;
+                next = panels.end;
                 let mut first = 0;
                 for block in 0..blocks {
                     let rows = first..first + (self.rows + block) / blocks;
@@ -254,8 +255,18 @@ impl Panels {
                 };
             }
             match (rows.len(), panels.len()) {
+                (1, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(1, 4),
+                (2, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(2, 4),
+                (3, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(3, 4),
+                (4, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(4, 4),
+                (5, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(5, 4),
+                (6, 4) if S::FEW_ROWS_PANELS >= 4 => sized!(6, 4),
                 (1, 2) => sized!(1, 2),
                 (2, 2) => sized!(2, 2),
+                (3, 2) if S::FEW_ROWS >= 3 => sized!(3, 2),
+                (4, 2) if S::FEW_ROWS >= 4 => sized!(4, 2),
+                (5, 2) if S::FEW_ROWS >= 5 => sized!(5, 2),
+                (6, 2) if S::FEW_ROWS >= 6 => sized!(6, 2),
                 (1, _) => sized!(1, 1),
                 (2, _) => sized!(2, 1),
                 (3, _) => sized!(3, 1),

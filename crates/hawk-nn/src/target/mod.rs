@@ -24,7 +24,7 @@ pub(crate) use llamagen::llamagen_config;
 
 use crate::attention::Rope;
 use crate::inventory::WantedTensor;
-use crate::kernels::{Activations, Isa, PANEL, Pool, Precision};
+use crate::kernels::{Activations, Isa, Matrix, PANEL, Pool, Precision};
 use crate::kv::{KvFormat, OwnInputs, Stream};
 use crate::projection::{OutputHead, Projection};
 use crate::{Checkpoint, Error, Family, Result, TransformerConfig};
@@ -204,15 +204,19 @@ impl Target {
 
     /// What a pass with the logits of these ids must read and multiply.
     pub fn pass_cost(&self, vocabulary: Range<usize>) -> PassCost {
-        let layers = self.layers.iter().flat_map(Layer::matrices);
         let mut cost = PassCost { bytes: 0, weights: 0 };
-        for (matrix, panels) in
-            layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
-        {
+        for (matrix, panels) in self.matrices(vocabulary) {
             cost.bytes += matrix.bytes_of(panels.len());
             cost.weights += panels.len() * PANEL * matrix.k();
         }
         cost
+    }
+
+    /// The matrices that a pass multiplies with, in their order, and their panels that it needs: those of a layer, layer by layer, and those of
+    /// the logits.
+    pub(crate) fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
     }
 
     /// A stream with room for `tokens` committed and staged tokens. Its keys and values are bf16 under
