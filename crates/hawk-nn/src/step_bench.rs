@@ -59,7 +59,7 @@ impl Ceilings {
     pub fn measure(pool: &Pool, bytes: usize) -> Self {
         let bytes = bytes.min(MOST_READ);
         let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
-        let read = best_s(|| {
+        let read = best_s(CEILING_TIME, || {
             pool.run(numbers.len().div_ceil(READ_CHUNK), &|chunk| {
                 let end = numbers.len().min((chunk + 1) * READ_CHUNK);
                 // SAFETY: the instruction set was detected.
@@ -67,7 +67,7 @@ impl Ceilings {
             });
         });
         let chunks = 4 * pool.threads();
-        let multiply = best_s(|| {
+        let multiply = best_s(CEILING_TIME, || {
             pool.run(chunks, &|_| {
                 // SAFETY: the instruction set was detected.
                 black_box(unsafe { dispatch_on(isa, MultiplyAdd) });
@@ -97,9 +97,10 @@ impl Ceilings {
     }
 }
 
-fn best_s(mut pass: impl FnMut()) -> f64 {
+/// The fastest of the passes that `effort` has room for, in seconds.
+fn best_s(effort: Duration, mut pass: impl FnMut()) -> f64 {
     let (begin, mut best) = (Instant::now(), f64::INFINITY);
-    while begin.elapsed() < CEILING_TIME {
+    while begin.elapsed() < effort {
         let start = Instant::now();
         pass();
         best = best.min(start.elapsed().as_secs_f64());
@@ -354,17 +355,15 @@ pub fn reading_ms(
             regions.push(keys_and_values.map(bytemuck::cast_slice).collect());
         }
     }
-    let (isa, begin, mut best) = (Isa::detect(), Instant::now(), f64::INFINITY);
-    while begin.elapsed() < effort {
-        let start = Instant::now();
+    let isa = Isa::detect();
+    let best = best_s(effort, || {
         for region in &regions {
             pool.run(region.len(), &|piece| {
                 // SAFETY: the instruction set was detected.
                 black_box(unsafe { dispatch_on(isa, Read(region[piece])) });
             });
         }
-        best = best.min(start.elapsed().as_secs_f64());
-    }
+    });
     Ok(1e3 * best)
 }
 

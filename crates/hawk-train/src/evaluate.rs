@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hawk::{Decoder, Decoding, Engine, Request, Rule, Sampling, Seed};
+use hawk::{Engine, Sampling, Seed};
 use hawk_nn::{Error, Image, Result};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::corpus::{Corpus, Entry};
 use crate::data::{Kind, Picture, SHEET_COLUMNS, Split, contact_sheet, grounds};
 use crate::files;
+use crate::target::draw;
 use crate::vq::SIDE;
 
 /// Side of the small pictures that are compared.
@@ -130,17 +131,7 @@ pub fn evaluate(
 
 impl Evaluation {
     fn draw(&self, engine: &Engine, prompt: &str) -> Result<Image> {
-        let request = Request {
-            prompt: prompt.to_owned(),
-            seed: self.seed,
-            images: 0..1,
-            sampling: self.sampling,
-            decoding: Decoding::with_defaults(Decoder::Ar, Rule::Replay),
-            batch: 1,
-        };
-        let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
-        let image = outcome.images.into_iter().next().map(|generated| generated.image);
-        let image = image.ok_or_else(|| Error::input("no image was drawn").at(prompt))?;
+        let image = draw(engine, prompt, self.sampling, self.seed)?;
         if (image.width as usize, image.height as usize) != (SIDE, SIDE) {
             return Err(Error::input("the model draws pictures of another size than the corpus has")
                 .expected(format!("{SIDE} x {SIDE}"))

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use hawk::{Decoder, Decoding, Engine, LoadOptions, Request, Rule, Seed};
+use hawk::{Decoder, Decoding, Engine, LoadOptions, Request, Rule, Sampling, Seed};
 use hawk_nn::{Checkpoint, Error, Image, ModelSource, Result, TextTokenizer, VqEncoder};
 use hawk_spec::Grid;
 use serde::{Deserialize, Serialize};
@@ -346,18 +346,20 @@ fn sheet(dir: &Path, corpus: &Corpus) -> Result<Vec<u8>> {
         let all = if row + 1 == SHEET_ROWS { &scenes } else { &emoji };
         let shown = all.len().min(SHEET_COLUMNS);
         let index = |column: usize| all[(column * SHEET_ROWS + row) * all.len() / (shown * SHEET_ROWS)];
-        let drawn = (0..shown).map(|column| draw(&engine, &corpus.entries[index(column)].captions[0]));
+        let drawn = (0..shown)
+            .map(|column| draw(&engine, &corpus.entries[index(column)].captions[0], engine.config().defaults, Seed(0)));
         rows.push(drawn.map(|image| Ok(Picture(image?.pixels))).collect::<Result<Vec<_>>>()?);
     }
     contact_sheet(&rows)
 }
 
-fn draw(engine: &Engine, prompt: &str) -> Result<Image> {
+/// One image by plain decoding.
+pub(crate) fn draw(engine: &Engine, prompt: &str, sampling: Sampling, seed: Seed) -> Result<Image> {
     let request = Request {
         prompt: prompt.to_owned(),
-        seed: Seed(0),
+        seed,
         images: 0..1,
-        sampling: engine.config().defaults,
+        sampling,
         decoding: Decoding::with_defaults(Decoder::Ar, Rule::Replay),
         batch: 1,
     };
