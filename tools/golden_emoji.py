@@ -49,8 +49,8 @@ def pixels_of(model, codes, size):
             module.num_groups = config["norm_num_groups"]
     weights = {name: tensor.float() for name, tensor in load_file(model / "vq/model.safetensors").items()}
     decoder.load_state_dict({name.removeprefix("decoder."): t for name, t in weights.items() if name.startswith("decoder.")})
-    table = torch.nn.functional.normalize(weights["quantize.embedding.weight"], dim=1)
-    latents = table[codes.flatten()].reshape(*codes.shape, -1).permute(2, 0, 1)[None]
+    # Codes have length one but for rounding, and are taken as they are stored.
+    latents = weights["quantize.embedding.weight"][codes.flatten()].reshape(*codes.shape, -1).permute(2, 0, 1)[None]
     latents = torch.nn.functional.conv2d(latents, weights["post_quant_conv.weight"], weights["post_quant_conv.bias"])
     colours = decoder(latents)[0].permute(1, 2, 0).clamp(-1, 1)
     levels = ((colours + 1) / 2 * 255).to(torch.uint8)

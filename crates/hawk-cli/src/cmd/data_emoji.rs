@@ -13,6 +13,7 @@ use crate::say;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk data emoji --out emoji/
+  hawk data emoji --out four/ --styles 'fluent 3d,fluent flat,noto,twemoji'
   hawk data emoji --out quick/ --limit 400 --scenes 100 --cache packages/
 
 Called again with the same settings, a run that was stopped goes on. The digest is the same on every machine of the same kind.
@@ -24,6 +25,9 @@ pub(crate) struct DataEmojiArgs {
     /// Composed scenes: two things beside or above each other, counts, coloured grounds
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     scenes: usize,
+    /// Take only these styles, separated by commas [default: all eight]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    styles: Vec<String>,
     /// Take only this many emoji, evenly from all, for a quick look
     #[arg(long, value_name = "N")]
     limit: Option<NonZero<usize>>,
@@ -45,6 +49,7 @@ pub(crate) fn run(args: &DataEmojiArgs) -> Result<()> {
         cache: args.cache.clone().unwrap_or_else(|| args.out.join("packages")),
         registry: args.registry.clone(),
         scenes: args.scenes,
+        styles: args.styles.clone(),
         limit: args.limit,
         threads,
     };

@@ -18,7 +18,7 @@ use crate::say;
   hawk train target --pictures emoji/ --tokenizer tokenizer/ --out model/
   hawk generate --model model/ \"a red apple, fluent 3d style\" --out apple.png
 
-At every point of the curve (a hundredth of the steps) OUT is a whole model that every command loads; at every fifth OUT/sheet.png shows
+At every point of the curve (a sixtieth of the steps) OUT is a whole model that every command loads; at every tenth OUT/sheet.png shows
 what it draws: three rows of emoji, a row of scenes. Called again with the same settings, a run that was stopped goes on.")]
 pub(crate) struct TrainTargetArgs {
     /// Folder of captioned pictures, 128 pixels square, as `hawk data emoji` makes it
@@ -27,7 +27,7 @@ pub(crate) struct TrainTargetArgs {
     /// Folder of a VQ tokenizer, as `hawk train vq` makes it
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: PathBuf,
-    /// Folder of a model of the same pictures, tokenizer and shape whose weights training begins with, instead of random ones
+    /// Folder of a model of the same tokenizer and shape: training begins with its weights and words, instead of random weights
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
     /// Folder of the model
@@ -54,6 +54,9 @@ pub(crate) struct TrainTargetArgs {
     /// Scenes of a pass, for each emoji of it
     #[arg(long = "scenes", value_name = "F", default_value_t = TargetSettings::default().scenes_an_emoji)]
     pub(crate) scenes_an_emoji: f64,
+    /// The share of codes that training reads as random ones, so that pictures learnt by heart are told from their captions
+    #[arg(long = "corrupt", value_name = "F", default_value_t = TargetSettings::default().corrupted)]
+    pub(crate) corrupted: f64,
     /// Pictures of a step
     #[arg(long, value_name = "B", default_value_t = TargetSettings::default().batch)]
     pub(crate) batch: usize,
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
         words: args.words,
         passes: args.passes,
         scenes_an_emoji: args.scenes_an_emoji,
+        corrupted: args.corrupted,
         batch: args.batch,
         learning_rate: args.learning_rate,
         precision: args.precision,

@@ -31,6 +31,8 @@ const SAME: f64 = 0.01 * 255.0;
 struct Begun {
     recipe: String,
     scenes: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    styles: Vec<String>,
     limit: Option<usize>,
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn make(
 ) -> Result<Manifest> {
     let work = Work::begin(recipe, settings)?;
     let mut items = work.items(observe)?;
+    items.retain(|item| settings.wants(&recipe.styles()[item.style].name));
     if let Some(limit) = settings.limit {
         let (all, mut index) = (items.len(), 0);
         let kept: BTreeSet<usize> = (0..limit.get()).map(|i| i * all / limit.get()).collect();
@@ -86,7 +89,7 @@ pub(crate) fn make(
             kept.contains(&(index - 1))
         });
     }
-    let mut manifest = Manifest::new(recipe);
+    let mut manifest = Manifest::new(recipe, settings);
     let objects = work.objects(&items, &mut manifest, observe)?;
     let items = work.without_duplicates(items.into_iter().zip(objects), &mut manifest);
     let stocks = work.stocks(&items)?;
@@ -120,10 +123,15 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn begin(recipe: &'a Recipe, settings: &'a EmojiSettings) -> Result<Self> {
+        if let Some(unknown) = settings.styles.iter().find(|name| recipe.styles().iter().all(|s| s.name != **name)) {
+            let known: Vec<&str> = recipe.styles().iter().map(|style| style.name.as_str()).collect();
+            return Err(Error::input("the recipe has no such style").expected(known.join(", ")).got(unknown));
+        }
         let out = &settings.out;
         files::make_dir(out)?;
         let limit = settings.limit.map(|limit| limit.get());
-        let begun = Begun { recipe: recipe.digest.clone(), scenes: settings.scenes, limit };
+        let styles = settings.styles.clone();
+        let begun = Begun { recipe: recipe.digest.clone(), scenes: settings.scenes, styles, limit };
         files::claim(&out.join("begun.json"), &begun)?;
         files::make_dir(&out.join("objects"))?;
         files::make_dir(&out.join("images"))?;
@@ -314,7 +322,7 @@ impl<'a> Work<'a> {
         manifest.pictures = lines.len();
         manifest.digest = hex(&Sha256::digest(&text));
         files::write(&out.join("sheet.png"), &sheet(&self.rows(&lines)?)?)?;
-        files::write(&out.join("ATTRIBUTION"), manifest::attribution(self.recipe).as_bytes())?;
+        files::write(&out.join("ATTRIBUTION"), manifest::attribution(self.recipe, self.settings).as_bytes())?;
         files::write(&out.join("captions.jsonl"), &text)?;
         files::write_json(&out.join("manifest.json"), &manifest)?;
         Ok(manifest)

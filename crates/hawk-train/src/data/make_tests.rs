@@ -66,6 +66,7 @@ fn settings(dir: &Path, out: &str, threads: usize) -> EmojiSettings {
         cache: dir.to_owned(),
         registry: "http://127.0.0.1:1".into(),
         scenes: 30,
+        styles: Vec::new(),
         limit: None,
         threads: NonZero::new(threads).unwrap(),
     }
@@ -145,6 +146,19 @@ fn a_folder_keeps_its_settings_and_a_limit_thins_evenly() {
     assert!(error.contains("other settings"), "{error}");
     let styles: BTreeSet<String> = lines(&limited.out).iter().map(|line| line["style"].to_string()).collect();
     assert_eq!(styles.len(), 2);
+}
+
+#[test]
+fn styles_that_are_not_wanted_are_left_out_and_unknown_ones_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = recipe(dir.path());
+    let only = |style: &str| EmojiSettings { styles: vec![style.to_owned()], ..settings(dir.path(), "out", 1) };
+    let error = make(&recipe, &only("notes"), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("noto, firefox"), "{error}");
+    make(&recipe, &only("firefox"), &mut |_| {}).unwrap();
+    assert!(lines(&dir.path().join("out")).iter().all(|line| line["style"] == "firefox"));
+    let attribution = std::fs::read_to_string(dir.path().join("out/ATTRIBUTION")).unwrap();
+    assert!(attribution.contains("Work of firefox") && !attribution.contains("Work of noto"));
 }
 
 #[test]

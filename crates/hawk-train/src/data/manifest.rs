@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::recipe::{Holds, Recipe};
+use super::EmojiSettings;
+use super::recipe::{Holds, Package, Recipe};
 use super::split::Split;
 
 /// `manifest.json`.
@@ -71,8 +72,8 @@ impl Counts {
 }
 
 impl Manifest {
-    pub(crate) fn new(recipe: &Recipe) -> Self {
-        let packages = recipe.packages.iter().map(|package| Source {
+    pub(crate) fn new(recipe: &Recipe, settings: &EmojiSettings) -> Self {
+        let packages = used(recipe, settings).map(|package| Source {
             name: package.name.clone(),
             version: package.version.clone(),
             integrity: package.integrity.clone(),
@@ -95,10 +96,18 @@ impl Manifest {
     }
 }
 
+/// The packages but those of styles that are left out.
+fn used<'a>(recipe: &'a Recipe, settings: &'a EmojiSettings) -> impl Iterator<Item = &'a Package> {
+    recipe.packages.iter().filter(|package| match &package.holds {
+        Holds::Pictures(style) => settings.wants(&style.name),
+        Holds::Names => true,
+    })
+}
+
 /// The file that names the authors, as most of the licences ask.
-pub(crate) fn attribution(recipe: &Recipe) -> String {
+pub(crate) fn attribution(recipe: &Recipe, settings: &EmojiSettings) -> String {
     let mut text = "These pictures and captions were made from:\n\n".to_owned();
-    for package in &recipe.packages {
+    for package in used(recipe, settings) {
         let use_ = match &package.holds {
             Holds::Pictures(style) => format!("{} style", style.name),
             Holds::Names => "captions".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Packages of the npm registry, pinned to their bytes ([`recipe`], [`cache`], [`archive`]), hold drawings ([`catalogue`]) of what the
 //! emoji standard names ([`concepts`]). They are drawn ([`picture`]), captioned ([`words`], [`colour`]), split ([`split`]) and composed to
-//! [`scenes`]; [`make`] puts everything in order and on disk. The result is a function of the recipe and the two numbers of
+//! [`scenes`]; [`make`] puts everything in order and on disk. The result is a function of the recipe and of scenes, styles and limit in
 //! [`EmojiSettings`] alone: its digest is the same on any number of threads, after any number of interruptions.
 
 mod archive;
@@ -44,10 +44,18 @@ pub struct EmojiSettings {
     pub registry: String,
     /// How many composed scenes.
     pub scenes: usize,
+    /// The only styles to take; none means all.
+    pub styles: Vec<String>,
     /// At most this many emoji, evenly taken from all.
     pub limit: Option<NonZero<usize>>,
     /// The result does not depend on it.
     pub threads: NonZero<usize>,
+}
+
+impl EmojiSettings {
+    pub(crate) fn wants(&self, style: &str) -> bool {
+        self.styles.is_empty() || self.styles.iter().any(|name| name == style)
+    }
 }
 
 /// What an observer hears.

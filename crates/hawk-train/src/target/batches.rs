@@ -1,7 +1,8 @@
 //! Which pictures a step sees, under which captions: a function of seed and step.
 
+use super::TargetSettings;
 use super::grids::{Grids, Side};
-use super::words::{BOS, Ids};
+use super::words::{BOS, CODE_OFFSET, Ids};
 use crate::corpus::Corpus;
 use crate::data::Kind;
 use crate::random::{Purpose, Random, shuffled};
@@ -44,6 +45,8 @@ pub(crate) struct Batches<'a> {
     scenes: Vec<usize>,
     /// Scenes of a pass, for each emoji of it.
     scenes_an_emoji: f64,
+    /// The share of codes that training sees as other codes.
+    corrupted: f64,
     batch: usize,
     seed: u64,
     pass: Option<(usize, Vec<Vec<Item>>)>,
@@ -54,12 +57,12 @@ impl<'a> Batches<'a> {
         corpus: &'a Corpus,
         grids: &'a Grids,
         (ids, captions): (Ids, Vec<Vec<Vec<u32>>>),
-        scenes_an_emoji: f64,
-        (batch, seed): (usize, u64),
+        settings: &TargetSettings,
     ) -> Self {
+        let TargetSettings { scenes_an_emoji, corrupted, batch, seed, .. } = *settings;
         let of = |kind| corpus.training().into_iter().filter(|&i| corpus.entries[i].kind == kind).collect();
         let (emoji, scenes) = (of(Kind::Emoji), of(Kind::Scene));
-        Self { corpus, grids, ids, captions, emoji, scenes, scenes_an_emoji, batch, seed, pass: None }
+        Self { corpus, grids, ids, captions, emoji, scenes, scenes_an_emoji, corrupted, batch, seed, pass: None }
     }
 
     /// Emoji of a pass: the sum of their weights.
@@ -86,7 +89,24 @@ impl<'a> Batches<'a> {
         }
         let empty = Vec::new();
         let items = self.pass.as_ref().and_then(|(_, batches)| batches.get(at)).unwrap_or(&empty);
-        self.of(items)
+        let mut batch = self.of(items);
+        self.corrupt(&mut batch, &mut Random::new(self.seed, Purpose::Noise, step));
+        batch
+    }
+
+    /// Puts random codes in the place of some of those that are read, not of those that are to be told. What the codes before say is then no
+    /// longer sure, and a picture that was learnt by heart must be told from its caption.
+    fn corrupt(&self, batch: &mut Batch, random: &mut Random) {
+        if self.corrupted == 0.0 {
+            return;
+        }
+        let codes = CODE_OFFSET..CODE_OFFSET + self.ids.codes;
+        for token in &mut batch.tokens {
+            let is_code = u32::try_from(*token).is_ok_and(|id| codes.contains(&id));
+            if is_code && f64::from(random.uniform()) < self.corrupted {
+                *token = i64::from(CODE_OFFSET) + random.below(self.ids.codes as usize) as i64;
+            }
+        }
     }
 
     /// The batches of a pass.

@@ -14,7 +14,7 @@ use crate::pixels::mirrored;
 /// Pictures that are encoded between two reports.
 const CHUNK: usize = 256;
 
-/// The codes of all pictures of a corpus, and of their mirror images.
+/// The codes of all pictures of a corpus, and of the mirror images of those that may be mirrored.
 pub(crate) struct Grids {
     cells: usize,
     codes: Vec<u16>,
@@ -61,7 +61,11 @@ impl Grids {
         let of = |index: usize| {
             let (picture, mut codes) = (corpus.picture(index, pixels)?, Vec::with_capacity(2 * cells));
             encode(&picture, &mut codes)?;
-            encode(&mirrored(&picture), &mut codes)?;
+            match corpus.entries[index].mirror {
+                true => encode(&mirrored(&picture), &mut codes)?,
+                // It is not asked for.
+                false => codes.extend_from_within(..),
+            }
             Ok(codes)
         };
         let (mut codes, all) = (Vec::new(), corpus.entries.len());

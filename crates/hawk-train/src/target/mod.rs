@@ -1,8 +1,13 @@
 //! A whole target from captioned pictures and a VQ tokenizer: a Chameleon decoder that draws a picture's codes behind its caption.
 
 mod batches;
+#[cfg(feature = "tch")]
+#[expect(deprecated, reason = "burn drops libtorch after 0.22; nothing else of it is as fast on a processor")]
+mod fused;
 mod grids;
 mod model;
+mod muon;
+mod pieces;
 mod trainer;
 mod words;
 
@@ -32,7 +37,7 @@ use words::Ids;
 /// Pictures of validation that are measured at the end, of each kind and style.
 const MEASURED: usize = 400;
 /// Points of the curve from one sheet to the next: its pictures take as long as many steps.
-const SHEET_EVERY: usize = 5;
+const SHEET_EVERY: usize = 10;
 /// Rows of a sheet.
 const SHEET_ROWS: usize = 4;
 
@@ -63,6 +68,9 @@ pub struct TargetSettings {
     pub passes: f64,
     /// Scenes of a pass, for each emoji of it, `0..=100`.
     pub scenes_an_emoji: f64,
+    /// The share of codes that are read as random ones, `0..1`.
+    #[serde(default)]
+    pub corrupted: f64,
     /// Pictures of a step, `1..=4096`.
     pub batch: usize,
     /// The largest step size, above 0, at most 1.
@@ -87,6 +95,7 @@ impl Default for TargetSettings {
             words: 1024,
             passes: 12.0,
             scenes_an_emoji: 0.5,
+            corrupted: 0.0,
             batch: 16,
             learning_rate: 2e-3,
             precision: Precision::F32,
@@ -105,8 +114,8 @@ pub struct TargetRun {
     pub tokenizer: PathBuf,
     /// How.
     pub settings: TargetSettings,
-    /// Folder of a model that another run made from these pictures and this tokenizer, of the same shape: its weights are what training begins
-    /// with. Without it they are random.
+    /// Folder of a model that another run made with this tokenizer, of the same shape: its weights and its words are what training begins
+    /// with. Without it the weights are random, and the words learnt from the captions.
     pub from: Option<PathBuf>,
     /// Folder of the model, which any command loads. A run that was stopped goes on from the state that it finds there.
     pub out: PathBuf,
@@ -162,13 +171,7 @@ pub fn train_target(
     let Some(grids) = Grids::open(&run.out.join("codes.bin"), &corpus, &encoder, (grid, SIDE), &mut images)? else {
         return Ok(Ended::BrokenOff);
     };
-    let batches = Batches::new(
-        &corpus,
-        &grids,
-        (ids, captions),
-        run.settings.scenes_an_emoji,
-        (run.settings.batch, run.settings.seed),
-    );
+    let batches = Batches::new(&corpus, &grids, (ids, captions), &run.settings);
     let state_file = run.out.join("state.safetensors");
     let first = run.first_weights()?;
     let mut trainer = Trainer::new(&run.settings, (ids, vocabulary), batches, &corpus, first.as_ref())?;
@@ -229,13 +232,13 @@ impl TargetRun {
     /// The weights of [`from`](Self::from), whose every other file must be as this run's: else a row of its table means another token.
     fn first_weights(&self) -> Result<Option<Checkpoint>> {
         let Some(from) = &self.from else { return Ok(None) };
-        for name in ["config.json", "tokenizer.json", "vq/config.json", "vq/model.safetensors"] {
+        for name in ["config.json", "vq/config.json", "vq/model.safetensors"] {
             let (theirs, ours) = (from.join(name), self.out.join(name));
             if files::read(&theirs)? != files::read(&ours)? {
                 return Err(Error::input("the model to begin with is another one")
                     .at(theirs.display())
                     .expected(format!("what {} holds", ours.display()))
-                    .hint("it must come from the same pictures, tokenizer and shape"));
+                    .hint("it must have the same tokenizer and shape"));
             }
         }
         Checkpoint::open(&ModelSource::Dir(from.clone()), "").map(Some)
@@ -243,10 +246,14 @@ impl TargetRun {
 
     /// Writes `tokenizer.json`; gives the ids of every caption of every picture, and the size of the vocabulary.
     fn words(&self, corpus: &Corpus, ids: Ids) -> Result<(Vec<Vec<Vec<u32>>>, usize)> {
-        let learnt = corpus.training().into_iter().flat_map(|i| &corpus.entries[i].captions).map(String::as_str);
-        let json = words::tokenizer(ids, &learnt.collect::<Vec<_>>(), self.settings.words)?;
-        files::write(&self.out.join("tokenizer.json"), json.as_bytes())?;
-        let tokenizer = TextTokenizer::from_bytes(json.as_bytes())?;
+        let json = if let Some(from) = &self.from {
+            files::read(&from.join("tokenizer.json"))?
+        } else {
+            let learnt = corpus.training().into_iter().flat_map(|i| &corpus.entries[i].captions).map(String::as_str);
+            words::tokenizer(ids, &learnt.collect::<Vec<_>>(), self.settings.words)?.into_bytes()
+        };
+        files::write(&self.out.join("tokenizer.json"), &json)?;
+        let tokenizer = TextTokenizer::from_bytes(&json)?;
         let encode = |text: &String| Ok(tokenizer.encode(text)?.into_iter().map(|id| id.0).collect());
         let of_entry = |entry: &crate::corpus::Entry| entry.captions.iter().map(encode).collect::<Result<Vec<_>>>();
         let captions = corpus.entries.iter().map(of_entry).collect::<Result<Vec<_>>>()?;
@@ -301,6 +308,9 @@ impl TargetSettings {
         }
         if !(0.0..=100.0).contains(&self.scenes_an_emoji) {
             return out_of_range("scenes", "0 to 100 for each emoji", self.scenes_an_emoji.to_string());
+        }
+        if !(0.0..1.0).contains(&self.corrupted) {
+            return out_of_range("corrupt", "0 to 1, without 1", self.corrupted.to_string());
         }
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return out_of_range("learning rate", "above 0, at most 1", self.learning_rate.to_string());

@@ -1,20 +1,16 @@
 //! The Chameleon decoder as burn sees it, with the tensor names that `hawk_nn::Target` reads; the output projection is the embedding table.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use hawk_nn::Result;
 
 use super::TargetSettings;
+use super::pieces::{SEEN, UNSEEN, attention, normed, swiglu};
 use crate::params;
 use crate::random::{Purpose, Random};
 
 pub(crate) const EPSILON: f64 = 1e-5;
 pub(crate) const ROPE_BASE: f64 = 10_000.0;
-/// What is added to scores. Softmax gives the same whatever is added to all, and scores of normed queries and keys are far from 30 (8 with
-/// norms that pass on and heads of 64), so that no maximum need be looked for. A share of e^-50 is none in f32; below e^-87 `exp` gets slow.
-const SEEN: f32 = -30.0;
-const UNSEEN: f32 = -80.0;
 /// Standard deviation of new weights.
 const SPREAD: f32 = 0.02;
 
@@ -52,8 +48,7 @@ impl RmsNorm {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let scale = (x.clone().square().mean_dim(2) + EPSILON).sqrt().recip();
-        x * scale * self.weight.val().unsqueeze()
+        normed(x, false, EPSILON) * self.weight.val().unsqueeze()
     }
 }
 
@@ -74,10 +69,8 @@ impl HeadNorm {
 
     /// `[B, T, H, E]`; what comes out is f32.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = x.cast(FloatDType::F32);
-        let centred = x.clone() - x.mean_dim(3);
-        let scale = (centred.clone().square().mean_dim(3) + EPSILON).sqrt().recip();
-        centred * scale * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        let x = normed(x.cast(FloatDType::F32), true, EPSILON);
+        x * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
     }
 }
 
@@ -92,7 +85,7 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    /// Products in the numbers of `x`; norms, rotation and softmax in f32.
+    /// Products in the numbers of `x`; norms and rotation in f32.
     fn forward(&self, x: Tensor<3>, positions: &Positions) -> Tensor<3> {
         let ([batch, length, width], numbers) = (x.dims(), x.dtype());
         let [heads, head] = self.q_norm.weight.dims();
@@ -100,13 +93,8 @@ impl Attention {
         let q = positions.turn(self.q_norm.forward(split(&self.q_proj))).swap_dims(1, 2);
         let k = positions.turn(self.k_norm.forward(split(&self.k_proj))).swap_dims(1, 2);
         let v = split(&self.v_proj).swap_dims(1, 2);
-        let q = q * (head as f64).powf(-0.5);
-        let scores = q.cast(numbers).matmul(k.cast(numbers).swap_dims(2, 3)).cast(FloatDType::F32);
-        let shares = (scores + positions.mask.clone()).exp();
-        // What is mixed is smaller than the shares: it is what is divided by their sum.
-        let sum = shares.clone().sum_dim(3);
-        let mixed = shares.cast(numbers).matmul(v).cast(FloatDType::F32) / sum;
-        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([batch, length, width]).cast(numbers))
+        let mixed = attention([q.cast(numbers), k.cast(numbers), v], &positions.mask);
+        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([batch, length, width]))
     }
 }
 
@@ -260,13 +248,13 @@ impl Decoder {
             let inner = layer.input_layernorm.forward(x.clone()).cast(self.numbers);
             x = x + layer.self_attn.forward(inner, positions).cast(FloatDType::F32);
             let inner = layer.post_attention_layernorm.forward(x.clone()).cast(self.numbers);
-            let gated = silu(layer.mlp.gate_proj.forward(inner.clone())) * layer.mlp.up_proj.forward(inner);
+            let gated = swiglu(layer.mlp.gate_proj.forward(inner.clone()), layer.mlp.up_proj.forward(inner));
             x = x + layer.mlp.down_proj.forward(gated).cast(FloatDType::F32);
         }
         let chosen = body.norm.forward(x.reshape([1, batch * length, width]).select(1, rows));
         let rows = chosen.dims()[1];
         let projection = table.narrow(0, codes.start, codes.len()).cast(self.numbers);
-        chosen.reshape([rows, width]).cast(self.numbers).matmul(projection.transpose()).cast(FloatDType::F32)
+        chosen.reshape([rows, width]).cast(self.numbers).matmul(projection.transpose())
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::module::ParamGroup;
-use burn::optim::{AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Int, Tensor, TensorData};
 use hawk_nn::{Checkpoint, Result};
 
 use super::batches::{Batch, Batches};
 use super::model::{Decoder, Positions};
+use super::muon::Muon;
+use super::pieces::cross_entropy;
 use super::words::{CODE_OFFSET, Ids};
 use super::{Optimizer, TargetSettings};
 use crate::corpus::Corpus;
@@ -21,14 +23,14 @@ use crate::schedule::warm_up_then_fall;
 use crate::state::{State, optimizer_bytes, restore_optimizer};
 
 /// Points of a curve.
-const POINTS: usize = 100;
+const POINTS: usize = 60;
 const WARM_UP: f64 = 0.02;
 const LEAST: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
 /// Pictures of validation in training, of each kind.
-const VALIDATION: usize = 48;
-/// Steps that the mean of the weights goes back.
-const AVERAGE_STEPS: f64 = 500.0;
+const VALIDATION: usize = 32;
+/// How far the mean of the weights goes back, as a share of all steps: a mean over a quarter of a run draws what half-trained weights draw.
+const AVERAGE: f64 = 0.02;
 
 /// A run under way.
 pub(crate) struct Trainer<'a> {
@@ -63,7 +65,7 @@ impl<'a> Trainer<'a> {
             kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
         Ok(Self {
             averaged: collect(&decoder)?,
-            optimizer: optimizer(settings.optimizer)?,
+            optimizer: optimizer(settings),
             curve: Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None),
             step: 0,
             recent: Vec::new(),
@@ -126,7 +128,8 @@ impl<'a> Trainer<'a> {
         self.decoder = self.optimizer.step(rate, self.decoder.clone(), gradients);
         self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
         self.step += 1;
-        average(&mut self.averaged, &self.decoder, self.step, AVERAGE_STEPS)?;
+        let back = AVERAGE * self.steps() as f64;
+        average(&mut self.averaged, &self.decoder, self.step, back)?;
         if !Curve::is_due(self.step, self.steps(), POINTS) {
             return Ok(Reached::Step);
         }
@@ -183,27 +186,19 @@ impl<'a> Trainer<'a> {
         let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &device);
         let positions = Positions::new(length, self.settings.width / self.settings.heads, &device);
         let codes = CODE_OFFSET as usize..(CODE_OFFSET + self.ids.codes) as usize;
-        let logits = decoder.logits(tokens, &positions, rows, codes);
-        let largest = logits.clone().detach().max_dim(1);
-        let sum = (logits.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
-        (sum - logits.gather(1, labels.unsqueeze_dim(1))).squeeze_dim(1)
+        cross_entropy(decoder.logits(tokens, &positions, rows, codes), labels)
     }
 }
 
 /// AdamW for all but the products, which decay, and which Muon may train.
-fn optimizer(choice: Optimizer) -> Result<ModuleOptimizer> {
+fn optimizer(settings: &TargetSettings) -> ModuleOptimizer {
     let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.95).with_epsilon(1e-8);
     let products = ParamGroup::from_predicate("proj");
     let all = adam.clone().with_weight_decay(0.0).init();
-    Ok(match choice {
+    match settings.optimizer {
         Optimizer::AdamW => all.with_group(products, adam.with_weight_decay(WEIGHT_DECAY).build(), None),
-        Optimizer::Muon => {
-            let muon = MuonConfig::new()
-                .with_weight_decay(Some(WeightDecayConfig { penalty: WEIGHT_DECAY }))
-                .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
-            all.with_group(products, muon.build(), None)
-        }
-    })
+        Optimizer::Muon => all.with_group(products, Muon::new(WEIGHT_DECAY, settings.precision.numbers()), None),
+    }
 }
 
 /// The pictures of validation by what is new about them.
