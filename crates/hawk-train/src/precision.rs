@@ -3,7 +3,8 @@
 use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 
-/// What products and convolutions of a training step are computed in. Weights, norms, losses and the optimizer are f32 in any case.
+/// What products and convolutions of a training step are computed in. Weights, norms, losses and AdamW are f32 in any case; Muon's updates
+/// and momentum are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

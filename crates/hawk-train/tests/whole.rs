@@ -140,7 +140,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     assert_eq!(outcome.images[0].image.pixels.len(), 128 * 128 * 3);
 
     let muon = TargetRun {
-        settings: TargetSettings { optimizer: Optimizer::Muon, passes: 1.0, ..whole.settings.clone() },
+        settings: TargetSettings { optimizer: Optimizer::Muon, corrupted: 0.2, passes: 1.0, ..whole.settings.clone() },
         out: at("muon"),
         ..whole.clone()
     };

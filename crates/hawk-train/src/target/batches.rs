@@ -45,7 +45,7 @@ pub(crate) struct Batches<'a> {
     scenes: Vec<usize>,
     /// Scenes of a pass, for each emoji of it.
     scenes_an_emoji: f64,
-    /// The share of codes that training sees as other codes.
+    /// The share of codes that are read as random ones.
     corrupted: f64,
     batch: usize,
     seed: u64,
@@ -94,12 +94,9 @@ impl<'a> Batches<'a> {
         batch
     }
 
-    /// Puts random codes in the place of some of those that are read, not of those that are to be told. What the codes before say is then no
-    /// longer sure, and a picture that was learnt by heart must be told from its caption.
+    /// Puts random codes in the place of some of those that are read, not of those that are to be told. The codes before are then
+    /// no sure sign of a picture that was learnt by heart; its caption is.
     fn corrupt(&self, batch: &mut Batch, random: &mut Random) {
-        if self.corrupted == 0.0 {
-            return;
-        }
         let codes = CODE_OFFSET..CODE_OFFSET + self.ids.codes;
         for token in &mut batch.tokens {
             let is_code = u32::try_from(*token).is_ok_and(|id| codes.contains(&id));

@@ -1,9 +1,9 @@
-//! Muon whose products are bf16, in which they cost a fraction of what they cost in f32; an orthogonal update needs no more.
+//! Muon whose products are in the run's numbers: an orthogonal update needs no more than bf16, which costs a fraction of f32 where a processor multiplies it.
 
 use burn::optim::{AdjustLrFn, LearningRate, MuonConfig, MuonState, Optimizer};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decay apart from it. Weights stay f32; momentum is bf16 too.
+/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decay apart from it. Weights stay f32; momentum is in `numbers` too.
 #[derive(Clone)]
 pub(super) struct Muon {
     update: burn::optim::Muon,

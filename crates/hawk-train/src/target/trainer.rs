@@ -29,7 +29,7 @@ const LEAST: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
 /// Pictures of validation in training, of each kind.
 const VALIDATION: usize = 32;
-/// How far the mean of the weights goes back, as a share of all steps: a mean over a quarter of a run draws what half-trained weights draw.
+/// How far the mean of the weights goes back, as a share of all steps.
 const AVERAGE: f64 = 0.02;
 
 /// A run under way.
