@@ -58,7 +58,8 @@ pub(super) fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor
     (sum - logits.gather(1, labels.unsqueeze_dim(1))).squeeze_dim(1)
 }
 
-#[cfg(all(test, feature = "tch"))]
+#[cfg(feature = "tch")]
+#[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData};
 
