@@ -45,7 +45,7 @@ pub(crate) struct Batches<'a> {
     scenes: Vec<usize>,
     /// Scenes of a pass, for each emoji of it.
     scenes_an_emoji: f64,
-    /// The share of codes that are read as random ones.
+    /// The largest share of a picture's codes that are read as random ones.
     corrupted: f64,
     batch: usize,
     seed: u64,
@@ -94,14 +94,19 @@ impl<'a> Batches<'a> {
         batch
     }
 
-    /// Puts random codes in the place of some of those that are read, not of those that are to be told. The codes before are then
-    /// no sure sign of a picture that was learnt by heart; its caption is.
+    /// Puts random codes in the place of some of those that are read, not of those that are to be told: of every picture a share of
+    /// its own, from none to `corrupted`, small ones more often. The codes before are then no sure sign of a picture that was learnt
+    /// by heart; its caption is.
     fn corrupt(&self, batch: &mut Batch, random: &mut Random) {
         let codes = CODE_OFFSET..CODE_OFFSET + self.ids.codes;
-        for token in &mut batch.tokens {
-            let is_code = u32::try_from(*token).is_ok_and(|id| codes.contains(&id));
-            if is_code && f64::from(random.uniform()) < self.corrupted {
-                *token = i64::from(CODE_OFFSET) + random.below(self.ids.codes as usize) as i64;
+        let length = batch.tokens.len() / batch.sequences.max(1);
+        for sequence in batch.tokens.chunks_mut(length.max(1)) {
+            let share = self.corrupted * f64::from(random.uniform()).powi(2);
+            for token in sequence {
+                let is_code = u32::try_from(*token).is_ok_and(|id| codes.contains(&id));
+                if is_code && f64::from(random.uniform()) < share {
+                    *token = i64::from(CODE_OFFSET) + random.below(self.ids.codes as usize) as i64;
+                }
             }
         }
     }

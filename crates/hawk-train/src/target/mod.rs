@@ -68,7 +68,7 @@ pub struct TargetSettings {
     pub passes: f64,
     /// Scenes of a pass, for each emoji of it, `0..=100`.
     pub scenes_an_emoji: f64,
-    /// The share of codes that are read as random ones, `0..1`.
+    /// The largest share of a picture's codes that are read as random ones, `0..1`; a picture draws its own, a third of it on average.
     #[serde(default)]
     pub corrupted: f64,
     /// Pictures of a step, `1..=4096`.
