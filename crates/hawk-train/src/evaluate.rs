@@ -26,7 +26,7 @@ const EDGE: usize = 4;
 /// A pixel of a sum of differences above this, of 765, is not ground.
 const STANDS_OUT: f32 = 60.0;
 /// Styles that must draw a concept for its style to be told from others.
-const LEAST_STYLES: usize = 3;
+const LEAST_STYLES: usize = 2;
 
 /// What is measured.
 #[derive(Clone, Debug)]

@@ -90,25 +90,8 @@ impl<'a> Batches<'a> {
         let empty = Vec::new();
         let items = self.pass.as_ref().and_then(|(_, batches)| batches.get(at)).unwrap_or(&empty);
         let mut batch = self.of(items);
-        self.corrupt(&mut batch, &mut Random::new(self.seed, Purpose::Noise, step));
+        corrupt(&mut batch, self.ids.codes, self.corrupted, &mut Random::new(self.seed, Purpose::Noise, step));
         batch
-    }
-
-    /// Puts random codes in the place of some of those that are read, not of those that are to be told: of every picture a share of
-    /// its own, from none to `corrupted`, small ones more often. The codes before are then no sure sign of a picture that was learnt
-    /// by heart; its caption is.
-    fn corrupt(&self, batch: &mut Batch, random: &mut Random) {
-        let codes = CODE_OFFSET..CODE_OFFSET + self.ids.codes;
-        let length = batch.tokens.len() / batch.sequences.max(1);
-        for sequence in batch.tokens.chunks_mut(length.max(1)) {
-            let share = self.corrupted * f64::from(random.uniform()).powi(2);
-            for token in sequence {
-                let is_code = u32::try_from(*token).is_ok_and(|id| codes.contains(&id));
-                if is_code && f64::from(random.uniform()) < share {
-                    *token = i64::from(CODE_OFFSET) + random.below(self.ids.codes as usize) as i64;
-                }
-            }
-        }
     }
 
     /// The batches of a pass.
@@ -187,5 +170,48 @@ impl<'a> Batches<'a> {
             batch.tokens.extend(filled.map(i64::from));
         }
         batch
+    }
+}
+
+/// Puts random codes in the place of some of those that are read, not of those that are to be told: of every picture a share of its own,
+/// from none to `most`, small ones more often. The codes before are then no sure sign of a picture that was learnt by heart; its caption is.
+fn corrupt(batch: &mut Batch, codes: u32, most: f64, random: &mut Random) {
+    let length = batch.tokens.len() / batch.sequences.max(1);
+    for sequence in batch.tokens.chunks_mut(length.max(1)) {
+        let share = most * f64::from(random.uniform()).powi(2);
+        for token in sequence {
+            let is_code = u32::try_from(*token).is_ok_and(|id| (CODE_OFFSET..CODE_OFFSET + codes).contains(&id));
+            if is_code && f64::from(random.uniform()) < share {
+                *token = i64::from(CODE_OFFSET) + random.below(codes as usize) as i64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrupted_codes_leave_text_structure_and_what_is_to_be_told() {
+        let (codes, offset) = (4096, i64::from(CODE_OFFSET));
+        let structure = offset + i64::from(codes);
+        let sequence: Vec<i64> = (0..300).map(|at| if at % 17 == 0 { structure + 40 } else { offset + at }).collect();
+        let tokens = sequence.repeat(200);
+        let mut batch = Batch { tokens: tokens.clone(), sequences: 200, rows: vec![1], labels: vec![7] };
+        corrupt(&mut batch, codes, 0.0, &mut Random::new(3, Purpose::Noise, 5));
+        assert_eq!(batch.tokens, tokens);
+        corrupt(&mut batch, codes, 0.8, &mut Random::new(3, Purpose::Noise, 5));
+        assert_eq!(batch.labels, [7]);
+        let mut shares = Vec::new();
+        for read in batch.tokens.chunks(300) {
+            let changed = sequence.iter().zip(read).filter(|(was, is)| was != is);
+            assert!(changed.clone().all(|(was, is)| *was < structure && (offset..structure).contains(is)));
+            shares.push(changed.count() as f64 / (300.0 * 16.0 / 17.0));
+        }
+        let mean = shares.iter().sum::<f64>() / 200.0;
+        assert!((0.2..0.34).contains(&mean), "a third of 0.8, but got {mean}");
+        let below = |most: f64| shares.iter().filter(|share| **share < most).count();
+        assert!(below(0.05) > 30 && below(0.4) < 170 && below(0.9) == 200, "{shares:?}");
     }
 }
