@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from taming.modules.diffusionmodules.model import Decoder
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
-# What transformers wants to know of its own image tokenizer, which is not used.
+# What transformers wants to know of its own image tokenizer, which is not used; nor is the name of the place of an image.
 UNUSED_VQ = dict(embed_dim=8, num_embeddings=8, latent_channels=8, resolution=32, base_channels=32,
                  channel_multiplier=[1, 1], num_res_blocks=1)
 
@@ -28,7 +28,8 @@ UNUSED_VQ = dict(embed_dim=8, num_embeddings=8, latent_channels=8, resolution=32
 def transformer(model):
     config = json.loads((model / "config.json").read_text())
     known = {k: v for k, v in config.items() if k not in ("architectures", "model_type", "torch_dtype")}
-    network = ChameleonForConditionalGeneration(ChameleonConfig(**known, vq_config=UNUSED_VQ)).eval()
+    known |= dict(vq_config=UNUSED_VQ, vocabulary_map={"<image>": 3})
+    network = ChameleonForConditionalGeneration(ChameleonConfig(**known)).eval()
     weights = {name: tensor.float() for name, tensor in load_file(model / "model.safetensors").items()}
     missing, unexpected = network.load_state_dict(weights, strict=False)
     missing = [name for name in missing if "vqmodel" not in name and name != "lm_head.weight"]

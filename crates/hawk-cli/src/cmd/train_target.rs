@@ -54,8 +54,8 @@ pub(crate) struct TrainTargetArgs {
     /// Scenes of a pass, for each emoji of it
     #[arg(long = "scenes", value_name = "F", default_value_t = TargetSettings::default().scenes_an_emoji)]
     pub(crate) scenes_an_emoji: f64,
-    /// The largest share of a picture's codes that training reads as random ones (each picture draws its own, a third of it on average), so
-    /// that pictures learnt by heart are told from their captions
+    /// The largest share of a picture's codes that training reads as random ones (a quarter of the pictures has none, every
+    /// other draws its own share), so that pictures are told from their captions and not from the codes before alone
     #[arg(long = "corrupt", value_name = "F", default_value_t = TargetSettings::default().corrupted)]
     pub(crate) corrupted: f64,
     /// Pictures of a step

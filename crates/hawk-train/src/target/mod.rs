@@ -68,7 +68,7 @@ pub struct TargetSettings {
     pub passes: f64,
     /// Scenes of a pass, for each emoji of it, `0..=100`.
     pub scenes_an_emoji: f64,
-    /// The largest share of a picture's codes that are read as random ones, `0..1`; a picture draws its own, a third of it on average.
+    /// The largest share of a picture's codes that are read as random ones, `0..=1`; a quarter of the pictures has none, every other draws its own.
     #[serde(default)]
     pub corrupted: f64,
     /// Pictures of a step, `1..=4096`.
@@ -309,8 +309,8 @@ impl TargetSettings {
         if !(0.0..=100.0).contains(&self.scenes_an_emoji) {
             return out_of_range("scenes", "0 to 100 for each emoji", self.scenes_an_emoji.to_string());
         }
-        if !(0.0..1.0).contains(&self.corrupted) {
-            return out_of_range("corrupt", "0 to 1, without 1", self.corrupted.to_string());
+        if !(0.0..=1.0).contains(&self.corrupted) {
+            return out_of_range("corrupt", "0 to 1", self.corrupted.to_string());
         }
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return out_of_range("learning rate", "above 0, at most 1", self.learning_rate.to_string());
