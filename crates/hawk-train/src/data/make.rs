@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
 use super::catalogue::{self, Item, Set};
-use super::concepts::{self, Concepts};
+use super::concepts::{self, Concept, Concepts};
 use super::manifest::{self, Manifest};
 use super::picture::{Cutout, Picture, SIDE};
 use super::recipe::{Holds, Recipe};
@@ -26,6 +26,9 @@ const CHUNK: usize = 64;
 const THUMB_SIDE: u32 = 24;
 const SAME: f64 = 0.01 * 255.0;
 
+/// The standard's group of faces and hearts.
+const FACES: &str = "smileys-emotion";
+
 /// What a folder was begun with.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Begun {
@@ -33,6 +36,8 @@ struct Begun {
     scenes: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     styles: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    things: bool,
     limit: Option<usize>,
 }
 
@@ -80,7 +85,10 @@ pub(crate) fn make(
 ) -> Result<Manifest> {
     let work = Work::begin(recipe, settings)?;
     let mut items = work.items(observe)?;
-    items.retain(|item| settings.wants(&recipe.styles()[item.style].name));
+    let is_thing = |concept: &Concept| recipe.lists.objects.contains(&concept.label) || concept.group == FACES;
+    items.retain(|item| {
+        settings.wants(&recipe.styles()[item.style].name) && (!settings.things || is_thing(&item.concept))
+    });
     if let Some(limit) = settings.limit {
         let (all, mut index) = (items.len(), 0);
         let kept: BTreeSet<usize> = (0..limit.get()).map(|i| i * all / limit.get()).collect();
@@ -130,8 +138,9 @@ impl<'a> Work<'a> {
         let out = &settings.out;
         files::make_dir(out)?;
         let limit = settings.limit.map(|limit| limit.get());
-        let styles = settings.styles.clone();
-        let begun = Begun { recipe: recipe.digest.clone(), scenes: settings.scenes, styles, limit };
+        let (recipe_digest, styles) = (recipe.digest.clone(), settings.styles.clone());
+        let EmojiSettings { scenes, things, .. } = *settings;
+        let begun = Begun { recipe: recipe_digest, scenes, styles, things, limit };
         files::claim(&out.join("begun.json"), &begun)?;
         files::make_dir(&out.join("objects"))?;
         files::make_dir(&out.join("images"))?;

@@ -67,6 +67,7 @@ fn settings(dir: &Path, out: &str, threads: usize) -> EmojiSettings {
         registry: "http://127.0.0.1:1".into(),
         scenes: 30,
         styles: Vec::new(),
+        things: false,
         limit: None,
         threads: NonZero::new(threads).unwrap(),
     }
@@ -159,6 +160,16 @@ fn styles_that_are_not_wanted_are_left_out_and_unknown_ones_refused() {
     assert!(lines(&dir.path().join("out")).iter().all(|line| line["style"] == "firefox"));
     let attribution = std::fs::read_to_string(dir.path().join("out/ATTRIBUTION")).unwrap();
     assert!(attribution.contains("Work of firefox") && !attribution.contains("Work of noto"));
+}
+
+#[test]
+fn things_are_what_scenes_are_composed_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = EmojiSettings { things: true, ..settings(dir.path(), "out", 1) };
+    make(&recipe(dir.path()), &settings, &mut |_| {}).unwrap();
+    let lines = lines(&settings.out);
+    let emoji = lines.iter().filter(|line| line["kind"] == "emoji").map(|line| line["concept"].as_str().unwrap());
+    assert_eq!(emoji.collect::<BTreeSet<_>>(), ["dog", "red apple"].into());
 }
 
 #[test]

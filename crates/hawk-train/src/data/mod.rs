@@ -2,8 +2,8 @@
 //!
 //! Packages of the npm registry, pinned to their bytes ([`recipe`], [`cache`], [`archive`]), hold drawings ([`catalogue`]) of what the
 //! emoji standard names ([`concepts`]). They are drawn ([`picture`]), captioned ([`words`], [`colour`]), split ([`split`]) and composed to
-//! [`scenes`]; [`make`] puts everything in order and on disk. The result is a function of the recipe and of scenes, styles and limit in
-//! [`EmojiSettings`] alone: its digest is the same on any number of threads, after any number of interruptions.
+//! [`scenes`]; [`make`] puts everything in order and on disk. The result is a function of the recipe and of scenes, styles, things and limit
+//! in [`EmojiSettings`] alone: its digest is the same on any number of threads, after any number of interruptions.
 
 mod archive;
 mod cache;
@@ -46,6 +46,8 @@ pub struct EmojiSettings {
     pub scenes: usize,
     /// The only styles to take; none means all.
     pub styles: Vec<String>,
+    /// Only what scenes are composed of, faces and hearts.
+    pub things: bool,
     /// At most this many emoji, evenly taken from all.
     pub limit: Option<NonZero<usize>>,
     /// The result does not depend on it.
