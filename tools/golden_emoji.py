@@ -17,7 +17,7 @@ import numpy
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from taming.modules.diffusionmodules.model import Decoder
+from taming.modules.diffusionmodules import model as taming_model
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
 # What transformers wants to know of its own image tokenizer, which is not used; nor is the name of the place of an image.
@@ -44,10 +44,9 @@ def pixels_of(model, codes, size):
     config = json.loads((model / "vq/config.json").read_text())
     sizes = {key: config[key] for key in ("double_z", "z_channels", "resolution", "in_channels", "out_ch", "ch", "ch_mult",
                                           "num_res_blocks", "attn_resolutions")}
-    decoder = Decoder(**sizes, dropout=0.0).eval()
-    for module in decoder.modules():
-        if isinstance(module, torch.nn.GroupNorm):
-            module.num_groups = config["norm_num_groups"]
+    # It writes 32 groups everywhere.
+    taming_model.Normalize = lambda channels: torch.nn.GroupNorm(config["norm_num_groups"], channels, eps=1e-6, affine=True)
+    decoder = taming_model.Decoder(**sizes, dropout=0.0).eval()
     weights = {name: tensor.float() for name, tensor in load_file(model / "vq/model.safetensors").items()}
     decoder.load_state_dict({name.removeprefix("decoder."): t for name, t in weights.items() if name.startswith("decoder.")})
     # Codes have length one but for rounding, and are taken as they are stored.
