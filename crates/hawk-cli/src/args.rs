@@ -131,7 +131,7 @@ impl ModelArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk generate \"a red apple, fluent 3d style\" --out apple.png
-  hawk generate \"octopus, noto style\" --n 8 --seed 1 --out octopuses/
+  hawk generate \"octopus, fluent flat style\" --n 8 --seed 1 --out octopuses/
   hawk generate --prompts captions.txt --decoder ar --precision f32 --stats stats.json --out sheet/
   hawk generate \"a lighthouse at night\" --model Janus-Pro-1B --out lighthouse.png
   hawk generate --class 207 --class 360 --model llamagen-c2i-L --out dogs-and-otters/

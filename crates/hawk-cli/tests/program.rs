@@ -8,7 +8,7 @@ use assert_cmd::assert::Assert;
 use hawk_nn::kernels::Isa;
 use serde_json::Value;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v0");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/chameleon");
 
 /// The program in a folder of its own.
@@ -66,7 +66,7 @@ fn every_instruction_set_draws_the_same_image() {
             let mut command = Command::cargo_bin("hawk").unwrap();
             command.current_dir(&place.0).args([
                 "generate",
-                "owl, noto style",
+                "owl, fluent flat style",
                 "--seed",
                 "5",
                 "--precision",
@@ -90,7 +90,7 @@ fn every_instruction_set_draws_the_same_image() {
 #[test]
 fn generate_writes_images_tokens_and_statistics() {
     let place = Place::new();
-    place.text("captions.txt", "red apple, noto style\n\n  octopus\n");
+    place.text("captions.txt", "red apple, fluent 3d style\n\n  octopus\n");
     place
         .hawk(&[
             "generate",
@@ -137,14 +137,14 @@ fn again_makes_the_image_again_and_sees_a_changed_pixel() {
     place.hawk(&["generate", "Äpfel 🍎", "--seed", "11", "--out", "a.png", "--precision", "int8"]).success();
     for more in [&["again", "a.png"][..], &["again", "a.png", "--decoder", "ar", "--threads", "1", "--out", "b.png"]] {
         let output = place.hawk(more).success().get_output().stdout.clone();
-        assert!(String::from_utf8(output).unwrap().starts_with("identical: all 4096 pixels"));
+        assert!(String::from_utf8(output).unwrap().starts_with("identical: all 16384 pixels"));
     }
     let (mut image, record) = hawk::read_png(&std::fs::read(place.path("b.png")).unwrap()).unwrap();
     assert_eq!((record.decoder.as_str(), record.prompt.as_str(), record.seed), ("ar", "Äpfel 🍎", 11));
     image.pixels[100] ^= 1;
     place.text("c.png", hawk::write_png(&image, &record).unwrap());
     let output = place.hawk(&["again", "c.png"]).code(1).get_output().stdout.clone();
-    assert!(String::from_utf8(output).unwrap().contains("1 of 4096"));
+    assert!(String::from_utf8(output).unwrap().contains("1 of 16384"));
     let other = hawk::Record { model_digest: "0".repeat(64), ..record };
     place.text("d.png", hawk::write_png(&image, &other).unwrap());
     place.refuses(&["again", "d.png"], 2, "another model");
@@ -190,7 +190,7 @@ fn logits_and_decode_match_the_golden_files() {
     place.hawk(&["decode", "--codes", "c.json", "--out", "c.png"]).success();
     let reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(place.path("c.png")).unwrap()));
     let mut reader = reader.read_info().unwrap();
-    let mut pixels = vec![0; 64 * 64 * 3];
+    let mut pixels = vec![0; 128 * 128 * 3];
     reader.next_frame(&mut pixels).unwrap();
     let want = golden.tensor("pixels").unwrap();
     assert!(pixels.iter().zip(want.data()).all(|(a, b)| a.abs_diff(*b) <= 1));

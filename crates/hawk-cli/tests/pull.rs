@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v0");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
 
 /// A request as the hub saw it.
 #[derive(Clone, Debug)]

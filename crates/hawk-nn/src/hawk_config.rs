@@ -463,10 +463,10 @@ fn family(name: &str) -> Result<Family> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = include_str!("../../../models/emoji-v0/hawk.json");
+    const GOOD: &str = include_str!("../../../models/emoji-v1/hawk.json");
 
     fn transformer() -> TransformerConfig {
-        TransformerConfig::from_json(include_bytes!("../../../models/emoji-v0/config.json")).unwrap()
+        TransformerConfig::from_json(include_bytes!("../../../models/emoji-v1/config.json")).unwrap()
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn emoji() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v0")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")
 }
 
 fn silent() -> Progress {
@@ -324,7 +324,7 @@ fn taming_transformers_tokenizer_gives_the_same_pixels() {
     std::fs::create_dir(place.path().join("tokenizer")).unwrap();
     taming(&place.path().join("tokenizer"));
     let pool = Pool::new(1);
-    let codes: Vec<Code> = (0..16).map(|i| Code(i * 61 % 1024)).collect();
+    let codes: Vec<Code> = (0..16).map(|i| Code(i * 61 % 4096)).collect();
     let draw = |dir: &Path| {
         let decoder = ModelSource::Dir(dir.to_owned()).vq_decoder().unwrap();
         decoder.decode(&pool, &codes, Grid::new(4, 4).unwrap()).unwrap()
@@ -359,8 +359,8 @@ fn damaged_sizes_of_the_tokenizer_are_named() {
         ("ddconfig", "config", "ddconfig"),
         ("embed_dim", "dim", "embed_dim"),
         ("ch_mult", "mult", "ch_mult"),
-        ("n_embed: 1024", "n_embed: -1", "-1"),
-        ("n_embed: 1024", "n_embed: 1025", "1025"),
+        ("n_embed: 4096", "n_embed: -1", "-1"),
+        ("n_embed: 4096", "n_embed: 4097", "4097"),
         ("model:", "- [", "YAML"),
     ] {
         std::fs::write(place.path().join("vqgan.yaml"), yaml.replace(from, to)).unwrap();

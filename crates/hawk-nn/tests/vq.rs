@@ -15,7 +15,7 @@ use safetensors::tensor::TensorView;
 const CODEBOOK: &str = "quantize.embedding.weight";
 
 fn emoji() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v0")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")
 }
 
 fn source() -> ModelSource {
@@ -80,7 +80,7 @@ fn differing(image: &Image, want: &[u8]) -> usize {
 fn pixels_match_the_reference_for_any_threads() {
     let (golden, decoder) = (golden(), VqDecoder::load(&source(), "vq/").unwrap());
     let images = [1, 2, 3].map(|threads| decoder.decode(&Pool::new(threads), &golden.codes, golden.grid).unwrap());
-    assert_eq!((images[0].width, images[0].height), (64, 64));
+    assert_eq!((images[0].width, images[0].height), (128, 128));
     assert!(images[0] == images[1] && images[0] == images[2]);
     let differing = differing(&images[0], &golden.pixels);
     println!("{differing} of {} colours differ by one level", golden.pixels.len());
@@ -92,8 +92,10 @@ fn codes_of_any_length_are_normalized() {
     let golden = golden();
     let decoder = changed(|name, _, data| {
         if name == CODEBOOK {
-            // Adding one to the exponent of an f16 doubles it.
-            data.iter_mut().skip(1).step_by(2).for_each(|high| *high += 4);
+            // Adding one to the exponent of a bf16 doubles it.
+            for number in data.as_chunks_mut::<2>().0 {
+                *number = (u16::from_le_bytes(*number) + 0x80).to_le_bytes();
+            }
         }
     });
     let image = decoder.unwrap().decode(&Pool::new(2), &golden.codes, golden.grid).unwrap();
@@ -116,7 +118,7 @@ fn a_grid_of_any_shape_decodes() {
     for (rows, cols) in [(1, 1), (1, 7), (5, 2)] {
         let codes: Vec<Code> = (0..rows * cols).map(Code).collect();
         let image = decoder.decode(&Pool::new(2), &codes, Grid::new(rows, cols).unwrap()).unwrap();
-        assert_eq!((image.height, image.width, image.pixels.len() as u32), (4 * rows, 4 * cols, 48 * rows * cols));
+        assert_eq!((image.height, image.width, image.pixels.len() as u32), (8 * rows, 8 * cols, 192 * rows * cols));
     }
 }
 
@@ -132,7 +134,7 @@ fn wrong_weights_are_named() {
             shape.swap(1, 3);
         }
     });
-    for (decoder, named) in [(missing, "mid.attn_1.k.weight"), (shape, "[64, 64, 3, 3]")] {
+    for (decoder, named) in [(missing, "mid.attn_1.k.weight"), (shape, "[128, 128, 3, 3]")] {
         let error = decoder.err().unwrap();
         assert_eq!(error.fault(), Fault::Input);
         assert!(error.to_string().contains(named), "{error}");
@@ -148,10 +150,10 @@ fn wrong_codes_and_damaged_weights_are_refused() {
         assert!(error.contains(named), "{error}");
     };
     refused(&decoder, &golden.codes[1..], "255");
-    refused(&decoder, &[Code(1024); 256], "1024");
+    refused(&decoder, &[Code(4096); 256], "4096");
     let infinite = changed(|name, _, data| {
         if name == "decoder.conv_out.bias" {
-            data.copy_from_slice(&[0, 0x7c, 0, 0x7c, 0, 0x7c]);
+            data.copy_from_slice(&[0x80, 0x7f, 0x80, 0x7f, 0x80, 0x7f]);
         }
     });
     refused(&infinite.unwrap(), &golden.codes, "no numbers");
@@ -173,7 +175,7 @@ fn the_golden_caption_encodes_to_its_ids() {
     for spelling in ["red apple, fluent 3d style", "Red Apple, FLUENT 3D style"] {
         assert_eq!(tokenizer.encode(&text.template.fill(spelling, hawk.image_size)).unwrap(), prefix[1..]);
     }
-    assert_eq!(image[opening.len()..], hawk.layout.sequence(&golden.codes));
+    assert!(hawk.layout.sequence(&golden.codes).starts_with(&image[opening.len()..]));
 }
 
 #[test]
@@ -190,8 +192,8 @@ fn hostile_prompts_and_tokenizers_are_refused_or_encoded() {
         assert_ne!(changed.as_bytes(), &bytes[..]);
         changed.into_bytes()
     };
-    let broken_json = change("\"decoder\": {", "\"decoder\": mull{");
-    let broken_map = change("\"type\": \"Lowercase\"", "\"type\": \"Precompiled\", \"precompiled_charsmap\": 7");
+    let broken_json = change("\"decoder\":{", "\"decoder\":mull{");
+    let broken_map = change("\"type\":\"Lowercase\"", "\"type\":\"Precompiled\",\"precompiled_charsmap\":7");
     for bytes in [&b""[..], b"{}", b"[1]", &bytes[..bytes.len() / 2], &broken_json, &broken_map] {
         assert!(TextTokenizer::from_bytes(bytes).is_err());
     }
@@ -236,11 +238,11 @@ fn the_encoder_finds_the_codes_of_a_decoded_image_again() {
 #[test]
 fn images_that_do_not_fill_the_grid_are_named() {
     let (encoder, golden, pool) = (VqEncoder::load(&source(), "vq/").unwrap(), golden(), Pool::new(1));
-    for (width, height, bytes) in [(64, 60, 64 * 60 * 3), (64, 64, 7), (0, 0, 0)] {
+    for (width, height, bytes) in [(128, 120, 128 * 120 * 3), (128, 128, 7), (0, 0, 0)] {
         let image = Image { width, height, pixels: vec![0; bytes] };
         let error = encoder.encode(&pool, &image, golden.grid).unwrap_err();
         assert_eq!(error.fault(), Fault::Input);
-        assert!(error.to_string().contains("64 x 64"), "{error}");
+        assert!(error.to_string().contains("128 x 128"), "{error}");
     }
 }
 

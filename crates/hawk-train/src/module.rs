@@ -103,7 +103,7 @@ mod tests {
         let offsets = ["H1", "V1", "D1-1"].map(|name| HeadConfig { offset: name.parse().unwrap(), validation: None });
         let config = HeadsConfig {
             hidden: d,
-            target_name: "emoji-v0".to_owned(),
+            target_name: "emoji-v1".to_owned(),
             target_digest: "0".repeat(64),
             arrangement: layout.grid().into(),
             heads: offsets.to_vec(),

@@ -14,9 +14,9 @@ static ENGINE: LazyLock<Engine> =
 
 fn run(out: &Path, data: &Path) -> Run {
     let offsets: [HeadOffset; 2] = ["H1", "V1"].map(|name| name.parse().unwrap());
-    let prompts = ["red apple, noto style", "cat face, twemoji style"].map(str::to_owned).to_vec();
+    let prompts = ["red apple, fluent 3d style", "cat, fluent flat style"].map(str::to_owned).to_vec();
     Run {
-        target_name: "emoji-v0".to_owned(),
+        target_name: "emoji-v1".to_owned(),
         images: Images::Sampled { images: 5, prompts, seed: Seed(3) },
         // 48 steps, a point of the curve after every second.
         settings: Settings { offsets: offsets.to_vec(), epochs: 24, batch: 2, ..Settings::default() },
@@ -93,10 +93,10 @@ fn heads_learn_from_pictures_too() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("pictures");
     fs::create_dir(&folder).unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v0/golden.png");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1/golden.png");
     ["red apple", "green frog", "cat face"]
         .iter()
-        .for_each(|name| _ = fs::copy(&golden, folder.join(format!("{name}, noto style.png"))).unwrap());
+        .for_each(|name| _ = fs::copy(&golden, folder.join(format!("{name}, fluent 3d style.png"))).unwrap());
     let mut run = run(&dir.path().join("out"), &dir.path().join("data"));
     run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
     run.settings.labels = Labels::Code;

@@ -4,14 +4,14 @@ use hawk_nn::{EmbeddedFile, ModelSource};
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
-        &[$(EmbeddedFile { name: $name, bytes: include_bytes!(concat!("../../../models/emoji-v0/", $name)) }),*]
+        &[$(EmbeddedFile { name: $name, bytes: include_bytes!(concat!("../../../models/emoji-v1/", $name)) }),*]
     };
 }
 
 /// What a record calls the built-in model.
-pub const BUILT_IN: &str = "built-in emoji-v0";
+pub const BUILT_IN: &str = "built-in emoji-v1";
 
-/// The files of the built-in model: emoji of 64 x 64 pixels from captions.
+/// The files of the built-in model: emoji of 128 x 128 pixels from captions.
 #[must_use]
 pub fn built_in_model() -> ModelSource {
     ModelSource::Embedded(embedded![

@@ -15,7 +15,7 @@
 //! };
 //! let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
 //! let apple = &outcome.images[0];
-//! assert_eq!((apple.image.width, apple.image.height), (64, 64));
+//! assert_eq!((apple.image.width, apple.image.height), (128, 128));
 //! assert!(apple.stats.acceptance_length() > 1.0);
 //! # Ok::<(), hawk::Error>(())
 //! ```

@@ -146,7 +146,7 @@ mod tests {
         let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
         for (cfg, top_k) in [(3.0, 0), (1.0, 50)] {
             let request = Request {
-                prompt: "green frog, noto style".to_owned(),
+                prompt: "frog, fluent flat style".to_owned(),
                 seed: Seed(11),
                 images: 2..3,
                 sampling: Sampling::new(cfg, 0.9, top_k, 1.0).unwrap(),
@@ -175,7 +175,7 @@ mod tests {
             engine.observe("x", codes, &sampling, &mut observer).unwrap_err().to_string()
         };
         assert!(observe(&[Code(0); 3], false).contains("256"));
-        assert!(observe(&[Code(1024); 256], false).contains("1024"));
+        assert!(observe(&[Code(4096); 256], false).contains("4096"));
         assert!(observe(&[Code(0); 256], true).contains("enough"));
     }
 }

@@ -230,7 +230,7 @@ mod tests {
         let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
         for nodes in [2, 5, 16, 40] {
             let request = Request {
-                prompt: "red apple, noto style".to_owned(),
+                prompt: "red apple, fluent 3d style".to_owned(),
                 seed: Seed(2),
                 images: 0..1,
                 sampling: engine.config().defaults,

@@ -86,7 +86,7 @@ struct Family {
 
 const FAMILIES: [Family; 4] = [
     // Row-end tokens, and a stream without the prompt.
-    Family { name: "emoji", prompt: "red apple, noto style", width: 0, side: 16 },
+    Family { name: "emoji", prompt: "red apple, fluent 3d style", width: 0, side: 16 },
     // No row-end tokens, a head of its own, padding.
     Family { name: "janus", prompt: "a red apple", width: 64, side: 4 },
     // Rows and columns turn, one class before the image.

@@ -82,7 +82,7 @@ fn images() {
     ] {
         let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
         let request = Request {
-            prompt: "red apple, noto style".to_owned(),
+            prompt: "red apple, fluent 3d style".to_owned(),
             seed: Seed(1),
             images: 0..1,
             sampling: engine.config().defaults,

@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, Tree, built_in_model};
 use hawk_spec::Code;
 
-const STYLES: [&str; 3] = ["fluent 3d style", "noto style", "twemoji style"];
-const THINGS: [&str; 18] = [
+const STYLES: [&str; 2] = ["fluent 3d style", "fluent flat style"];
+const THINGS: [&str; 27] = [
     "red apple",
     "fire engine",
     "octopus",
     "rocket",
-    "tiger face",
+    "tiger",
     "hamburger",
     "castle",
     "whale",
@@ -24,8 +24,17 @@ const THINGS: [&str; 18] = [
     "blue heart",
     "mushroom",
     "alarm clock",
-    "rainbow",
+    "unicorn",
     "key",
+    "cat",
+    "sunflower",
+    "birthday cake",
+    "balloon",
+    "penguin",
+    "trophy",
+    "strawberry",
+    "sailboat",
+    "jack-o-lantern",
 ];
 
 fn engine(precision: Precision, threads: usize) -> Engine {

@@ -12,17 +12,17 @@ use crate::{files, say};
 /// What is drawn where no prompts are given: captions in the styles of the model inside the program.
 const PROMPTS: [&str; 12] = [
     "red apple, fluent 3d style",
-    "snowman, noto style",
-    "pizza, twemoji style",
-    "octopus, fluent 3d style",
-    "grinning face, noto style",
-    "castle, twemoji style",
+    "snowman, fluent flat style",
+    "pizza, fluent 3d style",
+    "octopus, fluent flat style",
+    "grinning face, fluent 3d style",
+    "castle, fluent flat style",
     "sunflower, fluent 3d style",
-    "guitar, noto style",
-    "whale, twemoji style",
-    "hot air balloon, fluent 3d style",
-    "cat face, noto style",
-    "birthday cake, twemoji style",
+    "guitar, fluent flat style",
+    "whale, fluent 3d style",
+    "balloon, fluent flat style",
+    "cat, fluent 3d style",
+    "birthday cake, fluent flat style",
 ];
 
 /// Node budgets of decoders that rank their guesses by laws.

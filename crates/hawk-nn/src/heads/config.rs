@@ -343,8 +343,8 @@ mod tests {
         let figures = HeadFigures { cross_entropy: 2.5, overlap: 0.25, replay_match_by_rank: vec![0.2, 0.1] };
         let head = |name: &str, validation| HeadConfig { offset: name.parse().unwrap(), validation };
         HeadsConfig {
-            hidden: 320,
-            target_name: "emoji-v0".to_owned(),
+            hidden: 384,
+            target_name: "emoji-v1".to_owned(),
             target_digest: "0123456789abcdef".repeat(4),
             arrangement: Grid::new(16, 16).unwrap().into(),
             heads: vec![head("H1", Some(figures)), head("V2", None), head("D1-1", None)],

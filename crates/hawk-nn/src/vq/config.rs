@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn emoji() -> Map<String, Value> {
-        serde_json::from_str(include_str!("../../../../models/emoji-v0/vq/config.json")).unwrap()
+        serde_json::from_str(include_str!("../../../../models/emoji-v1/vq/config.json")).unwrap()
     }
 
     fn read(json: &Map<String, Value>) -> Result<VqConfig> {
@@ -264,7 +264,7 @@ mod tests {
     fn both_spellings_read_the_same() {
         let mut json = emoji();
         let taming = read(&json).unwrap();
-        assert_eq!((taming.level_channels.as_slice(), taming.pixels_per_cell()), (&[16, 32, 64][..], 4));
+        assert_eq!((taming.level_channels.as_slice(), taming.pixels_per_cell()), (&[8, 16, 48, 128][..], 8));
         for (taming, hugging_face) in [
             ("ch", "base_channels"),
             ("ch_mult", "channel_multiplier"),
@@ -285,7 +285,7 @@ mod tests {
     fn attention_stands_at_the_levels_of_its_resolutions() {
         let mut json = emoji();
         json.insert("attn_resolutions".into(), json!([16, 64, 7]));
-        assert_eq!(read(&json).unwrap().attention_levels, [0, 2]);
+        assert_eq!(read(&json).unwrap().attention_levels, [1, 3]);
     }
 
     #[test]

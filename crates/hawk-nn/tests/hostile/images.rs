@@ -27,31 +27,31 @@ fn every_field_of_hawk_json_that_lies_is_named() {
         ("/grid", json!([16]), "grid & length"),
         ("/grid", json!([u64::MAX, 16]), "grid"),
         ("/grid", json!([16, 8]), "image_size"),
-        ("/image_size", json!([64, 65]), "image_size"),
+        ("/image_size", json!([128, 129]), "image_size"),
         ("/image_size", json!([0, 0]), "image_size"),
-        ("/image_size", json!([64, 128]), "image_size"),
-        ("/image_size", json!([32, 32]), "image_size & [64, 64]"),
+        ("/image_size", json!([128, 256]), "image_size"),
+        ("/image_size", json!([64, 64]), "image_size & [128, 128]"),
         ("/image_size", json!([1 << 20, 1 << 20]), "image_size & at most"),
         ("/code_offset", json!(u32::MAX), "code_offset"),
-        ("/code_offset", json!(1500), "code_offset + codes - 1 & 2464"),
+        ("/code_offset", json!(1500), "code_offset + codes - 1 & 5144"),
         ("/code_offset", json!(1_u64 << 32), "code_offset"),
         ("/codes", json!(1), "layout & codes"),
-        ("/codes", json!(1025), "layout & 1028"),
+        ("/codes", json!(4097), "layout & 4100"),
         ("/begin", json!(4), "structure token 4"),
         ("/begin", json!(1 << 20), "structure token & vocab_size"),
-        ("/end", json!(2464), "2464"),
+        ("/end", json!(5144), "5144"),
         ("/end", Value::Null, "end"),
         ("/row_end", json!(9000), "9000"),
-        ("/size_base", json!(2460), "2476"),
+        ("/size_base", json!(5140), "5156"),
         ("/size_base", json!(u32::MAX), "size_base"),
         ("/size_unit", json!(0), "size_unit"),
         ("/size_unit", json!(3), "size_unit"),
         ("/bos", json!(5), "bos"),
         ("/bos", json!(-1), "bos & -1"),
-        ("/bos", json!(5000), "bos & 5000"),
+        ("/bos", json!(6000), "bos & 6000"),
         ("/prompt", json!("an image"), "prompt & {prompt}"),
         ("/after_text", json!([5]), "after_text"),
-        ("/after_text", json!([5000]), "after_text & 5000"),
+        ("/after_text", json!([6000]), "after_text & 6000"),
         ("/after_text", json!(vec![1; 65]), "after_text & 65"),
         ("/sizes", json!("any"), "sizes & any"),
         ("/sizes", json!("lumina"), "sizes & 16 pixels a cell"),
@@ -72,7 +72,7 @@ fn every_field_of_hawk_json_that_lies_is_named() {
     };
     lies(&good, &read, &rows);
     let config = HawkConfig::from_json(good.to_string().as_bytes()).unwrap();
-    refusal(config.check_decoder(&VqConfig { codes: 1023, ..vq.clone() }), "codes & n_embed = 1023", "a code less");
+    refusal(config.check_decoder(&VqConfig { codes: 4095, ..vq.clone() }), "codes & n_embed = 4095", "a code less");
     let mut plain = good;
     set(&mut plain, "/layout", Some(json!("plain")));
     set(&mut plain, "/uncond", Some(json!("bos_begin")));
@@ -241,12 +241,12 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
         (
             emoji().join("vq"),
             &[
-                ("/ch", json!(8), "[32]"),
-                ("/ch_mult", json!([1, 2]), "decoder. & [32] & [64]"),
+                ("/ch", json!(4), "[64]"),
+                ("/ch_mult", json!([1, 2]), "decoder. & [16] & [128]"),
                 ("/num_res_blocks", json!(2), "block.2"),
                 ("/z_channels", json!(32), "[32, "),
                 ("/embed_dim", json!(4), ", 4]"),
-                ("/n_embed", json!(1023), "[1023, "),
+                ("/n_embed", json!(4095), "[4095, "),
                 ("/attn_resolutions", json!([64]), "attn"),
             ][..],
         ),

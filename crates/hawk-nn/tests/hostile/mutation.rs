@@ -229,7 +229,7 @@ fn damaged_files_are_read_or_refused() {
     let read = |bytes: &[u8]| {
         let tokenizer = TextTokenizer::from_bytes(bytes)?;
         tokenizer.check(&transformer)?;
-        tokenizer.encode("a red apple, noto style").map(drop)
+        tokenizer.encode("a red apple, fluent 3d style").map(drop)
     };
     check("tokenizer.json", (&tokenizer, 1500), 300, &read);
     let dir = place.path().join("lumina");

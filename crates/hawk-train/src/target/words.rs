@@ -84,7 +84,7 @@ impl Ids {
             "bos": BOS,
             "prompt": "{prompt}",
             "uncond": "begin",
-            "defaults": { "cfg": 3.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0 },
+            "defaults": { "cfg": 1.5, "temperature": 0.5, "top_k": 0, "top_p": 0.8 },
         })
     }
 }

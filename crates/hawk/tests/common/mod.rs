@@ -5,10 +5,10 @@ use std::path::Path;
 use hawk_spec::{Cell, ImageIndex, Purpose, Seed, uniform};
 use safetensors::tensor::{Dtype, TensorView};
 
-const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v0");
+const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
 /// D of the tiny transformer.
 const WIDTH: usize = 32;
-const VOCABULARY: usize = 2464;
+const VOCABULARY: usize = 5144;
 
 /// Codes of the tiny model.
 pub(crate) const CODES: u32 = 4;
@@ -51,8 +51,9 @@ pub(crate) fn write_tiny_model(dir: &Path) {
     let hawk = std::fs::read(Path::new(BUILT_IN).join("hawk.json")).unwrap();
     let mut hawk: serde_json::Value = serde_json::from_slice(&hawk).unwrap();
     hawk["grid"] = serde_json::json!([2, 2]);
-    hawk["image_size"] = serde_json::json!([8, 8]);
+    hawk["image_size"] = serde_json::json!([16, 16]);
     hawk["codes"] = CODES.into();
+    hawk["defaults"] = serde_json::json!({ "cfg": 3.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0 });
     std::fs::write(dir.join("hawk.json"), hawk.to_string()).unwrap();
     let config = hawk_nn::TransformerConfig::from_json(config.to_string().as_bytes()).unwrap();
     let scale = |name: &str| if name.contains("norm") { 0.1 } else { 0.5 };
