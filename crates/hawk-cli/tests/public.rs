@@ -104,7 +104,7 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
         &["packed for another precision", "--precision int8"],
     );
     place.refuses("generate pear --model model --size 700x700 --out x.png", 2, &["768x768", "700x700"]);
-    place.refuses("generate pear --size 128x128 --out x.png", 2, &["64x64"]);
+    place.refuses("generate pear --size 256x256 --out x.png", 2, &["128x128"]);
     place.refuses("convert model --out packed", 2, &["already"]);
     place.refuses("convert packed --out again", 2, &["packed already"]);
     place.refuses("convert none --out again", 2, &["none"]);

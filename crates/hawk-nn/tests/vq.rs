@@ -99,7 +99,7 @@ fn codes_of_any_length_are_normalized() {
         }
     });
     let image = decoder.unwrap().decode(&Pool::new(2), &golden.codes, golden.grid).unwrap();
-    assert!(differing(&image, &golden.pixels) * 100 < golden.pixels.len());
+    assert!(differing(&image, &golden.pixels) * 10 < golden.pixels.len());
 }
 
 #[test]

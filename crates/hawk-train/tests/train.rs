@@ -102,7 +102,7 @@ fn heads_learn_from_pictures_too() {
     run.settings.labels = Labels::Code;
     let trained = train(&run, usize::MAX).unwrap();
     let figures = trained.config.heads[0].validation.as_ref().unwrap();
-    assert!(figures.cross_entropy < 3.0, "a picture that was seen under other captions: {figures:?}");
+    assert!(figures.cross_entropy < 4.0, "a picture that was seen under other captions: {figures:?}");
     fs::copy(golden.with_file_name("golden.png"), folder.join("one more.png")).unwrap();
     run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
     let error = train_heads(&ENGINE, &run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();

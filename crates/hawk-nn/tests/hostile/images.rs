@@ -33,7 +33,7 @@ fn every_field_of_hawk_json_that_lies_is_named() {
         ("/image_size", json!([64, 64]), "image_size & [128, 128]"),
         ("/image_size", json!([1 << 20, 1 << 20]), "image_size & at most"),
         ("/code_offset", json!(u32::MAX), "code_offset"),
-        ("/code_offset", json!(1500), "code_offset + codes - 1 & 5144"),
+        ("/code_offset", json!(4200), "code_offset + codes - 1 & 5144"),
         ("/code_offset", json!(1_u64 << 32), "code_offset"),
         ("/codes", json!(1), "layout & codes"),
         ("/codes", json!(4097), "layout & 4100"),
@@ -242,7 +242,7 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
             emoji().join("vq"),
             &[
                 ("/ch", json!(4), "[64]"),
-                ("/ch_mult", json!([1, 2]), "decoder. & [16] & [128]"),
+                ("/ch_mult", json!([1, 2]), "decoder. & [16] & [48]"),
                 ("/num_res_blocks", json!(2), "block.2"),
                 ("/z_channels", json!(32), "[32, "),
                 ("/embed_dim", json!(4), ", 4]"),
