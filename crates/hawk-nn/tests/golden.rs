@@ -171,7 +171,8 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
             let (ids, pool) = (target.config().readable(), Pool::new(2));
             let (some, count) = (ids.start + 4..ids.start + 90, ids.len());
             let Golden { tokens, own, .. } = golden(&dir, &target);
-            let (prefix, guesses) = (&tokens[..9], &[&tokens[9..15], &tokens[3..7]].concat()[..]);
+            let prefix = &tokens[..9];
+            let guesses: Vec<TokenId> = tokens.iter().copied().cycle().skip(9).take(10).collect();
             let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
             let mut workspace = target.workspace(limits(&target, 20, 40));
             let mut streams = [3, 9].map(|length| {

@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use hawk::{Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Seed, Tree, built_in_model};
+use hawk::{
+    Decoder, Decoding, Engine, Generated, LoadOptions, Precision, Request, Rule, Sampling, Seed, Tree, built_in_model,
+};
 use hawk_spec::Code;
 
 const STYLES: [&str; 2] = ["fluent 3d style", "fluent flat style"];
@@ -81,7 +83,8 @@ fn draw(engine: &Engine, prompt: &str, seed: u64, images: std::ops::Range<u32>, 
         prompt: prompt.to_owned(),
         seed: Seed(seed),
         images,
-        sampling: engine.config().defaults,
+        // The law unwarped: by its defaults the model may draw what it knows by heart twice.
+        sampling: Sampling::new(3.0, 1.0, 0, 1.0).unwrap(),
         decoding: Decoding::new(how.decoder, Rule::Replay, how.tree.parse::<Tree>().unwrap()).unwrap(),
         batch: how.batch,
     };
@@ -98,7 +101,7 @@ fn codes(images: &[Generated]) -> Vec<&[Code]> {
 /// that were compared, and how many guesses were accepted.
 fn check(precision: Precision, step: usize) -> (usize, u64) {
     let (one, two) = (engine(precision, 1), engine(precision, 2));
-    let (mut pairs, mut accepted, mut apart) = (0, 0, 0);
+    let (mut pairs, mut accepted) = (0, 0);
     for (turn, (seed, prompt)) in prompts().step_by(step).enumerate() {
         let (plain_on, guessed_on) = if turn % 2 == 0 { (&one, &two) } else { (&two, &one) };
         let plain = draw(plain_on, &prompt, seed, 0..4, PLAIN_TOGETHER);
@@ -106,7 +109,7 @@ fn check(precision: Precision, step: usize) -> (usize, u64) {
         let guessed = draw(guessed_on, &prompt, seed, 0..4, how);
         assert_eq!(codes(&guessed), codes(&plain), "{precision} {prompt:?}, {how:?}");
         assert_eq!(guessed[3].image, plain[3].image, "{precision} {prompt:?}, {how:?}");
-        apart += usize::from(plain[0].codes != plain[1].codes);
+        assert_ne!(plain[0].codes, plain[1].codes, "images of one seed have noise of their own");
         if turn % 8 == 0 {
             let alone = draw(guessed_on, &prompt, seed, 2..3, PLAIN);
             assert_eq!(codes(&alone), codes(&plain[2..3]), "{precision} {prompt:?}, alone");
@@ -114,8 +117,6 @@ fn check(precision: Precision, step: usize) -> (usize, u64) {
         pairs += plain.len();
         accepted += guessed.iter().map(|image| image.stats.accepted).sum::<u64>();
     }
-    // What the model knows by heart may come twice.
-    assert!(apart * 8 > pairs, "images of one seed have noise of their own: {apart} of {pairs} / 4 differ");
     (pairs, accepted)
 }
 
