@@ -30,9 +30,10 @@ pub(crate) trait Simd: Copy {
     type P16: Copy;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
-    /// So many panels together for so few rows: as many sums as fit into the registers, since each waits for its last multiply-add.
-    const FEW_ROWS_PANELS: usize;
-    const FEW_ROWS: usize;
+    /// Most panels that a block of rows goes through together, and most sums of such a block: each sum waits for its last multiply-add, and an
+    /// input is loaded once for all panels.
+    const MOST_PANELS: usize;
+    const MOST_SUMS: usize;
     /// Whether a block of rows alone reads long slices and fetches every line ahead: what measured faster on the processors that have it.
     const FETCHES_ALONE: bool;
 
@@ -91,8 +92,8 @@ macro_rules! pairs {
         type I16 = [$ints; 2];
         type P16 = [$pairs; 2];
         const TILE_ROWS: usize = 6;
-        const FEW_ROWS_PANELS: usize = 2;
-        const FEW_ROWS: usize = 2;
+        const MOST_PANELS: usize = 2;
+        const MOST_SUMS: usize = 4;
         const FETCHES_ALONE: bool = false;
 
         #[inline(always)]
@@ -350,8 +351,8 @@ mod x86 {
         type I16 = __m512i;
         type P16 = __m512i;
         const TILE_ROWS: usize = 12;
-        const FEW_ROWS_PANELS: usize = 4;
-        const FEW_ROWS: usize = 6;
+        const MOST_PANELS: usize = 4;
+        const MOST_SUMS: usize = 24;
         const FETCHES_ALONE: bool = true;
 
         #[inline(always)]
