@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, Sampling,
+    AnyRule, Decoder, Decoding, Engine, Error, ImageSize, LoadOptions, ModelSource, Precision, Result, Rule, Sampling,
     TextEngine, Tree, built_in_model,
 };
 
 use hawk_nn::SynthModel;
 
-use crate::cmd::generate::refused;
 use crate::hub::find_model;
 
 /// Draws images from text with autoregressive models, faster and without changing a pixel.
@@ -220,6 +219,11 @@ impl SamplingArgs {
         )
         .map_err(refused)
     }
+}
+
+/// Of a setting that the library refuses.
+pub(crate) fn refused(e: impl std::fmt::Display) -> Error {
+    Error::input(format!("a setting cannot be: {e}"))
 }
 
 /// What guesses, and how guesses are tested.

@@ -12,6 +12,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::kernels::{Isa, Kernel, LANES, PANEL, Pool, Simd, dispatch_on};
 use crate::random::SplitMix64;
+use crate::target::MATRICES;
 use crate::{
     Checkpoint, Error, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
     WantedTensor, Workspace,
@@ -32,8 +33,6 @@ const VECTORS: usize = 2;
 const MOST_READ: usize = 1 << 29;
 /// How long each ceiling is measured.
 const CEILING_TIME: Duration = Duration::from_millis(150);
-/// Matrices of a layer.
-const MATRICES: usize = 4;
 /// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
 const ROUNDS: u32 = 8;
 

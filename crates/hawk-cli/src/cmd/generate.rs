@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Request, Result, Sampling, Seed, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{GenerateArgs, caption, equip};
+use crate::args::{GenerateArgs, caption, equip, refused};
 use crate::files::{self, Destination, Name};
 use crate::preview::half_blocks;
 use crate::report::{StatsReport, TokensReport};
@@ -183,10 +183,6 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
             .hint("hawk generate \"a red apple, fluent 3d style\" --out apple.png"));
     }
     Ok(prompts)
-}
-
-pub(crate) fn refused(e: impl std::fmt::Display) -> Error {
-    Error::input(format!("a setting cannot be: {e}"))
 }
 
 /// Short enough to type again.

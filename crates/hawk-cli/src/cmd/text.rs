@@ -9,8 +9,8 @@ use hawk::{
     TextRequest, TextSampling, TextStream,
 };
 
-use super::generate::{fresh_seed, refused};
-use crate::args::TextArgs;
+use super::generate::fresh_seed;
+use crate::args::{TextArgs, refused};
 use crate::files;
 use crate::text_report::{TextStats, TextTokens, tokens_per_s};
 

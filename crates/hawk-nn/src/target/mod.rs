@@ -21,6 +21,7 @@ pub use pass::Staged;
 pub(crate) use dense::{Dense, gelu};
 pub(crate) use janus::janus_config;
 pub(crate) use llamagen::llamagen_config;
+pub(crate) use weights::MATRICES;
 
 use crate::attention::Rope;
 use crate::inventory::WantedTensor;

@@ -5,6 +5,9 @@ use crate::attention::HeadNorm;
 use crate::kernels::{Matrix, PANEL, Precision};
 use crate::{Checkpoint, Family, Result, Tensor, TransformerConfig};
 
+/// Matrices of a layer.
+pub(crate) const MATRICES: usize = 4;
+
 /// Weights of one layer.
 pub(super) struct Layer {
     pub(super) qkv: Matrix,
@@ -140,7 +143,7 @@ impl Layer {
         })
     }
 
-    pub(super) fn matrices(&self) -> [&Matrix; 4] {
+    pub(super) fn matrices(&self) -> [&Matrix; MATRICES] {
         [&self.qkv, &self.output, &self.gate_up, &self.down]
     }
 }
