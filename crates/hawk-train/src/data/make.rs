@@ -259,7 +259,7 @@ impl<'a> Work<'a> {
         for (index, style) in styles.iter().enumerate().filter(|(_, style)| style.scenes) {
             let mut objects: BTreeMap<String, Cutout> = BTreeMap::new();
             for (item, _) in items.iter().filter(|(item, _)| item.style == index && item.split == Split::Train) {
-                if item.concept.tone.is_none() && self.recipe.lists.objects.contains(&item.concept.label) {
+                if self.is_object(&item.concept) {
                     let cutout = Cutout::of_png(&files::read(&self.object_path(item))?)?;
                     objects.entry(words::phrase(&item.concept)).or_insert(cutout);
                 }
@@ -269,6 +269,11 @@ impl<'a> Work<'a> {
         Ok(stocks)
     }
 
+    /// Whether it stands in the recipe's list of single things.
+    fn is_object(&self, concept: &Concept) -> bool {
+        concept.tone.is_none() && self.recipe.lists.objects.contains(&concept.label)
+    }
+
     fn emoji(&self, index: usize, item: &Item, object: &Object) -> Result<Line> {
         let style = &self.recipe.styles()[item.style].name;
         let mut picture = Picture::ground([255; 3]);
@@ -276,7 +281,7 @@ impl<'a> Work<'a> {
         let (file, pixels) = self.save(index, &picture)?;
         Ok(Line {
             file,
-            captions: words::captions(&item.concept, style, object.colour),
+            captions: words::captions(&item.concept, style, object.colour, self.is_object(&item.concept)),
             style: style.clone(),
             concept: item.concept.label.clone(),
             family: item.family.clone(),

@@ -48,10 +48,13 @@ fn said(label: &str, subgroup: &str) -> String {
     }
 }
 
-/// The captions of one picture of a concept, the fullest first.
-pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>) -> Vec<String> {
+/// The captions of one picture of a concept, the fullest first; with an article too where it is `one_thing`.
+pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one_thing: bool) -> Vec<String> {
     let phrase = phrase(concept);
     let mut captions = vec![format!("{phrase}, {style} style")];
+    if one_thing {
+        captions.push(format!("{}, {style} style", one(&phrase)));
+    }
     let names_colour = phrase.split([' ', '-']).any(|word| COLOURS.contains(&word));
     // The colour of people is their skin's, which has words of its own.
     let has_colour = !names_colour && !concept.is_people() && concept.subgroup != "country-flag";
@@ -145,13 +148,14 @@ mod tests {
 
     #[test]
     fn a_picture_has_captions_from_full_to_short() {
-        let plain = captions(&concept("orchid", "flower", None), "noto", Some("purple"));
+        let plain = captions(&concept("orchid", "flower", None), "noto", Some("purple"), false);
         let expected = ["orchid, noto style", "orchid, mostly purple, noto style", &plain[2], "orchid"];
         assert_eq!(plain, expected);
         let tags: Vec<&str> = plain[2].split(", ").collect();
         assert_eq!((tags.len(), tags[3]), (4, "noto style"));
         assert!(tags[..3].iter().all(|tag| ["fruit", "round", "sweet", "more"].contains(tag)), "{tags:?}");
-        let red = captions(&concept("red apple", "food", None), "noto", Some("red"));
+        let red = captions(&concept("red apple", "food", None), "noto", Some("red"), true);
+        assert_eq!(red[..2], ["red apple, noto style", "a red apple, noto style"]);
         assert!(red.iter().all(|caption| !caption.contains("mostly")), "{red:?}");
     }
 
