@@ -78,8 +78,10 @@ fn an_observer_may_break_off() {
 
 #[test]
 fn rejection_repeats_itself_and_differs_from_replay() {
+    // By its defaults the model draws what it knows by heart, the same by every rule.
     let draw = |decoder, rule| {
-        let outcome = ENGINE.generate(&request(decoder, rule), &mut |_| ControlFlow::Continue(()));
+        let request = Request { sampling: unwarped(), ..request(decoder, rule) };
+        let outcome = ENGINE.generate(&request, &mut |_| ControlFlow::Continue(()));
         outcome.unwrap().images.remove(0).codes
     };
     let rejection = draw(Decoder::Neighbour, Rule::Rejection);
@@ -118,6 +120,10 @@ fn requests_out_of_range_are_refused_by_name() {
     assert!(error.contains("tree") && error.contains("rejection"), "{error}");
 }
 
+fn unwarped() -> Sampling {
+    Sampling::new(3.0, 1.0, 0, 1.0).unwrap()
+}
+
 /// What a decoder made of six images: the counts of all together.
 fn counts(sampling: Sampling, decoder: Decoder, rule: Rule, tree: &str) -> DecodeStats {
     let request = Request {
@@ -137,7 +143,7 @@ fn counts(sampling: Sampling, decoder: Decoder, rule: Rule, tree: &str) -> Decod
 fn no_head_and_no_cache_is_dead() {
     for rule in [Rule::Replay, Rule::Rejection] {
         // Of the law unwarped, which asks every head often enough.
-        let stats = counts(Sampling::new(3.0, 1.0, 0, 1.0).unwrap(), Decoder::Hawk, rule, "16");
+        let stats = counts(unwarped(), Decoder::Hawk, rule, "16");
         for head in &ENGINE.heads().unwrap().config().heads {
             // Diagonals are counted by rows.
             let name = head.offset.to_string().split(['-', '+']).next().unwrap().to_owned();
@@ -160,7 +166,7 @@ fn vertical_heads_go_on_where_horizontal_ones_end() {
 fn two_directions_accept_more_than_one_and_together_more_than_apart() {
     for rule in [Rule::Replay, Rule::Rejection] {
         for tree in ["4", "16"] {
-            let of = |decoder| counts(ENGINE.config().defaults, decoder, rule, tree).acceptance_length();
+            let of = |decoder| counts(unwarped(), decoder, rule, tree).acceptance_length();
             let others = [Decoder::Medusa, Decoder::HawkVertical, Decoder::HawkPaper].map(|other| (other, of(other)));
             let hawk = of(Decoder::Hawk);
             println!("{rule} {tree}: hawk {hawk:.3}, {others:?}");
