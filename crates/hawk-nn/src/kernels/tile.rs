@@ -1,9 +1,9 @@
 //! Panels of packed weights against a few rows: the innermost loops.
 //!
 //! Up to [`PLACES`] panels take turns, a slice of k each: the memory answers reads in several places 1.5 times faster than in one. All
-//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache, and go through as many panels together as their sums fit into
-//! the registers. Sums wait in memory between the slices, so that every output is one chain of fused multiply-adds over k in rising order, whatever the number of
-//! rows or panels.
+//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache, and go through as many panels together as
+//! their sums fit into the registers. Sums wait in memory between the slices, so that every output is one chain of fused multiply-adds over
+//! k in rising order, whatever the number of rows or panels.
 
 use std::hint::black_box;
 use std::ops::Range;
