@@ -124,7 +124,7 @@ impl Family {
 
     fn sampling(&self, engine: &Engine) -> Sampling {
         // The built-in model knows its pictures by heart: by its defaults two images may be the same.
-        if self.width == 0 { Sampling::new(1.0, 1.0, 0, 1.0).unwrap() } else { engine.config().defaults }
+        if self.width == 0 { Sampling::new(3.0, 1.0, 0, 1.0).unwrap() } else { engine.config().defaults }
     }
 
     fn draw(&self, engine: &Engine, decoding: Decoding, batch: usize) -> Vec<Generated> {
