@@ -1,12 +1,13 @@
 //! What the target sees in a finished image: the input of training, and of measurements that need its law at every cell.
 
-use std::slice;
+use std::sync::Arc;
 
-use hawk_nn::{Error, PassLimits, Readout, Result, Stream, Workspace};
-use hawk_spec::{Cell, Code, Sampling, Warper};
+use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
+use hawk_spec::{Cell, Code, Sampling};
 
-use crate::conditioning::{Conditioning, Prefix};
+use crate::decode::read_tokens;
 use crate::engine::Engine;
+use crate::prompt::Prefix;
 
 /// Rows of a pass.
 const ROWS: usize = 64;
@@ -45,10 +46,18 @@ impl Engine {
             let expected = format!("below {}", layout.codes());
             return Err(Error::input("a code is not in the model's codebook").expected(expected).got(code));
         }
-        self.pipeline().check(sampling).map_err(|e| Error::input(e.to_string()))?;
-        let Conditioning { cond, uncond } = self.conditioning(prompt)?;
-        let prefixes = if sampling.guided() { vec![cond, uncond] } else { vec![cond] };
-        Walk::new(self, prefixes, codes, sampling)?.run(observer)
+        let target = self.model().target();
+        target.pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
+        let prefixes = self.conditioning(prompt)?.prefixes(sampling);
+        let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
+        let mut passes = target.backend.passes(target.plan(ROWS, ROWS, longest + layout.sequence_len()))?;
+        let mut streams = Vec::new();
+        for prefix in &*prefixes {
+            let stream = passes.open(prefix.own().clone())?;
+            read_tokens(&mut *passes, stream, prefix.before_anchor())?;
+            streams.push(stream);
+        }
+        Walk { engine: self, codes, sampling, prefixes, streams, passes }.run(observer)
     }
 }
 
@@ -57,77 +66,63 @@ struct Walk<'a> {
     engine: &'a Engine,
     codes: &'a [Code],
     sampling: &'a Sampling,
-    prefixes: Vec<Prefix>,
+    prefixes: Arc<[Prefix]>,
     /// Cond, and uncond where guided; their prefixes are committed but for the last token.
-    streams: Vec<Stream>,
-    workspace: Workspace,
-    warper: Warper,
-    scores: Vec<f32>,
+    streams: Vec<StreamId>,
+    passes: Box<dyn Passes>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(engine: &'a Engine, prefixes: Vec<Prefix>, codes: &'a [Code], sampling: &'a Sampling) -> Result<Self> {
-        let (layout, target) = (&engine.config().layout, engine.target());
-        let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
-        let (tokens, vocabulary) = (longest + layout.sequence_len(), layout.codes() as usize);
-        let mut walk = Self {
-            engine,
-            codes,
-            sampling,
-            streams: prefixes.iter().map(|prefix| target.stream(tokens).with_inputs(prefix.own().clone())).collect(),
-            workspace: target.workspace(PassLimits { rows: ROWS, readouts: ROWS, tokens, vocabulary }),
-            warper: Warper::new(engine.pipeline(), vocabulary),
-            scores: vec![0.0; vocabulary],
-            prefixes,
-        };
-        for (stream, prefix) in walk.streams.iter_mut().zip(&walk.prefixes) {
-            for part in prefix.before_anchor().chunks(ROWS) {
-                let last = stream.rows.push_chain(part.iter().copied(), None, Readout::Nothing);
-                engine.forward(&mut walk.workspace, slice::from_mut(stream))?.commit(&[last]);
-            }
-        }
-        Ok(walk)
-    }
-
+impl Walk<'_> {
     fn run(mut self, observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
-        let rows_a_cell = self.streams.len() * (1 + self.engine.config().layout.max_structure_run());
-        let at_once = (ROWS / rows_a_cell).max(1);
+        let rows_per_cell = self.streams.len() * (1 + self.engine.config().layout.max_structure_run());
+        let at_once = (ROWS / rows_per_cell).max(1);
         let cells: Vec<Cell> = (0..self.codes.len() as u32).map(Cell).collect();
         cells.chunks(at_once).try_for_each(|cells| self.pass(cells, observer))
     }
 
     /// One pass for the laws of some consecutive cells.
     fn pass(&mut self, cells: &[Cell], observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
+        let last = self.lay_out(cells);
+        let laws = Laws {
+            cond: self.streams[0],
+            uncond: self.streams.get(1).copied(),
+            shaping: Shaping::Sampling(*self.sampling),
+            ranking: Ranking::Score,
+            best: 0,
+        };
+        let mut staged = Staged::run(&mut *self.passes, &[laws])?;
+        let mut hidden = Vec::new();
+        for (node, &cell) in cells.iter().enumerate() {
+            let (at, passes) = (NodeOf { tree: 0, node }, staged.read());
+            hidden.clear();
+            hidden.extend_from_slice(passes.hidden(at).unwrap_or_default());
+            let scores = passes.scores(at).map_err(|e| Error::input(e.to_string()).at(format!("cell {cell}")))?;
+            observer(Observed { cell, hidden: &hidden, scores })?;
+        }
+        staged.commit(self.streams.iter().copied().zip(last));
+        Ok(())
+    }
+
+    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row of each stream.
+    fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
         let layout = &self.engine.config().layout;
-        let mut rows = Vec::with_capacity(cells.len());
-        for (stream, prefix) in self.streams.iter_mut().zip(&self.prefixes) {
-            let mut last = None;
-            rows.clear();
+        let mut lasts = Vec::with_capacity(self.streams.len());
+        for (&stream, prefix) in self.streams.iter().zip(&*self.prefixes) {
+            let (rows, mut last) = (self.passes.rows(stream), None);
             for &cell in cells {
+                let readout = Readout::Law(cell);
                 last = match cell.0.checked_sub(1).map(Cell) {
-                    None => Some(stream.rows.push(prefix.anchor(), None, Readout::Logits)),
+                    None => Some(rows.push(prefix.anchor(), None, readout)),
                     Some(before) => {
                         let token = layout.token(self.codes[before.index()]);
                         let tokens = [token].into_iter().chain(layout.after(before).iter().copied());
-                        stream.rows.push_chain(tokens, last, Readout::Logits)
+                        rows.push_chain(tokens, last, readout)
                     }
                 };
-                rows.extend(last);
             }
+            lasts.extend(last);
         }
-        let staged = self.engine.forward(&mut self.workspace, &mut self.streams)?;
-        for (&cell, &row) in cells.iter().zip(&rows) {
-            let unread = || Error::input("the target has no law here").at(format!("cell {cell}"));
-            let (cond, uncond) = (staged.logits(0, row).ok_or_else(unread)?, self.sampling.guided());
-            let uncond = if uncond { staged.logits(1, row) } else { None };
-            self.warper
-                .warp(self.sampling, cond, uncond, &mut self.scores)
-                .map_err(|e| Error::input(e.to_string()).at(format!("cell {cell}")))?;
-            let hidden = staged.hidden(0, row).ok_or_else(unread)?;
-            observer(Observed { cell, hidden, scores: &self.scores })?;
-        }
-        staged.commit(&vec![rows.last().copied(); self.prefixes.len()]);
-        Ok(())
+        lasts
     }
 }
 
@@ -150,13 +145,13 @@ mod tests {
                 seed: Seed(11),
                 images: 2..3,
                 sampling: Sampling::new(cfg, 0.9, top_k, 1.0).unwrap(),
-                decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+                decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
                 batch: 1,
             };
             let image = &engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images[0];
             let mut drawn = Vec::new();
             let mut keep = |seen: Observed<'_>| {
-                assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.target().config().hidden));
+                assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.backend().config().hidden));
                 let (image, purpose) = (ImageIndex(2), Purpose::Replay);
                 drawn.push(argmax_with_noise(request.seed, image, seen.cell, seen.scores, purpose).unwrap());
                 Ok(())

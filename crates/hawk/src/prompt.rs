@@ -1,12 +1,13 @@
 //! From a prompt to the tokens that stand before the first cell.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hawk_nn::{
     CaptionPrompt, ClassPrompt, Condition, Error, HawkConfig, ImageSize, OwnInputs, Result, TextPrompt, TextTokenizer,
     TransformerConfig,
 };
-use hawk_spec::TokenId;
+use hawk_spec::{Sampling, TokenId};
 
 /// What one stream reads before its first cell; never without a token.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    fn new(tokens: Vec<TokenId>) -> Self {
+    pub(crate) fn new(tokens: Vec<TokenId>) -> Self {
         Self { tokens, own: OwnInputs::default() }
     }
 
@@ -49,6 +50,20 @@ pub struct Conditioning {
     pub cond: Prefix,
     /// The unconditional stream's prefix.
     pub uncond: Prefix,
+}
+
+impl Conditioning {
+    /// What the streams of an image start with: cond, and uncond where the sampling is guided.
+    pub(crate) fn prefixes(&self, sampling: &Sampling) -> Arc<[Prefix]> {
+        if sampling.guided() { Arc::new([self.cond.clone(), self.uncond.clone()]) } else { Arc::new([self.cond.clone()]) }
+    }
+}
+
+/// A prompt, and the size that the template's words name.
+#[derive(Clone, Copy)]
+pub(crate) struct PromptOf<'a> {
+    pub(crate) prompt: &'a str,
+    pub(crate) named_size: ImageSize,
 }
 
 /// What prompts are turned into tokens with, by the kind of condition.
@@ -110,15 +125,18 @@ impl Prompter {
 
     pub(crate) fn condition(
         &self,
-        (prompt, named): (&str, ImageSize),
+        of: PromptOf<'_>,
         config: &HawkConfig,
         transformer: &TransformerConfig,
     ) -> Result<Conditioning> {
         match self {
-            Self::Text(text, tokenizer) => of_text((prompt, named), (text, tokenizer), config, transformer),
-            Self::Class(class) => of_class(prompt, *class),
+            Self::Text(text, tokenizer) => {
+                let words = tokenizer.encode(&text.template.fill(of.prompt, of.named_size))?;
+                of_text(words, text, config, transformer)
+            }
+            Self::Class(class) => of_class(of.prompt, *class),
             Self::Caption(caption, captions) => {
-                let features = captions.get(prompt).ok_or_else(|| {
+                let features = captions.get(of.prompt).ok_or_else(|| {
                     Error::input("the model reads the features of a caption, not its words")
                         .expected("features")
                         .got("a prompt")
@@ -130,14 +148,13 @@ impl Prompter {
     }
 }
 
-/// `named` is the size that the template's words name.
+/// `words`: the tokens of the text, template included.
 fn of_text(
-    (prompt, named): (&str, ImageSize),
-    (text, tokenizer): (&TextPrompt, &TextTokenizer),
+    mut words: Vec<TokenId>,
+    text: &TextPrompt,
     config: &HawkConfig,
     transformer: &TransformerConfig,
 ) -> Result<Conditioning> {
-    let mut words = tokenizer.encode(&text.template.fill(prompt, named))?;
     // Some tokenizers put it there themselves.
     if words.first() == Some(&text.bos) {
         words.remove(0);

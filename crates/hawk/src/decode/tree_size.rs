@@ -1,25 +1,24 @@
-//! How large trees are made where that is left to the machine: as large as has brought the most cells a second here.
+//! Tunes the tree size at run time by measured cells per second.
 //!
-//! What a row more costs depends on model, precision, threads, batch and on what else the machine does; what a node more brings depends on
-//! prompt and heads. So neither is modelled: sizes are tried, from plain decoding upwards, and the best one is kept, with a look at its
-//! neighbours from time to time.
+//! The cost of a row depends on model, precision, threads, batch and load; what a node brings depends on prompt and heads. Neither is
+//! modelled: sizes are tried, from plain decoding upwards, the best one is kept, and its neighbours are tried again from time to time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::request::{AUTO_NODES, Decoding};
 
-/// Nodes that are tried.
+/// Tree sizes that are tried, in nodes.
 const SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, AUTO_NODES];
-/// Steps of a trial, and those before it that do not count: the heads must have spoken.
+/// Steps of a trial, and steps before it that do not count.
 const TRIAL: u32 = 16;
 const WARM_UP: u32 = 2;
 /// Steps with the best size between two trials.
 const REST: u32 = 400;
-/// What was measured before a trial counts this much less after it.
+/// Weight of older measurements after a trial.
 const FADING: f64 = 0.5;
 
-/// What a size has brought.
+/// Measurements of one size.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     cells: f64,
@@ -27,15 +26,15 @@ struct Tally {
 }
 
 impl Tally {
-    /// Cells a second; none before it was tried.
+    /// Cells per second; none before it was tried.
     fn speed(self) -> Option<f64> {
         (self.seconds > 0.0).then(|| self.cells / self.seconds)
     }
 }
 
-/// The choice of sizes under way.
+/// The tuner of one decoding.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct TreeSize {
     tallies: [Tally; SIZES.len()],
     /// The size in use.
     at: usize,
@@ -46,7 +45,7 @@ pub(crate) struct Pace {
     looked_up: bool,
 }
 
-impl Pace {
+impl TreeSize {
     /// Most nodes of the next step's trees.
     pub(crate) fn nodes(&self) -> usize {
         SIZES[self.at]
@@ -96,21 +95,21 @@ impl Pace {
 
 /// What sizes of trees have brought, by what else the time of a pass depends on: kept from request to request.
 #[derive(Debug, Default)]
-pub(crate) struct Paces(Mutex<Vec<(Decoding, usize, Pace)>>);
+pub(crate) struct TreeSizes(Mutex<Vec<(Decoding, usize, TreeSize)>>);
 
-impl Paces {
+impl TreeSizes {
     /// What was learned with `streams` streams in a pass.
-    pub(crate) fn known(&self, decoding: Decoding, streams: usize) -> Pace {
-        let paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = paces.iter().find(|pace| (pace.0, pace.1) == (decoding, streams));
-        known.map_or_else(Pace::default, |(.., pace)| pace.clone())
+    pub(crate) fn known(&self, decoding: Decoding, streams: usize) -> TreeSize {
+        let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sizes.iter().find(|size| (size.0, size.1) == (decoding, streams));
+        known.map_or_else(TreeSize::default, |(.., size)| size.clone())
     }
 
     /// Keeps it for the next request.
-    pub(crate) fn keep(&self, decoding: Decoding, streams: usize, pace: Pace) {
-        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        paces.retain(|pace| (pace.0, pace.1) != (decoding, streams));
-        paces.push((decoding, streams, pace));
+    pub(crate) fn keep(&self, decoding: Decoding, streams: usize, size: TreeSize) {
+        let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.retain(|size| (size.0, size.1) != (decoding, streams));
+        sizes.push((decoding, streams, size));
     }
 }
 
@@ -120,11 +119,11 @@ mod tests {
 
     /// Steps of each size in a run on a machine where a pass over n nodes takes `cost(n)` and brings `gain(n)` cells.
     fn steps(cost: impl Fn(usize) -> f64, gain: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
-        let (mut pace, mut steps) = (Pace::default(), SIZES.map(|size| (size, 0)));
+        let (mut size, mut steps) = (TreeSize::default(), SIZES.map(|size| (size, 0)));
         for _ in 0..4000 {
-            let nodes = pace.nodes();
+            let nodes = size.nodes();
             steps.iter_mut().find(|step| step.0 == nodes).unwrap().1 += 1;
-            pace.record(gain(nodes), Duration::from_secs_f64(cost(nodes)));
+            size.record(gain(nodes), Duration::from_secs_f64(cost(nodes)));
         }
         steps.into_iter().filter(|step| step.1 > 0).collect()
     }
@@ -147,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_machine_that_changes_is_followed() {
-        let mut pace = Pace::default();
+        let mut size = TreeSize::default();
         for step in 0..20_000 {
-            let cost = if step < 2000 { pace.nodes() as f64 } else { 1.0 + 0.01 * pace.nodes() as f64 };
-            pace.record(100 + 20 * index(pace.nodes()), Duration::from_secs_f64(cost));
+            let cost = if step < 2000 { size.nodes() as f64 } else { 1.0 + 0.01 * size.nodes() as f64 };
+            size.record(100 + 20 * index(size.nodes()), Duration::from_secs_f64(cost));
         }
-        assert!(pace.nodes() > 3, "{pace:?}");
+        assert!(size.nodes() > 3, "{size:?}");
     }
 
     fn index(nodes: usize) -> usize {

@@ -1,11 +1,28 @@
-//! Copies of the cells to the left and above: no training, no law, and right wherever the picture does not change.
+//! Copies of the cells to the left and above: no training, no draft law, and right wherever the picture does not change.
 
+use hawk_nn::{Arrangement, Error};
 use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
 
-use super::{Drafter, View};
+use super::{DefaultTree, Drafter, DrafterKind, Heads, Media, View};
+use crate::request::Decoder;
 
-pub(super) struct Neighbour {
-    pub(super) grid: Grid,
+impl Decoder {
+    /// Copies of the cell to the left and of the cell above.
+    pub const NEIGHBOUR: Decoder = Decoder::custom(&DrafterKind {
+        name: "neighbour",
+        help: "copies of the cell to the left and of the cell above",
+        tree: DefaultTree::Nodes(3),
+        heads: Heads::Unused,
+        media: Media::Images,
+        make: |setup| match setup.arrangement {
+            Arrangement::Grid(grid) => Ok(Box::new(Neighbour { grid })),
+            Arrangement::Line => Err(Error::input("text has no rows of cells").at("decoder")),
+        },
+    });
+}
+
+struct Neighbour {
+    grid: Grid,
 }
 
 impl Drafter for Neighbour {
@@ -17,7 +34,7 @@ impl Drafter for Neighbour {
             let here = tree.code(parent).or(view.codes.last().copied());
             let left = self.grid.left(cell).and(here);
             let above = self.grid.above(cell).and_then(|above| view.codes.get(above.index()).copied());
-            for (code, source) in [(left, Source::Left), (above, Source::Above)] {
+            for (code, source) in [(left, Source::LEFT), (above, Source::ABOVE)] {
                 // A second certain candidate of the same code would only be tested in vain.
                 if let Some(code) = code.filter(|&code| tree.child(parent, code).is_none()) {
                     tree.propose(parent, code, DraftLaw::Deterministic, source)?;

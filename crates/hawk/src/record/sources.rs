@@ -1,7 +1,7 @@
-//! The sources of an image's cells as text, for records: runs in raster order, as `r b left*3 V1*2`. `r` is recovered, `b` bonus, the others are
-//! [`Source`]'s own names; `*n` repeats.
+//! The sources of an image's cells as text, for records: runs in raster order, as `r b left*3 V1*2`. `r` is recovered, `b` bonus, the others
+//! are the labels of drafters' [`Source`](hawk_spec::Source)s; `*n` repeats.
 
-use hawk_spec::{Drawn, Source};
+use hawk_spec::Drawn;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -25,7 +25,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         let length = length.parse().ok().filter(|length| (1..=MAX_CELLS - sources.len()).contains(length));
         let (source, length) = source(name)
             .zip(length)
-            .ok_or_else(|| D::Error::custom(format!("sources: {run:?} is no run of r, b, left, above, H1, V1, ...")))?;
+            .ok_or_else(|| D::Error::custom(format!("sources: {run:?} is not a run of a source, as r, b, left or V1*2")))?;
         sources.resize(sources.len() + length, source);
     }
     Ok(sources)
@@ -39,8 +39,10 @@ fn name(source: CellSource) -> String {
     }
 }
 
-fn source(wanted: &str) -> Option<CellSource> {
-    let target = [Drawn::Recovered, Drawn::Bonus].map(CellSource::Target);
-    let drafted = (0..Source::COUNT).filter_map(Source::from_index).map(CellSource::Drafted);
-    target.into_iter().chain(drafted).find(|&source| name(source) == wanted)
+fn source(name: &str) -> Option<CellSource> {
+    match name {
+        "r" => Some(CellSource::Target(Drawn::Recovered)),
+        "b" => Some(CellSource::Target(Drawn::Bonus)),
+        _ => name.parse().ok().map(CellSource::Drafted),
+    }
 }
