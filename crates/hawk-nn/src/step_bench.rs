@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use hawk_spec::TokenId;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::kernels::{Isa, Kernel, LANES, PANEL, Pool, Simd, dispatch_on};
+use hawk_files::{Checkpoint, Error, Result, TransformerConfig, WantedTensor};
+use hawk_kernels::{Isa, Kernel, LANES, PANEL, Simd, Threads, dispatch_on};
+
+use crate::cpu::rows::{Readout, Rows};
+use crate::cpu::staged::Staged;
+use crate::cpu::stream::Stream;
+use crate::cpu::target::{PassCost, Target};
+use crate::cpu::weights::MATRICES;
+use crate::cpu::workspace::{PassLimits, Workspace};
 use crate::random::SplitMix64;
-use crate::target::MATRICES;
-use crate::{
-    Checkpoint, Error, PassCost, PassLimits, Readout, Result, Rows, Staged, Stream, Target, TransformerConfig,
-    WantedTensor, Workspace,
-};
 
 /// Committed tokens of every stream of a timed pass.
 pub const COMMITTED: usize = 256;
@@ -55,7 +58,7 @@ pub struct Ceilings {
 
 impl Ceilings {
     /// Reads a buffer of `bytes`, but at most half a gigabyte, and runs independent multiply-adds; the best of many passes each.
-    pub fn measure(pool: &Pool, bytes: usize) -> Self {
+    pub fn measure(pool: &Threads, bytes: usize) -> Self {
         let bytes = bytes.min(MOST_READ);
         let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
         let read = best_s(CEILING_TIME, || {
@@ -229,7 +232,7 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// An empty vocabulary, or ids beyond the target's.
-    pub fn new(target: &'a Target, pool: &Pool, vocabulary: Range<usize>, rows: usize) -> Result<Self> {
+    pub fn new(target: &'a Target, pool: &Threads, vocabulary: Range<usize>, rows: usize) -> Result<Self> {
         let ids = target.config().readable();
         if vocabulary.is_empty() || vocabulary.start < ids.start || vocabulary.end > ids.end {
             let expected = format!("a range inside {ids:?}");
@@ -269,7 +272,7 @@ impl<'a> Step<'a> {
     /// Rows of a stream in one pass of a prefill.
     const PREFILL: usize = 32;
 
-    fn prefill(&mut self, pool: &Pool) -> Result<()> {
+    fn prefill(&mut self, pool: &Threads) -> Result<()> {
         let mut random = Random(SplitMix64(1));
         while self.streams[0].committed() < COMMITTED {
             let mut last = Vec::new();
@@ -291,7 +294,7 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// None once it has run.
-    pub fn pass(&mut self, pool: &Pool) -> Result<Staged<'_>> {
+    pub fn pass(&mut self, pool: &Threads) -> Result<Staged<'_>> {
         let streams = &mut self.streams[..self.used];
         self.target.forward(pool, &mut self.workspace, streams, self.vocabulary.clone())
     }
@@ -302,10 +305,10 @@ impl<'a> Step<'a> {
 ///
 /// # Errors
 /// A row has other bits.
-pub fn check_bits(target: &Target, pool: &Pool, vocabulary: Range<usize>, rows: usize) -> Result<()> {
+pub fn check_bits(target: &Target, pool: &Threads, vocabulary: Range<usize>, rows: usize) -> Result<()> {
     let mut together = Step::new(target, pool, vocabulary.clone(), rows)?;
-    let mut alone = Step::new(target, &Pool::new(1), vocabulary, rows)?;
-    let single = Pool::new(1);
+    let mut alone = Step::new(target, &Threads::new(1), vocabulary, rows)?;
+    let single = Threads::new(1);
     let trees: Vec<Vec<TokenId>> = alone.streams.iter().map(|stream| stream.rows.tokens().to_vec()).collect();
     let staged = together.pass(pool)?;
     for (i, tokens) in trees.iter().enumerate() {
@@ -339,7 +342,7 @@ pub fn check_bits(target: &Target, pool: &Pool, vocabulary: Range<usize>, rows: 
 /// As [`Step::new`].
 pub fn reading_ms(
     target: &Target,
-    pool: &Pool,
+    pool: &Threads,
     vocabulary: &Range<usize>,
     streams: usize,
     effort: Duration,
@@ -391,7 +394,7 @@ pub struct PassTimes {
 /// As [`Step::new`]; no rows.
 pub fn time_passes(
     target: &Target,
-    pool: &Pool,
+    pool: &Threads,
     vocabulary: &Range<usize>,
     rows: &[usize],
     effort: Duration,

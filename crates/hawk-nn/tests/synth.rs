@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
     Arrangement, Checkpoint, Condition, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout,
-    SynthModel, Target, TextPrompt, TransformerConfig, synthesize, synthesize_heads,
+    SynthModel, Target, TextPrompt, TransformerConfig, VqDecoder, synthesize, synthesize_heads,
 };
 use hawk_spec::TokenId;
 
@@ -52,7 +52,7 @@ fn tiny_models_are_whole() {
         if let Some(image_side) = image_side {
             let vq = source.vq().unwrap().unwrap();
             image_side.check_decoder(&vq.config).unwrap();
-            source.vq_decoder().unwrap();
+            VqDecoder::of_model(&source).unwrap();
         }
         // Laws that are neither flat nor certain, and depend on what was read.
         let mut streams = [target.stream(8)];

@@ -1,12 +1,14 @@
-//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training and the text encoder beside them.
+//! Imports run one way: {spec, kernels} <- files <- nn <- hawk <- eval <- cli, training and the text encoder beside them.
 #![allow(clippy::unwrap_used)]
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("hawk-spec", &[]),
-    ("hawk-nn", &["hawk-spec"]),
+    ("hawk-kernels", &[]),
+    ("hawk-files", &["hawk-kernels", "hawk-spec"]),
+    ("hawk-nn", &["hawk-files", "hawk-kernels", "hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use hawk::Result;
-use hawk_nn::{Conversion, ConvertTo, LlamaGenExtras, Progress};
+use hawk_nn::{Conversion, ConvertTo, CpuLoader, LlamaGenExtras, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::ConvertArgs;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
         hear.set_length(total);
         hear.set_position(done);
     });
-    let converted = conversion.run(&progress)?;
+    let converted = conversion.run(&CpuLoader, &progress)?;
     bar.finish_and_clear();
     say(format_args!("from       {}", converted.layout));
     if !converted.left_out.is_empty() {

@@ -15,13 +15,12 @@ use safetensors::Dtype;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::convert::{Progress, check_new_folder, work_folder};
-use crate::random::SplitMix64;
-use crate::validate::unsupported;
-use crate::writer::{self, Planned, put};
-use crate::{
-    Arrangement, Error, Family, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Result, TransformerConfig,
+use hawk_files::{
+    Arrangement, Error, Family, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Planned, Progress,
+    Result, TransformerConfig, check_new_folder, finish, put, unsupported, work_folder, write_checkpoint,
 };
+
+use crate::random::SplitMix64;
 
 /// A public model, or a tiny one of the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +121,7 @@ pub fn synthesize(model: SynthModel, seed: u64, out: &Path, progress: &Progress)
         write_random(folder, plan, seed, &|done| progress(before + done, total))?;
         before += plan.iter().map(Planned::bytes).sum::<u64>();
     }
-    crate::convert::finish(&work, out)
+    finish(&work, out)
 }
 
 /// Offsets of a model of images: two to the right, two down, one diagonal, as the built-in model has.
@@ -169,7 +168,7 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
     let plan = part.plan();
     let total = plan.iter().map(Planned::bytes).sum();
     write_random(&work, &plan, seed, &|done| progress(done, total))?;
-    crate::convert::finish(&work, out)
+    finish(&work, out)
 }
 
 impl Part {
@@ -196,7 +195,7 @@ fn write_random(dir: &Path, plan: &[Planned], seed: u64, progress: &dyn Fn(u64))
     let source = &mut |tensor: &Planned, out: &mut dyn Write| {
         Random::new(seed, &tensor.name).write(tensor, out).map_err(|e| Error::io("write the weights", dir, &e))
     };
-    writer::write(dir, plan, source, progress)
+    write_checkpoint(dir, plan, source, progress)
 }
 
 /// Where a tensor's numbers lie, even in `centre` plus or minus `spread`.

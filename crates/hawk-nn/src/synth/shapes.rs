@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::config::{CAPTION, CAPTION_TOKENS, Kind, Sizes, VqSizes, files};
 use super::{Part, SynthModel};
-use crate::{Error, Result, TransformerConfig};
+use hawk_files::{Error, Result, TransformerConfig};
 
 type Tensors = Vec<(String, Vec<usize>)>;
 

@@ -146,7 +146,7 @@ pub(super) fn llama() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TextTokenizer;
+    use hawk_files::TextTokenizer;
 
     #[test]
     fn bytes_are_tokens_and_come_back() {
