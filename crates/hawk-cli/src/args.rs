@@ -266,7 +266,7 @@ pub(crate) fn caption(engine: Engine, features: Option<&Path>) -> Result<Engine>
 
 impl DecodingArgs {
     pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
-        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::Hawk } else { Decoder::Ar });
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::HAWK } else { Decoder::AR });
         Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
     }
 }
@@ -340,7 +340,7 @@ impl TextArgs {
     }
 
     pub(crate) fn decoding(&self, engine: &TextEngine) -> Result<Decoding> {
-        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::Medusa } else { Decoder::Ar });
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::MEDUSA } else { Decoder::AR });
         Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
     }
 }
@@ -629,7 +629,7 @@ fn decoder() -> impl TypedValueParser<Value = Decoder> {
 }
 
 fn text_decoder() -> impl TypedValueParser<Value = Decoder> {
-    PossibleValuesParser::new([Decoder::Ar, Decoder::Medusa].map(Decoder::name)).try_map(|name| name.parse())
+    PossibleValuesParser::new([Decoder::AR, Decoder::MEDUSA].map(Decoder::name)).try_map(|name| name.parse())
 }
 
 fn exact_rule() -> impl TypedValueParser<Value = AnyRule> {

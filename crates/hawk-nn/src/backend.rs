@@ -8,12 +8,16 @@
 //! keeps the rest there. Invariant: a row has the same bits whatever rows ride along.
 
 use std::ops::Range;
+use std::result::Result as StdResult;
 
-use hawk_spec::{Cell, Code, Grid, LawError, Noise, Pipeline, Purpose, Sampling};
+use hawk_files::{CaptionFeatures, Checkpoint, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
+use hawk_kernels::Precision;
+use hawk_spec::{Code, Grid, LawError};
 
-use crate::kernels::Precision;
-use crate::{CaptionFeatures, Checkpoint, HeadsConfig, Image, OwnInputs, PassCost, Result, Rows, TransformerConfig};
-use crate::{VqConfig, VqTokenizer};
+use crate::cpu::rows::Rows;
+use crate::cpu::stream::OwnInputs;
+use crate::pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, StreamId};
+use crate::vq::Image;
 
 /// Where models are loaded to.
 pub trait Device: Send + Sync {
@@ -21,18 +25,16 @@ pub trait Device: Send + Sync {
     ///
     /// # Errors
     /// A tensor is missing or does not fit, or the device has no room.
-    fn load(
-        &self,
-        config: TransformerConfig,
-        checkpoint: &Checkpoint,
-        precision: Precision,
-    ) -> Result<Box<dyn Backend>>;
+    fn load(&self, config: TransformerConfig, from: &Checkpoint, precision: Precision) -> Result<Box<dyn Backend>>;
 
     /// Loads the decoder of a VQ tokenizer.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     fn load_vq(&self, vq: &VqTokenizer) -> Result<Box<dyn PixelDecoder>>;
+
+    /// Threads on this machine that compute.
+    fn threads(&self) -> usize;
 }
 
 /// From codes to pixels.
@@ -83,80 +85,6 @@ pub trait Backend: Send + Sync {
     fn passes(&self, plan: PassPlan) -> Result<Box<dyn Passes>>;
 }
 
-/// What passes have room for, and what they read: fixed when they are opened.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PassPlan {
-    /// Ids whose laws are read; code 0 is the first.
-    pub ids: Range<usize>,
-    /// Ids of them that no law ever has.
-    pub dropped: Range<usize>,
-    /// Order of guidance, mask, temperature, top-k and top-p.
-    pub pipeline: Pipeline,
-    /// Rows of all streams of a pass.
-    pub rows: usize,
-    /// Rows of a pass whose laws are read.
-    pub readouts: usize,
-    /// Tokens of a stream, committed and staged.
-    pub tokens: usize,
-    /// Rows of a run of the draft heads.
-    pub head_rows: usize,
-}
-
-/// A token sequence under way, as [`Passes::open`] numbered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamId(pub usize);
-
-/// From the logits of a node to its law.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shaping {
-    /// The logits themselves.
-    Logits,
-    /// Guidance and warping.
-    Sampling(Sampling),
-}
-
-/// What the best codes of a node are ranked by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ranking {
-    /// Score plus the noise of the node's cell.
-    Noise(Noise, Purpose),
-    /// Score alone.
-    Score,
-}
-
-/// The laws of one tree in a pass: at node k of the tree, the k-th row of the stream that is read ([`Readout`](crate::Readout)).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Laws {
-    /// The conditional stream.
-    pub cond: StreamId,
-    /// The unconditional stream, with the same rows, where the sampling is guided.
-    pub uncond: Option<StreamId>,
-    /// How its laws are made of logits.
-    pub shaping: Shaping,
-    /// How its best codes are ranked.
-    pub ranking: Ranking,
-    /// Most best codes that will be asked of every node; 0 where only the walk asks.
-    pub best: usize,
-}
-
-/// A node of a tree: which of the pass's [`Laws`], and which of its nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeOf {
-    /// Index of the tree in the pass.
-    pub tree: usize,
-    /// Index of the node in the tree.
-    pub node: usize,
-}
-
-/// A draft head to be run on the hidden state at a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadRow {
-    /// Where the hidden state comes from, in the conditional stream.
-    pub at: NodeOf,
-    /// Index of the head.
-    pub head: usize,
-}
-
 /// Streams and the passes over them. Use it through [`Staged`].
 pub trait Passes: Send {
     /// Opens a stream with room for [`PassPlan::tokens`].
@@ -190,13 +118,13 @@ pub trait Passes: Send {
     ///
     /// # Errors
     /// Logits that make no law, or no such node.
-    fn scores(&mut self, at: NodeOf) -> std::result::Result<&[f32], LawError>;
+    fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError>;
 
     /// The best codes at a node with their values, best first, ties to the lower code.
     ///
     /// # Errors
     /// As [`scores`](Self::scores).
-    fn best(&mut self, at: NodeOf, count: usize) -> std::result::Result<&[(f64, Code)], LawError>;
+    fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError>;
 
     /// The last hidden state (behind the final norm) at a node, `[D]`, of the conditional stream.
     fn hidden(&mut self, at: NodeOf) -> Option<&[f32]>;
@@ -207,7 +135,13 @@ pub trait Passes: Send {
     /// No heads, more rows than there is room for, no such node or head.
     fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()>;
 
-    /// The logits of a row of the last [`run_heads`](Self::run_heads), one per code.
+    /// The same on a hidden state `[D]` for each head, wherever it comes from.
+    ///
+    /// # Errors
+    /// As [`run_heads`](Self::run_heads).
+    fn run_heads_on(&mut self, rows: &[(&[f32], usize)]) -> Result<()>;
+
+    /// The logits of a row of the last run of the heads, one per code.
     fn head_logits(&self, row: usize) -> &[f32];
 
     /// Makes the path to a row of the last pass committed tokens.
@@ -247,6 +181,3 @@ impl Drop for Staged<'_> {
         self.0.roll_back();
     }
 }
-
-/// The cell whose law a row is read for.
-pub type ReadCell = Cell;

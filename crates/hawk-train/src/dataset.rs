@@ -102,7 +102,7 @@ impl Dataset {
             seed,
             images: first as u32..of_prompt.len() as u32,
             sampling: engine.config().defaults,
-            decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+            decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
             batch: BATCH,
         };
         let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?.images;

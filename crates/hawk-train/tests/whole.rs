@@ -133,7 +133,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
         seed: Seed(1),
         images: 0..1,
         sampling: engine.config().defaults,
-        decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+        decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
         batch: 1,
     };
     let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap();

@@ -42,6 +42,7 @@ impl Engine {
             dropped: 0..0,
             pipeline: Pipeline::LUMINA,
             rows: ROWS,
+            stream_rows: ROWS,
             readouts: 1,
             tokens: tokens.len(),
             head_rows: 0,

@@ -80,9 +80,9 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
 
 fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[usize] {
     match decoder {
-        Decoder::Ar => &[1],
+        Decoder::AR => &[1],
         _ if !args.budgets.is_empty() => &args.budgets,
-        Decoder::Neighbour => COPY_BUDGETS,
+        Decoder::NEIGHBOUR => COPY_BUDGETS,
         _ => BUDGETS,
     }
 }

@@ -126,13 +126,13 @@ fn first_pass(target: &Target, pool: &Pool, codes: &Range<usize>) -> Result<f64>
 
 /// Plain decoding, then every decoder that the engine has heads for.
 fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
-    let decoders = [Decoder::Ar, Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk];
+    let decoders = [Decoder::AR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK];
     let wanted = decoders.into_iter().filter(|decoder| engine.heads().is_some() || !decoder.needs_heads());
     say("\ndecoder        cells passes  seconds  cells/s  as plain decoding");
     let (mut plain, mut all) = (Vec::new(), Vec::new());
     for decoder in wanted {
         let (codes, mut decoded) = first_cells(engine, args, decoder)?;
-        if decoder == Decoder::Ar {
+        if decoder == Decoder::AR {
             plain = codes;
         } else {
             decoded.same = codes == plain;
@@ -154,7 +154,7 @@ fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
 /// The first cells of an image, then breaks off.
 fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Result<(Vec<Code>, Decoded)> {
     let decoding = match decoder {
-        Decoder::Ar => Decoding::with_defaults(decoder, Rule::Replay),
+        Decoder::AR => Decoding::with_defaults(decoder, Rule::Replay),
         _ => Decoding::new(decoder, Rule::Replay, args.tree)?,
     };
     let request = Request {

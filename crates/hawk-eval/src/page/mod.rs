@@ -50,7 +50,7 @@ fn colour(report: &Report, decoder: &str) -> String {
 
 /// Whether it is more than plain decoding.
 fn guesses(row: &Row) -> bool {
-    row.decoder != hawk::Decoder::Ar.name()
+    row.decoder != hawk::Decoder::AR.name()
 }
 
 /// Rows of one precision and one rule each, in the order of the report.

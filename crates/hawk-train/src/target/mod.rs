@@ -370,7 +370,7 @@ pub(crate) fn draw(engine: &Engine, prompt: &str, sampling: Sampling, seed: Seed
         seed,
         images: 0..1,
         sampling,
-        decoding: Decoding::with_defaults(Decoder::Ar, Rule::Replay),
+        decoding: Decoding::with_defaults(Decoder::AR, Rule::Replay),
         batch: 1,
     };
     let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;

@@ -49,6 +49,7 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         dropped: 0..0,
         pipeline: Pipeline::LUMINA,
         rows: ROWS,
+        stream_rows: ROWS,
         readouts: ROWS,
         tokens: tokens.len(),
         head_rows: 0,

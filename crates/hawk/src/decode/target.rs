@@ -49,6 +49,7 @@ impl Target {
             dropped: self.dropped.clone(),
             pipeline: self.pipeline,
             rows,
+            stream_rows: rows,
             readouts,
             tokens,
             head_rows: 0,

@@ -3,7 +3,6 @@
 use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
 use hawk_spec::{Cell, ImageIndex, Pool, Seed, TokenTree, TreeError, TreeShape};
 
-use super::cache::Ring;
 use super::calibration::MAX_RANKS;
 use super::candidates::{Candidates, DraftMode, Joining, UsedHead};
 use super::{DefaultTree, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
