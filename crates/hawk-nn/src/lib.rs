@@ -2,9 +2,6 @@
 
 mod cpu;
 mod heads;
-mod random;
-pub mod step_bench;
-mod synth;
 mod vq;
 
 /// The kernels, with the names that users of this crate know.
@@ -18,6 +15,7 @@ pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged;
 pub use cpu::stream::{OwnInputs, Stream};
 pub use cpu::target::{PassCost, Target};
+pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
 pub use hawk_files::{
     Arrangement, Blob, CaptionFeatures, CaptionPrompt, Checkpoint, ClassPrompt, Codebook, Condition, Conversion,
@@ -28,5 +26,4 @@ pub use hawk_files::{
     from_json, hex, lumina_sizes,
 };
 pub use heads::{HeadWorkspace, Heads};
-pub use synth::{SynthModel, synthesize, synthesize_heads};
 pub use vq::{Image, VqDecoder, VqEncoder};

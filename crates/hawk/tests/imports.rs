@@ -4,16 +4,17 @@
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
     ("hawk-nn", &["hawk-files", "hawk-kernels", "hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
-    ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-synth", &["hawk-files"]),
+    ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),
+    ("hawk-cli", &["hawk", "hawk-bench", "hawk-nn", "hawk-spec", "hawk-synth", "hawk-t5", "hawk-train"]),
 ];
 
 #[test]

@@ -108,7 +108,7 @@ impl Target {
 
     /// The matrices that a pass multiplies with, in their order, and their panels that it needs: those of a layer, layer by layer, and those of
     /// the logits.
-    pub(crate) fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+    pub fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
         let layers = self.layers.iter().flat_map(Layer::matrices);
         layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hawk::{Engine, Image, Precision, RecordedSampling};
-use hawk_nn::kernels::Isa;
+use hawk_kernels::Isa;
 use hawk_spec::Grid;
 use serde::Serialize;
 
