@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hawk_nn::{Conversion, ConvertTo, CpuLoader, LlamaGenExtras, Progress};
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/hawk-nn/tests/common/torch.rs"]
+#[path = "../../crates/hawk-files/tests/common/torch.rs"]
 mod torch;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -10,7 +10,7 @@ use hawk::{
     TextEngine, Tree, built_in_model,
 };
 
-use hawk_nn::SynthModel;
+use hawk_synth::SynthModel;
 
 use crate::hub::find_model;
 

@@ -17,7 +17,7 @@ use hawk_spec::{Code, Grid, LawError};
 use crate::cpu::rows::Rows;
 use crate::cpu::stream::OwnInputs;
 use crate::pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, StreamId};
-use crate::vq::Image;
+use crate::vq::image::Image;
 
 /// Where models are loaded to.
 pub trait Device: Send + Sync {

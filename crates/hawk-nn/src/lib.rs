@@ -4,9 +4,7 @@ pub mod backend;
 mod cpu;
 mod heads;
 mod pass;
-mod random;
-pub mod step_bench;
-mod synth;
+mod loader;
 mod vq;
 
 /// The kernels, with the names that users of this crate know.
@@ -17,11 +15,11 @@ pub mod kernels {
 
 pub use backend::{Backend, Device, Passes, PixelDecoder};
 pub use cpu::backend::Cpu;
-pub use cpu::packed::CpuLoader;
 pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged as CpuStaged;
 pub use cpu::stream::{OwnInputs, Stream};
 pub use cpu::target::Target;
+pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
 pub use hawk_files::{
     Arrangement, Blob, CaptionFeatures, CaptionPrompt, Checkpoint, ClassPrompt, Codebook, Condition, Conversion,
@@ -34,5 +32,7 @@ pub use hawk_files::{
 pub use backend::Staged;
 pub use heads::{HeadWorkspace, Heads};
 pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
-pub use synth::{SynthModel, synthesize, synthesize_heads};
-pub use vq::{Image, VqDecoder, VqEncoder};
+pub use loader::CpuLoader;
+pub use vq::decoder::VqDecoder;
+pub use vq::encoder::VqEncoder;
+pub use vq::image::Image;

@@ -1,7 +1,7 @@
 //! Conversions: the same logits and pixels from every layout, whole or not at all.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/torch.rs"]
+#[path = "../../hawk-files/tests/common/torch.rs"]
 mod torch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

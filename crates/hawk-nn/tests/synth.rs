@@ -8,9 +8,10 @@ use std::sync::Arc;
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
     Arrangement, Checkpoint, Condition, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout,
-    SynthModel, Target, TextPrompt, TransformerConfig, VqDecoder, synthesize, synthesize_heads,
+    Target, TextPrompt, TransformerConfig, VqDecoder,
 };
 use hawk_spec::TokenId;
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
 fn silent() -> Progress {
     Arc::new(|_, _| ())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hawk::{Decoder, Decoding, Engine, Error, Precision, Result, Seed, TreeShape};
-use hawk_eval::{Machine, Plan, Report, Row, Settings, compare, draw};
+use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{BenchDecodersArgs, equip};

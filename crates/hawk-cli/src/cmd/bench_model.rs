@@ -4,8 +4,8 @@ use std::ops::{ControlFlow, Range};
 use std::time::Instant;
 
 use hawk::{Decoder, Decoding, Engine, Error, Event, ModelSource, Precision, Request, Result, Rule, Seed};
+use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
 use hawk_nn::kernels::{Isa, Pool};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, time_passes};
 use hawk_nn::{PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;

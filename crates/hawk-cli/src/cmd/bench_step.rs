@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use hawk::Result;
+use hawk_bench::step::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
 use hawk_nn::kernels::{Isa, Pool, Precision};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
 use hawk_nn::{Checkpoint, HawkConfig, PassCost, Target, TransformerConfig};
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
-use hawk_eval::{SourceShare, overlay, source_shares};
+use hawk_bench::{SourceShare, overlay, source_shares};
 use hawk_nn::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
 use hawk_spec::Structure;
 

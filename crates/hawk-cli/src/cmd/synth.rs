@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hawk::{Error, ModelSource, Result};
-use hawk_nn::{Progress, synthesize, synthesize_heads};
+use hawk_nn::Progress;
+use hawk_synth::{synthesize, synthesize_heads};
 
 use crate::args::{Synth, SynthArgs};
 use crate::cmd::convert::bytes_bar;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use hawk_bench::step::Ceilings;
 use hawk_nn::kernels::Pool;
-use hawk_nn::step_bench::Ceilings;
 use hawk_train::Precision;
 use indicatif::{ProgressBar, ProgressStyle};
 

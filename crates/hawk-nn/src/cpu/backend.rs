@@ -13,7 +13,8 @@ use super::target::Target;
 use crate::backend::{Backend, Device, Passes, PixelDecoder};
 use crate::heads::Heads;
 use crate::pass::{PassCost, PassPlan};
-use crate::vq::{Image, VqDecoder};
+use crate::vq::decoder::VqDecoder;
+use crate::vq::image::Image;
 
 /// The CPU. All models that are loaded on it share its threads.
 pub struct Cpu {

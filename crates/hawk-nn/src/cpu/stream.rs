@@ -113,6 +113,11 @@ impl Stream {
         self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()
     }
 
+    /// The keys and values of the committed tokens of a layer, in pieces that lie together: what attention reads.
+    pub fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
+        self.kv.committed_bytes(layer)
+    }
+
     pub(crate) fn kv(&self) -> &Kv {
         &self.kv
     }

@@ -35,7 +35,7 @@ impl Target {
         Self::load_from(config, &MatrixSource::new(checkpoint, precision))
     }
 
-    pub(super) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
+    pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
         let checkpoint = source.checkpoint;
         config.check_layers(checkpoint)?;
         let Ends { tables, output } = Ends::load(&config, source)?;
@@ -100,7 +100,7 @@ impl Target {
 
     /// The matrices that a pass multiplies with, in their order, and their panels that it needs: those of a layer, layer by layer, and those of
     /// the logits.
-    pub(crate) fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+    pub fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
         let layers = self.layers.iter().flat_map(Layer::matrices);
         layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
     }

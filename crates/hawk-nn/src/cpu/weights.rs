@@ -7,7 +7,7 @@ use super::attention::HeadNorm;
 use super::packed::MatrixSource;
 
 /// Matrices of a layer.
-pub(crate) const MATRICES: usize = 4;
+pub const MATRICES: usize = 4;
 
 /// Weights of one layer.
 pub(super) struct Layer {

@@ -2,32 +2,35 @@
 
 use serde_json::{Value, json};
 
-use super::tokenizer;
-use super::{SmallFile, SynthModel};
+use crate::model::SynthModel;
+use crate::tokenizer;
+
+/// A small file: name and content.
+pub(crate) type SmallFile = (&'static str, Value);
 
 /// Sizes of a transformer.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
-    pub(super) hidden: usize,
-    pub(super) intermediate: usize,
-    pub(super) layers: usize,
-    pub(super) heads: usize,
-    pub(super) vocab: usize,
+pub(crate) struct Sizes {
+    pub(crate) hidden: usize,
+    pub(crate) intermediate: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) vocab: usize,
 }
 
 /// Sizes of a VQ tokenizer.
 #[derive(Clone, Copy)]
-pub(super) struct VqSizes {
-    pub(super) base: usize,
-    pub(super) factors: [usize; 5],
-    pub(super) latent: usize,
-    pub(super) embed: usize,
-    pub(super) codes: usize,
+pub(crate) struct VqSizes {
+    pub(crate) base: usize,
+    pub(crate) factors: [usize; 5],
+    pub(crate) latent: usize,
+    pub(crate) embed: usize,
+    pub(crate) codes: usize,
 }
 
 /// Whose layout a model has, with the sizes of its VQ tokenizer.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Lumina(VqSizes),
     Anole(VqSizes),
     Janus(VqSizes),
@@ -37,7 +40,7 @@ pub(super) enum Kind {
 }
 
 impl SynthModel {
-    pub(super) fn sizes(self) -> Sizes {
+    pub(crate) fn sizes(self) -> Sizes {
         let sizes = |hidden, intermediate, layers, heads, vocab| Sizes { hidden, intermediate, layers, heads, vocab };
         match self {
             Self::Lumina7b | Self::Anole7b => sizes(4096, 11008, 32, 32, 65536),
@@ -52,7 +55,7 @@ impl SynthModel {
         }
     }
 
-    pub(super) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> Kind {
         let vq = |base, factors, latent, embed, codes| VqSizes { base, factors, latent, embed, codes };
         let full = |embed, codes| vq(128, [1, 1, 2, 2, 4], 256, embed, codes);
         let tiny = |codes| vq(32, [1; 5], 32, 8, codes);
@@ -69,7 +72,7 @@ impl SynthModel {
         }
     }
 
-    pub(super) fn is_tiny(self) -> bool {
+    pub(crate) fn is_tiny(self) -> bool {
         match self {
             Self::TinyLumina | Self::TinyAnole | Self::TinyJanusPro | Self::TinyLlamaGen | Self::TinyLlama => true,
             Self::Lumina7b | Self::Anole7b | Self::JanusPro1b | Self::JanusPro7b | Self::LlamaGenXl | Self::Llama2 => {
@@ -84,7 +87,7 @@ impl SynthModel {
 }
 
 /// All small files of a model.
-pub(super) fn files(model: SynthModel) -> Vec<SmallFile> {
+pub(crate) fn files(model: SynthModel) -> Vec<SmallFile> {
     match model.kind() {
         Kind::Lumina(vq) => {
             let mut config = chameleon(model.sizes());
@@ -196,6 +199,6 @@ fn llamagen_vq(vq: VqSizes) -> Value {
 }
 
 /// Width of a caption's features, as flan-t5-xl gives them.
-pub(super) const CAPTION: usize = 2048;
+pub(crate) const CAPTION: usize = 2048;
 /// Positions of a caption.
-pub(super) const CAPTION_TOKENS: usize = 120;
+pub(crate) const CAPTION_TOKENS: usize = 120;

@@ -2,12 +2,12 @@
 #![allow(missing_docs)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hawk_bench::step::{Step, check_bits, synthetic};
+use hawk_kernels::{Precision, Threads};
 use hawk_nn::Target;
-use hawk_nn::kernels::{Pool, Precision};
-use hawk_nn::step_bench::{Step, check_bits, synthetic};
 
 fn step(criterion: &mut Criterion) {
-    let pool = Pool::new(std::thread::available_parallelism().map_or(1, |n| n.get()));
+    let pool = Threads::new(std::thread::available_parallelism().map_or(1, |n| n.get()));
     let (config, checkpoint) = synthetic(1).expect("a synthetic model");
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
         let target = Target::load(config.clone(), &checkpoint, precision).expect("the synthetic model");

@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 /// Where the tokens of the Chameleon family stand.
 #[derive(Clone, Copy)]
-pub(super) struct Ids {
-    pub(super) codes: u32,
+pub(crate) struct Ids {
+    pub(crate) codes: u32,
     /// The 256 bytes.
     bytes: u32,
     separator: u32,
     row_end: u32,
-    pub(super) vocab: u32,
+    pub(crate) vocab: u32,
 }
 
 /// First code; before it stand the begin and end of a text.
@@ -19,8 +19,8 @@ const FIRST_CODE: u32 = 4;
 const SIZES: u32 = 64;
 
 impl Ids {
-    pub(super) const CHAMELEON: Self = Self { codes: 8192, bytes: 8198, separator: 8710, row_end: 8803, vocab: 65536 };
-    pub(super) const TINY: Self = Self { codes: 64, bytes: 70, separator: 326, row_end: 327, vocab: 400 };
+    pub(crate) const CHAMELEON: Self = Self { codes: 8192, bytes: 8198, separator: 8710, row_end: 8803, vocab: 65536 };
+    pub(crate) const TINY: Self = Self { codes: 64, bytes: 70, separator: 326, row_end: 327, vocab: 400 };
 }
 
 /// Bytes as the ByteLevel pre-tokenizer writes them: printable ones as themselves, the others from U+0100 on.
@@ -70,7 +70,7 @@ fn code_name(code: u32) -> String {
     format!("IMGIMG{digits}Z")
 }
 
-pub(super) fn chameleon(ids: Ids) -> Value {
+pub(crate) fn chameleon(ids: Ids) -> Value {
     let end = FIRST_CODE + ids.codes;
     let named = |name: &str, id| (name.to_owned(), id);
     let mut special = vec![named("<s>", 0), named("<pad>", 1), named("</s>", 2), named("<unk>", 3)];
@@ -83,7 +83,7 @@ pub(super) fn chameleon(ids: Ids) -> Value {
 }
 
 /// Special tokens at their published ids, or right behind the bytes of a tiny vocabulary.
-pub(super) fn janus(vocab: u32) -> Value {
+pub(crate) fn janus(vocab: u32) -> Value {
     let first = if vocab > 100_000 { 100_000 } else { 256 };
     let names = [
         ("<｜begin▁of▁sentence｜>", 0_u32, 0_u32),
@@ -101,11 +101,11 @@ pub(super) fn janus(vocab: u32) -> Value {
 }
 
 /// Ids of [`llama`]: special tokens, bytes, printable characters.
-pub(super) const LLAMA_IDS: u32 = 3 + 256 + 95;
+pub(crate) const LLAMA_IDS: u32 = 3 + 256 + 95;
 
 /// As LLaMA 2's, without its merges: printable ASCII as characters behind the bytes, spaces as `▁`, everything else as bytes, `<s>` before
 /// every text.
-pub(super) fn llama() -> Value {
+pub(crate) fn llama() -> Value {
     let special = ["<unk>", "<s>", "</s>"];
     let mut names: Vec<String> = special.map(str::to_owned).into();
     names.extend((0..=255_u8).map(|byte| format!("<0x{byte:02X}>")));

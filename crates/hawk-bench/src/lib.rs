@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use hawk::{Decoder, Decoding, Engine, LoadOptions, Rule, Seed};
-//! use hawk_eval::{Plan, Row, compare};
+//! use hawk_bench::{Plan, Row, compare};
 //!
 //! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
 //! let plan = Plan {
@@ -12,7 +12,7 @@
 //!     sampling: engine.config().defaults,
 //!     contenders: vec![Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay)],
 //! };
-//! let measured = compare(&plan, &mut |request| hawk_eval::draw(&engine, request), &mut |_| {})?;
+//! let measured = compare(&plan, &mut |request| hawk_bench::draw(&engine, request), &mut |_| {})?;
 //! let rows: Vec<Row> = measured.iter().map(|measured| Row::new(measured, &engine)).collect();
 //! assert_eq!((rows[0].decoder.as_str(), rows[0].acceptance_length), ("ar", 1.0));
 //! assert!(rows[1].acceptance_length > 1.0 && rows[1].same_image_as_ar == Some(true));
@@ -33,12 +33,13 @@
 //!
 //! It writes no files and prints nothing. It times nothing that it has not found equal first.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod decoders;
 mod overlay;
 mod page;
 mod report;
+pub mod step;
 
 pub use decoders::{Measured, Plan, Turn, compare, draw};
 pub use overlay::{SourceShare, overlay, source_shares};

@@ -1,16 +1,17 @@
 //! Names and shapes of the public models' tensors.
 
+use hawk_files::{Error, Result, TransformerConfig};
 use safetensors::Dtype;
 use serde_json::json;
 
-use super::config::{CAPTION, CAPTION_TOKENS, Kind, Sizes, VqSizes, files};
-use super::{Part, SynthModel};
-use hawk_files::{Error, Result, TransformerConfig};
+use crate::config::{CAPTION, CAPTION_TOKENS, Kind, Sizes, VqSizes, files};
+use crate::model::SynthModel;
+use crate::weights::Part;
 
 type Tensors = Vec<(String, Vec<usize>)>;
 
 /// Everything that a model's folder holds.
-pub(super) fn parts(model: SynthModel) -> Result<Vec<Part>> {
+pub(crate) fn parts(model: SynthModel) -> Result<Vec<Part>> {
     let weights = |tensors| Part { folder: "", dtype: Dtype::BF16, tensors };
     let vq = |tensors| Part { folder: "vq/", dtype: Dtype::F32, tensors };
     let transformer = || {

@@ -6,7 +6,7 @@ mod torch;
 
 use std::path::Path;
 
-use hawk_nn::{Checkpoint, Error, Fault, ModelSource};
+use hawk_files::{Checkpoint, Error, Fault, ModelSource};
 use proptest::prelude::*;
 use torch::{Saved, archive, global, pickle, save, text};
 

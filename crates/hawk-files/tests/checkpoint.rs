@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::{Checkpoint, Fault, ModelSource};
+use hawk_files::{Checkpoint, Fault, ModelSource};
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/chameleon")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../hawk-nn/tests/golden/chameleon")
 }
 
 fn real() -> Vec<u8> {

@@ -7,7 +7,7 @@ use hawk::{
     CellSource, DecodeStats, Decoder, Decoding, Generated, Image, Outcome, Request, Result, Rule, Sampling, Seed,
     TreeShape,
 };
-use hawk_eval::{Measured, Plan, compare};
+use hawk_bench::{Measured, Plan, compare};
 use hawk_spec::{Code, Drawn, Source};
 
 const CELLS: u32 = 6;

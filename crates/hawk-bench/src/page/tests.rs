@@ -6,7 +6,8 @@ use hawk::{
 };
 use hawk_spec::{Code, Drawn, Grid, Source, SourceTally};
 
-use crate::{Machine, Plan, Report, Row, Settings, compare};
+use crate::decoders::{Plan, compare};
+use crate::report::{Machine, Report, Row, Settings};
 
 const HOSTILE: &str = "</bdi><script>alert('1')</script>\" onload=\"x & <img src=http://evil> \u{0}";
 
