@@ -147,7 +147,7 @@ fn codes(images: &[Generated]) -> Vec<&[Code]> {
 }
 
 fn ways() -> impl Iterator<Item = (Decoder, &'static str)> {
-    let trees = |decoder| -> &[&str] {
+    let trees = |decoder: Decoder| -> &[&str] {
         match decoder.name() {
             "ar" => &["1"],
             "neighbour" => &["2", "5"],
