@@ -13,11 +13,13 @@ use hawk_nn::{Error, Image, Result};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::corpus::{Corpus, Entry};
-use crate::data::{Kind, Picture, SHEET_COLUMNS, Split, contact_sheet, grounds};
-use crate::files;
-use crate::target::draw;
-use crate::vq::SIDE;
+use crate::emoji::scenes::backgrounds;
+use crate::pictures::canvas::{Canvas, SIDE};
+use crate::pictures::corpus::Corpus;
+use crate::pictures::entry::{Entry, Kind, Split};
+use crate::pictures::sheet::{COLUMNS, contact_sheet};
+use crate::run::draw::draw;
+use crate::run::files;
 
 /// Side of the small pictures that are compared.
 const SMALL: usize = 32;
@@ -142,8 +144,8 @@ impl Evaluation {
 
     /// Writes the sheet of a measure, and its captions in the order of the sheet.
     fn keep(&self, name: &str, corpus: &Corpus, drawn: &[Drawn]) -> Result<()> {
-        let rows = drawn.chunks(SHEET_COLUMNS);
-        let pictures = rows.clone().map(|row| row.iter().map(|one| Picture(one.image.pixels.clone())).collect());
+        let rows = drawn.chunks(COLUMNS);
+        let pictures = rows.clone().map(|row| row.iter().map(|one| Canvas(one.image.pixels.clone())).collect());
         files::write(&self.out.join(format!("{name}.png")), &contact_sheet(&pictures.collect::<Vec<_>>())?)?;
         let mut captions = String::new();
         for (row, drawn) in rows.enumerate() {
@@ -214,7 +216,7 @@ fn styles(corpus: &Corpus, drawn: &[Drawn]) -> Result<Share> {
 
 /// Whether the colour along the edge is nearer to the scene's ground than to any other.
 fn is_on_its_ground(corpus: &Corpus, one: &Drawn) -> Result<bool> {
-    let grounds: Vec<[f32; 3]> = grounds()?.into_iter().map(|colour| colour.map(f32::from)).collect();
+    let grounds: Vec<[f32; 3]> = backgrounds()?.into_iter().map(|colour| colour.map(f32::from)).collect();
     let nearest = |colour: [f32; 3]| {
         let far = |ground: &[f32; 3]| distance(ground, &colour);
         (0..grounds.len()).min_by(|&a, &b| far(&grounds[a]).total_cmp(&far(&grounds[b])))

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, Error, Precision, Result, Seed};
 use hawk_train::{
-    Ended, HeadOffset, Images, Labels, Point, Progress, Run, Settings, default_prompts, pictures, train_heads,
+    Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, Point, TrainingImages, TrainingProgress, captioned_pictures,
+    default_prompts, train_heads,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -45,13 +46,13 @@ pub(crate) struct TrainHeadsArgs {
     #[arg(long, default_value_t = Labels::Law, value_parser = labels())]
     pub(crate) labels: Labels,
     /// How often every image is seen
-    #[arg(long, value_name = "E", default_value_t = Settings::default().epochs)]
+    #[arg(long, value_name = "E", default_value_t = HeadsSettings::default().epochs)]
     pub(crate) epochs: usize,
     /// Images of a step
-    #[arg(long, value_name = "B", default_value_t = Settings::default().batch)]
+    #[arg(long, value_name = "B", default_value_t = HeadsSettings::default().batch)]
     pub(crate) batch: usize,
     /// Largest step size; it rises over the first twentieth of the steps and falls along a cosine
-    #[arg(long, value_name = "F", default_value_t = Settings::default().learning_rate)]
+    #[arg(long, value_name = "F", default_value_t = HeadsSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
     /// Key of the images' noise and of their order
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -63,10 +64,10 @@ fn labels() -> impl TypedValueParser<Value = Labels> {
 }
 
 pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
-    let run = Run {
+    let run = HeadsRun {
         target_name: args.model.name(),
         images: images(args)?,
-        settings: Settings {
+        settings: HeadsSettings {
             offsets: args.heads.clone(),
             labels: args.labels,
             epochs: args.epochs,
@@ -110,26 +111,26 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     Ok(())
 }
 
-fn images(args: &TrainHeadsArgs) -> Result<Images> {
+fn images(args: &TrainHeadsArgs) -> Result<TrainingImages> {
     let seed = Seed(args.seed);
     if let Some(dir) = &args.pictures {
-        return Ok(Images::Pictures { pictures: pictures(dir)?, seed });
+        return Ok(TrainingImages::Pictures { pictures: captioned_pictures(dir)?, seed });
     }
     let prompts = match &args.prompts_file {
         Some(path) => files::read_prompts(path)?,
         None => default_prompts(),
     };
-    Ok(Images::Sampled { images: args.images, prompts, seed })
+    Ok(TrainingImages::Sampled { images: args.images, prompts, seed })
 }
 
-fn show(bar: &ProgressBar, run: &Run, progress: Progress<'_>) {
+fn show(bar: &ProgressBar, run: &HeadsRun, progress: TrainingProgress<'_>) {
     match progress {
-        Progress::Images { done, of } => {
+        TrainingProgress::Images { done, of } => {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
             bar.set_message("images");
         }
-        Progress::Steps { done, of, point } => {
+        TrainingProgress::Steps { done, of, point } => {
             if bar.length() != Some(of as u64) || done == 1 {
                 bar.set_length(of as u64);
                 bar.reset_eta();
@@ -137,12 +138,12 @@ fn show(bar: &ProgressBar, run: &Run, progress: Progress<'_>) {
             bar.set_position(done as u64);
             bar.set_message(point.map_or_else(|| "steps".to_owned(), |point| losses(run, point)));
         }
-        Progress::Measuring => bar.set_message("measuring the heads"),
+        TrainingProgress::Measuring => bar.set_message("measuring the heads"),
         _ => {}
     }
 }
 
-fn losses(run: &Run, point: &Point) -> String {
+fn losses(run: &HeadsRun, point: &Point) -> String {
     let loss = run.settings.offsets.iter().zip(&point.validation).map(|(head, loss)| format!("{head} {loss:.3}"));
     format!("steps, validation loss {}", loss.collect::<Vec<_>>().join(" "))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, ModelSource, Result};
 use hawk_nn::VqEncoder;
-use hawk_train::{Ended, Optimizer, Precision, Progress, TargetRun, TargetSettings, train_target};
+use hawk_train::{Ended, Optimizer, TargetRun, TargetSettings, TrainingPrecision, TrainingProgress, train_target};
 
 use crate::cmd::training::{Pace, precision};
 use crate::say;
@@ -69,7 +69,7 @@ pub(crate) struct TrainTargetArgs {
     pub(crate) optimizer: Optimizer,
     /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
     #[arg(long, default_value = "f32", value_parser = precision())]
-    pub(crate) precision: Precision,
+    pub(crate) precision: TrainingPrecision,
     /// Key of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -109,15 +109,15 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
     };
     let ended = train_target(&run, &mut |progress| {
         match progress {
-            Progress::Images { done, of } => pace.encode(done, of),
-            Progress::Steps { done, of, point } => {
+            TrainingProgress::Images { done, of } => pace.encode(done, of),
+            TrainingProgress::Steps { done, of, point } => {
                 let losses = point.map(|point| {
                     let losses = point.validation.iter().map(|loss| format!("{loss:.3}")).collect::<Vec<_>>();
                     format!("loss {:.3}, validation {}", point.train[0], losses.join(" "))
                 });
                 pace.show(done, of, losses);
             }
-            Progress::Measuring => pace.say("measuring"),
+            TrainingProgress::Measuring => pace.say("measuring"),
             _ => {}
         }
         ControlFlow::Continue(())

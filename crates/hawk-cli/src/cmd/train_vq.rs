@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Error, Result};
-use hawk_train::{Ended, Likeness, Precision, Progress, VqRun, VqSettings, train_vq};
+use hawk_train::{Ended, Likeness, TrainingPrecision, TrainingProgress, VqRun, VqSettings, train_vq};
 
 use crate::cmd::training::{Pace, precision};
 use crate::say;
@@ -47,7 +47,7 @@ pub(crate) struct TrainVqArgs {
     pub(crate) learning_rate: f64,
     /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
     #[arg(long, default_value = "f32", value_parser = precision())]
-    pub(crate) precision: Precision,
+    pub(crate) precision: TrainingPrecision,
     /// Key of all that is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -69,10 +69,10 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
     let run = VqRun { pictures: args.pictures.clone(), settings, out: args.out.clone() };
     let ended = train_vq(&run, &mut |progress| {
         match progress {
-            Progress::Steps { done, of, point } => {
+            TrainingProgress::Steps { done, of, point } => {
                 pace.show(done, of, point.map(|point| format!("validation PSNR {:.2} dB", point.validation[0])));
             }
-            Progress::Measuring => pace.say("measuring"),
+            TrainingProgress::Measuring => pace.say("measuring"),
             _ => {}
         }
         ControlFlow::Continue(())

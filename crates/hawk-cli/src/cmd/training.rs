@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk_nn::kernels::Pool;
 use hawk_nn::step_bench::Ceilings;
-use hawk_train::Precision;
+use hawk_train::TrainingPrecision;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Read by the measurement of the ceilings; bandwidth is not used here.
 const MEASURED_BYTES: usize = 1 << 24;
 
 /// What `--precision` of the commands that train takes.
-pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
+pub(crate) fn precision() -> impl TypedValueParser<Value = TrainingPrecision> {
     PossibleValuesParser::new(["f32", "bf16"]).map(|name| match name.as_str() {
-        "bf16" => Precision::Bf16,
-        _ => Precision::F32,
+        "bf16" => TrainingPrecision::Bf16,
+        _ => TrainingPrecision::F32,
     })
 }
 

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hawk_nn::{Error, Result};
 use sha2::{Digest, Sha512};
 
-use super::recipe::Package;
-use crate::files;
+use crate::emoji::recipe::Package;
+use crate::run::files;
 
 /// How often a package is asked for before the network is held to be down.
 const ATTEMPTS: usize = 3;
@@ -119,8 +119,8 @@ mod tests {
 
     use hawk_nn::Fault;
 
-    use super::super::recipe::Holds;
     use super::*;
+    use crate::emoji::recipe::Holds;
 
     fn package(bytes: &[u8]) -> Package {
         Package {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use hawk_nn::{Error, Result};
 use serde::Deserialize;
 
-use super::archive;
-use super::concepts::{Concept, Concepts, normal_key};
-use super::picture::Cutout;
-use super::recipe::{Format, Recipe, Style};
-use super::split::{self, Split};
+use crate::emoji::archive;
+use crate::emoji::concepts::{Concept, Concepts, normal_key};
+use crate::emoji::cutout::Cutout;
+use crate::emoji::recipe::{Format, Recipe, Style};
+use crate::emoji::split;
+use crate::pictures::entry::Split;
 
 /// A drawing as its package holds it.
 pub(crate) enum Drawing {

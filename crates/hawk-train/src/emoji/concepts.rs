@@ -6,7 +6,7 @@ use hawk_nn::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::recipe::Lists;
+use crate::emoji::recipe::Lists;
 
 /// Files of the package of names.
 const RECORDS: &str = "en/data.json";
@@ -231,8 +231,8 @@ impl Concept {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::recipe::Recipe;
     use super::*;
+    use crate::emoji::recipe::Recipe;
 
     pub(crate) const DATA: &str = r#"[
         {"label":"red apple","hexcode":"1F34E","tags":["apple","fruit","red"],"group":4,"subgroup":1},

@@ -1,14 +1,14 @@
-//! Pixels: drawings become cut-outs (trimmed, transparent around), cut-outs are put on grounds.
+//! Cut-outs: drawings trimmed to their visible part, with a transparent background.
 
 use hawk_nn::{Error, Result};
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops::{self, FilterType as Resampling};
-use image::{ExtendedColorType, ImageEncoder, ImageFormat, RgbImage, Rgba, RgbaImage};
+use image::{ExtendedColorType, ImageFormat, Rgba, RgbaImage};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{ImageHrefResolver, Options, Tree};
 
-/// Side of a picture, and of the object in it: a margin of 3 % on each side.
-pub(crate) const SIDE: u32 = 128;
+use crate::pictures::canvas::{Canvas, SIDE_U32, encode_png};
+
+/// The longest side of a cut-out: 3 % of the picture stay free on each side.
 pub(crate) const OBJECT_SIDE: u32 = 120;
 /// Side at which vector drawings are drawn before they are made smaller.
 const DRAWN_SIDE: u32 = 2 * OBJECT_SIDE;
@@ -16,9 +16,6 @@ const DRAWN_SIDE: u32 = 2 * OBJECT_SIDE;
 const MAX_SIDE: u32 = 4096;
 /// Alpha from which a pixel belongs to the object's box.
 const VISIBLE: u8 = 8;
-
-/// A picture on its ground, `SIDE` pixels square, RGB.
-pub(crate) struct Picture(pub(crate) Vec<u8>);
 
 /// An object without ground, its longest side `OBJECT_SIDE`.
 pub(crate) struct Cutout {
@@ -38,14 +35,14 @@ impl Cutout {
         };
         let tree = Tree::from_str(svg, &options).map_err(|e| Error::input(format!("cannot use the SVG: {e}")))?;
         let scale = DRAWN_SIDE as f32 / tree.size().width().max(tree.size().height());
-        let all = rendered(&tree, Transform::from_scale(scale, scale), (DRAWN_SIDE, DRAWN_SIDE))?;
-        let [left, top, width, height] = visible_box(&all)?;
-        // Drawn again so that the object itself, not its sheet, has the size.
-        let closer = DRAWN_SIDE as f32 / width.max(height) as f32;
-        let transform = Transform::from_scale(scale * closer, scale * closer)
-            .post_translate(-(left as f32) * closer, -(top as f32) * closer);
-        let size = [width, height].map(|side| ((side as f32 * closer).ceil() as u32).max(1));
-        Self::trimmed(&rendered(&tree, transform, (size[0], size[1]))?)
+        let all = rendered(&tree, Transform::from_scale(scale, scale), DRAWN_SIDE, DRAWN_SIDE)?;
+        let visible = VisibleBox::of(&all)?;
+        // Rendered again, so that the object itself and not its page has the full size.
+        let zoom = DRAWN_SIDE as f32 / visible.width.max(visible.height) as f32;
+        let transform = Transform::from_scale(scale * zoom, scale * zoom)
+            .post_translate(-(visible.left as f32) * zoom, -(visible.top as f32) * zoom);
+        let zoomed = |side: u32| ((side as f32 * zoom).ceil() as u32).max(1);
+        Self::trimmed(&rendered(&tree, transform, zoomed(visible.width), zoomed(visible.height))?)
     }
 
     /// Reads a WebP file.
@@ -73,11 +70,11 @@ impl Cutout {
             };
             [*r, *g, *b] = [divided(*r), divided(*g), divided(*b)];
         }
-        png(plain.as_raw(), plain.dimensions(), ExtendedColorType::Rgba8)
+        encode_png(plain.as_raw(), plain.width(), plain.height(), ExtendedColorType::Rgba8)
     }
 
     fn trimmed(pixels: &RgbaImage) -> Result<Self> {
-        let [left, top, width, height] = visible_box(pixels)?;
+        let VisibleBox { left, top, width, height } = VisibleBox::of(pixels)?;
         let object = imageops::crop_imm(pixels, left, top, width, height).to_image();
         Ok(Self { pixels: fitted(&object, OBJECT_SIDE) })
     }
@@ -87,6 +84,24 @@ impl Cutout {
         Self { pixels: fitted(&self.pixels, side) }
     }
 
+    /// Paints the cut-out with its centre at column `x` and row `y`. Pixels outside of the canvas are lost.
+    pub(crate) fn paint(&self, canvas: &mut Canvas, x: u32, y: u32) {
+        let (width, height) = self.size();
+        let (left, top) = (x.saturating_sub(width / 2), y.saturating_sub(height / 2));
+        for (column, row, Rgba([r, g, b, a])) in self.pixels.enumerate_pixels() {
+            let (column, row) = (left + column, top + row);
+            if column >= SIDE_U32 || row >= SIDE_U32 {
+                continue;
+            }
+            let at = ((row * SIDE_U32 + column) * 3) as usize;
+            for (ground, colour) in canvas.0[at..at + 3].iter_mut().zip([r, g, b]) {
+                let behind = (u32::from(*ground) * (255 - u32::from(*a)) + 127) / 255;
+                *ground = (behind + u32::from(*colour)).min(255) as u8;
+            }
+        }
+    }
+
+    /// Width and height in pixels.
     pub(crate) fn size(&self) -> (u32, u32) {
         self.pixels.dimensions()
     }
@@ -97,69 +112,32 @@ impl Cutout {
     }
 }
 
-impl Picture {
-    pub(crate) fn ground(colour: [u8; 3]) -> Self {
-        Self(colour.iter().copied().cycle().take((SIDE * SIDE * 3) as usize).collect())
-    }
-
-    /// Puts an object with its middle at `(x, y)`, which must leave room for it.
-    pub(crate) fn put(&mut self, object: &Cutout, (x, y): (u32, u32)) {
-        let (width, height) = object.size();
-        let (left, top) = (x.saturating_sub(width / 2), y.saturating_sub(height / 2));
-        for (column, row, Rgba([r, g, b, a])) in object.pixels.enumerate_pixels() {
-            let (column, row) = (left + column, top + row);
-            if column >= SIDE || row >= SIDE {
-                continue;
-            }
-            let at = ((row * SIDE + column) * 3) as usize;
-            for (ground, colour) in self.0[at..at + 3].iter_mut().zip([r, g, b]) {
-                let behind = (u32::from(*ground) * (255 - u32::from(*a)) + 127) / 255;
-                *ground = (behind + u32::from(*colour)).min(255) as u8;
-            }
-        }
-    }
-
-    /// The picture made small, RGB.
-    pub(crate) fn thumb(&self, side: u32) -> Vec<u8> {
-        let whole = RgbImage::from_raw(SIDE, SIDE, self.0.clone()).unwrap_or_default();
-        imageops::resize(&whole, side, side, Resampling::Triangle).into_raw()
-    }
-
-    pub(crate) fn to_png(&self) -> Result<Vec<u8>> {
-        png(&self.0, (SIDE, SIDE), ExtendedColorType::Rgb8)
-    }
-
-    /// Reads what [`Picture::to_png`] wrote.
-    pub(crate) fn of_png(bytes: &[u8]) -> Option<Self> {
-        let picture = image::load_from_memory_with_format(bytes, ImageFormat::Png).ok()?.to_rgb8();
-        (picture.dimensions() == (SIDE, SIDE)).then(|| Self(picture.into_raw()))
-    }
-}
-
-/// A PNG file of these pixels.
-pub(crate) fn png(pixels: &[u8], (width, height): (u32, u32), colours: ExtendedColorType) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
-    let written = encoder.write_image(pixels, width, height, colours);
-    written.map_err(|e| Error::input(format!("cannot write the PNG: {e}")))?;
-    Ok(bytes)
-}
-
-fn rendered(tree: &Tree, transform: Transform, (width, height): (u32, u32)) -> Result<RgbaImage> {
+fn rendered(tree: &Tree, transform: Transform, width: u32, height: u32) -> Result<RgbaImage> {
     let mut pixmap = Pixmap::new(width, height).ok_or_else(|| Error::input("the SVG has no size"))?;
     resvg::render(tree, transform, &mut pixmap.as_mut());
     RgbaImage::from_raw(width, height, pixmap.take()).ok_or_else(|| Error::input("the SVG has no size"))
 }
 
-/// Left, top, width and height of what can be seen.
-fn visible_box(pixels: &RgbaImage) -> Result<[u32; 4]> {
-    let mut found: Option<[u32; 4]> = None;
-    for (x, y, _) in pixels.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[3] >= VISIBLE) {
-        let [left, top, right, bottom] = found.unwrap_or([x, y, x, y]);
-        found = Some([left.min(x), top.min(y), right.max(x), bottom.max(y)]);
+/// The smallest rectangle that holds all visible pixels.
+struct VisibleBox {
+    left: u32,
+    top: u32,
+    width: u32,
+    height: u32,
+}
+
+impl VisibleBox {
+    fn of(pixels: &RgbaImage) -> Result<Self> {
+        let visible = || pixels.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[3] >= VISIBLE);
+        let columns = || visible().map(|(x, _, _)| x);
+        let rows = || visible().map(|(_, y, _)| y);
+        let (Some(left), Some(right), Some(top), Some(bottom)) =
+            (columns().min(), columns().max(), rows().min(), rows().max())
+        else {
+            return Err(Error::input("the drawing is empty"));
+        };
+        Ok(Self { left, top, width: right - left + 1, height: bottom - top + 1 })
     }
-    let [left, top, right, bottom] = found.ok_or_else(|| Error::input("the drawing is empty"))?;
-    Ok([left, top, right - left + 1, bottom - top + 1])
 }
 
 /// Colours multiplied by alpha: only those may be mixed with their neighbours.
@@ -194,9 +172,9 @@ mod tests {
     fn a_drawing_is_trimmed_and_fills_its_place() {
         let cutout = Cutout::of_svg(SVG).unwrap();
         assert_eq!(cutout.size(), (120, 60));
-        let mut picture = Picture::ground([255; 3]);
-        picture.put(&cutout, (64, 64));
-        let at = |x: u32, y: u32| &picture.0[((y * SIDE + x) * 3) as usize..][..3];
+        let mut picture = Canvas::filled([255; 3]);
+        cutout.paint(&mut picture, 64, 64);
+        let at = |x: u32, y: u32| &picture.0[((y * SIDE_U32 + x) * 3) as usize..][..3];
         assert_eq!((at(64, 64), at(6, 40)), (&[255, 0, 0][..], &[255, 0, 0][..]));
         assert_eq!((at(2, 64), at(64, 30), at(64, 97)), (&[255; 3][..], &[255; 3][..], &[255; 3][..]));
     }
@@ -206,10 +184,10 @@ mod tests {
         let cutout = Cutout::of_svg(SVG).unwrap();
         let read = Cutout::of_png(&cutout.to_png().unwrap()).unwrap();
         assert_eq!(read.size(), cutout.size());
-        let mut picture = Picture::ground([9, 99, 199]);
-        picture.put(&read, (64, 64));
-        assert_eq!(Picture::of_png(&picture.to_png().unwrap()).unwrap().0, picture.0);
-        assert!(Picture::of_png(b"no picture").is_none());
+        let mut picture = Canvas::filled([9, 99, 199]);
+        read.paint(&mut picture, 64, 64);
+        assert_eq!(Canvas::from_png(&picture.to_png().unwrap()).unwrap().0, picture.0);
+        assert!(Canvas::from_png(b"no picture").is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The order of the work: packages, cut-outs, pictures, captions, and everything on disk.
+//! Makes the data set: packages, cut-outs, pictures, captions, files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,30 +8,33 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cache::Cache;
-use super::catalogue::{self, Item, Set};
-use super::concepts::{self, Concept, Concepts};
-use super::manifest::{self, Manifest};
-use super::picture::{Cutout, Picture, SIDE};
-use super::recipe::{Holds, Recipe};
-use super::scenes::{self, Stock};
-use super::sheet::{sheet, spread};
-use super::split::Split;
-use super::{EmojiProgress, EmojiSettings, archive, colour, words};
-use crate::files;
+use crate::emoji::cache::Cache;
+use crate::emoji::catalogue::{self, Item, Set};
+use crate::emoji::concepts::{self, Concept, Concepts};
+use crate::emoji::cutout::Cutout;
+use crate::emoji::manifest::{self, Manifest};
+use crate::emoji::recipe::{Holds, Recipe};
+use crate::emoji::scenes::{self, Stock};
+use crate::emoji::settings::{EmojiProgress, EmojiSettings};
+use crate::emoji::{archive, colour, words};
+use crate::pictures::canvas::{Canvas, SIDE_U32};
+use crate::pictures::entry::{Entry, Kind, Split};
+use crate::pictures::sheet::{contact_sheet, spread};
+use crate::run::files;
 
-/// Pictures between two reports.
+/// Pictures that are made between two reports.
 const CHUNK: usize = 64;
-/// Side of the thumbnails that are compared, and the mean difference (of 255) below which two are the same.
+/// Side of the thumbnails that are compared, in pixels.
 const THUMB_SIDE: u32 = 24;
+/// Root mean square difference, of 255, below which two thumbnails count as equal.
 const SAME: f64 = 0.01 * 255.0;
 
-/// The standard's group of faces and hearts.
+/// The emoji standard's group of faces and hearts.
 const FACES: &str = "smileys-emotion";
 
-/// What a folder was begun with.
+/// Identifies the settings of the data set in a folder (`begun.json`).
 #[derive(Serialize, Deserialize, PartialEq)]
-struct Begun {
+struct EmojiIdentity {
     recipe: String,
     scenes: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,50 +44,23 @@ struct Begun {
     limit: Option<usize>,
 }
 
-/// A cut-out as the later steps need it; the pixels stay on disk.
-struct Object {
+/// What later steps need of a cut-out. Its pixels stay on disk.
+struct CutoutLook {
     thumb: Vec<u8>,
     colour: Option<&'static str>,
 }
 
-/// What a picture shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    /// One drawing.
-    Emoji,
-    /// Several drawings, or one on a coloured ground.
-    Scene,
+/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png`, `ATTRIBUTION`.
+///
+/// # Errors
+/// A package cannot be fetched or is not the pinned one; the folder belongs to other settings; a file cannot be written.
+pub fn make_emoji(settings: &EmojiSettings, observe: &mut dyn FnMut(EmojiProgress<'_>)) -> Result<Manifest> {
+    make(&Recipe::built_in()?, settings, observe)
 }
 
-/// A line of `captions.jsonl`.
-#[derive(Serialize)]
-struct Line {
-    file: String,
-    /// The first is the fullest.
-    captions: Vec<String>,
-    style: String,
-    /// Of an emoji: the label. Of a scene: what is combined.
-    concept: String,
-    /// Of an emoji: what it shares with its like. Of a scene: the layout.
-    family: String,
-    kind: Kind,
-    split: Split,
-    /// How often the picture should be seen, beside others.
-    weight: f32,
-    /// Whether the captions hold for the mirrored picture too.
-    mirror: bool,
-    /// SHA-256 of the RGB pixels.
-    pixels: String,
-}
-
-pub(crate) fn make(
-    recipe: &Recipe,
-    settings: &EmojiSettings,
-    observe: &mut dyn FnMut(EmojiProgress<'_>),
-) -> Result<Manifest> {
-    let work = Work::begin(recipe, settings)?;
-    let mut items = work.items(observe)?;
+fn make(recipe: &Recipe, settings: &EmojiSettings, observe: &mut dyn FnMut(EmojiProgress<'_>)) -> Result<Manifest> {
+    let build = EmojiBuild::start(recipe, settings)?;
+    let mut items = build.items(observe)?;
     let is_thing = |concept: &Concept| recipe.lists.objects.contains(&concept.label) || concept.group == FACES;
     items.retain(|item| {
         settings.wants(&recipe.styles()[item.style].name) && (!settings.things || is_thing(&item.concept))
@@ -98,39 +74,30 @@ pub(crate) fn make(
         });
     }
     let mut manifest = Manifest::new(recipe, settings);
-    let objects = work.objects(&items, &mut manifest, observe)?;
-    let items = work.without_duplicates(items.into_iter().zip(objects), &mut manifest);
-    let stocks = work.stocks(&items)?;
+    let objects = build.objects(&items, &mut manifest, observe)?;
+    let items = build.without_duplicates(items.into_iter().zip(objects), &mut manifest);
+    let stocks = build.stocks(&items)?;
     let of = items.len() + if stocks.iter().any(|stock| stock.objects.len() > 1) { settings.scenes } else { 0 };
-    let lines = work.in_chunks(
+    let lines = build.in_chunks(
         of,
         |index| match items.get(index) {
-            Some((item, object)) => work.emoji(index, item, object).map(Some),
-            None => work.scene(index, index - items.len(), &stocks),
+            Some((item, object)) => build.emoji(index, item, object).map(Some),
+            None => build.scene(index, index - items.len(), &stocks),
         },
         &mut |done| observe(EmojiProgress::Pictures { done, of }),
     )?;
-    work.finish(lines.into_iter().flatten().collect(), manifest)
+    build.finish(lines.into_iter().flatten().collect(), manifest)
 }
 
-impl Line {
-    /// Where it is counted and shown: its style, or a scene's layout.
-    fn row(&self) -> &str {
-        match self.kind {
-            Kind::Emoji => &self.style,
-            Kind::Scene => &self.family,
-        }
-    }
-}
-
-struct Work<'a> {
+/// The data set in the making.
+struct EmojiBuild<'a> {
     recipe: &'a Recipe,
     settings: &'a EmojiSettings,
     threads: rayon::ThreadPool,
 }
 
-impl<'a> Work<'a> {
-    fn begin(recipe: &'a Recipe, settings: &'a EmojiSettings) -> Result<Self> {
+impl<'a> EmojiBuild<'a> {
+    fn start(recipe: &'a Recipe, settings: &'a EmojiSettings) -> Result<Self> {
         if let Some(unknown) = settings.styles.iter().find(|name| recipe.styles().iter().all(|s| s.name != **name)) {
             let known: Vec<&str> = recipe.styles().iter().map(|style| style.name.as_str()).collect();
             return Err(Error::input("the recipe has no such style").expected(known.join(", ")).got(unknown));
@@ -140,8 +107,8 @@ impl<'a> Work<'a> {
         let limit = settings.limit.map(|limit| limit.get());
         let (recipe_digest, styles) = (recipe.digest.clone(), settings.styles.clone());
         let EmojiSettings { scenes, things, .. } = *settings;
-        let begun = Begun { recipe: recipe_digest, scenes, styles, things, limit };
-        files::claim(&out.join("begun.json"), &begun)?;
+        let identity = EmojiIdentity { recipe: recipe_digest, scenes, styles, things, limit };
+        files::check_identity(&out.join("begun.json"), &identity)?;
         files::make_dir(&out.join("objects"))?;
         files::make_dir(&out.join("images"))?;
         let threads = rayon::ThreadPoolBuilder::new().num_threads(settings.threads.get()).build();
@@ -149,7 +116,7 @@ impl<'a> Work<'a> {
         Ok(Self { recipe, settings, threads })
     }
 
-    /// All pictures that the packages offer.
+    /// All drawings of the packages.
     fn items(&self, observe: &mut dyn FnMut(EmojiProgress<'_>)) -> Result<Vec<Item>> {
         let cache = Cache::new(&self.settings.cache, &self.settings.registry);
         let (mut concepts, mut sets) = (None, Vec::new());
@@ -167,11 +134,11 @@ impl<'a> Work<'a> {
                 Holds::Pictures(style) => sets.push(Set { style, title, tgz }),
             }
         }
-        let concepts = concepts.ok_or_else(|| Error::input("the recipe has no package of names"))?;
+        let concepts = concepts.ok_or_else(|| Error::input("the recipe has no package of emoji names"))?;
         catalogue::items(self.recipe, concepts, &sets)
     }
 
-    /// Runs `task` for the numbers below `of` on all threads; the results come in order.
+    /// Runs `task` for `0..of` on all threads. The results are in order.
     fn in_chunks<T: Send>(
         &self,
         of: usize,
@@ -198,13 +165,13 @@ impl<'a> Work<'a> {
             .join(format!("{style}-{}.png", item.name.chars().map(plain).collect::<String>()))
     }
 
-    /// The cut-outs of all items, on disk; those that cannot be drawn are named in the manifest.
+    /// Makes the cut-outs of all items on disk. The manifest lists drawings that cannot be drawn.
     fn objects(
         &self,
         items: &[Item],
         manifest: &mut Manifest,
         observe: &mut dyn FnMut(EmojiProgress<'_>),
-    ) -> Result<Vec<Option<Object>>> {
+    ) -> Result<Vec<Option<CutoutLook>>> {
         let of = items.len();
         let objects = self.in_chunks(of, |index| self.object(&items[index]), &mut |done| {
             observe(EmojiProgress::Objects { done, of })
@@ -215,7 +182,7 @@ impl<'a> Work<'a> {
         Ok(objects)
     }
 
-    fn object(&self, item: &Item) -> Result<Option<Object>> {
+    fn object(&self, item: &Item) -> Result<Option<CutoutLook>> {
         let path = self.object_path(item);
         let there = std::fs::read(&path).ok().and_then(|png| Cutout::of_png(&png).ok());
         let cutout = match there {
@@ -224,25 +191,26 @@ impl<'a> Work<'a> {
                 let Ok(drawn) = item.draw() else { return Ok(None) };
                 let png = drawn.to_png()?;
                 files::write_quickly(&path, &png)?;
-                // What is read later must be what is seen now.
+                // The later steps read the file, so the look must be that of the file.
                 Cutout::of_png(&png)?
             }
         };
-        let mut thumb = Picture::ground([255; 3]);
-        thumb.put(&cutout, (SIDE / 2, SIDE / 2));
-        Ok(Some(Object { thumb: thumb.thumb(THUMB_SIDE), colour: colour::dominant(cutout.solid_colours()) }))
+        let mut thumb = Canvas::filled([255; 3]);
+        cutout.paint(&mut thumb, SIDE_U32 / 2, SIDE_U32 / 2);
+        Ok(Some(CutoutLook { thumb: thumb.thumbnail(THUMB_SIDE), colour: colour::dominant(cutout.solid_colours()) }))
     }
 
-    /// The items but those that look like an earlier one of their style.
+    /// Leaves out items that look like an earlier item of their style.
     fn without_duplicates(
         &self,
-        items: impl Iterator<Item = (Item, Option<Object>)>,
+        items: impl Iterator<Item = (Item, Option<CutoutLook>)>,
         manifest: &mut Manifest,
-    ) -> Vec<(Item, Object)> {
-        let mut kept: Vec<(Item, Object)> = Vec::new();
+    ) -> Vec<(Item, CutoutLook)> {
+        let mut kept: Vec<(Item, CutoutLook)> = Vec::new();
         for (item, object) in items {
             let Some(object) = object else { continue };
-            let like = |(other, known): &(Item, Object)| other.style == item.style && same(&known.thumb, &object.thumb);
+            let like =
+                |(other, known): &(Item, CutoutLook)| other.style == item.style && same(&known.thumb, &object.thumb);
             if self.threads.install(|| kept.par_iter().any(like)) {
                 manifest.near_duplicates += 1;
             } else {
@@ -252,8 +220,8 @@ impl<'a> Work<'a> {
         kept
     }
 
-    /// What scenes are composed of: objects of the list that training shows alone.
-    fn stocks(&self, items: &[(Item, Object)]) -> Result<Vec<Stock>> {
+    /// The things that scenes show: listed objects that training also shows alone.
+    fn stocks(&self, items: &[(Item, CutoutLook)]) -> Result<Vec<Stock>> {
         let styles = self.recipe.styles();
         let mut stocks = Vec::new();
         for (index, style) in styles.iter().enumerate().filter(|(_, style)| style.scenes) {
@@ -269,17 +237,17 @@ impl<'a> Work<'a> {
         Ok(stocks)
     }
 
-    /// Whether it stands in the recipe's list of single things.
+    /// Whether the recipe lists the concept as a thing that can be counted.
     fn is_object(&self, concept: &Concept) -> bool {
         concept.tone.is_none() && self.recipe.lists.objects.contains(&concept.label)
     }
 
-    fn emoji(&self, index: usize, item: &Item, object: &Object) -> Result<Line> {
+    fn emoji(&self, index: usize, item: &Item, object: &CutoutLook) -> Result<Entry> {
         let style = &self.recipe.styles()[item.style].name;
-        let mut picture = Picture::ground([255; 3]);
-        picture.put(&Cutout::of_png(&files::read(&self.object_path(item))?)?, (SIDE / 2, SIDE / 2));
+        let mut picture = Canvas::filled([255; 3]);
+        Cutout::of_png(&files::read(&self.object_path(item))?)?.paint(&mut picture, SIDE_U32 / 2, SIDE_U32 / 2);
         let (file, pixels) = self.save(index, &picture)?;
-        Ok(Line {
+        Ok(Entry {
             file,
             captions: words::captions(&item.concept, style, object.colour, self.is_object(&item.concept)),
             style: style.clone(),
@@ -293,10 +261,10 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn scene(&self, index: usize, number: usize, stocks: &[Stock]) -> Result<Option<Line>> {
+    fn scene(&self, index: usize, number: usize, stocks: &[Stock]) -> Result<Option<Entry>> {
         let Some(scene) = scenes::compose(number, stocks, &self.recipe.lists) else { return Ok(None) };
         let (file, pixels) = self.save(index, &scene.picture)?;
-        Ok(Some(Line {
+        Ok(Some(Entry {
             file,
             captions: scene.captions,
             style: scene.style,
@@ -310,18 +278,18 @@ impl<'a> Work<'a> {
         }))
     }
 
-    /// Writes a picture unless it is there already; its name and digest.
-    fn save(&self, index: usize, picture: &Picture) -> Result<(String, String)> {
+    /// Writes a picture unless the file already has it. Returns its path and the digest of its pixels.
+    fn save(&self, index: usize, picture: &Canvas) -> Result<(String, String)> {
         let file = format!("images/{index:06}.png");
         let path = self.settings.out.join(&file);
-        let there = std::fs::read(&path).ok().and_then(|png| Picture::of_png(&png));
+        let there = std::fs::read(&path).ok().and_then(|png| Canvas::from_png(&png));
         if there.is_none_or(|there| there.0 != picture.0) {
             files::write_quickly(&path, &picture.to_png()?)?;
         }
         Ok((file, hex(&Sha256::digest(&picture.0))))
     }
 
-    fn finish(&self, lines: Vec<Line>, mut manifest: Manifest) -> Result<Manifest> {
+    fn finish(&self, lines: Vec<Entry>, mut manifest: Manifest) -> Result<Manifest> {
         let out = &self.settings.out;
         let mut text = Vec::new();
         for line in &lines {
@@ -329,39 +297,39 @@ impl<'a> Work<'a> {
                 Kind::Emoji => &mut manifest.emoji,
                 Kind::Scene => &mut manifest.scenes,
             };
-            counts.entry(line.row().to_owned()).or_default().add(line.split);
+            counts.entry(line.group().to_owned()).or_default().add(line.split);
             serde_json::to_writer(&mut text, line).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
             text.push(b'\n');
         }
         manifest.pictures = lines.len();
         manifest.digest = hex(&Sha256::digest(&text));
-        files::write(&out.join("sheet.png"), &sheet(&self.rows(&lines)?)?)?;
+        files::write(&out.join("sheet.png"), &contact_sheet(&self.rows(&lines)?)?)?;
         files::write(&out.join("ATTRIBUTION"), manifest::attribution(self.recipe, self.settings).as_bytes())?;
         files::write(&out.join("captions.jsonl"), &text)?;
         files::write_json(&out.join("manifest.json"), &manifest)?;
         Ok(manifest)
     }
 
-    /// Some pictures of every style and layout.
-    fn rows(&self, lines: &[Line]) -> Result<Vec<Vec<Picture>>> {
-        let mut groups: Vec<(&str, Vec<&Line>)> = Vec::new();
+    /// The rows of the contact sheet: some pictures of every style and layout.
+    fn rows(&self, lines: &[Entry]) -> Result<Vec<Vec<Canvas>>> {
+        let mut groups: Vec<(&str, Vec<&Entry>)> = Vec::new();
         for line in lines {
-            let group = line.row();
+            let group = line.group();
             match groups.iter_mut().find(|(name, _)| *name == group) {
                 Some((_, lines)) => lines.push(line),
                 None => groups.push((group, vec![line])),
             }
         }
         let row =
-            |lines: &Vec<&Line>| spread(lines.len()).map(|i| read_picture(&self.settings.out, lines[i])).collect();
+            |lines: &Vec<&Entry>| spread(lines.len()).map(|i| read_picture(&self.settings.out, lines[i])).collect();
         groups.iter().map(|(_, lines)| row(lines)).collect()
     }
 }
 
-fn read_picture(out: &Path, line: &Line) -> Result<Picture> {
+fn read_picture(out: &Path, line: &Entry) -> Result<Canvas> {
     let path = out.join(&line.file);
-    let picture = Picture::of_png(&files::read(&path)?);
-    picture.ok_or_else(|| Error::environment("the picture was changed meanwhile").at(path.display()))
+    let picture = Canvas::from_png(&files::read(&path)?);
+    picture.ok_or_else(|| Error::environment("another process changed the picture").at(path.display()))
 }
 
 fn same(a: &[u8], b: &[u8]) -> bool {

@@ -7,9 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use hawk_nn::Fault;
 use sha2::Sha512;
 
-use super::super::archive::tests::tgz;
-use super::super::concepts::tests::{DATA, MESSAGES};
 use super::*;
+use crate::emoji::archive::tests::tgz;
+use crate::emoji::concepts::tests::{DATA, MESSAGES};
 
 const LISTS: &str = r#"{"version":1,"skip":{"groups":[],"subgroups":["keycap"],"label_starts":[],"drawings":["noto/refused"]},
     "families":{},"irregular_plurals":{},"backgrounds":{"blue":[80,130,220]},"objects":["red apple","dog"]}"#;
@@ -108,7 +108,7 @@ fn packages_become_captioned_pictures() {
     assert_eq!(lines.len(), emoji.len() + 30);
     for line in &lines {
         let picture =
-            Picture::of_png(&std::fs::read(settings.out.join(line["file"].as_str().unwrap())).unwrap()).unwrap();
+            Canvas::from_png(&std::fs::read(settings.out.join(line["file"].as_str().unwrap())).unwrap()).unwrap();
         assert_eq!(line["pixels"], hex(&Sha256::digest(&picture.0)));
     }
     let text = std::fs::read(settings.out.join("captions.jsonl")).unwrap();

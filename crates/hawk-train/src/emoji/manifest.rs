@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::EmojiSettings;
-use super::recipe::{Holds, Package, Recipe};
-use super::split::Split;
+use crate::emoji::recipe::{Holds, Package, Recipe};
+use crate::emoji::settings::EmojiSettings;
+use crate::pictures::entry::Split;
 
 /// `manifest.json`.
 #[derive(Debug, Serialize)]

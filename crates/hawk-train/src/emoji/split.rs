@@ -1,27 +1,14 @@
 //! Who is kept out of training: a function of names alone, so that it never changes with the set of pictures.
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::pictures::entry::Split;
 
 /// Share of families that no style shows in training, and of those that one style lacks.
 const NEW_CONCEPTS: f64 = 0.02;
 const NEW_STYLES: f64 = 0.10;
 /// Share of combinations that no scene of training shows.
 const NEW_SCENES: f64 = 0.05;
-
-/// What a picture is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Split {
-    /// To learn from.
-    Train,
-    /// Validation: training shows the family, but not in this style.
-    NewStyle,
-    /// Validation: training never shows the family.
-    NewConcept,
-    /// Validation: training shows the parts, but never together.
-    NewScene,
-}
 
 /// A number in `0..1` that belongs to a text.
 fn share(of: &str) -> f64 {

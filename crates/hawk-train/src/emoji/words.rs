@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::concepts::Concept;
-use super::split;
+use crate::emoji::concepts::Concept;
+use crate::emoji::split;
 
 /// Colours that captions name.
 const COLOURS: [&str; 13] = [
@@ -115,8 +115,8 @@ fn plural(word: &str, irregular: &BTreeMap<String, String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::recipe::Recipe;
     use super::*;
+    use crate::emoji::recipe::Recipe;
 
     fn concept(label: &str, subgroup: &str, tone: Option<u8>) -> Concept {
         Concept {

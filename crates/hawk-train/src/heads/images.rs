@@ -1,4 +1,4 @@
-//! Where the images to learn from come from: drawn by the target itself, or pictures of one's own.
+//! The images that heads learn from: drawn by the target, or pictures of the user.
 
 use std::path::{Path, PathBuf};
 
@@ -10,52 +10,52 @@ use image::{DynamicImage, ImageReader, Rgba};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::files;
+use crate::run::files;
 
-/// Endings of picture files.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// Extensions of picture files.
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// What to learn from; at least 2 images.
+/// The images that heads learn from; at least 2.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Images {
-    /// The target draws them itself: the law that decoding meets.
+pub enum TrainingImages {
+    /// The target draws the images, so the heads learn the laws that decoding meets.
     Sampled {
-        /// How many.
+        /// Number of images.
         images: usize,
-        /// Used in turn: image `i` has prompt `i mod prompts` and the running number `i div prompts`.
+        /// Used in turn: image `i` has prompt `i mod prompts` and index `i div prompts`.
         prompts: Vec<String>,
-        /// Key of the noise.
+        /// Seed of the noise.
         seed: Seed,
     },
-    /// Pictures that the model's VQ encoder turns into codes.
+    /// The model's VQ encoder turns pictures into codes.
     Pictures {
-        /// The pictures; [`pictures`] finds those of a folder.
-        pictures: Vec<Picture>,
-        /// Key of the noise that replay matches are measured with.
+        /// The pictures; [`captioned_pictures`] finds those of a folder.
+        pictures: Vec<CaptionedPicture>,
+        /// Seed of the noise for which replay matches are measured.
         seed: Seed,
     },
 }
 
-/// A file with its caption.
+/// A picture file and its caption.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct CaptionedPicture {
     /// A PNG or JPEG file.
     pub path: PathBuf,
-    /// What it shows.
+    /// Description of the picture.
     pub caption: String,
 }
 
-/// What a folder of observed images was made of and by.
+/// Identifies the images of a folder and the model that observed them (`origin.json`).
 #[derive(Serialize, Deserialize, PartialEq)]
 pub(crate) struct Origin {
     target_digest: String,
     precision: String,
     sampling: RecordedSampling,
     seed: u64,
-    /// Of sampled images, which are a function of prompts, seed and number.
+    /// For sampled images, which depend on prompts, seed and index only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     prompts: Vec<String>,
-    /// Of pictures: SHA-256 over their captions and files.
+    /// For pictures: SHA-256 of their captions and files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pictures_digest: Option<String>,
 }
@@ -66,21 +66,22 @@ pub fn default_prompts() -> Vec<String> {
     include_str!("captions.txt").lines().map(str::to_owned).collect()
 }
 
-/// The PNG and JPEG files of a folder in the order of their names. The caption is the content of the `.txt` file of the same name, or else
-/// the name itself with `-` and `_` as spaces.
+/// Finds the PNG and JPEG files of a folder, sorted by name.
+///
+/// The caption of `NAME.png` is the content of `NAME.txt`. Without that file it is the name, with `-` and `_` as spaces.
 ///
 /// # Errors
 /// The folder or a caption cannot be read.
-pub fn pictures(dir: &Path) -> Result<Vec<Picture>> {
+pub fn captioned_pictures(dir: &Path) -> Result<Vec<CaptionedPicture>> {
     let failed = |e: std::io::Error| Error::io("read the folder of pictures", dir, &e);
     let entries = std::fs::read_dir(dir).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()));
     let mut paths: Vec<PathBuf> = entries.collect::<std::io::Result<_>>().map_err(failed)?;
     paths.retain(|path| {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
     });
     paths.sort();
-    paths.into_iter().map(|path| Ok(Picture { caption: caption(&path)?, path })).collect()
+    paths.into_iter().map(|path| Ok(CaptionedPicture { caption: caption(&path)?, path })).collect()
 }
 
 fn caption(path: &Path) -> Result<String> {
@@ -89,12 +90,15 @@ fn caption(path: &Path) -> Result<String> {
         return Ok(path.file_stem().unwrap_or_default().to_string_lossy().replace(['-', '_'], " "));
     }
     let text_of =
-        |bytes| String::from_utf8(bytes).map_err(|_| Error::input("a caption is no UTF-8").at(text.display()));
+        |bytes| String::from_utf8(bytes).map_err(|_| Error::input("the caption is not UTF-8").at(text.display()));
     Ok(text_of(files::read(&text)?)?.trim().to_owned())
 }
 
-impl Picture {
-    /// The picture as the model sees pictures: the middle of it, at the model's size, what is transparent in white.
+impl CaptionedPicture {
+    /// Reads the picture at the model's size: the centre is cropped, and transparent pixels become white.
+    ///
+    /// # Errors
+    /// The file cannot be read or decoded.
     pub(crate) fn load(&self, size: ImageSize) -> Result<Image> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::input(format!("cannot read the picture: {e}")).at(self.path.display()).expected("PNG or JPEG")
@@ -109,7 +113,8 @@ impl Picture {
     }
 }
 
-impl Images {
+impl TrainingImages {
+    /// Number of images.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Sampled { images, .. } => *images,
@@ -117,7 +122,7 @@ impl Images {
         }
     }
 
-    /// The noise that drew an image, or would draw it.
+    /// The noise of an image under the rule `replay`.
     pub(crate) fn noise(&self, image: usize) -> Noise {
         let (seed, number) = match self {
             Self::Sampled { prompts, seed, .. } => (*seed, image / prompts.len().max(1)),
@@ -126,15 +131,19 @@ impl Images {
         Noise { seed, image: ImageIndex(number as u32) }
     }
 
+    /// # Errors
+    /// There are fewer than 2 images, or no prompts.
     pub(crate) fn check(&self) -> Result<()> {
         let no_prompts = matches!(self, Self::Sampled { prompts, .. } if prompts.is_empty());
         if self.len() < 2 || no_prompts {
             let got = if no_prompts { "no prompts".to_owned() } else { format!("{} images", self.len()) };
-            return Err(Error::input("too little to learn from").expected("at least 2 images and a prompt").got(got));
+            return Err(Error::input("not enough training images").expected("at least 2 images and a prompt").got(got));
         }
         Ok(())
     }
 
+    /// # Errors
+    /// The target or a picture cannot be read.
     pub(crate) fn origin(&self, engine: &Engine) -> Result<Origin> {
         let (seed, prompts, pictures_digest) = match self {
             Self::Sampled { prompts, seed, .. } => (seed, prompts.clone(), None),
@@ -151,7 +160,7 @@ impl Images {
     }
 }
 
-fn digest(pictures: &[Picture]) -> Result<String> {
+fn digest(pictures: &[CaptionedPicture]) -> Result<String> {
     let mut sha = Sha256::new();
     for picture in pictures {
         for part in [picture.caption.as_bytes(), &files::read(&picture.path)?] {
@@ -174,7 +183,7 @@ mod tests {
         image::RgbImage::from_pixel(8, 9, image::Rgb([200, 10, 10])).save(dir.path().join("a.jpg")).unwrap();
         std::fs::write(dir.path().join("a.txt"), " A caption, of its own\n").unwrap();
         std::fs::write(dir.path().join("notes.md"), "no picture").unwrap();
-        let found = pictures(dir.path()).unwrap();
+        let found = captioned_pictures(dir.path()).unwrap();
         let captions: Vec<&str> = found.iter().map(|picture| picture.caption.as_str()).collect();
         assert_eq!(captions, ["A caption, of its own", "b red apple"]);
         let size = ImageSize { height: 4, width: 6 };
@@ -183,6 +192,6 @@ mod tests {
         assert!(found[0].load(size).unwrap().pixels.chunks(3).all(|p| p[0] > 180 && p[1] < 40));
         std::fs::write(dir.path().join("a.jpg"), b"no jpeg").unwrap();
         assert!(found[0].load(size).unwrap_err().to_string().contains("a.jpg"));
-        assert!(pictures(&dir.path().join("none")).is_err());
+        assert!(captioned_pictures(&dir.path().join("none")).is_err());
     }
 }

@@ -1,31 +1,40 @@
-//! The heads as burn sees them: the same block, with the same names and layout, as `hawk_nn::Heads` reads.
+//! The heads as a burn module. Blocks, names and layout are those that `hawk_nn::Heads` reads.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, silu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use hawk_nn::Result;
 
-use crate::params;
+use crate::run::params;
 
-/// `h + silu(W h + b)`.
+/// A residual block: `h + silu(W h + b)`.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    /// `[D, D]`, outputs first, as it is stored.
+    /// `[D, D]`, outputs first, as in the file.
     weight: Param<Tensor<2>>,
+    /// `[D]`.
     bias: Param<Tensor<1>>,
 }
 
 /// The blocks of all heads.
 #[derive(Module, Debug)]
-pub(crate) struct Blocks {
+pub(crate) struct HeadBlocks {
     heads: Vec<Block>,
 }
 
-/// Rows of a batch that a head learns from.
-pub(crate) struct Pairs {
-    /// Where each hidden state stands in the batch.
+/// The cells of several images.
+pub(crate) struct HeadsBatch {
+    /// Hidden states, `[rows, D]`.
+    pub(crate) hidden: Tensor<2>,
+    /// Labels, `[rows, codes]`; each row sums to one.
+    pub(crate) labels: Tensor<2>,
+    /// For each head, the cells that it predicts from and to.
+    pub(crate) pairs: Vec<CellPairs>,
+}
+
+/// The rows of a batch that a head learns from. Hidden state `from[i]` predicts label `to[i]`.
+pub(crate) struct CellPairs {
     pub(crate) from: Vec<i64>,
-    /// Where the label of each stands.
     pub(crate) to: Vec<i64>,
 }
 
@@ -35,8 +44,8 @@ impl Block {
     }
 }
 
-impl Blocks {
-    /// Heads that change nothing yet: with zeros a head is the target's own next-cell law, as Medusa begins.
+impl HeadBlocks {
+    /// All weights are zero. Such a head predicts the target's own law of the next cell, as in Medusa.
     ///
     /// # Errors
     /// None that occur in practice.
@@ -49,13 +58,14 @@ impl Blocks {
         params::fill(blocks, &mut |_, shape| Ok(vec![0.0; shape.iter().product()]))
     }
 
-    /// The logits `[rows, codes]` of a head on hidden states `[rows, D]`; `projection` is the target's, `[D, codes]`.
+    /// The logits `[rows, codes]` of a head for hidden states `[rows, D]`.
+    /// `projection` is the target's output projection, `[D, codes]`.
     pub(crate) fn logits(&self, head: usize, hidden: Tensor<2>, projection: Tensor<2>) -> Tensor<2> {
         self.heads[head].forward(hidden).matmul(projection)
     }
 
-    /// The mean cross-entropy `[1]` of a head against labels `[rows, codes]` that sum to one.
-    pub(crate) fn loss(&self, head: usize, batch: &Batch, projection: &Tensor<2>) -> Tensor<1> {
+    /// The mean cross-entropy `[1]` of a head.
+    pub(crate) fn loss(&self, head: usize, batch: &HeadsBatch, projection: &Tensor<2>) -> Tensor<1> {
         let pairs = &batch.pairs[head];
         let [from, to] = [&pairs.from, &pairs.to].map(|rows| {
             let device = batch.hidden.device();
@@ -67,16 +77,6 @@ impl Blocks {
     }
 }
 
-/// Cells of several images.
-pub(crate) struct Batch {
-    /// `[rows, D]`.
-    pub(crate) hidden: Tensor<2>,
-    /// `[rows, codes]`.
-    pub(crate) labels: Tensor<2>,
-    /// Per head, which hidden state predicts which label.
-    pub(crate) pairs: Vec<Pairs>,
-}
-
 #[cfg(test)]
 mod tests {
     use half::bf16;
@@ -85,11 +85,11 @@ mod tests {
     use hawk_nn::{HeadConfig, Heads, HeadsConfig, ModelSource};
 
     use super::*;
-    use crate::params::{Stored, read};
-    use crate::run::projection;
+    use crate::heads::projection::projection;
+    use crate::run::params::{Storage, read};
 
-    /// Numbers that bf16 keeps.
-    fn numbers(count: usize, salt: usize, scale: f32) -> Vec<f32> {
+    /// Values that bf16 represents exactly.
+    fn values(count: usize, salt: usize, scale: f32) -> Vec<f32> {
         let of = |i: usize| ((i * 7919 + salt * 31) % 1009) as f32 / 1009.0 - 0.5;
         (0..count).map(|i| bf16::from_f32(of(i) * scale).to_f32()).collect()
     }
@@ -110,19 +110,19 @@ mod tests {
         };
         let device = Device::flex().autodiff();
         let mut salt = 0;
-        let blocks = Blocks::zeros(offsets.len(), d, &device).unwrap();
+        let blocks = HeadBlocks::zeros(offsets.len(), d, &device).unwrap();
         let module = params::fill(blocks, &mut |name, shape| {
             salt += 1;
-            Ok(numbers(shape.iter().product(), salt, if name.ends_with("bias") { 2.0 } else { 0.2 }))
+            Ok(values(shape.iter().product(), salt, if name.ends_with("bias") { 2.0 } else { 0.2 }))
         });
         let module = module.unwrap();
-        let file = params::serialize(&params::collect(&module).unwrap(), Stored::Bf16, &[], None).unwrap();
+        let file = params::serialize(&params::collect(&module).unwrap(), Storage::Bf16).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_json().to_string()).unwrap();
         std::fs::write(dir.path().join("model.safetensors"), file).unwrap();
         let heads = Heads::load(&ModelSource::Dir(dir.path().to_owned()), "", engine.target()).unwrap();
 
-        let hidden = numbers(rows * d, 99, 4.0);
+        let hidden = values(rows * d, 99, 4.0);
         let mut workspace = heads.workspace(engine.target(), offsets.len() * rows, codes);
         for row in 0..offsets.len() * rows {
             workspace.push(row / rows, &hidden[row % rows * d..][..d]);

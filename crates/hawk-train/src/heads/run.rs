@@ -1,88 +1,51 @@
-//! A whole run: images, steps, heads, figures; whatever was done before a stop is not done again.
+//! A whole run: images, training steps, files, figures. Work that is already on disk is not repeated.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::Engine;
-use hawk_nn::{Checkpoint, HeadConfig, Heads, HeadsConfig, ModelSource, Result};
+use hawk_nn::{HeadConfig, Heads, HeadsConfig, ModelSource, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::curve::{Curve, Point};
-use crate::dataset::Dataset;
-use crate::images::{Images, Origin};
-use crate::params::{Stored, serialize};
-use crate::settings::Settings;
-use crate::trainer::Trainer;
-use crate::{figures, files, state};
+use crate::heads::dataset::Dataset;
+use crate::heads::figures;
+use crate::heads::images::{Origin, TrainingImages};
+use crate::heads::projection::projection;
+use crate::heads::settings::HeadsSettings;
+use crate::heads::trainer::HeadsTrainer;
+use crate::run::curve::Curve;
+use crate::run::files;
+use crate::run::params::{Storage, serialize};
+use crate::run::progress::{Ended, TrainingProgress};
+use crate::run::steps::{Trainer, resume_from, run_steps};
 
-/// What is asked.
+/// A training run of heads.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// The target's name, for people.
+pub struct HeadsRun {
+    /// Name of the target, recorded in the heads' config for people to read.
     pub target_name: String,
-    /// What to learn from.
-    pub images: Images,
-    /// How.
-    pub settings: Settings,
-    /// Folder of the heads. A run that was stopped goes on from the state that it finds there.
+    /// The images to learn from.
+    pub images: TrainingImages,
+    /// Heads, labels and steps.
+    pub settings: HeadsSettings,
+    /// Folder of the heads. A run that was stopped resumes from its state there.
     pub out: PathBuf,
-    /// Folder of the images as the target sees them; other runs with the same images use it too.
+    /// Folder of the observed images. Several runs with the same images can share it.
     pub data: PathBuf,
 }
 
-/// What happens during a run.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Progress<'a> {
-    /// So many images are drawn and observed.
-    Images {
-        /// Those that are there.
-        done: usize,
-        /// In all.
-        of: usize,
-    },
-    /// Steps.
-    Steps {
-        /// Those that are done.
-        done: usize,
-        /// In all.
-        of: usize,
-        /// The last point of the curve, if there is one.
-        point: Option<&'a Point>,
-    },
-    /// The heads are measured.
-    Measuring,
-}
-
-/// What a finished run gives.
+/// The result of a finished run.
 #[derive(Clone, Debug)]
-pub struct Trained {
-    /// The content of the heads' `config.json`, with what each is worth.
+pub struct TrainedHeads {
+    /// The heads' `config.json`, with the validation figures of each head.
     pub config: HeadsConfig,
-    /// The course of the training.
+    /// The losses over the steps.
     pub curve: Curve,
 }
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub enum Ended<T> {
-    /// All files are there.
-    Finished(T),
-    /// The observer broke off; the same run goes on from the last point of the curve.
-    BrokenOff,
-}
-
-/// What a step came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reached {
-    Step,
-    /// The curve has a new point.
-    Point,
-}
-
-/// Under what settings the state in a folder was made.
+/// Identifies the run whose state a folder holds (`run.json`).
 #[derive(Serialize, Deserialize, PartialEq)]
-struct Claim {
+struct HeadsRunIdentity {
     origin: Origin,
     images: usize,
     heads: Vec<String>,
@@ -93,49 +56,40 @@ struct Claim {
     seed: u64,
 }
 
-/// Trains heads and writes `config.json`, `model.safetensors` (bf16), `curve.json` and `curve.svg` into the run's folder.
+/// Trains heads and writes `config.json`, `model.safetensors` (bf16), `curve.json` and `curve.svg` to the run's folder.
+///
+/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same bytes.
 ///
 /// # Errors
-/// Settings out of range, folders that belong to other runs or cannot be written, a target that fails, a loss that is no number.
+/// A setting is out of range, a folder belongs to another run or cannot be written, the target fails, or a loss is not
+/// finite.
 pub fn train_heads(
     engine: &Engine,
-    run: &Run,
-    observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-) -> Result<Ended<Trained>> {
+    run: &HeadsRun,
+    observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
+) -> Result<Ended<TrainedHeads>> {
     run.settings.check()?;
     run.images.check()?;
-    // Refused before the first image is drawn.
+    // An invalid config is an error before the first image is drawn.
     let config = run.config(engine)?;
     HeadsConfig::from_json(config.to_json().to_string().as_bytes())?;
     files::make_dir(&run.out)?;
-    files::claim(&run.out.join("run.json"), &run.claim(engine)?)?;
+    files::check_identity(&run.out.join("run.json"), &run.identity(engine)?)?;
     let dataset = Dataset::new(engine, &run.data, &run.images)?;
     let of = run.images.len();
-    if dataset.make(engine, &mut |done| observer(Progress::Images { done, of }))?.is_break() {
-        return Ok(Ended::BrokenOff);
+    if dataset.make(engine, &mut |done| observer(TrainingProgress::Images { done, of }))?.is_break() {
+        return Ok(Ended::Stopped);
     }
     let state_file = run.out.join("state.safetensors");
-    let mut trainer = Trainer::new(&run.settings, &dataset, projection(engine, dataset.shape().codes)?)?;
-    if state_file.exists() {
-        trainer = trainer.resume(state::load(&state_file)?)?;
-    }
-    let of = trainer.steps();
-    while trainer.done() < of {
-        if trainer.step()? == Reached::Point {
-            state::save(&state_file, trainer.state()?)?;
-        }
-        let (done, point) = (trainer.done(), trainer.curve().points.last());
-        if observer(Progress::Steps { done, of, point }).is_break() {
-            return Ok(Ended::BrokenOff);
-        }
-    }
-    if observer(Progress::Measuring).is_break() {
-        return Ok(Ended::BrokenOff);
+    let projection = projection(engine, dataset.shape().codes)?;
+    let mut trainer = resume_from(HeadsTrainer::new(&run.settings, &dataset, projection)?, &state_file)?;
+    if run_steps(&mut trainer, &state_file, observer, |_| Ok(()))?.is_break() {
+        return Ok(Ended::Stopped);
     }
     run.finish(engine, &dataset, &trainer, config).map(Ended::Finished)
 }
 
-impl Run {
+impl HeadsRun {
     fn config(&self, engine: &Engine) -> Result<HeadsConfig> {
         let head = |&offset| HeadConfig { offset, validation: None };
         Ok(HeadsConfig {
@@ -147,9 +101,9 @@ impl Run {
         })
     }
 
-    fn claim(&self, engine: &Engine) -> Result<Claim> {
+    fn identity(&self, engine: &Engine) -> Result<HeadsRunIdentity> {
         let settings = &self.settings;
-        Ok(Claim {
+        Ok(HeadsRunIdentity {
             origin: self.images.origin(engine)?,
             images: self.images.len(),
             heads: settings.offsets.iter().map(ToString::to_string).collect(),
@@ -161,16 +115,16 @@ impl Run {
         })
     }
 
-    /// Writes the heads, measures them as decoding will see them, and writes what they are worth.
+    /// Writes the heads, measures them with the inference code, and writes the figures into their config.
     fn finish(
         &self,
         engine: &Engine,
         dataset: &Dataset,
-        trainer: &Trainer<'_>,
+        trainer: &HeadsTrainer<'_>,
         mut config: HeadsConfig,
-    ) -> Result<Trained> {
+    ) -> Result<TrainedHeads> {
         let curve = trainer.curve().clone();
-        files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Stored::Bf16, &[], None)?)?;
+        files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Storage::Bf16)?)?;
         files::write_json(&self.out.join("config.json"), &config.to_json())?;
         let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.target())?;
         let figures = figures::measure(engine, &heads, dataset, self.settings.labels)?;
@@ -180,20 +134,6 @@ impl Run {
         files::write_json(&self.out.join("config.json"), &config.to_json())?;
         files::write_json(&self.out.join("curve.json"), &curve)?;
         files::write(&self.out.join("curve.svg"), curve.to_svg()?.as_bytes())?;
-        Ok(Trained { config, curve })
+        Ok(TrainedHeads { config, curve })
     }
-}
-
-/// The target's output projection over the codes, turned to `[D, codes]`.
-pub(crate) fn projection(engine: &Engine, codes: usize) -> Result<Vec<f32>> {
-    let checkpoint = Checkpoint::open(engine.source(), "")?;
-    let table = engine.target().config().output_projection(&checkpoint)?;
-    let first = engine.config().layout.code_offset() as usize;
-    let width = engine.target().config().hidden;
-    let (mut row, mut turned) = (vec![0.0; width], vec![0.0; width * codes]);
-    for code in 0..codes {
-        table.row_into(first + code, &mut row);
-        turned[code..].iter_mut().step_by(codes).zip(&row).for_each(|(out, x)| *out = *x);
-    }
-    Ok(turned)
 }

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use hawk_nn::{Error, Image, Result};
 use image::ImageFormat;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Kind, Split};
-use crate::files;
+use crate::pictures::entry::{Entry, Split};
+use crate::run::files;
 
 /// Captioned pictures, all of one size.
 pub(crate) struct Corpus {
@@ -16,25 +15,6 @@ pub(crate) struct Corpus {
     pub(crate) entries: Vec<Entry>,
     /// SHA-256 of `captions.jsonl`.
     pub(crate) digest: String,
-}
-
-/// A picture.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Entry {
-    file: String,
-    /// The first is the fullest.
-    pub(crate) captions: Vec<String>,
-    pub(crate) style: String,
-    /// Of an emoji: its label. Of a scene: what is combined.
-    pub(crate) concept: String,
-    /// Of an emoji: what it shares with its like. Of a scene: the layout.
-    pub(crate) family: String,
-    pub(crate) kind: Kind,
-    pub(crate) split: Split,
-    /// How often it should be seen, beside others, `0..=1`.
-    pub(crate) weight: f32,
-    /// Whether the captions hold for the mirrored picture too.
-    pub(crate) mirror: bool,
 }
 
 impl Corpus {

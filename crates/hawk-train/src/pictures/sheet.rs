@@ -3,7 +3,7 @@
 use hawk_nn::Result;
 use image::ExtendedColorType;
 
-use super::picture::{Picture, SIDE, png};
+use crate::pictures::canvas::{Canvas, SIDE_U32, encode_png};
 
 /// Pictures of a row.
 pub(crate) const COLUMNS: usize = 14;
@@ -11,20 +11,20 @@ pub(crate) const COLUMNS: usize = 14;
 const GAP: u32 = 4;
 
 /// The sheet of these rows as a PNG file.
-pub(crate) fn sheet(rows: &[Vec<Picture>]) -> Result<Vec<u8>> {
-    let step = SIDE + GAP;
+pub(crate) fn contact_sheet(rows: &[Vec<Canvas>]) -> Result<Vec<u8>> {
+    let step = SIDE_U32 + GAP;
     let (width, height) = (COLUMNS as u32 * step + GAP, rows.len().max(1) as u32 * step + GAP);
     let mut pixels = vec![235u8; (width * height * 3) as usize];
     for (row, pictures) in rows.iter().enumerate() {
         for (column, picture) in pictures.iter().take(COLUMNS).enumerate() {
             let (left, top) = (GAP + column as u32 * step, GAP + row as u32 * step);
-            for (y, line) in picture.0.chunks_exact((SIDE * 3) as usize).enumerate() {
+            for (y, line) in picture.0.chunks_exact((SIDE_U32 * 3) as usize).enumerate() {
                 let at = (((top + y as u32) * width + left) * 3) as usize;
                 pixels[at..at + line.len()].copy_from_slice(line);
             }
         }
     }
-    png(&pixels, (width, height), ExtendedColorType::Rgb8)
+    encode_png(&pixels, width, height, ExtendedColorType::Rgb8)
 }
 
 /// `COLUMNS` of `all` things, evenly spread.
@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn a_sheet_holds_its_rows() {
-        let rows = [vec![Picture::ground([255, 0, 0])], vec![]];
-        let sheet = image::load_from_memory(&sheet(&rows).unwrap()).unwrap().to_rgb8();
+        let rows = [vec![Canvas::filled([255, 0, 0])], vec![]];
+        let sheet = image::load_from_memory(&contact_sheet(&rows).unwrap()).unwrap().to_rgb8();
         assert_eq!(sheet.dimensions(), (14 * 132 + 4, 2 * 132 + 4));
         assert_eq!((sheet.get_pixel(10, 10).0, sheet.get_pixel(140, 10).0), ([255, 0, 0], [235; 3]));
     }

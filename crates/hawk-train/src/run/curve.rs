@@ -1,4 +1,4 @@
-//! A measure over the steps, as numbers and as a picture (for heads, figure 4 of arXiv 2510.25739).
+//! A measure over the training steps, as JSON and as SVG. For heads it is figure 4 of arXiv 2510.25739.
 
 use hawk_nn::{Error, Result};
 use plotters::prelude::*;
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 const SIZE: (u32, u32) = (900, 560);
 
-/// The course of a training run.
+/// A measure over the steps of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// What is measured, and its unit.
+    /// Name and unit of the measure.
     pub measure: String,
-    /// What it is measured of: the heads' names, or kinds of pictures.
+    /// Names of the series: heads, or kinds of pictures.
     pub series: Vec<String>,
-    /// What the measure cannot pass, where that is known, with its name: for heads the loss of the target's own law.
+    /// Name and value of the best possible measure, if known. For heads it is the loss of the target's own law.
     pub bound: Option<(String, f64)>,
-    /// In order of steps.
+    /// In the order of the steps.
     pub points: Vec<Point>,
 }
 
-/// The measure after some steps.
+/// The measure after a number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// Steps so far.
+    /// Steps that were complete.
     pub step: usize,
-    /// Per series, the mean of the steps since the last point.
+    /// Per series, the mean over the training steps since the previous point.
     pub train: Vec<f64>,
-    /// Per series, the mean over what is kept for validation.
+    /// Per series, the mean over the validation set.
     pub validation: Vec<f64>,
 }
 
@@ -35,7 +35,7 @@ impl Curve {
         Self { measure: measure.to_owned(), series: series.into_iter().collect(), bound, points: Vec::new() }
     }
 
-    /// Whether a curve of so many points gets one after this step.
+    /// Whether a curve of `points` points gets one after this step.
     pub(crate) fn is_due(step: usize, steps: usize, points: usize) -> bool {
         step.is_multiple_of(steps.div_ceil(points)) || step == steps
     }
@@ -43,10 +43,10 @@ impl Curve {
     /// Adds the next point.
     ///
     /// # Errors
-    /// A measure that is no number: training went astray.
+    /// A measure is not finite, because the training diverged.
     pub(crate) fn push(&mut self, point: Point) -> Result<()> {
         if point.train.iter().chain(&point.validation).any(|value| !value.is_finite()) {
-            return Err(Error::input("training went astray: a loss is no number")
+            return Err(Error::input("the training diverged: a loss is not finite")
                 .at(format!("step {}", point.step))
                 .hint("try a smaller learning rate"));
         }
@@ -54,13 +54,13 @@ impl Curve {
         Ok(())
     }
 
-    /// The curve as an SVG: a line per series for validation, a thin one for training, the bound dashed.
+    /// Draws the curve as an SVG file. Validation has bold lines, training has pale lines, and the bound is dashed.
     ///
     /// # Errors
-    /// There is no point yet.
+    /// The curve has no points.
     pub fn to_svg(&self) -> Result<String> {
         let Some(last) = self.points.last() else {
-            return Err(Error::input("a curve without points cannot be drawn"));
+            return Err(Error::input("cannot draw a curve without points"));
         };
         let values = self.points.iter().flat_map(|point| &point.validation).chain(self.bound.iter().map(|(_, x)| x));
         let (lowest, highest) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)));

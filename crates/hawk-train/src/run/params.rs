@@ -1,7 +1,7 @@
-//! The numbers of a burn module by name, and their way to safetensors and back.
+//! The parameters of a burn module by name, to and from safetensors.
 //!
-//! The fields of our modules have the names that `hawk_nn` reads, so that a tensor's path in the module is its name in the file.
-//! A vector of heads `heads: Vec<Block>` with a field `weight` gives `heads.0.weight`.
+//! Our modules use the field names that `hawk_nn` reads, so a parameter's path in the module is its name in the file:
+//! `heads: Vec<Block>` with a field `weight` gives `heads.0.weight`.
 
 use std::collections::HashMap;
 
@@ -14,24 +14,25 @@ use safetensors::tensor::TensorView;
 
 /// A parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Named {
+pub(crate) struct NamedTensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    pub(crate) numbers: Vec<f32>,
+    /// Row-major.
+    pub(crate) values: Vec<f32>,
 }
 
-/// How numbers are stored.
+/// The number format in the file.
 #[derive(Clone, Copy)]
-pub(crate) enum Stored {
+pub(crate) enum Storage {
     F32,
     Bf16,
 }
 
-/// All parameters, in the module's order.
+/// Returns all parameters in the module's order.
 ///
 /// # Errors
-/// The numbers cannot be read back from the device.
-pub(crate) fn collect(module: &impl Module) -> Result<Vec<Named>> {
+/// The values cannot be read from the device.
+pub(crate) fn collect(module: &impl Module) -> Result<Vec<NamedTensor>> {
     let mut visitor = Collector { path: Vec::new(), found: Ok(Vec::new()) };
     module.visit(&mut visitor);
     visitor.found
@@ -39,7 +40,7 @@ pub(crate) fn collect(module: &impl Module) -> Result<Vec<Named>> {
 
 struct Collector {
     path: Vec<String>,
-    found: Result<Vec<Named>>,
+    found: Result<Vec<NamedTensor>>,
 }
 
 impl ModuleVisitor for Collector {
@@ -56,22 +57,23 @@ impl ModuleVisitor for Collector {
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
         match read(tensor.into_data()) {
-            Ok(numbers) => found.push(Named { name: self.path.join("."), shape, numbers }),
+            Ok(values) => found.push(NamedTensor { name: self.path.join("."), shape, values }),
             Err(error) => self.found = Err(error),
         }
     }
 }
 
-/// Gives the numbers of a name and shape.
-pub(crate) type NumbersOf<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>> + 'a;
+/// Returns the values of a parameter by its name and shape.
+pub(crate) type ValuesOf<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>> + 'a;
 
-/// Puts numbers into a module from `of`. Parameters are numbered in the module's order, since the
-/// optimizer's saved state names them by number.
+/// Sets every parameter of a module to the values from `values_of`.
+///
+/// Parameter ids are numbered in the module's order, because the optimizer's saved state refers to them.
 ///
 /// # Errors
-/// Those of `of`.
-pub(crate) fn fill<M: Module>(module: M, of: &mut NumbersOf<'_>) -> Result<M> {
-    let mut mapper = Filler { path: Vec::new(), next: 1, of, failed: None };
+/// `values_of` fails.
+pub(crate) fn fill<M: Module>(module: M, values_of: &mut ValuesOf<'_>) -> Result<M> {
+    let mut mapper = Filler { path: Vec::new(), next: 1, values_of, failed: None };
     let module = module.map(&mut mapper);
     mapper.failed.map_or(Ok(module), Err)
 }
@@ -79,7 +81,7 @@ pub(crate) fn fill<M: Module>(module: M, of: &mut NumbersOf<'_>) -> Result<M> {
 struct Filler<'a> {
     path: Vec<String>,
     next: u64,
-    of: &'a mut NumbersOf<'a>,
+    values_of: &'a mut ValuesOf<'a>,
     failed: Option<Error>,
 }
 
@@ -95,9 +97,9 @@ impl ModuleMapper for Filler<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (_, old, _) = param.consume();
         let (shape, device) = (old.dims(), old.device());
-        let value = match (self.of)(&self.path.join("."), &shape) {
-            Ok(numbers) => {
-                let value = Tensor::from_data(TensorData::new(numbers, shape), &device);
+        let value = match (self.values_of)(&self.path.join("."), &shape) {
+            Ok(values) => {
+                let value = Tensor::from_data(TensorData::new(values, shape), &device);
                 if device.is_autodiff() { value.require_grad() } else { value }
             }
             Err(error) => {
@@ -110,63 +112,77 @@ impl ModuleMapper for Filler<'_> {
     }
 }
 
-/// As [`fill`], from a list.
+/// Sets every parameter of a module to its values in `tensors`.
 ///
 /// # Errors
-/// The list is another module's.
-pub(crate) fn restore<M: Module>(module: M, numbers: &[Named]) -> Result<M> {
-    let by_name: HashMap<&str, &Named> = numbers.iter().map(|named| (&*named.name, named)).collect();
+/// A parameter is missing from `tensors` or has another shape.
+pub(crate) fn restore<M: Module>(module: M, tensors: &[NamedTensor]) -> Result<M> {
+    let by_name: HashMap<&str, &NamedTensor> = tensors.iter().map(|tensor| (&*tensor.name, tensor)).collect();
     fill(module, &mut |name, shape| match by_name.get(name) {
-        Some(named) if named.shape == shape => Ok(named.numbers.clone()),
-        other => Err(Error::input("the saved numbers belong to another module")
+        Some(tensor) if tensor.shape == shape => Ok(tensor.values.clone()),
+        other => Err(Error::input("the saved parameters belong to another model")
             .at(name)
             .expected(format!("{shape:?}"))
-            .got(other.map_or_else(|| "nothing".to_owned(), |named| format!("{:?}", named.shape)))),
+            .got(other.map_or_else(|| "nothing".to_owned(), |tensor| format!("{:?}", tensor.shape)))),
     })
 }
 
-/// Numbers of a tensor.
-pub(crate) fn read(data: TensorData) -> Result<Vec<f32>> {
-    data.try_into_vec().map_err(|e| Error::environment(format!("cannot read numbers back: {e:?}")))
-}
-
-/// The mean takes in every so many steps.
-const AVERAGE_EVERY: usize = 5;
-
-/// Takes a module's numbers after a step into the mean over the last `steps` that evaluation uses instead of them.
+/// Copies a tensor's values from the device.
 ///
 /// # Errors
-/// Those of [`collect`].
-pub(crate) fn average(mean: &mut [Named], module: &impl Module, step: usize, steps: f64) -> Result<()> {
+/// The device fails.
+pub(crate) fn read(data: TensorData) -> Result<Vec<f32>> {
+    data.try_into_vec().map_err(|e| Error::environment(format!("cannot read a tensor from the device: {e:?}")))
+}
+
+/// The average is updated once in so many steps.
+const AVERAGE_EVERY: usize = 5;
+
+/// Updates the moving average of the parameters after a step.
+///
+/// The average covers about the last `window` steps, or a quarter of the run so far if that is less.
+/// Evaluation uses the averaged parameters.
+///
+/// # Errors
+/// As [`collect`].
+pub(crate) fn average(mean: &mut [NamedTensor], module: &impl Module, step: usize, window: f64) -> Result<()> {
     if !step.is_multiple_of(AVERAGE_EVERY) {
         return Ok(());
     }
-    // Young runs forget sooner.
-    let steps = steps.min(step as f64 / 4.0).max(1.0);
-    let decay = (-(AVERAGE_EVERY as f64) / steps).exp() as f32;
+    let window = window.min(step as f64 / 4.0).max(1.0);
+    let decay = (-(AVERAGE_EVERY as f64) / window).exp() as f32;
     for (mean, newest) in mean.iter_mut().zip(&collect(module)?) {
-        for (mean, newest) in mean.numbers.iter_mut().zip(&newest.numbers) {
+        for (mean, newest) in mean.values.iter_mut().zip(&newest.values) {
             *mean += (1.0 - decay) * (newest - *mean);
         }
     }
     Ok(())
 }
 
-/// A safetensors file of parameters and whole byte strings.
+/// Writes a safetensors file of parameters.
 ///
 /// # Errors
-/// A name that stands twice.
-pub(crate) fn serialize(
-    tensors: &[Named],
-    stored: Stored,
+/// A name occurs twice.
+pub(crate) fn serialize(tensors: &[NamedTensor], storage: Storage) -> Result<Vec<u8>> {
+    serialize_with_bytes(tensors, storage, &[], None)
+}
+
+/// Writes a safetensors file of parameters, named byte strings and metadata.
+///
+/// # Errors
+/// A name occurs twice.
+pub(crate) fn serialize_with_bytes(
+    tensors: &[NamedTensor],
+    storage: Storage,
     bytes: &[(&str, &[u8])],
     metadata: Option<HashMap<String, String>>,
 ) -> Result<Vec<u8>> {
     let failed = |e| Error::input(format!("cannot write safetensors: {e}"));
-    let encoded: Vec<Vec<u8>> = tensors.iter().map(|named| stored.encode(&named.numbers)).collect();
+    let encoded: Vec<Vec<u8>> = tensors.iter().map(|tensor| storage.encode(&tensor.values)).collect();
     let mut views = Vec::with_capacity(tensors.len() + bytes.len());
-    for (named, encoded) in tensors.iter().zip(&encoded) {
-        views.push((&*named.name, TensorView::new(stored.dtype(), named.shape.clone(), encoded).map_err(failed)?));
+    for (tensor, encoded) in tensors.iter().zip(&encoded) {
+        let view = TensorView::new(storage.dtype(), tensor.shape.clone(), encoded).map_err(failed)?;
+        views.push((&*tensor.name, view));
     }
     for (name, bytes) in bytes {
         views.push((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes).map_err(failed)?));
@@ -174,18 +190,18 @@ pub(crate) fn serialize(
     safetensors::serialize(views, metadata).map_err(failed)
 }
 
-impl Stored {
-    fn encode(self, numbers: &[f32]) -> Vec<u8> {
+impl Storage {
+    fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
-            Stored::F32 => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Stored::Bf16 => numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+            Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::Bf16 => values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
         }
     }
 
     fn dtype(self) -> Dtype {
         match self {
-            Stored::F32 => Dtype::F32,
-            Stored::Bf16 => Dtype::BF16,
+            Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::BF16,
         }
     }
 }

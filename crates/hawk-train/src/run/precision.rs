@@ -1,22 +1,24 @@
-//! What training multiplies in.
+//! The number format of the matrix products in training.
 
 use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 
-/// What products and convolutions of a training step are computed in. Weights, norms, losses and AdamW are f32 in any case; Muon's updates
-/// and momentum are in it.
+/// The number format of matrix products and convolutions in a training step.
+///
+/// Weights, norms, losses and AdamW are always f32. Muon's updates and momentum use this format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Precision {
+pub enum TrainingPrecision {
     /// f32.
     #[default]
     F32,
-    /// bf16: about twice as fast with libtorch on processors that multiply it (AVX512-BF16, AMX), slow on others.
+    /// bf16: about twice as fast with libtorch on processors with bf16 instructions (AVX512-BF16, AMX).
+    /// It is slow on other processors.
     Bf16,
 }
 
-impl Precision {
-    pub(crate) fn numbers(self) -> FloatDType {
+impl TrainingPrecision {
+    pub(crate) fn dtype(self) -> FloatDType {
         match self {
             Self::F32 => FloatDType::F32,
             Self::Bf16 => FloatDType::BF16,

@@ -1,10 +1,12 @@
-//! Random numbers that are a function of seed, purpose and step alone, so that a run that goes on draws what it would have drawn.
+//! Random numbers that depend on seed, purpose and step only.
+//!
+//! A run that resumes draws the numbers that it would have drawn without the stop.
 
 use hawk_spec::philox4x32_10;
 
-/// What numbers are for; no two purposes share a stream.
+/// What the numbers are used for. Two purposes never share a stream.
 #[derive(Clone, Copy)]
-pub(crate) enum Purpose {
+pub(crate) enum RandomPurpose {
     Weights = 1,
     Pictures = 2,
     Noise = 3,
@@ -14,7 +16,7 @@ pub(crate) enum Purpose {
     Order = 7,
 }
 
-/// A stream of numbers.
+/// A stream of random numbers.
 pub(crate) struct Random {
     key: [u32; 2],
     purpose: u32,
@@ -24,7 +26,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64, purpose: Purpose, step: usize) -> Self {
+    pub(crate) fn new(seed: u64, purpose: RandomPurpose, step: usize) -> Self {
         let key = [seed as u32, (seed >> 32) as u32];
         Self { key, purpose: purpose as u32, step: step as u32, block: 0, left: Vec::new() }
     }
@@ -34,18 +36,18 @@ impl Random {
             if let Some(bits) = self.left.pop() {
                 return bits;
             }
-            // The heads' order of images uses counters that end in zeros.
+            // `heads::trainer` shuffles with counters whose last word is 0; every purpose is above 0.
             self.left = philox4x32_10(self.key, [self.block, self.step, 0, self.purpose]).to_vec();
             self.block += 1;
         }
     }
 
-    /// In `0..1`.
+    /// Uniform in `0..1`.
     pub(crate) fn uniform(&mut self) -> f32 {
         (self.bits() >> 8) as f32 / (1u32 << 24) as f32
     }
 
-    /// In `0..n`; `n` is at least 1.
+    /// Uniform in `0..n`; `n` is at least 1.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.bits()) * n as u64) >> 32) as usize
     }
@@ -57,8 +59,8 @@ impl Random {
     }
 }
 
-/// The numbers `0..n` in an order that belongs to seed, purpose and round.
-pub(crate) fn shuffled(n: usize, seed: u64, purpose: Purpose, round: usize) -> Vec<usize> {
+/// A random order of `0..n` that depends on seed, purpose and round only.
+pub(crate) fn shuffled(n: usize, seed: u64, purpose: RandomPurpose, round: usize) -> Vec<usize> {
     let mut random = Random::new(seed, purpose, round);
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {

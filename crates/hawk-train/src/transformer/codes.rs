@@ -1,5 +1,6 @@
-//! Pictures as the tokenizer sees them: codes, made once and kept in one file.
+//! The codes of all pictures of a corpus, encoded once and kept in one file.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use hawk_nn::kernels::Pool;
@@ -7,73 +8,54 @@ use hawk_nn::{Error, Image, Result, VqEncoder};
 use hawk_spec::Grid;
 use rayon::prelude::*;
 
-use crate::corpus::Corpus;
-use crate::files;
-use crate::pixels::mirrored;
+use crate::pictures::canvas::SIDE;
+use crate::pictures::corpus::Corpus;
+use crate::pictures::pixels::mirrored;
+use crate::run::files;
 
 /// Pictures that are encoded between two reports.
 const CHUNK: usize = 256;
 
-/// The codes of all pictures of a corpus, and of the mirror images of those that may be mirrored.
-pub(crate) struct Grids {
+/// The codes of all pictures of a corpus, and of their mirror images where the captions allow it.
+pub(crate) struct CorpusCodes {
     cells: usize,
+    /// For each picture its codes and those of its mirror image, in raster order.
     codes: Vec<u16>,
 }
 
-/// Which of the two.
+/// A picture or its mirror image.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Orientation {
     Plain,
     Mirrored,
 }
 
-impl Grids {
-    /// Reads them from `path`, or makes them and writes them there; whether a file belongs to a corpus and a tokenizer is the caller's to
-    /// know. Broken off by `observe`, it gives nothing.
+impl CorpusCodes {
+    /// Reads the codes from `path`, or encodes the pictures on a grid of `side` x `side` cells and writes the file.
+    /// The caller knows that the file belongs to this corpus and encoder. Returns `None` if the observer, which gets
+    /// the number of encoded pictures, stopped the work.
     ///
     /// # Errors
-    /// Pictures that cannot be read or encoded, a file that is damaged or cannot be written.
+    /// A picture cannot be read or encoded, or the file is damaged or cannot be written.
     pub(crate) fn open(
         path: &Path,
         corpus: &Corpus,
         encoder: &VqEncoder,
-        (grid, pixels): (Grid, usize),
-        observe: &mut dyn FnMut(usize) -> bool,
+        side: u32,
+        observer: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Option<Self>> {
-        let cells = grid.cells() as usize;
+        let grid = Grid::new(side, side).map_err(|e| Error::input(format!("invalid grid: {e}")))?;
+        let (cells, all) = (grid.cells() as usize, corpus.entries.len());
         if path.exists() {
-            let bytes = files::read(path)?;
-            let expected = corpus.entries.len() * 4 * cells;
-            if bytes.len() != expected {
-                return Err(Error::input("a damaged file of codes")
-                    .at(path.display())
-                    .expected(format!("{expected} bytes"))
-                    .got(bytes.len())
-                    .hint("remove it to have it made again"));
-            }
-            let codes = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            return Ok(Some(Self { cells, codes }));
+            return Self::read(path, all, cells).map(Some);
         }
-        let encode = |image: &Image, out: &mut Vec<u16>| -> Result<()> {
-            out.extend(encoder.encode(&Pool::new(1), image, grid)?.iter().map(|code| code.0 as u16));
-            Ok(())
-        };
-        let of = |index: usize| {
-            let (picture, mut codes) = (corpus.picture(index, pixels)?, Vec::with_capacity(2 * cells));
-            encode(&picture, &mut codes)?;
-            match corpus.entries[index].mirror {
-                true => encode(&mirrored(&picture), &mut codes)?,
-                // It is not asked for.
-                false => codes.extend_from_within(..),
-            }
-            Ok(codes)
-        };
-        let (mut codes, all) = (Vec::new(), corpus.entries.len());
+        let mut codes = Vec::new();
         while codes.len() < all * 2 * cells {
             let done = codes.len() / (2 * cells);
-            let chunk: Result<Vec<Vec<u16>>> = (done..all.min(done + CHUNK)).into_par_iter().map(of).collect();
+            let chunk = (done..all.min(done + CHUNK)).into_par_iter();
+            let chunk: Result<Vec<Vec<u16>>> = chunk.map(|index| encode(corpus, index, encoder, grid)).collect();
             codes.extend(chunk?.into_iter().flatten());
-            if observe(codes.len() / (2 * cells)) {
+            if observer(codes.len() / (2 * cells)).is_break() {
                 return Ok(None);
             }
         }
@@ -81,9 +63,40 @@ impl Grids {
         Ok(Some(Self { cells, codes }))
     }
 
-    /// Codes of a picture in raster order.
-    pub(crate) fn of(&self, index: usize, side: Side) -> &[u16] {
-        let at = 2 * index + usize::from(side == Side::Mirrored);
+    fn read(path: &Path, pictures: usize, cells: usize) -> Result<Self> {
+        let bytes = files::read(path)?;
+        let expected = pictures * 4 * cells;
+        if bytes.len() != expected {
+            return Err(Error::input("the file of codes is damaged")
+                .at(path.display())
+                .expected(format!("{expected} bytes"))
+                .got(bytes.len())
+                .hint("remove the file; the same command makes it again"));
+        }
+        let codes = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        Ok(Self { cells, codes })
+    }
+
+    /// The codes of a picture in raster order.
+    pub(crate) fn of(&self, index: usize, orientation: Orientation) -> &[u16] {
+        let at = 2 * index + usize::from(orientation == Orientation::Mirrored);
         &self.codes[at * self.cells..][..self.cells]
     }
+}
+
+/// The codes of a picture and of its mirror image.
+fn encode(corpus: &Corpus, index: usize, encoder: &VqEncoder, grid: Grid) -> Result<Vec<u16>> {
+    let append = |image: &Image, out: &mut Vec<u16>| -> Result<()> {
+        out.extend(encoder.encode(&Pool::new(1), image, grid)?.iter().map(|code| code.0 as u16));
+        Ok(())
+    };
+    let picture = corpus.picture(index, SIDE)?;
+    let mut codes = Vec::with_capacity(2 * grid.cells() as usize);
+    append(&picture, &mut codes)?;
+    match corpus.entries[index].mirror {
+        true => append(&mirrored(&picture), &mut codes)?,
+        // The mirror image is never used. A copy keeps all records the same length.
+        false => codes.extend_from_within(..),
+    }
+    Ok(codes)
 }

@@ -1,21 +1,25 @@
-//! Muon whose products are in the run's numbers: an orthogonal update needs no more than bf16, which costs a fraction of f32 where a processor multiplies it.
+//! Muon with matrix products in the run's number format.
+//!
+//! An orthogonal update needs no more precision than bf16, which is several times as fast as f32 on processors with bf16
+//! instructions.
 
 use burn::optim::{AdjustLrFn, LearningRate, MuonConfig, MuonState, Optimizer};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decay apart from it. Weights stay f32; momentum is in `numbers` too.
+/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decoupled weight decay.
+/// Weights are f32; momentum is in `dtype`.
 #[derive(Clone)]
 pub(super) struct Muon {
     update: burn::optim::Muon,
     decay: f64,
-    numbers: FloatDType,
+    dtype: FloatDType,
 }
 
 impl Muon {
-    /// An update is made orthogonal in `numbers`.
-    pub(super) fn new(decay: f32, numbers: FloatDType) -> Self {
+    /// Updates are orthogonalised in `dtype`.
+    pub(super) fn new(decay: f32, dtype: FloatDType) -> Self {
         let update = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).build();
-        Self { update, decay: f64::from(decay), numbers }
+        Self { update, decay: f64::from(decay), dtype }
     }
 }
 
@@ -29,7 +33,7 @@ impl Optimizer for Muon {
         gradient: Tensor<D>,
         state: Option<MuonState<D>>,
     ) -> (Tensor<D>, Option<MuonState<D>>) {
-        let gradient = gradient.cast(self.numbers);
+        let gradient = gradient.cast(self.dtype);
         let (update, state) = self.update.step(rate, gradient.zeros_like(), gradient, state);
         (weights * (1.0 - rate * self.decay) + update.cast(FloatDType::F32), state)
     }

@@ -1,29 +1,35 @@
-//! The pieces of a decoder whose memory is read most often. libtorch has each in one pass; elsewhere they are composed.
+//! Operations of a transformer that are limited by memory bandwidth.
+//!
+//! libtorch computes each in one pass over memory. Other backends compose them from single operations.
 
 use burn::tensor::activation::silu;
 use burn::tensor::{FloatDType, Int, Tensor};
 
 #[cfg(feature = "tch")]
-use super::fused;
+use crate::transformer::fused;
 
-/// What is added to scores. Softmax gives the same whatever is added to all, and scores of normed queries and keys are far from 30 (8 with
-/// norms that pass on and heads of 64), so that no maximum need be looked for. A share of e^-50 is none in f32; below e^-87 `exp` gets slow.
+/// Values of the attention mask, which are added to the scores before `exp`.
+///
+/// Softmax does not change if a constant is added to all scores. Scores of normed queries and keys are far below 30 (at
+/// most 8 with heads of 64 and norms that start as the identity), so `SEEN` replaces the search for the maximum.
+/// `UNSEEN` is e^-50 times smaller, which is zero in f32. Below e^-87, `exp` becomes slow.
 pub(super) const SEEN: f32 = -30.0;
 pub(super) const UNSEEN: f32 = -80.0;
 
-/// Attention of `[B, H, T, E]` in the numbers of `q` over the places so far. `mask` `[1, 1, T, T]` is [`SEEN`] there and [`UNSEEN`] elsewhere.
-pub(super) fn attention([q, k, v]: [Tensor<4>; 3], mask: &Tensor<4>) -> Tensor<4> {
+/// Causal attention of `[B, H, T, E]` in the number format of `q`.
+/// `mask` `[1, 1, T, T]` is [`SEEN`] where a row may look, and [`UNSEEN`] elsewhere.
+pub(super) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "tch")]
     if let Some(mixed) = fused::attention(&q, &k, &v) {
         return mixed;
     }
-    let numbers = q.dtype();
+    let dtype = q.dtype();
     let scale = (q.dims()[3] as f64).powf(-0.5);
     let scores = (q * scale).matmul(k.swap_dims(2, 3)).cast(FloatDType::F32);
-    let shares = (scores + mask.clone()).exp();
-    // What is mixed is smaller than the shares: it is what is divided by their sum.
-    let sum = shares.clone().sum_dim(3);
-    (shares.cast(numbers).matmul(v).cast(FloatDType::F32) / sum).cast(numbers)
+    let weights = (scores + mask.clone()).exp();
+    // The output is smaller than the weights, so the output is divided by their sum.
+    let sum = weights.clone().sum_dim(3);
+    (weights.cast(dtype).matmul(v).cast(FloatDType::F32) / sum).cast(dtype)
 }
 
 /// `silu(gate) * up`.
@@ -35,18 +41,30 @@ pub(super) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D
     silu(gate) * up
 }
 
-/// Mean square 1 over the last dimension, about the mean or about zero.
-pub(super) fn normed<const D: usize>(x: Tensor<D>, about_mean: bool, epsilon: f64) -> Tensor<D> {
+/// What is subtracted before [`normed`] scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Centre {
+    /// The mean, as in LayerNorm.
+    Mean,
+    /// Nothing, as in RMSNorm.
+    Zero,
+}
+
+/// Scales the last dimension to mean square 1.
+pub(super) fn normed<const D: usize>(x: Tensor<D>, centre: Centre, epsilon: f64) -> Tensor<D> {
     #[cfg(feature = "tch")]
-    if let Some(normed) = fused::normed(&x, about_mean, epsilon) {
+    if let Some(normed) = fused::normed(&x, centre, epsilon) {
         return normed;
     }
-    let x = if about_mean { x.clone() - x.mean_dim(D - 1) } else { x };
+    let x = match centre {
+        Centre::Mean => x.clone() - x.mean_dim(D - 1),
+        Centre::Zero => x,
+    };
     let scale = (x.clone().square().mean_dim(D - 1) + epsilon).sqrt().recip();
     x * scale
 }
 
-/// Cross-entropies `[N]` of labels `[N]` under logits `[N, C]`.
+/// Cross-entropies `[N]` of labels `[N]` with logits `[N, C]`.
 pub(super) fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     #[cfg(feature = "tch")]
     if let Some(losses) = fused::cross_entropy(&logits, &labels) {
@@ -64,23 +82,23 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::device::device;
-    use crate::params::read;
-    use crate::random::{Purpose, Random};
+    use crate::run::device::device;
+    use crate::run::params::read;
+    use crate::run::random::{Random, RandomPurpose};
 
-    /// What a piece gives, and the gradients of its inputs under a sum that weighs every number by its place.
-    fn there_and_back<const D: usize, const E: usize, const N: usize>(
+    /// The output of an operation, and the gradients of its inputs for a weighted sum of the output.
+    fn output_and_gradients<const D: usize, const E: usize, const N: usize>(
         device: &Device,
         shape: [usize; D],
-        piece: impl Fn([Tensor<D>; N]) -> Tensor<E>,
+        operation: impl Fn([Tensor<D>; N]) -> Tensor<E>,
     ) -> Vec<Vec<f32>> {
         let device = device.clone().autodiff();
         let inputs = std::array::from_fn(|number| {
-            let mut random = Random::new(3, Purpose::Noise, number);
-            let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal()).collect();
-            Tensor::<D>::from_data(TensorData::new(numbers, shape), &device).require_grad()
+            let mut random = Random::new(3, RandomPurpose::Noise, number);
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal()).collect();
+            Tensor::<D>::from_data(TensorData::new(values, shape), &device).require_grad()
         });
-        let out = piece(inputs.clone());
+        let out = operation(inputs.clone());
         let weights = (0..out.shape().num_elements()).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<_>>();
         let weights = Tensor::<E>::from_data(TensorData::new(weights, out.dims()), &device);
         let gradients = (out.clone() * weights).sum().backward();
@@ -90,27 +108,28 @@ mod tests {
 
     fn assert_same<const D: usize, const E: usize, const N: usize>(
         shape: [usize; D],
-        piece: impl Fn([Tensor<D>; N]) -> Tensor<E>,
+        operation: impl Fn([Tensor<D>; N]) -> Tensor<E>,
     ) {
-        let fused = there_and_back(&device(), shape, &piece);
-        let composed = there_and_back(&Device::flex(), shape, &piece);
+        let fused = output_and_gradients(&device(), shape, &operation);
+        let composed = output_and_gradients(&Device::flex(), shape, &operation);
         for (a, b) in fused.iter().flatten().zip(composed.iter().flatten()) {
             assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{a} {b}");
         }
     }
 
     #[test]
-    fn a_fused_piece_and_its_gradients_are_those_of_the_composed_one() {
+    fn a_fused_operation_and_its_gradients_are_those_of_the_composed_one() {
         let length = 11;
         assert_same([2, 3, length, 8], |inputs: [Tensor<4>; 3]| {
             let seen = |n: usize| if n % length <= n / length { SEEN } else { UNSEEN };
             let mask = TensorData::new((0..length * length).map(seen).collect::<Vec<_>>(), [1, 1, length, length]);
             let mask = Tensor::from_data(mask, &inputs[0].device());
-            attention(inputs, &mask)
+            let [q, k, v] = inputs;
+            attention(q, k, v, &mask)
         });
         assert_same([4, 5], |[gate, up]: [Tensor<2>; 2]| swiglu(gate, up));
-        assert_same([2, 3, 6], |[x]: [Tensor<3>; 1]| normed(x, true, 1e-5));
-        assert_same([2, 3, 6], |[x]: [Tensor<3>; 1]| normed(x, false, 1e-5));
+        assert_same([2, 3, 6], |[x]: [Tensor<3>; 1]| normed(x, Centre::Mean, 1e-5));
+        assert_same([2, 3, 6], |[x]: [Tensor<3>; 1]| normed(x, Centre::Zero, 1e-5));
         assert_same([4, 9], |[logits]: [Tensor<2>; 1]| {
             let labels = Tensor::from_data(TensorData::new(vec![0i64, 8, 3, 3], [4]), &logits.device());
             cross_entropy(logits, labels)

@@ -1,4 +1,4 @@
-//! The steps of training a target.
+//! Training steps of a target.
 
 use std::collections::BTreeMap;
 
@@ -7,81 +7,191 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Int, Tensor, TensorData};
 use hawk_nn::{Checkpoint, Result};
 
-use super::batches::{Batch, Batches};
-use super::model::{Decoder, Positions};
-use super::muon::Muon;
-use super::pieces::cross_entropy;
-use super::words::{CODE_OFFSET, Ids};
-use super::{Optimizer, TargetSettings};
-use crate::corpus::Corpus;
-use crate::curve::{Curve, Point};
-use crate::data::{Kind, Split};
-use crate::device::device;
-use crate::params::{Named, average, collect, fill, read, restore};
-use crate::run::Reached;
-use crate::schedule::warm_up_then_fall;
-use crate::state::{State, optimizer_bytes, restore_optimizer};
+use crate::pictures::corpus::Corpus;
+use crate::pictures::entry::{Kind, Split};
+use crate::run::curve::{Curve, Point};
+use crate::run::device::device;
+use crate::run::params::{NamedTensor, average, collect, fill, read, restore};
+use crate::run::schedule::Schedule;
+use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::steps::{StepOutcome, Trainer};
+use crate::transformer::batches::{Batches, TokenBatch};
+use crate::transformer::model::{Positions, Transformer};
+use crate::transformer::muon::Muon;
+use crate::transformer::operations::cross_entropy;
+use crate::transformer::settings::{Optimizer, TargetSettings};
+use crate::transformer::vocabulary::CODE_OFFSET;
 
 /// Points of a curve.
 const POINTS: usize = 60;
+/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the largest.
 const WARM_UP: f64 = 0.02;
-const LEAST: f64 = 0.02;
+const LAST_RATE: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
-/// Pictures of validation in training, of each kind.
+/// Validation pictures of each kind that are measured at each point of the curve.
 const VALIDATION: usize = 32;
-/// How far the mean of the weights goes back, as a share of all steps.
+/// Length of the moving average of the weights, as a fraction of all steps.
 const AVERAGE: f64 = 0.02;
 
-/// A run under way.
-pub(crate) struct Trainer<'a> {
+/// A target in training.
+pub(crate) struct TargetTrainer<'a> {
     settings: &'a TargetSettings,
-    ids: Ids,
     batches: Batches<'a>,
-    decoder: Decoder,
-    averaged: Vec<Named>,
+    transformer: Transformer,
+    averaged: Vec<NamedTensor>,
     optimizer: ModuleOptimizer,
     step: usize,
     curve: Curve,
-    /// Losses of the steps since the curve's last point.
+    /// The losses of the steps since the last point of the curve.
     recent: Vec<f64>,
-    /// Pictures of validation in training, by kind.
+    /// Validation pictures of each kind that are measured at each point of the curve.
     validation: Vec<(String, Vec<usize>)>,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a> TargetTrainer<'a> {
+    /// Starts a run with random weights. `vocabulary` is the number of ids.
+    ///
+    /// # Errors
+    /// The device fails.
     pub(crate) fn new(
         settings: &'a TargetSettings,
-        (ids, vocabulary): (Ids, usize),
+        vocabulary: usize,
         batches: Batches<'a>,
         corpus: &Corpus,
-        first: Option<&Checkpoint>,
     ) -> Result<Self> {
-        let device = device().autodiff();
-        let mut decoder = Decoder::random(settings, vocabulary, &device)?;
-        if let Some(first) = first {
-            decoder = fill(decoder, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
-        }
+        let transformer = Transformer::random(settings, vocabulary, &device().autodiff())?;
         let validation: Vec<_> =
             kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
         Ok(Self {
-            averaged: collect(&decoder)?,
+            averaged: collect(&transformer)?,
             optimizer: optimizer(settings),
             curve: Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None),
             step: 0,
             recent: Vec::new(),
             settings,
-            ids,
             batches,
-            decoder,
+            transformer,
             validation,
         })
     }
 
-    /// Goes on from a state that [`state`](Self::state) gave.
-    pub(crate) fn resume(self, state: State) -> Result<Self> {
-        let averaged = restore(self.decoder.clone(), &state.averaged)?;
+    /// Replaces the random weights by those of a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub(crate) fn start_from(self, first: &Checkpoint) -> Result<Self> {
+        let transformer = fill(self.transformer, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
+        Ok(Self { averaged: collect(&transformer)?, transformer, ..self })
+    }
+
+    /// The weights for inference: moving averages.
+    pub(crate) fn averaged(&self) -> &[NamedTensor] {
+        &self.averaged
+    }
+
+    /// Measures the validation pictures with the averaged weights.
+    fn add_point(&mut self) -> Result<()> {
+        let train = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
+        let transformer = self.without_autodiff()?;
+        let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&transformer, pictures));
+        let validation = validation.collect::<Result<Vec<_>>>()?;
+        self.curve.push(Point { step: self.step, train: vec![train; validation.len()], validation })?;
+        self.recent.clear();
+        Ok(())
+    }
+
+    /// The mean validation cross-entropy of a code with the averaged weights, for each kind and style.
+    /// At most `most` pictures of each are measured.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn measure(&self, corpus: &Corpus, most: usize) -> Result<BTreeMap<String, f64>> {
+        let transformer = self.without_autodiff()?;
+        let mut groups = kinds(corpus);
+        for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
+            groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
+        }
+        let loss = |(name, pictures): (String, Vec<usize>)| {
+            Ok((name, self.mean_loss(&transformer, &Corpus::spread(&pictures, most))?))
+        };
+        groups.into_iter().map(loss).collect()
+    }
+
+    /// The averaged weights without autodiff, which would keep every tensor until the next backward pass.
+    fn without_autodiff(&self) -> Result<Transformer> {
+        restore(Transformer::zeros(self.settings, self.transformer.vocabulary(), &device()), &self.averaged)
+    }
+
+    fn mean_loss(&self, transformer: &Transformer, pictures: &[usize]) -> Result<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for chunk in pictures.chunks(self.settings.batch) {
+            let losses = read(self.losses(transformer, &self.batches.plain(chunk)).into_data())?;
+            sum += losses.iter().copied().map(f64::from).sum::<f64>();
+            count += losses.len();
+        }
+        Ok(sum / count as f64)
+    }
+
+    /// Cross-entropies `[rows]` of the codes of a batch.
+    fn losses(&self, transformer: &Transformer, batch: &TokenBatch) -> Tensor<1> {
+        let length = batch.tokens.len() / batch.sequences.max(1);
+        let ints = |values: &[i64]| TensorData::new(values.to_vec(), [values.len()]);
+        let tokens = TensorData::new(batch.tokens.clone(), [batch.sequences, length]);
+        let device = transformer.device();
+        let tokens = Tensor::<2, Int>::from_data(tokens, &device);
+        let rows = Tensor::<1, Int>::from_data(ints(&batch.rows), &device);
+        let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &device);
+        let positions = Positions::new(length, self.settings.width / self.settings.heads, &device);
+        let codes = CODE_OFFSET as usize..CODE_OFFSET as usize + self.batches.codes();
+        cross_entropy(transformer.logits(tokens, &positions, rows, codes), labels)
+    }
+}
+
+impl Trainer for TargetTrainer<'_> {
+    fn step(&mut self) -> Result<StepOutcome> {
+        let batch = self.batches.of_step(self.step);
+        let loss = self.losses(&self.transformer, &batch).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.transformer);
+        let schedule = Schedule { steps: self.steps(), warm_up: WARM_UP, last: LAST_RATE };
+        let rate = self.settings.learning_rate * schedule.factor(self.step);
+        self.transformer = self.optimizer.step(rate, self.transformer.clone(), gradients);
+        self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
+        self.step += 1;
+        let window = AVERAGE * self.steps() as f64;
+        average(&mut self.averaged, &self.transformer, self.step, window)?;
+        if !Curve::is_due(self.step, self.steps(), POINTS) {
+            return Ok(StepOutcome::Step);
+        }
+        self.add_point()?;
+        Ok(StepOutcome::CurvePoint)
+    }
+
+    fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    fn steps(&self) -> usize {
+        (self.settings.passes * self.batches.steps_a_pass() as f64).ceil() as usize
+    }
+
+    fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State {
+            step: self.step,
+            curve: self.curve.clone(),
+            parameters: collect(&self.transformer)?,
+            averaged: self.averaged.clone(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
+        })
+    }
+
+    fn resume(self, state: State) -> Result<Self> {
+        let averaged = restore(self.transformer.clone(), &state.averaged)?;
         Ok(Self {
-            decoder: restore(self.decoder, &state.numbers)?,
+            transformer: restore(self.transformer, &state.parameters)?,
             averaged: collect(&averaged)?,
             optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
             step: state.step,
@@ -89,119 +199,21 @@ impl<'a> Trainer<'a> {
             ..self
         })
     }
-
-    pub(crate) fn state(&self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            curve: self.curve.clone(),
-            numbers: collect(&self.decoder)?,
-            averaged: self.averaged.clone(),
-            optimizer: optimizer_bytes(&self.optimizer)?,
-        })
-    }
-
-    /// Steps in all.
-    pub(crate) fn steps(&self) -> usize {
-        (self.settings.passes * self.batches.steps_a_pass() as f64).ceil() as usize
-    }
-
-    /// Steps so far.
-    pub(crate) fn done(&self) -> usize {
-        self.step
-    }
-
-    pub(crate) fn curve(&self) -> &Curve {
-        &self.curve
-    }
-
-    /// The weights to use: their mean over the last steps.
-    pub(crate) fn averaged(&self) -> &[Named] {
-        &self.averaged
-    }
-
-    /// One step. Says whether it ended with a point of the curve: the moment to save the state.
-    pub(crate) fn step(&mut self) -> Result<Reached> {
-        let batch = self.batches.of_step(self.step);
-        let loss = self.losses(&self.decoder, &batch).mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.decoder);
-        let rate = self.settings.learning_rate * warm_up_then_fall(self.step, self.steps(), WARM_UP, LEAST);
-        self.decoder = self.optimizer.step(rate, self.decoder.clone(), gradients);
-        self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
-        self.step += 1;
-        let back = AVERAGE * self.steps() as f64;
-        average(&mut self.averaged, &self.decoder, self.step, back)?;
-        if !Curve::is_due(self.step, self.steps(), POINTS) {
-            return Ok(Reached::Step);
-        }
-        self.point()?;
-        Ok(Reached::Point)
-    }
-
-    fn point(&mut self) -> Result<()> {
-        let train = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
-        let decoder = self.untracked()?;
-        let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&decoder, pictures));
-        let validation = validation.collect::<Result<Vec<_>>>()?;
-        self.curve.push(Point { step: self.step, train: vec![train; validation.len()], validation })?;
-        self.recent.clear();
-        Ok(())
-    }
-
-    /// The mean cross-entropy of a code, with the averaged weights, by kind and by style: `all` pictures at most of each.
-    pub(crate) fn measure(&self, corpus: &Corpus, all: usize) -> Result<BTreeMap<String, f64>> {
-        let decoder = self.untracked()?;
-        let mut groups = kinds(corpus);
-        for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
-            groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
-        }
-        let loss = |(name, pictures): (String, Vec<usize>)| {
-            Ok((name, self.mean_loss(&decoder, &Corpus::spread(&pictures, all))?))
-        };
-        groups.into_iter().map(loss).collect()
-    }
-
-    /// The averaged weights outside of autodiff, which keeps what it saw until the next way back.
-    fn untracked(&self) -> Result<Decoder> {
-        restore(Decoder::zeros(self.settings, self.decoder.vocabulary(), &device()), &self.averaged)
-    }
-
-    fn mean_loss(&self, decoder: &Decoder, pictures: &[usize]) -> Result<f64> {
-        let (mut sum, mut count) = (0.0, 0);
-        for chunk in pictures.chunks(self.settings.batch) {
-            let losses = read(self.losses(decoder, &self.batches.plain(chunk)).into_data())?;
-            sum += losses.iter().copied().map(f64::from).sum::<f64>();
-            count += losses.len();
-        }
-        Ok(sum / count as f64)
-    }
-
-    /// Cross-entropies `[rows]` of a batch's codes.
-    fn losses(&self, decoder: &Decoder, batch: &Batch) -> Tensor<1> {
-        let length = batch.tokens.len() / batch.sequences.max(1);
-        let ints = |numbers: &[i64]| TensorData::new(numbers.to_vec(), [numbers.len()]);
-        let tokens = TensorData::new(batch.tokens.clone(), [batch.sequences, length]);
-        let device = decoder.device();
-        let tokens = Tensor::<2, Int>::from_data(tokens, &device);
-        let rows = Tensor::<1, Int>::from_data(ints(&batch.rows), &device);
-        let labels = Tensor::<1, Int>::from_data(ints(&batch.labels), &device);
-        let positions = Positions::new(length, self.settings.width / self.settings.heads, &device);
-        let codes = CODE_OFFSET as usize..(CODE_OFFSET + self.ids.codes) as usize;
-        cross_entropy(decoder.logits(tokens, &positions, rows, codes), labels)
-    }
 }
 
-/// AdamW for all but the products, which decay, and which Muon may train.
+/// AdamW without weight decay for all parameters but the weight matrices.
+/// Those have weight decay, and the optimizer of the settings.
 fn optimizer(settings: &TargetSettings) -> ModuleOptimizer {
     let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.95).with_epsilon(1e-8);
-    let products = ParamGroup::from_predicate("proj");
+    let matrices = ParamGroup::from_predicate("proj");
     let all = adam.clone().with_weight_decay(0.0).init();
     match settings.optimizer {
-        Optimizer::AdamW => all.with_group(products, adam.with_weight_decay(WEIGHT_DECAY).build(), None),
-        Optimizer::Muon => all.with_group(products, Muon::new(WEIGHT_DECAY, settings.precision.numbers()), None),
+        Optimizer::AdamW => all.with_group(matrices, adam.with_weight_decay(WEIGHT_DECAY).build(), None),
+        Optimizer::Muon => all.with_group(matrices, Muon::new(WEIGHT_DECAY, settings.precision.dtype()), None),
     }
 }
 
-/// The pictures of validation by what is new about them.
+/// The validation pictures, grouped by what training does not have.
 fn kinds(corpus: &Corpus) -> BTreeMap<String, Vec<usize>> {
     let mut kinds = BTreeMap::<String, Vec<usize>>::new();
     for index in corpus.validation() {

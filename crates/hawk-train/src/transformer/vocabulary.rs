@@ -1,4 +1,4 @@
-//! The vocabulary: special tokens, codes, structure tokens, and byte pairs learnt from the captions.
+//! The vocabulary: special tokens, codes, structure tokens, and byte pairs learnt from the captions, in this order.
 
 use hawk_nn::{Error, Result, TextTokenizer};
 use serde_json::{Value, json};
@@ -7,19 +7,30 @@ use tokenizers::normalizers::{Lowercase, NFKC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
-/// Before the codes: `<pad>`, `<s>`, `</s>`, `<unk>`.
-pub(crate) const CODE_OFFSET: u32 = 4;
-pub(crate) const BOS: u32 = 1;
+use crate::transformer::settings::BOS;
 
-/// Ids of one model.
+/// Id of the first code. The ids below are `<pad>`, `<s>`, `</s>` and `<unk>`.
+pub(crate) const CODE_OFFSET: u32 = 4;
+
+/// The ids that the size of the codebook and of the grid determine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ids {
+pub(crate) struct TokenLayout {
+    /// Size of the codebook.
     pub(crate) codes: u32,
-    /// Rows and columns of the grid.
+    /// Number of rows, and of columns, of the grid.
     pub(crate) side: u32,
 }
 
-impl Ids {
+/// The text tokens of all captions.
+pub(crate) struct Captions {
+    pub(crate) layout: TokenLayout,
+    /// For each picture, the ids of each of its captions.
+    pub(crate) tokens: Vec<Vec<Vec<u32>>>,
+    /// Number of ids.
+    pub(crate) vocabulary: usize,
+}
+
+impl TokenLayout {
     pub(crate) fn begin(self) -> u32 {
         CODE_OFFSET + self.codes
     }
@@ -32,13 +43,13 @@ impl Ids {
         self.begin() + 2
     }
 
-    /// The id of size zero; a size is counted in cells.
+    /// Id of size 0. Sizes are counted in cells.
     pub(crate) fn size_base(self) -> u32 {
         self.begin() + 3
     }
 
     /// The first id of the text.
-    fn text(self) -> u32 {
+    fn first_text(self) -> u32 {
         self.size_base() + self.side + 1
     }
 
@@ -50,8 +61,8 @@ impl Ids {
         names
     }
 
-    /// The tokens of a picture behind the prompt: begin, size, rows of codes, end.
-    pub(crate) fn picture(self, codes: &[u16]) -> Vec<u32> {
+    /// The tokens of a picture, which follow the prompt: begin, size, rows of codes, end.
+    pub(crate) fn picture_tokens(self, codes: &[u16]) -> Vec<u32> {
         let mut tokens = vec![self.begin(), self.size_base() + self.side, self.size_base() + self.side];
         for row in codes.chunks(self.side as usize) {
             tokens.extend(row.iter().map(|&code| CODE_OFFSET + u32::from(code)));
@@ -61,13 +72,13 @@ impl Ids {
         tokens
     }
 
-    /// Where, behind the prompt, the places lie whose next token is a code.
-    pub(crate) fn places(self) -> impl Iterator<Item = usize> {
+    /// The positions in [`picture_tokens`](Self::picture_tokens) whose next token is a code.
+    pub(crate) fn positions_before_codes(self) -> impl Iterator<Item = usize> {
         let side = self.side as usize;
         (0..side * side).map(move |cell| 2 + cell / side * (side + 1) + cell % side)
     }
 
-    /// `hawk.json` of the model.
+    /// The model's `hawk.json`. Pictures are `pixels` wide and high.
     pub(crate) fn hawk_json(self, pixels: usize) -> Value {
         json!({
             "family": "chameleon",
@@ -89,13 +100,13 @@ impl Ids {
     }
 }
 
-/// `tokenizer.json`: lower-cased bytes, `words` merged tokens and bytes learnt from `captions`, behind the other ids.
+/// Learns byte pairs from lower-cased captions and returns `tokenizer.json`. Text has `words` ids, after all other ids.
 ///
 /// # Errors
-/// The library fails, or its ids are not where they should be.
-pub(crate) fn tokenizer(ids: Ids, captions: &[&str], words: usize) -> Result<String> {
-    let failed = |e: &dyn std::fmt::Display| Error::environment(format!("cannot make the tokenizer: {e}"));
-    let special: Vec<AddedToken> = ids.names().into_iter().map(|name| AddedToken::from(name, true)).collect();
+/// The library fails, or its ids are not at the expected place.
+pub(crate) fn tokenizer_json(layout: TokenLayout, captions: &[&str], words: usize) -> Result<String> {
+    let failed = |e: &dyn std::fmt::Display| Error::environment(format!("cannot make the text tokenizer: {e}"));
+    let special: Vec<AddedToken> = layout.names().into_iter().map(|name| AddedToken::from(name, true)).collect();
     let mut trainer = BpeTrainerBuilder::new()
         .show_progress(false)
         .vocab_size(special.len() + words)
@@ -116,8 +127,8 @@ pub(crate) fn tokenizer(ids: Ids, captions: &[&str], words: usize) -> Result<Str
     let text = tokenizer.to_string(false).map_err(|e| failed(&e))?;
     let least = TextTokenizer::from_bytes(text.as_bytes())?.encode("a red apple")?.iter().map(|id| id.0).min();
     match least {
-        Some(least) if least >= ids.text() => Ok(text),
-        other => Err(failed(&format!("text begins at {other:?} instead of {}", ids.text()))),
+        Some(least) if least >= layout.first_text() => Ok(text),
+        other => Err(failed(&format!("the first text id is {other:?} instead of {}", layout.first_text()))),
     }
 }
 
@@ -127,24 +138,24 @@ mod tests {
 
     #[test]
     fn the_vocabulary_stands_in_its_order() {
-        let ids = Ids { codes: 8, side: 2 };
+        let layout = TokenLayout { codes: 8, side: 2 };
         let captions = ["a red apple", "a green apple", "two red apples"];
-        let text = tokenizer(ids, &captions, 300).unwrap();
-        assert_eq!(text, tokenizer(ids, &captions, 300).unwrap(), "learnt differently the second time");
+        let text = tokenizer_json(layout, &captions, 300).unwrap();
+        assert_eq!(text, tokenizer_json(layout, &captions, 300).unwrap(), "not reproducible");
         let words = TextTokenizer::from_bytes(text.as_bytes()).unwrap();
         let apple = words.encode("A Red APPLE").unwrap();
         assert_eq!(apple, words.encode("a red apple").unwrap());
-        assert!(apple.iter().all(|id| id.0 >= ids.text()), "{apple:?}");
+        assert!(apple.iter().all(|id| id.0 >= layout.first_text()), "{apple:?}");
         assert_eq!(words.decode(&apple).unwrap().trim(), "a red apple");
-        assert_eq!(words.encode("<row>").unwrap()[0].0, ids.row_end());
+        assert_eq!(words.encode("<row>").unwrap()[0].0, layout.row_end());
     }
 
     #[test]
     fn a_picture_is_rows_of_codes_between_structure_tokens() {
-        let ids = Ids { codes: 8, side: 2 };
-        assert_eq!(ids.picture(&[0, 7, 3, 1]), [12, 17, 17, 4, 11, 14, 7, 5, 14, 13]);
-        let tokens = ids.picture(&[0, 7, 3, 1]);
-        let next: Vec<u32> = ids.places().map(|place| tokens[place + 1]).collect();
+        let layout = TokenLayout { codes: 8, side: 2 };
+        assert_eq!(layout.picture_tokens(&[0, 7, 3, 1]), [12, 17, 17, 4, 11, 14, 7, 5, 14, 13]);
+        let tokens = layout.picture_tokens(&[0, 7, 3, 1]);
+        let next: Vec<u32> = layout.positions_before_codes().map(|position| tokens[position + 1]).collect();
         assert_eq!(next, [4, 11, 7, 5]);
     }
 }

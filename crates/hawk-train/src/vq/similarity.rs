@@ -1,28 +1,28 @@
-//! How alike two pictures are.
+//! Similarity of two pictures.
 
 use hawk_nn::Image;
 
-/// Pictures without a difference count as this, in dB.
-const MOST: f64 = 60.0;
-/// The window of SSIM (Wang et al. 2004): 11 x 11, Gaussian of 1.5 pixels.
+/// PSNR of identical pictures, in dB.
+const LARGEST_PSNR: f64 = 60.0;
+/// The window of SSIM (Wang et al. 2004): 11 x 11 pixels, a Gaussian with sigma 1.5.
 const RADIUS: usize = 5;
 const SIGMA: f64 = 1.5;
 
-/// The mean squared difference of two pictures of one size, in 0..=1.
+/// The mean squared error of two pictures of the same size, `0..=1`.
 pub(crate) fn squared_error(a: &Image, b: &Image) -> f64 {
     let squares = a.pixels.iter().zip(&b.pixels).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
     squares.sum::<f64>() / a.pixels.len() as f64 / (255.0 * 255.0)
 }
 
-/// Peak signal over noise, in dB.
+/// Peak signal-to-noise ratio in dB.
 pub(crate) fn psnr(squared_error: f64) -> f64 {
-    (-10.0 * squared_error.log10()).min(MOST)
+    (-10.0 * squared_error.log10()).min(LARGEST_PSNR)
 }
 
-/// Structural similarity of the brightness (Wang et al. 2004), the mean over all windows that lie inside.
+/// Structural similarity of the luma (Wang et al. 2004), averaged over all windows inside the picture.
 pub(crate) fn ssim(a: &Image, b: &Image) -> f64 {
     let (width, height) = (a.width as usize, a.height as usize);
-    let (a, b) = (brightness(a), brightness(b));
+    let (a, b) = (luma(a), luma(b));
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<_>>();
     let smooth = |x: &[f64]| smoothed(x, width, height);
     let (mean_a, mean_b) = (smooth(&a), smooth(&b));
@@ -36,13 +36,13 @@ pub(crate) fn ssim(a: &Image, b: &Image) -> f64 {
     (0..mean_a.len()).map(window).sum::<f64>() / mean_a.len() as f64
 }
 
-/// In 0..=1, by the weights of Rec. 601.
-fn brightness(image: &Image) -> Vec<f64> {
+/// Luma of each pixel by Rec. 601, `0..=1`.
+fn luma(image: &Image) -> Vec<f64> {
     let of = |rgb: &[u8]| (0.299 * f64::from(rgb[0]) + 0.587 * f64::from(rgb[1]) + 0.114 * f64::from(rgb[2])) / 255.0;
     image.pixels.chunks_exact(3).map(of).collect()
 }
 
-/// Weighted means of all windows inside, row by row.
+/// Gaussian means of all windows inside a picture, row by row.
 fn smoothed(x: &[f64], width: usize, height: usize) -> Vec<f64> {
     let weight = |d: usize| (-(d as f64 - RADIUS as f64).powi(2) / (2.0 * SIGMA * SIGMA)).exp();
     let weights: Vec<f64> = (0..=2 * RADIUS).map(weight).collect();
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!((psnr(squared_error(&grey, &grey)), ssim(&grey, &grey)), (60.0, 1.0));
         // 20 log10(255 / 10).
         assert!((psnr(squared_error(&grey, &lighter)) - 28.1308).abs() < 1e-4);
-        // Without structure only the means count.
+        // Without structure only the means matter.
         let (a, b) = (100.0 / 255.0, 110.0 / 255.0);
         assert!((ssim(&grey, &lighter) - (2.0 * a * b + 1e-4) / (a * a + b * b + 1e-4)).abs() < 1e-9);
         let (stripes, inverse) = (image(|x, _| (x % 2 * 255) as u8), image(|x, _| (255 - x % 2 * 255) as u8));
