@@ -36,7 +36,7 @@
 //! | [`TrainingPrecision`] | number format of the matrix products |
 //! | [`TrainingProgress`], [`Ended`] | what an observer gets, and how a run ended |
 //! | [`Curve`], [`Point`] | a measure over the steps, as JSON and SVG |
-//! | [`evaluate`], [`Evaluation`], [`Evaluated`] | whether a model draws what captions say |
+//! | [`evaluate`], [`EvaluationRun`], [`EvaluationFigures`], [`Accuracy`] | whether a model draws what captions say |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | captioned pictures to train on |
 //!
 //! # What it does not do
@@ -54,7 +54,8 @@ mod vq;
 pub use emoji::make::make_emoji;
 pub use emoji::manifest::{Counts, Manifest};
 pub use emoji::settings::{EmojiProgress, EmojiSettings, NPM_REGISTRY};
-pub use evaluate::{Evaluated, Evaluation, Share, evaluate};
+pub use evaluate::measures::Accuracy;
+pub use evaluate::run::{EvaluationFigures, EvaluationRun, evaluate};
 pub use hawk_nn::HeadOffset;
 pub use heads::images::{CaptionedPicture, TrainingImages, captioned_pictures, default_prompts};
 pub use heads::run::{HeadsRun, TrainedHeads, train_heads};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Precision, Result, Seed};
-use hawk_train::{Evaluation, Share, evaluate};
+use hawk_train::{Accuracy, EvaluationRun, evaluate};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{ModelArgs, SamplingArgs, precision};
@@ -42,7 +42,7 @@ pub(crate) struct EvaluateArgs {
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let engine = Engine::load(args.model.source()?, args.model.options(args.precision))?;
-    let evaluation = Evaluation {
+    let evaluation = EvaluationRun {
         pictures: args.pictures.clone(),
         prompts: args.prompts,
         sampling: args.sampling.or(engine.config().defaults)?,
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         ("number in new scenes", evaluated.number),
         ("the rule for numbers on the pictures themselves", evaluated.number_of_pictures),
     ] {
-        let Share { right, of, .. } = share;
+        let Accuracy { right, of, .. } = share;
         say(format_args!("{name:<55} {right:>4} of {of:>3}"));
     }
     say(args.out.display());

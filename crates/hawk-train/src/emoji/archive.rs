@@ -1,4 +1,4 @@
-//! Reads files out of a `.tgz` in memory: nothing is unpacked to disk.
+//! Reads files of a `.tgz` archive in memory. Nothing is unpacked to disk.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,14 +8,15 @@ use flate2::read::GzDecoder;
 use hawk_nn::{Error, Result};
 use tar::{Archive, EntryType};
 
-/// Largest file inside a package, and all of them together: about three times what the recipe's packages need.
+/// Largest size of a file in a package, and of all files: about three times the sizes of the recipe's packages.
 const MAX_FILE_BYTES: u64 = 96 << 20;
 const MAX_ALL_BYTES: u64 = 256 << 20;
 
-/// The wanted files of a package by their names below its folder.
+/// Reads the files of a package that `wanted` accepts, by their paths relative to the package's folder.
+/// `title` names the package in errors.
 ///
 /// # Errors
-/// The archive is damaged, reaches outside its folder, holds links, or is larger than a package may be; `title` names it.
+/// The archive is damaged or too large, has a path outside of its folder, or has links.
 pub(crate) fn read(title: &str, tgz: &[u8], wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Vec<u8>>> {
     let failed = |e: std::io::Error| {
         Error::input(format!("cannot read the package: {e}")).at(title).expected("a whole .tgz file")
@@ -31,10 +32,10 @@ pub(crate) fn read(title: &str, tgz: &[u8], wanted: impl Fn(&str) -> bool) -> Re
         let path = entry.path().map_err(failed)?.into_owned();
         let refused = |what: &str| Error::input(what).at(format!("{title}: {}", path.display()));
         if kind != EntryType::Regular {
-            return Err(refused("the package holds something else than files").got(format!("{kind:?}")));
+            return Err(refused("the package has an entry that is not a file").got(format!("{kind:?}")));
         }
         let Some(name) = inner_name(&path) else {
-            return Err(refused("a name in the package leads out of its folder"));
+            return Err(refused("a path in the package leads out of its folder"));
         };
         let size = entry.size();
         if size > MAX_FILE_BYTES {
@@ -51,7 +52,7 @@ pub(crate) fn read(title: &str, tgz: &[u8], wanted: impl Fn(&str) -> bool) -> Re
         }
         found.insert(name, bytes);
     }
-    // The rest is read for its checksum's sake.
+    // Reading to the end checks the checksum.
     let mut rest = archive.into_inner();
     std::io::copy(&mut rest, &mut std::io::sink()).map_err(failed)?;
     if rest.limit() == 0 {
@@ -61,7 +62,7 @@ pub(crate) fn read(title: &str, tgz: &[u8], wanted: impl Fn(&str) -> bool) -> Re
     Ok(found)
 }
 
-/// The name below the archive's one folder.
+/// The path relative to the archive's single top folder.
 fn inner_name(path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path
         .components()
@@ -83,7 +84,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A package of these files.
+    /// A package with these files.
     pub(crate) fn tgz(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         for (name, bytes) in files {
@@ -95,7 +96,7 @@ pub(crate) mod tests {
         builder.into_inner().unwrap().finish().unwrap()
     }
 
-    /// A package of one file whose header is written as it stands.
+    /// A package of one file with exactly this header.
     fn raw(name: &str, size: u64, kind: EntryType, bytes: &[u8]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -133,7 +134,7 @@ pub(crate) mod tests {
         for name in ["package/../../etc/passwd", "/etc/passwd", "../x", "lonely"] {
             assert!(refusal(&raw(name, 1, EntryType::Regular, b"x")).contains("leads out of its folder"), "{name}");
         }
-        assert!(refusal(&raw("package/x", 0, EntryType::Symlink, b"")).contains("something else than files"));
+        assert!(refusal(&raw("package/x", 0, EntryType::Symlink, b"")).contains("an entry that is not a file"));
         assert!(refusal(&raw("package/x", 1 << 40, EntryType::Regular, b"x")).contains("too large"));
         assert!(refusal(&raw("package/x", 5000, EntryType::Regular, b"x")).starts_with("p@1: "));
     }

@@ -1,4 +1,4 @@
-//! Packages: taken from the cache folder, or else fetched into it, and verified before they are used.
+//! Packages in a cache folder. Missing packages are fetched, and all packages are verified before use.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use sha2::{Digest, Sha512};
 use crate::emoji::recipe::Package;
 use crate::run::files;
 
-/// How often a package is asked for before the network is held to be down.
+/// Number of attempts to fetch a package.
 const ATTEMPTS: usize = 3;
-/// How long a server may take to answer, and a package to arrive.
+/// Time limits for the connection and for the whole transfer.
 const CONNECT_SECONDS: u64 = 20;
 const TRANSFER_SECONDS: u64 = 600;
 
-/// A folder of packages and the registry that fills it.
+/// A folder of packages and the registry that they are fetched from.
 pub(crate) struct Cache {
     dir: PathBuf,
     registry: String,
@@ -36,7 +36,7 @@ impl Cache {
         Self { dir: dir.to_owned(), registry: registry.trim_end_matches('/').to_owned(), agent: config.new_agent() }
     }
 
-    /// Whether the package is there already.
+    /// Whether the folder has the package.
     pub(crate) fn has(&self, package: &Package) -> bool {
         self.path(package).exists()
     }
@@ -45,29 +45,28 @@ impl Cache {
         self.dir.join(package.file_name())
     }
 
-    /// The bytes of a package, which are the pinned ones.
+    /// Returns the verified bytes of a package. A missing package is fetched.
     ///
     /// # Errors
-    /// The file in the cache is another one; the registry cannot be reached, or has another one.
+    /// The file in the cache or in the registry differs from the pinned one, or the registry cannot be reached.
     pub(crate) fn get(&self, package: &Package) -> Result<Vec<u8>> {
         let path = self.path(package);
         if path.exists() {
             let bytes = files::read(&path)?;
-            verify(package, &bytes).map_err(|e| {
-                e.at(path.display()).hint("remove the file: it is then fetched again, or `npm pack` makes it anew")
-            })?;
+            verify(package, &bytes)
+                .map_err(|e| e.at(path.display()).hint("remove the file; the same command fetches it again"))?;
             return Ok(bytes);
         }
         let address = format!("{}/{}", self.registry, package.path);
         let bytes = self.download(package, &address).map_err(|e| {
             e.at(&address).hint(format!(
-                "put the file there by hand (`npm pack {}` makes it): {}; or name another registry with --registry",
+                "make the file with `npm pack {}` and put it at {}, or use another registry with --registry",
                 package.title(),
                 path.display()
             ))
         })?;
         verify(package, &bytes)
-            .map_err(|e| e.at(&address).hint("the registry serves another file than the recipe pins"))?;
+            .map_err(|e| e.at(&address).hint("the registry has another file than the one that the recipe pins"))?;
         files::make_dir(&self.dir)?;
         files::write(&path, &bytes)?;
         Ok(bytes)
@@ -78,7 +77,7 @@ impl Cache {
         for _ in 0..ATTEMPTS {
             match self.attempt(package, address) {
                 Ok(bytes) => return Ok(bytes),
-                // An answer is an answer: asking again does not change it.
+                // The server answered; another attempt would give the same answer.
                 Err(e @ ureq::Error::StatusCode(_)) => {
                     failure = e.to_string();
                     break;
@@ -92,14 +91,14 @@ impl Cache {
     fn attempt(&self, package: &Package, address: &str) -> std::result::Result<Vec<u8>, ureq::Error> {
         let mut bytes = Vec::with_capacity(package.bytes as usize);
         let body = self.agent.get(address).call()?.into_body().into_reader();
-        // One byte more than pinned is enough to be refused.
+        // One byte more than the pinned size is enough for `verify` to fail.
         body.take(package.bytes + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
 
 fn verify(package: &Package, bytes: &[u8]) -> Result<()> {
-    let wrong = |e: Error| Err(e.hint("the package is broken or not the pinned one"));
+    let wrong = |e: Error| Err(e.hint("the package is damaged, or is not the pinned one"));
     if bytes.len() as u64 != package.bytes {
         let e = Error::input(format!("not the package {}", package.title()));
         return wrong(e.expected(format!("{} bytes", package.bytes)).got(bytes.len()));
@@ -136,7 +135,7 @@ mod tests {
         }
     }
 
-    /// A registry of one answer for every connection.
+    /// A registry that gives the same answer to every request.
     fn registry(status: &'static str, body: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Which drawing shows which concept: the pictures of the recipe before any is drawn.
+//! Finds the drawing of each concept in each style. Nothing is rendered yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,17 +12,17 @@ use crate::emoji::recipe::{Format, Recipe, Style};
 use crate::emoji::split;
 use crate::pictures::entry::Split;
 
-/// A drawing as its package holds it.
+/// The source of a drawing.
 pub(crate) enum Drawing {
     Svg(String),
     Webp(Vec<u8>),
 }
 
-/// A picture to be made.
+/// A drawing of a concept in a style.
 pub(crate) struct Item {
-    /// Index among the recipe's styles.
+    /// Index into the recipe's styles.
     pub(crate) style: usize,
-    /// Name in its package.
+    /// Name in the package.
     pub(crate) name: String,
     pub(crate) concept: Concept,
     pub(crate) family: String,
@@ -30,8 +30,8 @@ pub(crate) struct Item {
     pub(crate) drawing: Drawing,
 }
 
-/// A drawing with the key of its concept.
-struct Found {
+/// A drawing and the key of its concept.
+struct FoundDrawing {
     name: String,
     key: String,
     drawing: Drawing,
@@ -66,23 +66,23 @@ struct Alias {
     changes: BTreeMap<String, serde_json::Value>,
 }
 
-/// Side of an icon whose set names none, by the format's rules.
+/// Default width and height of an icon in the Iconify format.
 const ICON_SIDE: f64 = 16.0;
 
-/// A package of pictures that was read: `title` names it, `tgz` are its bytes.
-pub(crate) struct Set<'a> {
+/// The bytes of a package of drawings.
+pub(crate) struct StylePackage<'a> {
     pub(crate) style: &'a Style,
     pub(crate) title: String,
     pub(crate) tgz: Vec<u8>,
 }
 
-/// All pictures of the recipe in their order: by style, then the standard's, then by name.
+/// Finds all drawings of the recipe, sorted by style, then by the standard's order, then by name.
 ///
 /// # Errors
-/// A package is not what its format says.
-pub(crate) fn items(recipe: &Recipe, mut concepts: Concepts, sets: &[Set<'_>]) -> Result<Vec<Item>> {
-    let mut found: Vec<Vec<Found>> = Vec::new();
-    // Sets that tell code points teach the names by which the others are read.
+/// A package does not match its format.
+pub(crate) fn items(recipe: &Recipe, mut concepts: Concepts, sets: &[StylePackage<'_>]) -> Result<Vec<Item>> {
+    let mut found: Vec<Vec<FoundDrawing>> = Vec::new();
+    // Packages with code points provide the names by which the others are read.
     let mut nameless: Vec<(usize, IconSet)> = Vec::new();
     for (index, set) in sets.iter().enumerate() {
         found.push(Vec::new());
@@ -94,7 +94,7 @@ pub(crate) fn items(recipe: &Recipe, mut concepts: Concepts, sets: &[Set<'_>]) -
                     nameless.push((index, icons));
                     continue;
                 }
-                teach(&mut concepts, &icons, &chars);
+                add_names(&mut concepts, &icons, &chars);
                 found[index] = by_code_points(icons, &chars);
             }
         }
@@ -110,19 +110,19 @@ pub(crate) fn items(recipe: &Recipe, mut concepts: Concepts, sets: &[Set<'_>]) -
     Ok(items)
 }
 
-fn webp_files(set: &Set<'_>) -> Result<Vec<Found>> {
+fn webp_files(set: &StylePackage<'_>) -> Result<Vec<FoundDrawing>> {
     let files = archive::read(&set.title, &set.tgz, |name| name.starts_with("assets/") && name.ends_with(".webp"))?;
     let found = files.into_iter().filter_map(|(name, bytes)| {
         let name = name.strip_prefix("assets/")?.strip_suffix(".webp")?.to_owned();
-        Some(Found { key: normal_key(&name), name, drawing: Drawing::Webp(bytes) })
+        Some(FoundDrawing { key: normal_key(&name), name, drawing: Drawing::Webp(bytes) })
     });
     Ok(found.collect())
 }
 
-fn icon_files(set: &Set<'_>) -> Result<(IconSet, BTreeMap<String, String>)> {
+fn icon_files(set: &StylePackage<'_>) -> Result<(IconSet, BTreeMap<String, String>)> {
     let files = archive::read(&set.title, &set.tgz, |name| name == "icons.json" || name == "chars.json")?;
     let broken = |name: &str, e: serde_json::Error| {
-        Error::input(format!("cannot use the file: {e}")).at(format!("{}: {name}", set.title))
+        Error::input(format!("invalid file: {e}")).at(format!("{}: {name}", set.title))
     };
     let icons = files.get("icons.json").ok_or_else(|| Error::input("the package lacks icons.json").at(&set.title))?;
     let icons = serde_json::from_slice(icons).map_err(|e| broken("icons.json", e))?;
@@ -130,21 +130,21 @@ fn icon_files(set: &Set<'_>) -> Result<(IconSet, BTreeMap<String, String>)> {
     Ok((icons, chars.map_err(|e| broken("chars.json", e))?))
 }
 
-fn teach(concepts: &mut Concepts, icons: &IconSet, chars: &BTreeMap<String, String>) {
+fn add_names(concepts: &mut Concepts, icons: &IconSet, chars: &BTreeMap<String, String>) {
     let mut code_points: HashMap<&str, &str> = HashMap::new();
     for (key, name) in chars {
-        concepts.also(name, key);
+        concepts.add_name(name, key);
         code_points.entry(name).or_insert(key);
     }
-    // An alias that turns or mirrors its parent is another picture.
+    // An alias that rotates or mirrors its parent is another picture.
     for (alias, of) in icons.aliases.iter().filter(|(_, of)| of.changes.is_empty()) {
         if let Some(key) = code_points.get(of.parent.as_str()) {
-            concepts.also(alias, key);
+            concepts.add_name(alias, key);
         }
     }
 }
 
-fn by_code_points(icons: IconSet, chars: &BTreeMap<String, String>) -> Vec<Found> {
+fn by_code_points(icons: IconSet, chars: &BTreeMap<String, String>) -> Vec<FoundDrawing> {
     let mut keys: HashMap<&str, &str> = HashMap::new();
     for (key, name) in chars {
         keys.entry(name).or_insert(key);
@@ -152,11 +152,11 @@ fn by_code_points(icons: IconSet, chars: &BTreeMap<String, String>) -> Vec<Found
     drawings(icons, |name| keys.get(name).map(|key| normal_key(key)))
 }
 
-fn by_names(icons: IconSet, concepts: &Concepts) -> Vec<Found> {
+fn by_names(icons: IconSet, concepts: &Concepts) -> Vec<FoundDrawing> {
     drawings(icons, |name| concepts.find(name).map(str::to_owned))
 }
 
-fn drawings(set: IconSet, key: impl Fn(&str) -> Option<String>) -> Vec<Found> {
+fn drawings(set: IconSet, key: impl Fn(&str) -> Option<String>) -> Vec<FoundDrawing> {
     let IconSet { icons, width, height, left, top, .. } = set;
     let visible = icons.into_iter().filter(|(_, icon)| !icon.hidden);
     let found = visible.filter_map(|(name, icon)| {
@@ -169,21 +169,21 @@ fn drawings(set: IconSet, key: impl Fn(&str) -> Option<String>) -> Vec<Found> {
              viewBox=\"{left} {top} {width} {height}\" width=\"{width}\" height=\"{height}\">{}</svg>",
             icon.body
         );
-        Some(Found { name, key, drawing: Drawing::Svg(svg) })
+        Some(FoundDrawing { name, key, drawing: Drawing::Svg(svg) })
     });
     found.collect()
 }
 
-/// The drawings of a style that the recipe takes: one skin tone of each concept, by its hash, beside the plain one.
-fn chosen(recipe: &Recipe, concepts: &Concepts, index: usize, found: Vec<Found>) -> Vec<Item> {
+/// Selects the drawings of a style: for each concept the plain drawing, and one skin tone that its hash selects.
+fn chosen(recipe: &Recipe, concepts: &Concepts, index: usize, found: Vec<FoundDrawing>) -> Vec<Item> {
     let style = recipe.styles()[index];
     let mut items: Vec<Item> = Vec::new();
     let mut spellings = BTreeSet::new();
-    for Found { name, key, drawing } in found {
+    for FoundDrawing { name, key, drawing } in found {
         let Some(concept) = concepts.get(&key) else { continue };
         let foreign_flag = concept.subgroup == "country-flag" && !style.country_flags;
         let refused = recipe.lists.skip.drawings.contains(&format!("{}/{name}", style.name));
-        // Files of code points may spell one emoji twice; drawings that are found by names may be variants.
+        // Files named by code points can repeat an emoji. Files found by name can be variants of it.
         let repeated = matches!(drawing, Drawing::Webp(_)) && !spellings.insert(key);
         if concept.is_skipped(&recipe.lists) || foreign_flag || refused || repeated {
             continue;

@@ -1,9 +1,9 @@
-//! Colour words, measured from pixels.
+//! Names of colours, from pixels.
 
-/// Share of the object that one colour must cover to be named.
-const MOST: f64 = 0.5;
+/// Fraction of the pixels that a colour must cover to be named.
+const MAJORITY: f64 = 0.5;
 
-/// The name of the colour that covers most of the pixels.
+/// The name of the colour of the majority of the pixels, if there is one.
 pub(crate) fn dominant(pixels: impl Iterator<Item = [u8; 3]>) -> Option<&'static str> {
     let mut counts: Vec<(&'static str, usize)> = Vec::new();
     let mut all = 0usize;
@@ -16,10 +16,10 @@ pub(crate) fn dominant(pixels: impl Iterator<Item = [u8; 3]>) -> Option<&'static
         }
     }
     let (name, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    (count as f64 > MOST * all as f64).then_some(name)
+    (count as f64 > MAJORITY * all as f64).then_some(name)
 }
 
-/// A colour's name by hue, lightness and strength; weak colours are grey.
+/// The name of a colour by hue, lightness and saturation. Unsaturated colours are grey.
 pub(crate) fn name([r, g, b]: [u8; 3]) -> &'static str {
     let [r, g, b] = [r, g, b].map(i32::from);
     let (high, low) = (r.max(g).max(b), r.min(g).min(b));
@@ -27,9 +27,9 @@ pub(crate) fn name([r, g, b]: [u8; 3]) -> &'static str {
     if high < 50 {
         return "black";
     }
-    // Strength relative to what this lightness allows, so that pale blue-greys are grey.
-    let strength = 100 * spread / (255 - (2 * lightness - 255).abs()).max(1);
-    if spread < 24 || strength < 22 {
+    // Saturation relative to the largest one at this lightness, so that pale blue-greys are grey.
+    let saturation = 100 * spread / (255 - (2 * lightness - 255).abs()).max(1);
+    if spread < 24 || saturation < 22 {
         return match lightness {
             225.. => "white",
             60.. => "grey",
@@ -45,9 +45,9 @@ pub(crate) fn name([r, g, b]: [u8; 3]) -> &'static str {
     };
     match hue.rem_euclid(360) {
         0..15 | 346.. if lightness > 175 => "pink",
-        0..40 | 346.. if lightness < 115 && strength < 60 => "brown",
-        15..40 if lightness < 115 && strength < 75 => "brown",
-        15..45 if lightness > 150 && strength < 65 => "beige",
+        0..40 | 346.. if lightness < 115 && saturation < 60 => "brown",
+        15..40 if lightness < 115 && saturation < 75 => "brown",
+        15..45 if lightness > 150 && saturation < 65 => "beige",
         12..40 if lightness < 95 => "brown",
         0..15 | 346.. => "red",
         15..38 => "orange",
@@ -60,7 +60,7 @@ pub(crate) fn name([r, g, b]: [u8; 3]) -> &'static str {
     }
 }
 
-/// Whether an object stands out from a ground: few of its pixels are like it.
+/// Whether fewer than a third of the pixels are close to the background colour.
 pub(crate) fn stands_out(pixels: impl Iterator<Item = [u8; 3]>, ground: [u8; 3]) -> bool {
     const NEAR: i32 = 70;
     let (mut all, mut near) = (0usize, 0usize);

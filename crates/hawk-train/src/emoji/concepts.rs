@@ -1,4 +1,4 @@
-//! What emoji show: labels, tags and groups, found by code points or by the names that sets give their drawings.
+//! The concepts of the emoji standard: labels, tags and groups. They are found by code points or by drawing names.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,22 +8,22 @@ use serde::de::DeserializeOwned;
 
 use crate::emoji::recipe::Lists;
 
-/// Files of the package of names.
+/// Files of the package of emoji names.
 const RECORDS: &str = "en/data.json";
 const GROUPS: &str = "en/messages.json";
 const SHORT_NAMES: &str = "en/shortcodes/";
 
-/// Whether the package's file is read.
+/// Whether [`Concepts::parse`] needs this file of the package.
 pub(crate) fn is_wanted(name: &str) -> bool {
     name == RECORDS || name == GROUPS || (name.starts_with(SHORT_NAMES) && name.ends_with(".json"))
 }
 
-/// Something that an emoji shows, in one skin tone.
+/// What an emoji shows, in one skin tone.
 #[derive(Clone, Debug)]
 pub(crate) struct Concept {
-    /// Place in the standard's order.
+    /// Position in the standard's order.
     pub(crate) order: usize,
-    /// Without the skin tone, with plain quotes.
+    /// Without the skin tone, with ASCII quotes.
     pub(crate) label: String,
     pub(crate) tags: Vec<String>,
     pub(crate) group: String,
@@ -32,7 +32,7 @@ pub(crate) struct Concept {
     pub(crate) tone: Option<u8>,
 }
 
-/// All concepts by their normalised code points.
+/// All concepts, by normalised code points and by name.
 pub(crate) struct Concepts {
     by_key: BTreeMap<String, Concept>,
     by_name: HashMap<String, String>,
@@ -55,19 +55,19 @@ struct Record {
 #[serde(untagged)]
 enum Tone {
     One(u8),
-    /// A couple's; those pictures are not used.
+    /// The skin tones of a couple. These pictures are not used.
     #[expect(dead_code, reason = "only its presence matters")]
     Two(Vec<u8>),
 }
 
 #[derive(Deserialize)]
 struct Messages {
-    groups: Vec<Named>,
-    subgroups: Vec<Named>,
+    groups: Vec<GroupName>,
+    subgroups: Vec<GroupName>,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct GroupName {
     key: String,
     order: u32,
 }
@@ -79,14 +79,14 @@ enum ShortNames {
     Several(Vec<String>),
 }
 
-/// Code points as sets spell them, in one spelling: lower case, no leading zeros, no variation selectors.
+/// Normalises code points: lower case, no leading zeros, no variation selectors.
 pub(crate) fn normal_key(code_points: &str) -> String {
     let lower = code_points.to_lowercase();
     let parts = lower.split(['-', '_']).map(|part| part.trim_start_matches('0')).filter(|part| *part != "fe0f");
     parts.map(|part| if part.is_empty() { "0" } else { part }).collect::<Vec<_>>().join("-")
 }
 
-/// A label as a name of a drawing: `man’s shoe` is `mans-shoe`.
+/// Converts a label to a drawing name: `man’s shoe` is `mans-shoe`.
 fn slug(label: &str) -> String {
     let mut out = String::new();
     for c in label.to_lowercase().chars() {
@@ -114,13 +114,13 @@ fn squashed(name: &str) -> String {
 }
 
 impl Concepts {
-    /// Reads the package of names.
+    /// Reads the package of emoji names. `title` names the package in errors.
     ///
     /// # Errors
-    /// A file is missing or of another form; `title` names the package.
+    /// A file is missing or has another format.
     pub(crate) fn parse(title: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Self> {
         let messages: Messages = json(title, files, GROUPS)?;
-        let key_of = |list: &[Named], order: Option<u32>| {
+        let key_of = |list: &[GroupName], order: Option<u32>| {
             let named = order.and_then(|order| list.iter().find(|named| named.order == order));
             named.map(|named| named.key.clone()).unwrap_or_default()
         };
@@ -151,14 +151,14 @@ impl Concepts {
                     ShortNames::One(name) => vec![name],
                     ShortNames::Several(names) => names,
                 };
-                names.iter().for_each(|name| concepts.also(name, &code_points));
+                names.iter().for_each(|name| concepts.add_name(name, &code_points));
             }
         }
         Ok(concepts)
     }
 
-    /// Another name of a concept, unless the name is taken.
-    pub(crate) fn also(&mut self, name: &str, code_points: &str) {
+    /// Adds a name of a concept, unless the name is taken.
+    pub(crate) fn add_name(&mut self, name: &str, code_points: &str) {
         let key = normal_key(code_points);
         if self.by_key.contains_key(&key) {
             self.by_name.entry(squashed(name)).or_insert(key);
@@ -169,7 +169,7 @@ impl Concepts {
         self.by_key.get(key)
     }
 
-    /// The key of a drawing that has a name only.
+    /// The key of a drawing by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&str> {
         let numbered = name.rsplit_once('-').filter(|(_, end)| end.len() == 1 && end.as_bytes()[0].is_ascii_digit());
         let spellings = [
@@ -185,7 +185,7 @@ impl Concepts {
 fn json<T: DeserializeOwned>(title: &str, files: &BTreeMap<String, Vec<u8>>, name: &str) -> Result<T> {
     let place = || format!("{title}: {name}");
     let bytes = files.get(name).ok_or_else(|| Error::input("the package lacks a file").at(place()))?;
-    serde_json::from_slice(bytes).map_err(|e| Error::input(format!("cannot use the file: {e}")).at(place()))
+    serde_json::from_slice(bytes).map_err(|e| Error::input(format!("invalid file: {e}")).at(place()))
 }
 
 pub(crate) fn plain_quotes(label: &str) -> String {
@@ -193,7 +193,7 @@ pub(crate) fn plain_quotes(label: &str) -> String {
 }
 
 impl Concept {
-    /// Whether the recipe leaves the concept out of every style.
+    /// Whether the recipe leaves the concept out.
     pub(crate) fn is_skipped(&self, lists: &Lists) -> bool {
         let skip = &lists.skip;
         skip.groups.contains(&self.group)
@@ -201,7 +201,8 @@ impl Concept {
             || skip.label_starts.iter().any(|start| self.label.starts_with(start.as_str()))
     }
 
-    /// What concepts share that show the same: a man, a woman and a person of one trade, a thing in all its skin tones.
+    /// The group of concepts that are held out together: a man, a woman and a person of one profession, or all skin
+    /// tones.
     pub(crate) fn family(&self, lists: &Lists) -> String {
         const WORDS: [&str; 15] = [
             "man", "woman", "person", "men", "women", "people", "man's", "woman's", "men's", "women's", "older", "old",
@@ -222,7 +223,7 @@ impl Concept {
         self.group == "people-body"
     }
 
-    /// Whether the concept stays what it says in a mirror.
+    /// Whether the label also describes the mirrored picture.
     pub(crate) fn may_be_mirrored(&self) -> bool {
         ["animals-nature", "food-drink"].contains(&self.group.as_str())
             || ["transport-water", "transport-air"].contains(&self.subgroup.as_str())

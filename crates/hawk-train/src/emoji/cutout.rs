@@ -10,21 +10,24 @@ use crate::pictures::canvas::{Canvas, SIDE_U32, encode_png};
 
 /// The longest side of a cut-out: 3 % of the picture stay free on each side.
 pub(crate) const OBJECT_SIDE: u32 = 120;
-/// Side at which vector drawings are drawn before they are made smaller.
-const DRAWN_SIDE: u32 = 2 * OBJECT_SIDE;
-/// Largest side of a drawing made of pixels.
+/// Side at which vector drawings are rendered before they are scaled down.
+const RENDER_SIDE: u32 = 2 * OBJECT_SIDE;
+/// Largest side of a WebP drawing.
 const MAX_SIDE: u32 = 4096;
-/// Alpha from which a pixel belongs to the object's box.
+/// Smallest alpha of a visible pixel.
 const VISIBLE: u8 = 8;
 
-/// An object without ground, its longest side `OBJECT_SIDE`.
+/// A drawing with a transparent background.
 pub(crate) struct Cutout {
-    /// Colours multiplied by alpha.
+    /// Premultiplied by alpha.
     pixels: RgbaImage,
 }
 
 impl Cutout {
-    /// Draws an SVG file. Text, and pictures that it refers to, are left out.
+    /// Renders an SVG file. Text and referenced images are left out.
+    ///
+    /// # Errors
+    /// The SVG is invalid or empty.
     pub(crate) fn of_svg(svg: &str) -> Result<Self> {
         let options = Options {
             image_href_resolver: ImageHrefResolver {
@@ -33,12 +36,12 @@ impl Cutout {
             },
             ..Options::default()
         };
-        let tree = Tree::from_str(svg, &options).map_err(|e| Error::input(format!("cannot use the SVG: {e}")))?;
-        let scale = DRAWN_SIDE as f32 / tree.size().width().max(tree.size().height());
-        let all = rendered(&tree, Transform::from_scale(scale, scale), DRAWN_SIDE, DRAWN_SIDE)?;
+        let tree = Tree::from_str(svg, &options).map_err(|e| Error::input(format!("invalid SVG: {e}")))?;
+        let scale = RENDER_SIDE as f32 / tree.size().width().max(tree.size().height());
+        let all = rendered(&tree, Transform::from_scale(scale, scale), RENDER_SIDE, RENDER_SIDE)?;
         let visible = VisibleBox::of(&all)?;
         // Rendered again, so that the object itself and not its page has the full size.
-        let zoom = DRAWN_SIDE as f32 / visible.width.max(visible.height) as f32;
+        let zoom = RENDER_SIDE as f32 / visible.width.max(visible.height) as f32;
         let transform = Transform::from_scale(scale * zoom, scale * zoom)
             .post_translate(-(visible.left as f32) * zoom, -(visible.top as f32) * zoom);
         let zoomed = |side: u32| ((side as f32 * zoom).ceil() as u32).max(1);
@@ -46,22 +49,30 @@ impl Cutout {
     }
 
     /// Reads a WebP file.
+    ///
+    /// # Errors
+    /// The file is damaged, too large or empty.
     pub(crate) fn of_webp(bytes: &[u8]) -> Result<Self> {
         let failed = |e| Error::input(format!("cannot read the WebP: {e}"));
         let mut reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), ImageFormat::WebP);
         let mut limits = image::Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
         reader.limits(limits);
-        Self::trimmed(&multiplied(reader.decode().map_err(failed)?.to_rgba8()))
+        Self::trimmed(&premultiplied(reader.decode().map_err(failed)?.to_rgba8()))
     }
 
     /// Reads what [`Cutout::to_png`] wrote.
+    ///
+    /// # Errors
+    /// The file is damaged.
     pub(crate) fn of_png(bytes: &[u8]) -> Result<Self> {
         let failed = |e| Error::input(format!("cannot read the PNG: {e}"));
         let pixels = image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(failed)?.to_rgba8();
-        Ok(Self { pixels: multiplied(pixels) })
+        Ok(Self { pixels: premultiplied(pixels) })
     }
 
+    /// # Errors
+    /// The PNG library fails.
     pub(crate) fn to_png(&self) -> Result<Vec<u8>> {
         let mut plain = self.pixels.clone();
         for Rgba([r, g, b, a]) in plain.pixels_mut() {
@@ -79,7 +90,7 @@ impl Cutout {
         Ok(Self { pixels: fitted(&object, OBJECT_SIDE) })
     }
 
-    /// The object with its longest side at most `side`.
+    /// The cut-out scaled so that its longest side is `side`.
     pub(crate) fn fitted(&self, side: u32) -> Self {
         Self { pixels: fitted(&self.pixels, side) }
     }
@@ -106,7 +117,7 @@ impl Cutout {
         self.pixels.dimensions()
     }
 
-    /// The colours of the pixels that hide what is behind them.
+    /// The colours of the opaque pixels.
     pub(crate) fn solid_colours(&self) -> impl Iterator<Item = [u8; 3]> {
         self.pixels.pixels().filter(|pixel| pixel.0[3] > 200).map(|pixel| [pixel.0[0], pixel.0[1], pixel.0[2]])
     }
@@ -140,8 +151,8 @@ impl VisibleBox {
     }
 }
 
-/// Colours multiplied by alpha: only those may be mixed with their neighbours.
-fn multiplied(mut pixels: RgbaImage) -> RgbaImage {
+/// Premultiplies by alpha. Resampling is only correct for premultiplied colours.
+fn premultiplied(mut pixels: RgbaImage) -> RgbaImage {
     for Rgba([r, g, b, a]) in pixels.pixels_mut() {
         let by_alpha = |c: u8| ((u32::from(c) * u32::from(*a) + 127) / 255) as u8;
         [*r, *g, *b] = [by_alpha(*r), by_alpha(*g), by_alpha(*b)];
@@ -155,7 +166,7 @@ fn fitted(pixels: &RgbaImage, side: u32) -> RgbaImage {
     let [width, height] = [width, height].map(|length| ((length * side + longest / 2) / longest).max(1));
     let mut out = imageops::resize(pixels, width, height, Resampling::Lanczos3);
     for Rgba([r, g, b, a]) in out.pixels_mut() {
-        // Lanczos overshoots at edges; a colour above its alpha would shine.
+        // Lanczos overshoots at edges. A premultiplied colour cannot exceed its alpha.
         [*r, *g, *b] = [(*r).min(*a), (*g).min(*a), (*b).min(*a)];
     }
     out

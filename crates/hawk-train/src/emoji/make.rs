@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::emoji::cache::Cache;
-use crate::emoji::catalogue::{self, Item, Set};
+use crate::emoji::catalogue::{self, Item, StylePackage};
 use crate::emoji::concepts::{self, Concept, Concepts};
 use crate::emoji::cutout::Cutout;
 use crate::emoji::manifest::{self, Manifest};
@@ -50,10 +50,11 @@ struct CutoutLook {
     colour: Option<&'static str>,
 }
 
-/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png`, `ATTRIBUTION`.
+/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png` and `ATTRIBUTION`.
 ///
 /// # Errors
-/// A package cannot be fetched or is not the pinned one; the folder belongs to other settings; a file cannot be written.
+/// A package cannot be fetched or differs from the pinned one, the folder belongs to other settings, or a file cannot be
+/// written.
 pub fn make_emoji(settings: &EmojiSettings, observe: &mut dyn FnMut(EmojiProgress<'_>)) -> Result<Manifest> {
     make(&Recipe::built_in()?, settings, observe)
 }
@@ -100,7 +101,7 @@ impl<'a> EmojiBuild<'a> {
     fn start(recipe: &'a Recipe, settings: &'a EmojiSettings) -> Result<Self> {
         if let Some(unknown) = settings.styles.iter().find(|name| recipe.styles().iter().all(|s| s.name != **name)) {
             let known: Vec<&str> = recipe.styles().iter().map(|style| style.name.as_str()).collect();
-            return Err(Error::input("the recipe has no such style").expected(known.join(", ")).got(unknown));
+            return Err(Error::input("unknown style").expected(known.join(", ")).got(unknown));
         }
         let out = &settings.out;
         files::make_dir(out)?;
@@ -131,7 +132,7 @@ impl<'a> EmojiBuild<'a> {
                     let read = archive::read(&title, &tgz, concepts::is_wanted)?;
                     concepts = Some(Concepts::parse(&title, &read)?);
                 }
-                Holds::Pictures(style) => sets.push(Set { style, title, tgz }),
+                Holds::Pictures(style) => sets.push(StylePackage { style, title, tgz }),
             }
         }
         let concepts = concepts.ok_or_else(|| Error::input("the recipe has no package of emoji names"))?;

@@ -1,4 +1,4 @@
-//! What a finished data set says about itself.
+//! The manifest and the attribution of a finished data set.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,39 +13,39 @@ use crate::pictures::entry::Split;
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// SHA-256 of `captions.jsonl`, whose lines hold the SHA-256 of their pictures' pixels: it covers everything.
+    /// SHA-256 of `captions.jsonl`. Its lines have the SHA-256 of their pictures, so it covers the whole data set.
     pub digest: String,
     /// SHA-256 of the recipe.
     pub recipe: String,
-    /// Pictures in all.
+    /// Number of pictures.
     pub pictures: usize,
     /// Emoji by style.
     pub emoji: BTreeMap<String, Counts>,
     /// Scenes by layout.
     pub scenes: BTreeMap<String, Counts>,
-    /// Drawings that were left out because their style shows the same already.
+    /// Drawings that were left out because they look like another one of their style.
     pub near_duplicates: usize,
-    /// Drawings that could not be drawn.
+    /// Drawings that could not be rendered.
     pub undrawable: Vec<String>,
-    packages: Vec<Source>,
+    packages: Vec<PackageRecord>,
 }
 
-/// Pictures by their use.
+/// Number of pictures in each split.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// To learn from.
+    /// Training.
     pub train: usize,
-    /// Validation: known families in a style that training does not show them in.
+    /// Validation: training has the family, but not in this style.
     pub new_style: usize,
-    /// Validation: families that training never shows.
+    /// Validation: training does not have the family.
     pub new_concept: usize,
-    /// Validation: known parts that training never combines.
+    /// Validation: training has the parts, but never combined.
     pub new_scene: usize,
 }
 
 #[derive(Debug, Serialize)]
-struct Source {
+struct PackageRecord {
     name: String,
     version: String,
     integrity: String,
@@ -55,7 +55,7 @@ struct Source {
 }
 
 impl Counts {
-    /// All of them.
+    /// The sum.
     #[must_use]
     pub fn all(&self) -> usize {
         self.train + self.new_style + self.new_concept + self.new_scene
@@ -73,7 +73,7 @@ impl Counts {
 
 impl Manifest {
     pub(crate) fn new(recipe: &Recipe, settings: &EmojiSettings) -> Self {
-        let packages = used(recipe, settings).map(|package| Source {
+        let packages = used(recipe, settings).map(|package| PackageRecord {
             name: package.name.clone(),
             version: package.version.clone(),
             integrity: package.integrity.clone(),
@@ -96,7 +96,7 @@ impl Manifest {
     }
 }
 
-/// The packages but those of styles that are left out.
+/// The packages that the data set uses.
 fn used<'a>(recipe: &'a Recipe, settings: &'a EmojiSettings) -> impl Iterator<Item = &'a Package> {
     recipe.packages.iter().filter(|package| match &package.holds {
         Holds::Pictures(style) => settings.wants(&style.name),
@@ -104,7 +104,7 @@ fn used<'a>(recipe: &'a Recipe, settings: &'a EmojiSettings) -> impl Iterator<It
     })
 }
 
-/// The file that names the authors, as most of the licences ask.
+/// The text that names the authors, as most of the licences require.
 pub(crate) fn attribution(recipe: &Recipe, settings: &EmojiSettings) -> String {
     let mut text = "These pictures and captions were made from:\n\n".to_owned();
     for package in used(recipe, settings) {

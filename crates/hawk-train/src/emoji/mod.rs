@@ -1,9 +1,14 @@
-//! Makes the pictures and captions that small models learn from: the recipe `emoji`.
+//! Makes captioned pictures from emoji: the recipe `emoji`.
 //!
-//! Packages of the npm registry, pinned to their bytes ([`recipe`], [`cache`], [`archive`]), hold drawings ([`catalogue`]) of what the
-//! emoji standard names ([`concepts`]). They are drawn ([`picture`]), captioned ([`words`], [`colour`]), split ([`split`]) and composed to
-//! [`scenes`]; [`make`] puts everything in order and on disk. The result is a function of the recipe and of scenes, styles, things and limit
-//! in [`EmojiSettings`] alone: its digest is the same on any number of threads, after any number of interruptions.
+//! 1. [`cache`] fetches npm packages that [`recipe`] pins to their bytes, and [`archive`] reads their files.
+//! 2. [`concepts`] reads what the emoji standard names, and [`catalogue`] finds the drawings of these concepts.
+//! 3. [`cutout`] renders the drawings; [`words`] and [`colour`] write their captions.
+//! 4. [`split`] holds out concepts and styles for validation.
+//! 5. [`scenes`] composes several drawings.
+//! 6. [`make`] runs these steps and writes the files.
+//!
+//! The result depends on the recipe and on the fields `scenes`, `styles`, `things` and `limit` of
+//! [`EmojiSettings`](settings::EmojiSettings) only. The number of threads and interruptions do not change it.
 
 mod archive;
 mod cache;

@@ -1,4 +1,4 @@
-//! What the recipe says: which packages, which of their pictures, which words.
+//! The recipe: packages, selection of their pictures, and word lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 const LOCK: &str = include_str!("../../../../recipes/emoji/lock.json");
 const RECIPE: &str = include_str!("../../../../recipes/emoji/recipe.json");
 
-/// The recipe `emoji`: pinned packages and the lists that turn them into captioned pictures.
+/// The recipe `emoji`: pinned packages and lists.
 pub(crate) struct Recipe {
     pub(crate) packages: Vec<Package>,
     pub(crate) lists: Lists,
@@ -23,19 +23,19 @@ pub(crate) struct Recipe {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// Address below the registry's.
+    /// Address relative to the registry.
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// `sha512-` and the digest in base 64, as the registry states it.
+    /// `sha512-` and the digest in base 64, as in the registry.
     pub(crate) integrity: String,
     pub(crate) licence: String,
-    /// The work with its authors, as their licence asks to be named.
+    /// Title and authors of the work, as the licence requires them.
     pub(crate) work: String,
     pub(crate) home: String,
     pub(crate) holds: Holds,
 }
 
-/// What a package is used for.
+/// The content of a package.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Holds {
@@ -45,30 +45,30 @@ pub(crate) enum Holds {
     Pictures(Style),
 }
 
-/// A way of drawing.
+/// A style of drawings.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Style {
-    /// As captions name it: `NAME style`.
+    /// Name in captions: `NAME style`.
     #[serde(rename = "style")]
     pub(crate) name: String,
-    /// Styles that share their drawings are held out of training together.
+    /// Styles with the same value show the same drawings and are held out together.
     pub(crate) drawings: String,
     pub(crate) format: Format,
-    /// Whether scenes are composed of its pictures.
+    /// Whether scenes use its drawings.
     #[serde(default)]
     pub(crate) scenes: bool,
-    /// Whether its flags of countries are taken.
+    /// Whether its country flags are used.
     #[serde(default)]
     pub(crate) country_flags: bool,
 }
 
-/// How a package keeps its pictures.
+/// The file format of a package of drawings.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// `assets/CODEPOINTS.webp`.
     Webp,
-    /// `icons.json` with the bodies of SVG files, `chars.json` with their code points where those are known.
+    /// `icons.json` with SVG bodies, and `chars.json` with code points if they are known.
     Iconify,
 }
 
@@ -79,12 +79,12 @@ pub(crate) struct Lists {
     #[serde(rename = "version")]
     _version: u32,
     pub(crate) skip: Skip,
-    /// Labels whose family their words do not tell.
+    /// Families of labels whose words do not show the family.
     pub(crate) families: BTreeMap<String, String>,
     pub(crate) irregular_plurals: BTreeMap<String, String>,
-    /// Colours behind scenes.
+    /// Background colours of scenes.
     pub(crate) backgrounds: BTreeMap<String, [u8; 3]>,
-    /// Labels of things that can be counted and stand beside each other.
+    /// Labels of things that scenes can show.
     pub(crate) objects: BTreeSet<String>,
 }
 
@@ -95,16 +95,21 @@ pub(crate) struct Skip {
     pub(crate) groups: BTreeSet<String>,
     pub(crate) subgroups: BTreeSet<String>,
     pub(crate) label_starts: Vec<String>,
-    /// `STYLE/NAME` of drawings that show something else than they say.
+    /// `STYLE/NAME` of drawings that do not match their label.
     pub(crate) drawings: BTreeSet<String>,
 }
 
 impl Recipe {
-    /// The recipe inside the program.
+    /// The recipe that is part of the program.
+    ///
+    /// # Errors
+    /// The recipe is invalid.
     pub(crate) fn built_in() -> Result<Self> {
         Self::parse(LOCK, RECIPE)
     }
 
+    /// # Errors
+    /// A file is not JSON, or has an unknown or missing key.
     pub(crate) fn parse(lock: &str, lists: &str) -> Result<Self> {
         let digest = hex(&Sha256::digest([lock, lists].join("\0")));
         #[derive(Deserialize)]
@@ -112,7 +117,7 @@ impl Recipe {
         struct Lock {
             packages: Vec<Package>,
         }
-        let broken = |name: &str, e| Error::input(format!("cannot use the recipe: {e}")).at(name);
+        let broken = |name: &str, e| Error::input(format!("invalid recipe: {e}")).at(name);
         let packages = serde_json::from_str::<Lock>(lock).map_err(|e| broken("lock.json", e))?.packages;
         let lists = serde_json::from_str(lists).map_err(|e| broken("recipe.json", e))?;
         Ok(Self { packages, lists, digest })
@@ -129,12 +134,12 @@ impl Recipe {
 }
 
 impl Package {
-    /// Name of its file in the cache: that which `npm pack` gives.
+    /// Name of its file in the cache, as `npm pack` names it.
     pub(crate) fn file_name(&self) -> String {
         format!("{}-{}.tgz", self.name.replace('@', "").replace('/', "-"), self.version)
     }
 
-    /// The package as messages name it.
+    /// Name and version, for messages.
     pub(crate) fn title(&self) -> String {
         format!("{}@{}", self.name, self.version)
     }

@@ -1,39 +1,40 @@
-//! What the caller asks for, and what it hears meanwhile.
+//! Settings of the data set, and the progress reports of making it.
 
 use std::num::NonZero;
 use std::path::PathBuf;
 
-/// Where the recipe's packages are by default.
+/// Default address of the npm registry.
 pub const NPM_REGISTRY: &str = "https://registry.npmjs.org";
 
-/// What is made, and where.
+/// Contents and folder of a data set.
 #[derive(Clone, Debug)]
 pub struct EmojiSettings {
-    /// Folder of the result; one that was begun with the same settings is finished.
+    /// Folder of the result. A run that was stopped resumes there.
     pub out: PathBuf,
-    /// Folder of the packages; what is there is not fetched.
+    /// Folder of the packages. Packages that are there are not fetched.
     pub cache: PathBuf,
-    /// Address of the npm registry, or of a mirror.
+    /// Address of the npm registry or of a mirror.
     pub registry: String,
-    /// How many composed scenes.
+    /// Number of composed scenes.
     pub scenes: usize,
-    /// The only styles to take; none means all.
+    /// Styles to use; empty for all.
     pub styles: Vec<String>,
-    /// Only what scenes are composed of, faces and hearts.
+    /// Use only faces, hearts, and the things that scenes show.
     pub things: bool,
-    /// At most this many emoji, evenly taken from all.
+    /// The largest number of emoji, spread evenly over all.
     pub limit: Option<NonZero<usize>>,
-    /// The result does not depend on it.
+    /// Number of threads. The result does not depend on it.
     pub threads: NonZero<usize>,
 }
 
 impl EmojiSettings {
+    /// Whether the data set has this style.
     pub(crate) fn wants(&self, style: &str) -> bool {
         self.styles.is_empty() || self.styles.iter().any(|name| name == style)
     }
 }
 
-/// What an observer hears.
+/// Reported to the observer.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum EmojiProgress<'a> {
@@ -41,21 +42,21 @@ pub enum EmojiProgress<'a> {
     Fetching {
         /// Name and version.
         package: &'a str,
-        /// Its size.
+        /// Size of the package.
         bytes: u64,
     },
-    /// Drawings were turned into cut-outs.
+    /// Drawings are rendered as cut-outs.
     Objects {
-        /// So many.
+        /// Number that is complete.
         done: usize,
-        /// Of so many.
+        /// Number of all.
         of: usize,
     },
-    /// Pictures were put together and written.
+    /// Pictures are composed and written.
     Pictures {
-        /// So many.
+        /// Number that is complete.
         done: usize,
-        /// Of so many.
+        /// Number of all.
         of: usize,
     },
 }

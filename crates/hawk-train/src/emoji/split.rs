@@ -1,34 +1,34 @@
-//! Who is kept out of training: a function of names alone, so that it never changes with the set of pictures.
+//! Selects what is held out of training, by names only. The selection does not change with the set of pictures.
 
 use sha2::{Digest, Sha256};
 
 use crate::pictures::entry::Split;
 
-/// Share of families that no style shows in training, and of those that one style lacks.
+/// Fraction of families that are held out in all styles, and fraction that is held out in one style.
 const NEW_CONCEPTS: f64 = 0.02;
 const NEW_STYLES: f64 = 0.10;
-/// Share of combinations that no scene of training shows.
+/// Fraction of combinations of parts that are held out.
 const NEW_SCENES: f64 = 0.05;
 
-/// A number in `0..1` that belongs to a text.
-fn share(of: &str) -> f64 {
-    // 53 bits are what an f64 holds exactly.
+/// A hash of a text in `0..1`.
+fn fraction(of: &str) -> f64 {
+    // An f64 holds 53 bits exactly.
     (number(of) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// 64 bits that belong to a text.
+/// A 64-bit hash of a text.
 pub(crate) fn number(of: &str) -> u64 {
     let digest = Sha256::digest(of.as_bytes());
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The split of a family's pictures in a style, by its drawings; `all` are the drawings that the family has, sorted.
+/// The split of a family in the styles with these `drawings`. `all` has the sorted drawings of the family.
 pub(crate) fn of_family(family: &str, drawings: &str, all: &[&str]) -> Split {
-    let share = share(&format!("family {family}"));
-    if share < NEW_CONCEPTS {
+    let fraction = fraction(&format!("family {family}"));
+    if fraction < NEW_CONCEPTS {
         return Split::NewConcept;
     }
-    if share < NEW_CONCEPTS + NEW_STYLES && all.len() > 1 {
+    if fraction < NEW_CONCEPTS + NEW_STYLES && all.len() > 1 {
         let held_out = number(&format!("style {family}")) as usize % all.len();
         if all[held_out] == drawings {
             return Split::NewStyle;
@@ -37,9 +37,9 @@ pub(crate) fn of_family(family: &str, drawings: &str, all: &[&str]) -> Split {
     Split::Train
 }
 
-/// The split of scenes with these parts.
+/// The split of all scenes with these parts.
 pub(crate) fn of_scene(parts: &str) -> Split {
-    if share(&format!("scene {parts}")) < NEW_SCENES { Split::NewScene } else { Split::Train }
+    if fraction(&format!("scene {parts}")) < NEW_SCENES { Split::NewScene } else { Split::Train }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Captions: labels as one would say them, articles, plurals, counts.
+//! Captions: phrases, articles and plurals.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ const COLOURS: [&str; 13] = [
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "beige", "black", "white", "grey", "golden",
 ];
 const TONES: [&str; 5] = ["light", "medium-light", "medium", "medium-dark", "dark"];
-/// Tags of a caption that is made of tags.
+/// Number of tags in a caption of tags.
 const TAGS: usize = 3;
-/// Words before which a plural ends: `glass of milk`, `face with tears`.
-const JOINTS: [&str; 9] = ["of", "with", "without", "on", "in", "behind", "showing", "and", "at"];
+/// Words after the noun that gets the plural: `glass of milk`, `face with tears`.
+const AFTER_NOUN: [&str; 9] = ["of", "with", "without", "on", "in", "behind", "showing", "and", "at"];
 
-/// What a picture shows, as one would say it: `flag: Japan` is `flag of Japan`.
+/// The phrase for a concept: `flag: Japan` becomes `flag of Japan`.
 pub(crate) fn phrase(concept: &Concept) -> String {
     let said = said(&concept.label, &concept.subgroup);
     match concept.tone.and_then(|tone| TONES.get(usize::from(tone).wrapping_sub(1))) {
@@ -48,7 +48,7 @@ fn said(label: &str, subgroup: &str) -> String {
     }
 }
 
-/// The captions of one picture of a concept, the fullest first; with an article too where it is `one_thing`.
+/// The captions of a picture, the most detailed first. `one_thing` adds a caption with an article.
 pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one_thing: bool) -> Vec<String> {
     let phrase = phrase(concept);
     let mut captions = vec![format!("{phrase}, {style} style")];
@@ -56,7 +56,7 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
         captions.push(format!("{}, {style} style", one(&phrase)));
     }
     let names_colour = phrase.split([' ', '-']).any(|word| COLOURS.contains(&word));
-    // The colour of people is their skin's, which has words of its own.
+    // The main colour of people is their skin, which the phrase already names.
     let has_colour = !names_colour && !concept.is_people() && concept.subgroup != "country-flag";
     if let Some(colour) = colour.filter(|_| has_colour) {
         captions.push(format!("{phrase}, mostly {colour}, {style} style"));
@@ -69,7 +69,7 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     captions
 }
 
-/// Up to `TAGS` tags, drawn by their hash: in the order of the alphabet the first ones would be the same words again and again.
+/// Up to `TAGS` tags, selected by hash. In alphabetical order many concepts would get the same tags.
 fn some_tags(concept: &Concept) -> Vec<&str> {
     let mut tags: Vec<&str> = concept.tags.iter().map(String::as_str).filter(|tag| is_word(tag)).collect();
     tags.sort_by_key(|tag| split::number(&format!("tag {} {tag}", concept.label)));
@@ -77,12 +77,12 @@ fn some_tags(concept: &Concept) -> Vec<&str> {
     tags
 }
 
-/// Whether a tag says something: `143` and `g2g` do not.
+/// Whether a tag is a word; `143` and `g2g` are not.
 fn is_word(tag: &str) -> bool {
     tag.len() > 2 && tag.chars().all(|c| c.is_alphabetic() || " -'".contains(c))
 }
 
-/// A thing with its article.
+/// Adds the indefinite article.
 pub(crate) fn one(thing: &str) -> String {
     let vowel = thing.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U'])
         && !["uni", "one", "eu", "use"].iter().any(|start| thing.starts_with(start));
@@ -90,11 +90,11 @@ pub(crate) fn one(thing: &str) -> String {
     format!("{} {thing}", if vowel || silent { "an" } else { "a" })
 }
 
-/// Several of a thing: `red apple` is `red apples`, `glass of milk` is `glasses of milk`.
+/// The plural: `red apple` becomes `red apples`, `glass of milk` becomes `glasses of milk`.
 pub(crate) fn several(thing: &str, irregular: &BTreeMap<String, String>) -> String {
     let mut words: Vec<String> = thing.split(' ').map(str::to_owned).collect();
-    let joint = words.iter().skip(1).position(|word| JOINTS.contains(&word.as_str()));
-    let head = joint.unwrap_or(words.len() - 1);
+    let after_noun = words.iter().skip(1).position(|word| AFTER_NOUN.contains(&word.as_str()));
+    let head = after_noun.unwrap_or(words.len() - 1);
     words[head] = plural(&words[head], irregular);
     words.join(" ")
 }

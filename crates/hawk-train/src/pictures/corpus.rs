@@ -1,4 +1,4 @@
-//! A folder of captioned pictures as `hawk data` makes it: `captions.jsonl` and the PNG files that it names.
+//! A folder of captioned pictures, as `hawk data` makes it: `captions.jsonl` and the PNG files that it lists.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::pictures::entry::{Entry, Split};
 use crate::run::files;
 
-/// Captioned pictures, all of one size.
+/// A folder of captioned pictures.
 pub(crate) struct Corpus {
     dir: PathBuf,
     pub(crate) entries: Vec<Entry>,
@@ -19,16 +19,14 @@ pub(crate) struct Corpus {
 
 impl Corpus {
     /// # Errors
-    /// No such folder, or lines that `hawk data` did not write.
+    /// `captions.jsonl` cannot be read, or has an invalid line.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("captions.jsonl");
         let bytes = files::read(&path).map_err(|e| e.hint("`hawk data emoji --out DIR` makes such a folder"))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::input("not UTF-8").at(path.display()))?;
         let entry = |(number, line): (usize, &str)| {
             serde_json::from_str::<Entry>(line).map_err(|e| {
-                Error::input(format!("not a captioned picture: {e}"))
-                    .at(path.display())
-                    .got(format!("line {}", number + 1))
+                Error::input(format!("invalid line: {e}")).at(path.display()).got(format!("line {}", number + 1))
             })
         };
         let entries: Vec<Entry> = text.lines().enumerate().map(entry).collect::<Result<_>>()?;
@@ -36,35 +34,39 @@ impl Corpus {
             Path::new(&entry.file).components().any(|part| !matches!(part, std::path::Component::Normal(_)))
         };
         if let Some(entry) = entries.iter().find(outside) {
-            return Err(Error::input("a picture lies outside of the folder").at(path.display()).got(&entry.file));
+            return Err(Error::input("the path of a picture leads out of the folder")
+                .at(path.display())
+                .got(&entry.file));
         }
         let digest = hawk_nn::hex(&Sha256::digest(&bytes));
         Ok(Self { dir: dir.to_owned(), entries, digest })
     }
 
-    /// Indices of the pictures to learn from.
+    /// Indices of the training pictures.
     pub(crate) fn training(&self) -> Vec<usize> {
         self.select(|entry| entry.split == Split::Train)
     }
 
-    /// Indices of all others.
+    /// Indices of the validation pictures.
     pub(crate) fn validation(&self) -> Vec<usize> {
         self.select(|entry| entry.split != Split::Train)
     }
 
-    /// At most `most` of the pictures, evenly taken.
+    /// At most `most` of the pictures, spread evenly.
     pub(crate) fn spread(pictures: &[usize], most: usize) -> Vec<usize> {
         let taken = pictures.len().min(most);
         (0..taken).map(|i| pictures[i * pictures.len() / taken]).collect()
     }
 
-    /// Indices of the pictures that are wanted.
+    /// Indices of the pictures that `wanted` accepts.
     pub(crate) fn select(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
         (0..self.entries.len()).filter(|&i| wanted(&self.entries[i])).collect()
     }
 
+    /// Reads a picture.
+    ///
     /// # Errors
-    /// A file that is missing, damaged or of another size.
+    /// The file is missing, damaged, or not `side` pixels wide and high.
     pub(crate) fn picture(&self, index: usize, side: usize) -> Result<Image> {
         let path = self.dir.join(&self.entries[index].file);
         let bytes = files::read(&path)?;

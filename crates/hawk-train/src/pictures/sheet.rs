@@ -1,16 +1,19 @@
-//! A contact sheet: some pictures of every style and layout, a row each.
+//! Contact sheets: rows of pictures in one PNG file.
 
 use hawk_nn::Result;
 use image::ExtendedColorType;
 
 use crate::pictures::canvas::{Canvas, SIDE_U32, encode_png};
 
-/// Pictures of a row.
+/// Pictures in a row.
 pub(crate) const COLUMNS: usize = 14;
-/// White pixels between pictures.
+/// Pixels between pictures.
 const GAP: u32 = 4;
 
-/// The sheet of these rows as a PNG file.
+/// Draws the rows as a PNG file. Pictures beyond [`COLUMNS`] are left out.
+///
+/// # Errors
+/// The PNG library fails.
 pub(crate) fn contact_sheet(rows: &[Vec<Canvas>]) -> Result<Vec<u8>> {
     let step = SIDE_U32 + GAP;
     let (width, height) = (COLUMNS as u32 * step + GAP, rows.len().max(1) as u32 * step + GAP);
@@ -27,7 +30,7 @@ pub(crate) fn contact_sheet(rows: &[Vec<Canvas>]) -> Result<Vec<u8>> {
     encode_png(&pixels, width, height, ExtendedColorType::Rgb8)
 }
 
-/// `COLUMNS` of `all` things, evenly spread.
+/// At most [`COLUMNS`] indices, spread evenly over `0..all`.
 pub(crate) fn spread(all: usize) -> impl Iterator<Item = usize> {
     let shown = all.min(COLUMNS);
     (0..shown).map(move |i| (2 * i + 1) * all / (2 * shown))
