@@ -1,4 +1,5 @@
-//! Trains models for `hawk`: draft heads, VQ tokenizers, and whole targets. It also makes captioned pictures to train on.
+//! Trains models for `hawk`: draft heads, VQ tokenizers, and whole targets. It also makes captioned
+//! pictures to train on.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -20,11 +21,12 @@
 //! # Ok::<(), hawk::Error>(())
 //! ```
 //!
-//! Draft heads follow Hawk (arXiv 2510.25739, section 3). The target is frozen: it draws images, and the heads learn its
-//! law from its hidden states. [`make_emoji`] makes captioned pictures, [`train_vq`] a tokenizer from them, and
-//! [`train_target`] a whole model from both.
+//! Draft heads follow Hawk (arXiv 2510.25739, section 3). The target is frozen: it draws images,
+//! and the heads learn its law from its hidden states. [`make_emoji`] makes captioned pictures,
+//! [`train_vq`] a tokenizer from them, and [`train_target`] a whole model from both.
 //!
-//! A run writes its state to disk. A run that was stopped resumes from it, and ends with the same bytes.
+//! A run writes its state to disk. A run that was stopped resumes from it, and ends with the same
+//! bytes.
 //!
 //! # The nouns
 //!
@@ -41,7 +43,8 @@
 //!
 //! # What it does not do
 //!
-//! It has no decoder of its own, parses no arguments and prints nothing. Training heads does not change their target.
+//! It has no decoder of its own, parses no arguments and prints nothing. Training heads does not
+//! change their target.
 
 mod emoji;
 mod evaluate;

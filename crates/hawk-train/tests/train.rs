@@ -73,7 +73,8 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(json, trained.curve);
 
     let stopped = run(&dir.path().join("stopped"), &dir.path().join("stopped/data"));
-    // After the first prompt's images; in the midst of the steps, not at a point; right at a point; before the measuring.
+    // After the first prompt's images; in the midst of the steps, not at a point; right at a point;
+    // before the measuring.
     for (stop, break_at) in [1, 2 + 7, 2 + 6, 2 + 37].into_iter().enumerate() {
         assert!(train(&stopped, break_at).is_none(), "stop {stop}");
     }

@@ -1,4 +1,5 @@
-//! A tokenizer and a target on it, both tiny: they learn, load where models load, and a stop changes nothing.
+//! A tokenizer and a target on it, both tiny: they learn, load where models load, and a stop
+//! changes nothing.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -8,12 +8,13 @@ use flate2::read::GzDecoder;
 use hawk_nn::{Error, Result};
 use tar::{Archive, EntryType};
 
-/// Largest size of a file in a package, and of all files: about three times the sizes of the recipe's packages.
+/// Largest size of a file in a package, and of all files: about three times the sizes of the
+/// recipe's packages.
 const MAX_FILE_BYTES: u64 = 96 << 20;
 const MAX_ALL_BYTES: u64 = 256 << 20;
 
-/// Reads the files of a package that `wanted` accepts, by their paths relative to the package's folder.
-/// `title` names the package in errors.
+/// Reads the files of a package that `wanted` accepts, by their paths relative to the package's
+/// folder. `title` names the package in errors.
 ///
 /// # Errors
 /// The archive is damaged or too large, has a path outside of its folder, or has links.

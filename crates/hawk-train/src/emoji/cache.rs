@@ -1,4 +1,5 @@
-//! Packages in a cache folder. Missing packages are fetched, and all packages are verified before use.
+//! Packages in a cache folder. Missing packages are fetched, and all packages are verified before
+//! use.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ impl Cache {
     /// Returns the verified bytes of a package. A missing package is fetched.
     ///
     /// # Errors
-    /// The file in the cache or in the registry differs from the pinned one, or the registry cannot be reached.
+    /// The file in the cache or in the registry differs from the pinned one, or the registry cannot
+    /// be reached.
     pub(crate) fn get(&self, package: &Package) -> Result<Vec<u8>> {
         let path = self.path(package);
         if path.exists() {

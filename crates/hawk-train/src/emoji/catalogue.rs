@@ -174,7 +174,8 @@ fn drawings(set: IconSet, key: impl Fn(&str) -> Option<String>) -> Vec<FoundDraw
     found.collect()
 }
 
-/// Selects the drawings of a style: for each concept the plain drawing, and one skin tone that its hash selects.
+/// Selects the drawings of a style: for each concept the plain drawing, and one skin tone that its
+/// hash selects.
 fn chosen(recipe: &Recipe, concepts: &Concepts, index: usize, found: Vec<FoundDrawing>) -> Vec<Item> {
     let style = recipe.styles()[index];
     let mut items: Vec<Item> = Vec::new();
@@ -183,7 +184,8 @@ fn chosen(recipe: &Recipe, concepts: &Concepts, index: usize, found: Vec<FoundDr
         let Some(concept) = concepts.get(&key) else { continue };
         let foreign_flag = concept.subgroup == "country-flag" && !style.country_flags;
         let refused = recipe.lists.skip.drawings.contains(&format!("{}/{name}", style.name));
-        // Files named by code points can repeat an emoji. Files found by name can be variants of it.
+        // Files named by code points can repeat an emoji. Files found by name can be variants of
+        // it.
         let repeated = matches!(drawing, Drawing::Webp(_)) && !spellings.insert(key);
         if concept.is_skipped(&recipe.lists) || foreign_flag || refused || repeated {
             continue;

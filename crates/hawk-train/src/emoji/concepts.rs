@@ -1,4 +1,5 @@
-//! The concepts of the emoji standard: labels, tags and groups. They are found by code points or by drawing names.
+//! The concepts of the emoji standard: labels, tags and groups. They are found by code points or by
+//! drawing names.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -201,8 +202,8 @@ impl Concept {
             || skip.label_starts.iter().any(|start| self.label.starts_with(start.as_str()))
     }
 
-    /// The group of concepts that are held out together: a man, a woman and a person of one profession, or all skin
-    /// tones.
+    /// The group of concepts that are held out together: a man, a woman and a person of one
+    /// profession, or all skin tones.
     pub(crate) fn family(&self, lists: &Lists) -> String {
         const WORDS: [&str; 15] = [
             "man", "woman", "person", "men", "women", "people", "man's", "woman's", "men's", "women's", "older", "old",

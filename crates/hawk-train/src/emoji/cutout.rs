@@ -95,7 +95,8 @@ impl Cutout {
         Self { pixels: fitted(&self.pixels, side) }
     }
 
-    /// Paints the cut-out with its centre at column `x` and row `y`. Pixels outside of the canvas are lost.
+    /// Paints the cut-out with its centre at column `x` and row `y`. Pixels outside of the canvas
+    /// are lost.
     pub(crate) fn paint(&self, canvas: &mut Canvas, x: u32, y: u32) {
         let (width, height) = self.size();
         let (left, top) = (x.saturating_sub(width / 2), y.saturating_sub(height / 2));

@@ -50,11 +50,12 @@ struct CutoutLook {
     colour: Option<&'static str>,
 }
 
-/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png` and `ATTRIBUTION`.
+/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png` and
+/// `ATTRIBUTION`.
 ///
 /// # Errors
-/// A package cannot be fetched or differs from the pinned one, the folder belongs to other settings, or a file cannot be
-/// written.
+/// A package cannot be fetched or differs from the pinned one, the folder belongs to other
+/// settings, or a file cannot be written.
 pub fn make_emoji(settings: &EmojiSettings, observe: &mut dyn FnMut(EmojiProgress<'_>)) -> Result<Manifest> {
     make(&Recipe::built_in()?, settings, observe)
 }
@@ -279,7 +280,8 @@ impl<'a> EmojiBuild<'a> {
         }))
     }
 
-    /// Writes a picture unless the file already has it. Returns its path and the digest of its pixels.
+    /// Writes a picture unless the file already has it. Returns its path and the digest of its
+    /// pixels.
     fn save(&self, index: usize, picture: &Canvas) -> Result<(String, String)> {
         let file = format!("images/{index:06}.png");
         let path = self.settings.out.join(&file);

@@ -13,7 +13,8 @@ use crate::pictures::entry::Split;
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// SHA-256 of `captions.jsonl`. Its lines have the SHA-256 of their pictures, so it covers the whole data set.
+    /// SHA-256 of `captions.jsonl`. Its lines have the SHA-256 of their pictures, so it covers the
+    /// whole data set.
     pub digest: String,
     /// SHA-256 of the recipe.
     pub recipe: String,

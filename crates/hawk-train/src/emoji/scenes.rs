@@ -1,4 +1,5 @@
-//! Composed scenes: two things beside or above each other, several of a thing, or a thing on a coloured background.
+//! Composed scenes: two things beside or above each other, several of a thing, or a thing on a
+//! coloured background.
 
 use std::collections::BTreeMap;
 

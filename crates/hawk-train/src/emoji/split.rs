@@ -1,10 +1,12 @@
-//! Selects what is held out of training, by names only. The selection does not change with the set of pictures.
+//! Selects what is held out of training, by names only. The selection does not change with the set
+//! of pictures.
 
 use sha2::{Digest, Sha256};
 
 use crate::pictures::entry::Split;
 
-/// Fraction of families that are held out in all styles, and fraction that is held out in one style.
+/// Fraction of families that are held out in all styles, and fraction that is held out in one
+/// style.
 const NEW_CONCEPTS: f64 = 0.02;
 const NEW_STYLES: f64 = 0.10;
 /// Fraction of combinations of parts that are held out.
@@ -22,7 +24,8 @@ pub(crate) fn number(of: &str) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The split of a family in the styles with these `drawings`. `all` has the sorted drawings of the family.
+/// The split of a family in the styles with these `drawings`. `all` has the sorted drawings of the
+/// family.
 pub(crate) fn of_family(family: &str, drawings: &str, all: &[&str]) -> Split {
     let fraction = fraction(&format!("family {family}"));
     if fraction < NEW_CONCEPTS {

@@ -69,7 +69,8 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     captions
 }
 
-/// Up to `TAGS` tags, selected by hash. In alphabetical order many concepts would get the same tags.
+/// Up to `TAGS` tags, selected by hash. In alphabetical order many concepts would get the same
+/// tags.
 fn some_tags(concept: &Concept) -> Vec<&str> {
     let mut tags: Vec<&str> = concept.tags.iter().map(String::as_str).filter(|tag| is_word(tag)).collect();
     tags.sort_by_key(|tag| split::number(&format!("tag {} {tag}", concept.label)));

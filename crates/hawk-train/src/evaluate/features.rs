@@ -78,7 +78,8 @@ pub(super) mod tests {
     fn small_pictures_are_means() {
         let image = scene(&[(2, 2)], 3, [0; 3], [160; 3]);
         let small = small(&image);
-        // Squares of 4 x 4: the first is covered, of the second one column of 4, of the one across one pixel.
+        // Squares of 4 x 4: the first is covered, of the second one column of 4, of the one across
+        // one pixel.
         assert_eq!((small[0], small[3], small[3 * (SMALL + 1)]), (160.0, 40.0, 10.0));
         assert_eq!(distance(&[1.0, 2.0], &[4.0, 6.0]), 25.0);
     }

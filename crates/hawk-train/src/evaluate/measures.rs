@@ -78,7 +78,8 @@ pub(super) fn nearest_concepts(corpus: &Corpus, drawn: &[DrawnImage]) -> Result<
     Ok(NearestConcepts { one: below(1)?, five: below(NEIGHBOURS)? })
 }
 
-/// Whether the nearest picture of the concept has the style of the caption. Concepts with one style are left out.
+/// Whether the nearest picture of the concept has the style of the caption. Concepts with one style
+/// are left out.
 ///
 /// # Errors
 /// A picture cannot be read.
@@ -104,7 +105,8 @@ pub(super) fn styles(corpus: &Corpus, drawn: &[DrawnImage]) -> Result<Accuracy> 
     Ok(accuracy)
 }
 
-/// Whether the colour along the border is nearer to the scene's background than to any other background.
+/// Whether the colour along the border is nearer to the scene's background than to any other
+/// background.
 ///
 /// # Errors
 /// The scene cannot be read.

@@ -43,7 +43,8 @@ pub struct EvaluationFigures {
     pub nearest_five: Accuracy,
     /// The same emoji: the nearest picture of the concept has the style of the caption.
     pub style: Accuracy,
-    /// Scenes whose combination training does not have: the background has the colour of the caption.
+    /// Scenes whose combination training does not have: the background has the colour of the
+    /// caption.
     pub ground: Accuracy,
     /// Such scenes: the thing that the caption names first is on the left, or above.
     pub order: Accuracy,
@@ -53,9 +54,11 @@ pub struct EvaluationFigures {
     pub number_of_pictures: Accuracy,
 }
 
-/// Draws prompts and measures the images. Writes `figures.json`, and for each measure a PNG sheet and its captions.
+/// Draws prompts and measures the images. Writes `figures.json`, and for each measure a PNG sheet
+/// and its captions.
 ///
-/// `observer` gets the number of images that are drawn, and of all images. Returns `None` if it stopped the work.
+/// `observer` gets the number of images that are drawn, and of all images. Returns `None` if it
+/// stopped the work.
 ///
 /// # Errors
 /// A picture cannot be read, the model draws images of another size, or a file cannot be written.

@@ -1,4 +1,5 @@
-//! A folder of observed images: for every cell the target's hidden state and law, one file for each image.
+//! A folder of observed images: for every cell the target's hidden state and law, one file for each
+//! image.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,8 @@ impl Dataset {
         }
     }
 
-    /// Draws the missing images of one prompt. They are written in order, so the first missing file is where to resume.
+    /// Draws the missing images of one prompt. They are written in order, so the first missing file
+    /// is where to resume.
     fn draw(&self, engine: &Engine, prompt: &str, seed: Seed, of_prompt: &[usize]) -> Result<()> {
         let Some(first) = of_prompt.iter().position(|&image| !self.path(image).exists()) else { return Ok(()) };
         let request = Request {

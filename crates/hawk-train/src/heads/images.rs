@@ -68,7 +68,8 @@ pub fn default_prompts() -> Vec<String> {
 
 /// Finds the PNG and JPEG files of a folder, sorted by name.
 ///
-/// The caption of `NAME.png` is the content of `NAME.txt`. Without that file it is the name, with `-` and `_` as spaces.
+/// The caption of `NAME.png` is the content of `NAME.txt`. Without that file it is the name, with
+/// `-` and `_` as spaces.
 ///
 /// # Errors
 /// The folder or a caption cannot be read.
@@ -95,7 +96,8 @@ fn caption(path: &Path) -> Result<String> {
 }
 
 impl CaptionedPicture {
-    /// Reads the picture at the model's size: the centre is cropped, and transparent pixels become white.
+    /// Reads the picture at the model's size: the centre is cropped, and transparent pixels become
+    /// white.
     ///
     /// # Errors
     /// The file cannot be read or decoded.

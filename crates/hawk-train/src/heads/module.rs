@@ -45,7 +45,8 @@ impl Block {
 }
 
 impl HeadBlocks {
-    /// All weights are zero. Such a head predicts the target's own law of the next cell, as in Medusa.
+    /// All weights are zero. Such a head predicts the target's own law of the next cell, as in
+    /// Medusa.
     ///
     /// # Errors
     /// None that occur in practice.

@@ -1,4 +1,5 @@
-//! A whole run: images, training steps, files, figures. Work that is already on disk is not repeated.
+//! A whole run: images, training steps, files, figures. Work that is already on disk is not
+//! repeated.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -56,13 +57,15 @@ struct HeadsRunIdentity {
     seed: u64,
 }
 
-/// Trains heads and writes `config.json`, `model.safetensors` (bf16), `curve.json` and `curve.svg` to the run's folder.
+/// Trains heads and writes `config.json`, `model.safetensors` (bf16), `curve.json` and `curve.svg`
+/// to the run's folder.
 ///
-/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same bytes.
+/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same
+/// bytes.
 ///
 /// # Errors
-/// A setting is out of range, a folder belongs to another run or cannot be written, the target fails, or a loss is not
-/// finite.
+/// A setting is out of range, a folder belongs to another run or cannot be written, the target
+/// fails, or a loss is not finite.
 pub fn train_heads(
     engine: &Engine,
     run: &HeadsRun,
@@ -115,7 +118,8 @@ impl HeadsRun {
         })
     }
 
-    /// Writes the heads, measures them with the inference code, and writes the figures into their config.
+    /// Writes the heads, measures them with the inference code, and writes the figures into their
+    /// config.
     fn finish(
         &self,
         engine: &Engine,

@@ -42,7 +42,8 @@ impl FromStr for Labels {
 /// How heads are trained. The same settings, images and target give the same heads, byte for byte.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadsSettings {
-    /// Offset from a cell to the cell that a head predicts, for each head. At least one, all different.
+    /// Offset from a cell to the cell that a head predicts, for each head. At least one, all
+    /// different.
     pub offsets: Vec<HeadOffset>,
     /// What the heads learn to predict.
     pub labels: Labels,

@@ -1,6 +1,7 @@
 //! Training steps of heads.
 //!
-//! The order of the batches depends on seed and step only, so that a run that resumes sees the same batches.
+//! The order of the batches depends on seed and step only, so that a run that resumes sees the same
+//! batches.
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -140,7 +141,8 @@ impl<'a> HeadsTrainer<'a> {
             for (law, code) in observation.laws.chunks(codes).zip(&observation.codes) {
                 sum += match self.settings.labels {
                     Labels::Law => law.iter().map(|p| p.to_f64()).filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum(),
-                    // A drawn code has a positive probability. If f16 rounded it to zero, use half of the smallest f16.
+                    // A drawn code has a positive probability. If f16 rounded it to zero, use half
+                    // of the smallest f16.
                     Labels::Code => {
                         -law[code.index()].to_f64().max(half::f16::MIN_POSITIVE_SUBNORMAL.to_f64() / 2.0).ln()
                     }

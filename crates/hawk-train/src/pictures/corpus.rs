@@ -1,4 +1,5 @@
-//! A folder of captioned pictures, as `hawk data` makes it: `captions.jsonl` and the PNG files that it lists.
+//! A folder of captioned pictures, as `hawk data` makes it: `captions.jsonl` and the PNG files that
+//! it lists.
 
 use std::path::{Path, PathBuf};
 

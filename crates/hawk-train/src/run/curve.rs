@@ -1,4 +1,5 @@
-//! A measure over the training steps, as JSON and as SVG. For heads it is figure 4 of arXiv 2510.25739.
+//! A measure over the training steps, as JSON and as SVG. For heads it is figure 4 of arXiv
+//! 2510.25739.
 
 use hawk_nn::{Error, Result};
 use plotters::prelude::*;
@@ -13,7 +14,8 @@ pub struct Curve {
     pub measure: String,
     /// Names of the series: heads, or kinds of pictures.
     pub series: Vec<String>,
-    /// Name and value of the best possible measure, if known. For heads it is the loss of the target's own law.
+    /// Name and value of the best possible measure, if known. For heads it is the loss of the
+    /// target's own law.
     pub bound: Option<(String, f64)>,
     /// In the order of the steps.
     pub points: Vec<Point>,
@@ -54,7 +56,8 @@ impl Curve {
         Ok(())
     }
 
-    /// Draws the curve as an SVG file. Validation has bold lines, training has pale lines, and the bound is dashed.
+    /// Draws the curve as an SVG file. Validation has bold lines, training has pale lines, and the
+    /// bound is dashed.
     ///
     /// # Errors
     /// The curve has no points.

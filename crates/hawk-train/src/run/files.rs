@@ -60,8 +60,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, &bytes)
 }
 
-/// Checks that a folder belongs to this run. `path` holds the identity of the run that started in the folder:
-/// it is written if it does not exist, and compared with `identity` if it does.
+/// Checks that a folder belongs to this run. `path` holds the identity of the run that started in
+/// the folder: it is written if it does not exist, and compared with `identity` if it does.
 ///
 /// # Errors
 /// The folder belongs to another run, or the file cannot be read or written.

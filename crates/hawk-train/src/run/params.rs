@@ -1,7 +1,7 @@
 //! The parameters of a burn module by name, to and from safetensors.
 //!
-//! Our modules use the field names that `hawk_nn` reads, so a parameter's path in the module is its name in the file:
-//! `heads: Vec<Block>` with a field `weight` gives `heads.0.weight`.
+//! Our modules use the field names that `hawk_nn` reads, so a parameter's path in the module is its
+//! name in the file: `heads: Vec<Block>` with a field `weight` gives `heads.0.weight`.
 
 use std::collections::HashMap;
 
@@ -68,7 +68,8 @@ pub(crate) type ValuesOf<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>> + '
 
 /// Sets every parameter of a module to the values from `values_of`.
 ///
-/// Parameter ids are numbered in the module's order, because the optimizer's saved state refers to them.
+/// Parameter ids are numbered in the module's order, because the optimizer's saved state refers to
+/// them.
 ///
 /// # Errors
 /// `values_of` fails.
@@ -140,8 +141,8 @@ const AVERAGE_EVERY: usize = 5;
 
 /// Updates the moving average of the parameters after a step.
 ///
-/// The average covers about the last `window` steps, or a quarter of the run so far if that is less.
-/// Evaluation uses the averaged parameters.
+/// The average covers about the last `window` steps, or a quarter of the run so far if that is
+/// less. Evaluation uses the averaged parameters.
 ///
 /// # Errors
 /// As [`collect`].

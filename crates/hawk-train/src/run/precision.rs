@@ -12,8 +12,8 @@ pub enum TrainingPrecision {
     /// f32.
     #[default]
     F32,
-    /// bf16: about twice as fast with libtorch on processors with bf16 instructions (AVX512-BF16, AMX).
-    /// It is slow on other processors.
+    /// bf16: about twice as fast with libtorch on processors with bf16 instructions (AVX512-BF16,
+    /// AMX). It is slow on other processors.
     Bf16,
 }
 

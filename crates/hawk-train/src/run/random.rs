@@ -36,7 +36,8 @@ impl Random {
             if let Some(bits) = self.left.pop() {
                 return bits;
             }
-            // `heads::trainer` shuffles with counters whose last word is 0; every purpose is above 0.
+            // `heads::trainer` shuffles with counters whose last word is 0; every purpose is above
+            // 0.
             self.left = philox4x32_10(self.key, [self.block, self.step, 0, self.purpose]).to_vec();
             self.block += 1;
         }

@@ -35,7 +35,8 @@ pub(crate) struct TokenBatch {
     pub(crate) labels: Vec<i64>,
 }
 
-/// The training pictures, pass by pass. The weight of an emoji is the probability that a pass has it.
+/// The training pictures, pass by pass. The weight of an emoji is the probability that a pass has
+/// it.
 pub(crate) struct Batches<'a> {
     corpus: &'a Corpus,
     codes: &'a CorpusCodes,
@@ -185,8 +186,9 @@ impl<'a> Batches<'a> {
 
 /// Replaces some input codes by random codes. Labels do not change.
 ///
-/// A quarter of the pictures is unchanged; every other picture draws its own fraction, up to `most`. The model then
-/// cannot recognise a memorised picture from its first codes alone, and has to use the caption.
+/// A quarter of the pictures is unchanged; every other picture draws its own fraction, up to
+/// `most`. The model then cannot recognise a memorised picture from its first codes alone, and has
+/// to use the caption.
 fn corrupt(batch: &mut TokenBatch, codes: u32, most: f64, random: &mut Random) {
     let length = batch.tokens.len() / batch.sequences.max(1);
     for sequence in batch.tokens.chunks_mut(length.max(1)) {

@@ -31,9 +31,9 @@ pub(crate) enum Orientation {
 }
 
 impl CorpusCodes {
-    /// Reads the codes from `path`, or encodes the pictures on a grid of `side` x `side` cells and writes the file.
-    /// The caller knows that the file belongs to this corpus and encoder. Returns `None` if the observer, which gets
-    /// the number of encoded pictures, stopped the work.
+    /// Reads the codes from `path`, or encodes the pictures on a grid of `side` x `side` cells and
+    /// writes the file. The caller knows that the file belongs to this corpus and encoder. Returns
+    /// `None` if the observer, which gets the number of encoded pictures, stopped the work.
     ///
     /// # Errors
     /// A picture cannot be read or encoded, or the file is damaged or cannot be written.

@@ -1,6 +1,8 @@
-//! Fused operations of libtorch, forward and backward: one pass over memory where burn's single operations take many.
+//! Fused operations of libtorch, forward and backward: one pass over memory where burn's single
+//! operations take many.
 //!
-//! Each function returns `None` for tensors of another backend. The caller then composes single operations.
+//! Each function returns `None` for tensors of another backend. The caller then composes single
+//! operations.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -13,7 +15,7 @@ use burn::tensor::{Int, Tensor};
 use tch::{Kind, Tensor as Torch};
 
 use crate::run::device::device;
-use crate::transformer::operations::Centre;
+use crate::transformer::centre::Centre;
 
 /// The operations that burn's dispatch forwards to libtorch; see the functions of the same names.
 #[backend_extension(LibTorch, Autodiff)]

@@ -3,6 +3,7 @@
 //! The result is a whole model that every command loads.
 
 mod batches;
+mod centre;
 mod codes;
 #[cfg(feature = "tch")]
 #[expect(deprecated, reason = "burn drops libtorch after 0.22; nothing else of it is as fast on a processor")]

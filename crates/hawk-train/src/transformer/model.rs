@@ -1,5 +1,5 @@
-//! The Chameleon transformer as a burn module. Field names are the tensor names that `hawk_nn::Target` reads.
-//! The output projection is the embedding table.
+//! The Chameleon transformer as a burn module. Field names are the tensor names that
+//! `hawk_nn::Target` reads. The output projection is the embedding table.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
@@ -7,7 +7,8 @@ use hawk_nn::Result;
 
 use crate::run::params;
 use crate::run::random::{Random, RandomPurpose};
-use crate::transformer::operations::{Centre, SEEN, UNSEEN, attention, normed, swiglu};
+use crate::transformer::centre::Centre;
+use crate::transformer::operations::{SEEN, UNSEEN, attention, normed, swiglu};
 use crate::transformer::settings::{EPSILON, ROPE_BASE, TargetSettings};
 
 /// Standard deviation of random weights.
@@ -179,8 +180,8 @@ impl Positions {
 }
 
 impl Transformer {
-    /// Normal weights. Matrices that write to the residual stream are smaller by the square root of twice the layers.
-    /// Norms start as the identity.
+    /// Normal weights. Matrices that write to the residual stream are smaller by the square root of
+    /// twice the layers. Norms start as the identity.
     ///
     /// # Errors
     /// None that occur in practice.
@@ -234,8 +235,8 @@ impl Transformer {
         Self { model, product_dtype: settings.precision.dtype() }
     }
 
-    /// The logits `[rows, codes.len()]` of the ids `codes` at the positions `rows`, counted through all sequences.
-    /// `tokens` is `[B, T]`.
+    /// The logits `[rows, codes.len()]` of the ids `codes` at the positions `rows`, counted through
+    /// all sequences. `tokens` is `[B, T]`.
     pub(crate) fn logits(
         &self,
         tokens: Tensor<2, Int>,

@@ -1,13 +1,13 @@
 //! Muon with matrix products in the run's number format.
 //!
-//! An orthogonal update needs no more precision than bf16, which is several times as fast as f32 on processors with bf16
-//! instructions.
+//! An orthogonal update needs no more precision than bf16, which is several times as fast as f32 on
+//! processors with bf16 instructions.
 
 use burn::optim::{AdjustLrFn, LearningRate, MuonConfig, MuonState, Optimizer};
 use burn::tensor::{Device, FloatDType, Tensor};
 
-/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decoupled weight decay.
-/// Weights are f32; momentum is in `dtype`.
+/// Muon (Jordan 2024) with the step size of Liu et al. 2025 (arXiv 2502.16982) and decoupled weight
+/// decay. Weights are f32; momentum is in `dtype`.
 #[derive(Clone)]
 pub(super) struct Muon {
     update: burn::optim::Muon,

@@ -1,18 +1,22 @@
 //! Operations of a transformer that are limited by memory bandwidth.
 //!
-//! libtorch computes each in one pass over memory. Other backends compose them from single operations.
+//! libtorch computes each in one pass over memory. Other backends compose them from single
+//! operations.
 
 use burn::tensor::activation::silu;
 use burn::tensor::{FloatDType, Int, Tensor};
+
+use crate::transformer::centre::Centre;
 
 #[cfg(feature = "tch")]
 use crate::transformer::fused;
 
 /// Values of the attention mask, which are added to the scores before `exp`.
 ///
-/// Softmax does not change if a constant is added to all scores. Scores of normed queries and keys are far below 30 (at
-/// most 8 with heads of 64 and norms that start as the identity), so `SEEN` replaces the search for the maximum.
-/// `UNSEEN` is e^-50 times smaller, which is zero in f32. Below e^-87, `exp` becomes slow.
+/// Softmax does not change if a constant is added to all scores. Scores of normed queries and keys
+/// are far below 30 (at most 8 with heads of 64 and norms that start as the identity), so `SEEN`
+/// replaces the search for the maximum. `UNSEEN` is e^-50 times smaller, which is zero in f32.
+/// Below e^-87, `exp` becomes slow.
 pub(super) const SEEN: f32 = -30.0;
 pub(super) const UNSEEN: f32 = -80.0;
 
@@ -39,15 +43,6 @@ pub(super) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D
         return gated;
     }
     silu(gate) * up
-}
-
-/// What is subtracted before [`normed`] scales.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Centre {
-    /// The mean, as in LayerNorm.
-    Mean,
-    /// Nothing, as in RMSNorm.
-    Zero,
 }
 
 /// Scales the last dimension to mean square 1.
@@ -86,7 +81,8 @@ mod tests {
     use crate::run::params::read;
     use crate::run::random::{Random, RandomPurpose};
 
-    /// The output of an operation, and the gradients of its inputs for a weighted sum of the output.
+    /// The output of an operation, and the gradients of its inputs for a weighted sum of the
+    /// output.
     fn output_and_gradients<const D: usize, const E: usize, const N: usize>(
         device: &Device,
         shape: [usize; D],

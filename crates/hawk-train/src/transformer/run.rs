@@ -25,7 +25,8 @@ use crate::transformer::vocabulary::{Captions, TokenLayout, tokenizer_json};
 
 /// Validation pictures of each kind and style that are measured at the end.
 const MEASURED: usize = 400;
-/// Points of the curve between two contact sheets. Drawing a sheet takes as long as that many steps.
+/// Points of the curve between two contact sheets. Drawing a sheet takes as long as that many
+/// steps.
 const SHEET_EVERY: usize = 10;
 
 /// A training run of a target.
@@ -37,8 +38,9 @@ pub struct TargetRun {
     pub tokenizer: PathBuf,
     /// Shape and training.
     pub settings: TargetSettings,
-    /// Folder of a model with the same tokenizer and shape. Training starts from its weights and its text vocabulary.
-    /// Without it, the weights are random and the vocabulary is learnt from the captions.
+    /// Folder of a model with the same tokenizer and shape. Training starts from its weights and
+    /// its text vocabulary. Without it, the weights are random and the vocabulary is learnt from
+    /// the captions.
     pub from: Option<PathBuf>,
     /// Folder of the model. A run that was stopped resumes from its state there.
     pub out: PathBuf,
@@ -49,7 +51,8 @@ pub struct TargetRun {
 pub struct TrainedTarget {
     /// Number of parameters.
     pub parameters: usize,
-    /// Mean validation cross-entropy of a code in nats, for each kind of novelty and for each style of emoji.
+    /// Mean validation cross-entropy of a code in nats, for each kind of novelty and for each style
+    /// of emoji.
     pub losses: BTreeMap<String, f64>,
     /// The losses over the steps.
     pub curve: Curve,
@@ -68,15 +71,17 @@ struct TargetRunIdentity {
     from: Option<String>,
 }
 
-/// Trains a target and writes a whole model to the run's folder: `config.json`, `hawk.json`, `tokenizer.json`,
-/// `model.safetensors` (bf16) and `vq/`. It also writes `losses.json`, `curve.json`, `curve.svg` and `sheet.png`, which
-/// shows what the model draws for training captions.
+/// Trains a target and writes a whole model to the run's folder: `config.json`, `hawk.json`,
+/// `tokenizer.json`, `model.safetensors` (bf16) and `vq/`. It also writes `losses.json`,
+/// `curve.json`, `curve.svg` and `sheet.png`, which shows what the model draws for training
+/// captions.
 ///
-/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same bytes.
+/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same
+/// bytes.
 ///
 /// # Errors
-/// A setting is out of range, a picture or the tokenizer cannot be read, the folder belongs to another run or cannot be
-/// written, or a loss is not finite.
+/// A setting is out of range, a picture or the tokenizer cannot be read, the folder belongs to
+/// another run or cannot be written, or a loss is not finite.
 pub fn train_target(
     run: &TargetRun,
     observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
@@ -163,7 +168,8 @@ impl TargetRun {
         Ok(Captions { layout, tokens, vocabulary: tokenizer.ids() })
     }
 
-    /// The weights of [`from`](Self::from). Its other files must equal this run's: a token id means the same in both.
+    /// The weights of [`from`](Self::from). Its other files must equal this run's: a token id means
+    /// the same in both.
     fn first_weights(&self) -> Result<Option<Checkpoint>> {
         let Some(from) = &self.from else { return Ok(None) };
         for name in ["config.json", "vq/config.json", "vq/model.safetensors"] {

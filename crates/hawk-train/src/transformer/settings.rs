@@ -20,7 +20,8 @@ pub(crate) const ROPE_BASE: f64 = 10_000.0;
 pub enum Optimizer {
     /// Loshchilov and Hutter 2019.
     AdamW,
-    /// Orthogonalised momentum (Jordan 2024), with the step size of Liu et al. 2025 (arXiv 2502.16982).
+    /// Orthogonalised momentum (Jordan 2024), with the step size of Liu et al. 2025 (arXiv
+    /// 2502.16982).
     Muon,
 }
 

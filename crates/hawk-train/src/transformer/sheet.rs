@@ -14,7 +14,8 @@ use crate::run::draw::draw;
 /// Rows of the sheet.
 const ROWS: usize = 4;
 
-/// Draws training captions with the model in `dir`: rows of emoji, then one row of scenes. Returns a PNG file.
+/// Draws training captions with the model in `dir`: rows of emoji, then one row of scenes. Returns
+/// a PNG file.
 ///
 /// # Errors
 /// The model cannot be loaded or cannot draw.

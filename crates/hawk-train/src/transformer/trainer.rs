@@ -24,7 +24,8 @@ use crate::transformer::vocabulary::CODE_OFFSET;
 
 /// Points of a curve.
 const POINTS: usize = 60;
-/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the largest.
+/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the
+/// largest.
 const WARM_UP: f64 = 0.02;
 const LAST_RATE: f64 = 0.02;
 const WEIGHT_DECAY: f32 = 0.1;
@@ -100,8 +101,8 @@ impl<'a> TargetTrainer<'a> {
         Ok(())
     }
 
-    /// The mean validation cross-entropy of a code with the averaged weights, for each kind and style.
-    /// At most `most` pictures of each are measured.
+    /// The mean validation cross-entropy of a code with the averaged weights, for each kind and
+    /// style. At most `most` pictures of each are measured.
     ///
     /// # Errors
     /// The device fails.
@@ -117,7 +118,8 @@ impl<'a> TargetTrainer<'a> {
         groups.into_iter().map(loss).collect()
     }
 
-    /// The averaged weights without autodiff, which would keep every tensor until the next backward pass.
+    /// The averaged weights without autodiff, which would keep every tensor until the next backward
+    /// pass.
     fn without_autodiff(&self) -> Result<Transformer> {
         restore(Transformer::zeros(self.settings, self.transformer.vocabulary(), &device()), &self.averaged)
     }

@@ -1,4 +1,5 @@
-//! The vocabulary: special tokens, codes, structure tokens, and byte pairs learnt from the captions, in this order.
+//! The vocabulary: special tokens, codes, structure tokens, and byte pairs learnt from the
+//! captions, in this order.
 
 use hawk_nn::{Error, Result, TextTokenizer};
 use serde_json::{Value, json};
@@ -100,7 +101,8 @@ impl TokenLayout {
     }
 }
 
-/// Learns byte pairs from lower-cased captions and returns `tokenizer.json`. Text has `words` ids, after all other ids.
+/// Learns byte pairs from lower-cased captions and returns `tokenizer.json`. Text has `words` ids,
+/// after all other ids.
 ///
 /// # Errors
 /// The library fails, or its ids are not at the expected place.

@@ -47,7 +47,8 @@ pub(crate) struct Reconstruction {
     pub(crate) decoded: Image,
 }
 
-/// Encodes and decodes validation pictures. Returns the figures and some reconstructions for the contact sheet.
+/// Encodes and decodes validation pictures. Returns the figures and some reconstructions for the
+/// contact sheet.
 ///
 /// # Errors
 /// A picture cannot be read, or has another size than the tokenizer expects.

@@ -11,11 +11,12 @@ const SQUARED_ERROR: f64 = 4.0;
 const PYRAMID: f64 = 0.5;
 const GRADIENTS: f64 = 0.5;
 
-/// The loss of reconstructions against pictures, both `[B, 3, H, W]` in `-1..=1`. It has three terms:
+/// The loss of reconstructions against pictures, both `[B, 3, H, W]` in `-1..=1`. It has three
+/// terms:
 ///
 /// - the squared error, which PSNR measures;
-/// - the absolute error of a Laplacian pyramid: a shifted edge costs less than a blurred edge, and a colour shift of an
-///   area costs at the coarsest level;
+/// - the absolute error of a Laplacian pyramid: a shifted edge costs less than a blurred edge, and
+///   a colour shift of an area costs at the coarsest level;
 /// - the absolute error of the differences between neighbouring pixels.
 pub(crate) fn reconstruction_loss(decoded: Tensor<4>, pictures: Tensor<4>) -> Tensor<1> {
     let error = decoded - pictures;

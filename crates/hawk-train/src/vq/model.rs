@@ -36,7 +36,8 @@ impl Conv {
         self.apply(x, 1, padding)
     }
 
-    /// Halves the resolution. As in taming-transformers, a row and a column of zeros are added below and to the right.
+    /// Halves the resolution. As in taming-transformers, a row and a column of zeros are added
+    /// below and to the right.
     fn halve(&self, x: Tensor<4>) -> Tensor<4> {
         self.apply(x.pad((0, 1, 0, 1), PadMode::Constant(0.0)), 2, 0)
     }
@@ -282,8 +283,8 @@ impl VqganDecoder {
 }
 
 impl Vqgan {
-    /// Random weights with the defaults of torch: uniform in plus or minus one over the square root of the fan-in.
-    /// Norms start as the identity.
+    /// Random weights with the defaults of torch: uniform in plus or minus one over the square root
+    /// of the fan-in. Norms start as the identity.
     ///
     /// # Errors
     /// None that occur in practice.
@@ -317,7 +318,8 @@ impl Vqgan {
         }
     }
 
-    /// Encodes pictures `[B, 3, height, width]` in `-1..=1` as latents `[B, E, rows, columns]` of unit length.
+    /// Encodes pictures `[B, 3, height, width]` in `-1..=1` as latents `[B, E, rows, columns]` of
+    /// unit length.
     pub(crate) fn encode(&self, colours: Tensor<4>) -> Tensor<4> {
         unit(self.quant_conv.forward(self.encoder.forward(colours, self.inner_dtype)))
     }

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn the_work_is_counted_as_the_layers_do_it() {
-        // One level: conv_in, a block, mid (two blocks, four 1x1), conv_out; conv_in, mid, two blocks, conv_out.
+        // One level: conv_in, a block, mid (two blocks, four 1x1), conv_out; conv_in, mid, two
+        // blocks, conv_out.
         let settings = VqSettings { channels: 4, multipliers: vec![1], width: 2, ..VqSettings::default() };
         let config = settings.config().unwrap();
         let (block, mid) = (2.0 * 9.0 * 16.0, 4.0 * 9.0 * 16.0 + 4.0 * 16.0);

@@ -1,4 +1,5 @@
-//! The codebook: k-means at its start, straight-through gradients in training, revival of unused codes.
+//! The codebook: k-means at its start, straight-through gradients in training, revival of unused
+//! codes.
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -14,7 +15,8 @@ const CHUNK: usize = 4096;
 
 /// Quantised latents.
 pub(crate) struct Quantised {
-    /// The code vectors, `[B, E, rows, columns]`. The gradient passes straight through to the latents.
+    /// The code vectors, `[B, E, rows, columns]`. The gradient passes straight through to the
+    /// latents.
     pub(crate) latents: Tensor<4>,
     /// Codebook and commitment terms.
     pub(crate) loss: Tensor<1>,
@@ -61,7 +63,8 @@ fn unit_rows(table: Tensor<2>) -> Tensor<2> {
     table / length
 }
 
-/// The nearest row of `table` to each latent. Rows have unit length, so it has the largest dot product.
+/// The nearest row of `table` to each latent. Rows have unit length, so it has the largest dot
+/// product.
 fn nearest(latents: Tensor<2>, table: Tensor<2>) -> Tensor<1, Int> {
     latents.matmul(table.transpose()).argmax(1).squeeze_dim(1)
 }
@@ -86,7 +89,8 @@ pub(crate) struct KMeans {
 }
 
 impl KMeans {
-    /// Clusters `latents`, `[n, width]` of unit length, starting from random latents. Returns `[codes, width]`.
+    /// Clusters `latents`, `[n, width]` of unit length, starting from random latents. Returns
+    /// `[codes, width]`.
     ///
     /// # Errors
     /// The device fails.
@@ -136,7 +140,8 @@ impl CodeUsage {
         self.counts.iter().filter(|&&count| count > 0).count()
     }
 
-    /// Replaces unused codes of `table` by random rows of `latents`, `[n, width]`, and resets the counts.
+    /// Replaces unused codes of `table` by random rows of `latents`, `[n, width]`, and resets the
+    /// counts.
     pub(crate) fn revive(&mut self, table: &mut [f32], latents: &[f32], random: &mut Random) {
         let width = table.len() / self.counts.len();
         for (code, count) in table.chunks_mut(width).zip(&mut self.counts) {

@@ -44,14 +44,16 @@ struct VqRunIdentity {
     settings: VqSettings,
 }
 
-/// Trains a tokenizer and writes `config.json`, `model.safetensors` (bf16), `figures.json`, `curve.json`, `curve.svg`
-/// and `sheet.png` to the run's folder. `sheet.png` shows validation pictures above their reconstructions.
+/// Trains a tokenizer and writes `config.json`, `model.safetensors` (bf16), `figures.json`,
+/// `curve.json`, `curve.svg` and `sheet.png` to the run's folder. `sheet.png` shows validation
+/// pictures above their reconstructions.
 ///
-/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same bytes.
+/// `observer` can stop the run with `Break`. The same run then resumes, and ends with the same
+/// bytes.
 ///
 /// # Errors
-/// A setting is out of range, a picture cannot be read, the folder belongs to another run or cannot be written, or a
-/// loss is not finite.
+/// A setting is out of range, a picture cannot be read, the folder belongs to another run or cannot
+/// be written, or a loss is not finite.
 pub fn train_vq(
     run: &VqRun,
     observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,

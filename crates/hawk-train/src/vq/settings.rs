@@ -51,8 +51,8 @@ impl Default for VqSettings {
 }
 
 impl VqSettings {
-    /// Floating-point operations of a step. A multiply-add counts as two operations, and the backward pass as two
-    /// forward passes.
+    /// Floating-point operations of a step. A multiply-add counts as two operations, and the
+    /// backward pass as two forward passes.
     ///
     /// # Errors
     /// A setting is out of range.
@@ -88,7 +88,8 @@ impl VqSettings {
             "attn_resolutions": [],
             "in_channels": 3,
             "out_ch": 3,
-            // Four channels a group at full resolution: with one channel a group the norm would remove the colour.
+            // Four channels a group at full resolution: with one channel a group the norm would
+            // remove the colour.
             "norm_num_groups": (self.channels / 4).max(1),
             "z_channels": self.channels * self.multipliers.last().copied().unwrap_or(1),
             "embed_dim": self.width,

@@ -19,7 +19,8 @@ pub(crate) fn psnr(squared_error: f64) -> f64 {
     (-10.0 * squared_error.log10()).min(LARGEST_PSNR)
 }
 
-/// Structural similarity of the luma (Wang et al. 2004), averaged over all windows inside the picture.
+/// Structural similarity of the luma (Wang et al. 2004), averaged over all windows inside the
+/// picture.
 pub(crate) fn ssim(a: &Image, b: &Image) -> f64 {
     let (width, height) = (a.width as usize, a.height as usize);
     let (a, b) = (luma(a), luma(b));

@@ -30,12 +30,14 @@ const CODEBOOK_START: f64 = 0.25;
 const WHOLE_START: f64 = 0.6;
 /// Fraction of the steps after which unused codes are no longer revived.
 const REVIVAL_END: f64 = 0.8;
-/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the largest.
+/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the
+/// largest.
 const WARM_UP: f64 = 0.02;
 const LAST_RATE: f64 = 0.02;
 /// Side of a crop in pixels.
 const CROP: usize = SIDE / 2;
-/// Standard deviation of the noise on a latent's values before there is a codebook. Latents have unit length.
+/// Standard deviation of the noise on a latent's values before there is a codebook. Latents have
+/// unit length.
 const NOISE: f32 = 0.1;
 /// Pictures whose latents k-means clusters, and its rounds.
 const K_MEANS_PICTURES: usize = 256;
@@ -135,7 +137,8 @@ impl<'a> VqTrainer<'a> {
         (CODEBOOK_START * self.settings.steps as f64).ceil() as usize
     }
 
-    /// Measures the validation pictures and revives unused codes. `latents` are those of the last step.
+    /// Measures the validation pictures and revives unused codes. `latents` are those of the last
+    /// step.
     fn add_point(&mut self, latents: Tensor<4>) -> Result<()> {
         let train = similarity::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
         let psnr_db: f64 = self.reconstructions()?.iter().map(|one| Likeness::of(one).psnr_db).sum();
@@ -154,7 +157,8 @@ impl<'a> VqTrainer<'a> {
         Ok(())
     }
 
-    /// A tokenizer with these weights and without autodiff, which would keep every tensor until the next backward pass.
+    /// A tokenizer with these weights and without autodiff, which would keep every tensor until the
+    /// next backward pass.
     fn without_autodiff(&self, weights: &[NamedTensor]) -> Result<Vqgan> {
         restore(Vqgan::zeros(&self.config, self.settings.precision, &device()), weights)
     }
