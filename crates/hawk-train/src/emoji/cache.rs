@@ -102,12 +102,12 @@ impl Cache {
 fn verify(package: &Package, bytes: &[u8]) -> Result<()> {
     let wrong = |e: Error| Err(e.hint("the package is damaged, or is not the pinned one"));
     if bytes.len() as u64 != package.bytes {
-        let e = Error::input(format!("not the package {}", package.title()));
+        let e = Error::input(format!("the file is not the package {}", package.title()));
         return wrong(e.expected(format!("{} bytes", package.bytes)).got(bytes.len()));
     }
     let found = format!("sha512-{}", BASE64_STANDARD.encode(Sha512::digest(bytes)));
     if found != package.integrity {
-        let e = Error::input(format!("not the package {}", package.title()));
+        let e = Error::input(format!("the file is not the package {}", package.title()));
         return wrong(e.expected(&package.integrity).got(found));
     }
     Ok(())

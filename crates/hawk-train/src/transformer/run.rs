@@ -123,7 +123,7 @@ impl TargetRun {
         let config = encoder.config();
         let side = SIDE / config.pixels_per_cell();
         if side == 0 || config.codes > 1 << 16 {
-            return Err(Error::input("the tokenizer does not fit")
+            return Err(Error::input("the tokenizer has too many codes or too large cells")
                 .at(self.tokenizer.display())
                 .expected(format!("at most 65536 codes, and cells of at most {SIDE} x {SIDE} pixels"))
                 .got(format!("{} codes, and cells of {1} x {1} pixels", config.codes, config.pixels_per_cell())));
