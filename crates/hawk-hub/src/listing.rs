@@ -1,12 +1,12 @@
-//! What a hub says of a repository: its files, checked before anything of them is believed.
+//! The hub's list of a repository's files. Every field is checked before it is used.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-use hawk::{Error, Result};
+use hawk_nn::{Error, Result};
 use serde::Deserialize;
 
-/// Largest file that is fetched: several times the largest that a hub takes.
+/// The largest file that is fetched: several times the largest that a hub stores.
 const MAX_FILE_BYTES: u64 = 1 << 42;
 
 /// The files of a revision.
@@ -37,10 +37,10 @@ impl Listing {
     /// Reads the hub's answer.
     ///
     /// # Errors
-    /// Not a list of files, or one that names a place outside, a file twice, or what no hub says: such a list is worth no trust at all.
+    /// Not a list of files, or a list with a path outside of the repository, a file twice, or an invalid commit.
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self> {
         let listing: Self = hawk_nn::from_json("a list of files", bytes).map_err(|e| {
-            Error::environment(format!("the hub's answer cannot be used: {e}")).hint("does HF_ENDPOINT name a hub?")
+            Error::environment(format!("invalid answer of the hub: {e}")).hint("does HF_ENDPOINT name a hub?")
         })?;
         let commit = listing.sha.as_str();
         if commit.is_empty() || commit.len() > 64 || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -58,7 +58,7 @@ impl Listing {
 }
 
 impl Sibling {
-    /// Its length. Of a large file the list says it twice.
+    /// Its size in bytes. The list states it twice for a large file.
     pub(crate) fn bytes(&self) -> Result<u64> {
         let bytes = match (&self.lfs, self.size) {
             (Some(lfs), Some(size)) if lfs.size != size => {
@@ -72,7 +72,7 @@ impl Sibling {
         bytes.filter(|bytes| *bytes <= MAX_FILE_BYTES).ok_or_else(|| wrong(&self.rfilename, &expected, &got))
     }
 
-    /// The name of its content.
+    /// The name of its blob: the content's digest.
     pub(crate) fn blob(&self) -> Result<&str> {
         let (id, lengths, what) = match &self.lfs {
             Some(lfs) => (lfs.sha256.as_str(), &[64][..], "lfs.sha256 of 64 hex digits"),
@@ -82,7 +82,7 @@ impl Sibling {
         if digest { Ok(id) } else { Err(wrong(&self.rfilename, what, id)) }
     }
 
-    /// Its place inside the snapshot.
+    /// Its path in the snapshot.
     pub(crate) fn path(&self) -> Result<&Path> {
         let path = Path::new(&self.rfilename);
         let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -92,10 +92,10 @@ impl Sibling {
 }
 
 fn wrong(place: &str, expected: &str, got: &str) -> Error {
-    Error::environment("the hub's list of files cannot be right").at(place).expected(expected).got(format!("{got:?}"))
+    Error::environment("invalid list of files from the hub").at(place).expected(expected).got(format!("{got:?}"))
 }
 
-/// Whether a part of a file that a server sends begins where it was asked to: what `Content-Range` says (RFC 9110, section 14.4).
+/// Whether `Content-Range` (RFC 9110, section 14.4) says that a part of a file begins at byte `from`.
 pub(crate) fn begins_at(content_range: Option<&str>, from: u64) -> bool {
     let first = || content_range?.trim().strip_prefix("bytes")?.trim_start().split_once('-')?.0.parse::<u64>().ok();
     first() == Some(from)

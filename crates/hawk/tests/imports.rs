@@ -1,17 +1,19 @@
-//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training and the text encoder beside them.
+//! Imports run one way: spec <- nn <- hawk <- eval <- cli; training, the text encoder, the hub and the built-in data beside them.
 #![allow(clippy::unwrap_used)]
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("hawk-spec", &[]),
     ("hawk-nn", &["hawk-spec"]),
-    ("hawk", &["hawk-nn", "hawk-spec"]),
+    ("hawk", &["hawk-emoji", "hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-emoji", &[]),
+    ("hawk-hub", &["hawk-nn"]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),
+    ("hawk-cli", &["hawk", "hawk-eval", "hawk-hub", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),
 ];
 
 #[test]
