@@ -1,4 +1,4 @@
-//! Reading and writing files: whole or not at all, with errors that name them.
+//! Writes files whole or not at all, and names the files of images.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,39 +6,12 @@ use std::path::{Path, PathBuf};
 use hawk::{Error, Result};
 use serde::Serialize;
 
-/// Largest file of arguments that is read.
-const MAX_INPUT_BYTES: u64 = 1 << 30;
-
-/// The content of a file; `-` is standard input.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e: std::io::Error| Error::io("read the file", path, &e);
-    if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        let mut most = std::io::Read::take(std::io::stdin(), MAX_INPUT_BYTES + 1);
-        std::io::Read::read_to_end(&mut most, &mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_INPUT_BYTES {
-            return Err(Error::input("cannot read this").at("-").expected("at most 1 GiB"));
-        }
-        return Ok(bytes);
-    }
-    let found = std::fs::metadata(path).map_err(failed)?;
-    if !found.is_file() || found.len() > MAX_INPUT_BYTES {
-        let got = if found.is_file() { format!("{} bytes", found.len()) } else { "no file".to_owned() };
-        return Err(Error::input("cannot read this").at(path.display()).expected("a file below 1 GiB").got(got));
-    }
-    std::fs::read(path).map_err(failed)
-}
-
-/// The prompts of a file, one a line.
-pub(crate) fn read_prompts(path: &Path) -> Result<Vec<String>> {
-    crate::inputs::prompts(read(path)?).map_err(|e| e.at(path.display()))
-}
-
-/// Puts a whole file in place, or leaves what was there.
+/// Writes a whole file, or leaves what was there.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_through(path, bytes).map_err(|e| Error::io("write the file", path, &e))
 }
 
+/// Writes indented JSON.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::input(format!("cannot write JSON: {e}")).at(path.display()))?;
@@ -66,15 +39,15 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Fails now where [`write`] would fail after the work.
+/// Fails before the work where [`write`] would fail after it.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
-        return Err(Error::input("a folder is in the way").at(path.display()).expected("a file's name"));
+        return Err(Error::input("the path is a folder").at(path.display()).expected("the path of a file"));
     }
     temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", folder_of(path), &e))
 }
 
-/// Fails now where a new folder could not be made after the work.
+/// Fails before the work where a new folder could not be made after it.
 pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
     let parent = folder_of(path);
     temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", parent, &e))
@@ -82,14 +55,14 @@ pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
 
 /// Where images go.
 pub(crate) enum Destination {
-    /// One file; numbered where there are several images.
+    /// One file. Several images get numbers.
     File(PathBuf),
-    /// A folder of files that are named by prompt and seed.
+    /// A folder. Its files are named by prompt and seed.
     Dir(PathBuf),
 }
 
 impl Destination {
-    /// `out` as typed: a name that ends in `.png` is a file, everything else a folder, which is made here.
+    /// The value of `--out`. A name that ends in `.png` is a file; anything else is a folder, which is made here.
     pub(crate) fn new(out: Option<&Path>) -> Result<Self> {
         let Some(out) = out else { return Ok(Self::Dir(PathBuf::from("."))) };
         let png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
@@ -118,18 +91,18 @@ impl Destination {
     }
 }
 
-/// What an image's file is named after.
+/// The parts of an image's file name.
 pub(crate) struct Name<'a> {
     pub(crate) prompt: &'a str,
-    /// Which prompt, where there are several.
+    /// The prompt's number, if there are several.
     pub(crate) prompt_number: Option<usize>,
     pub(crate) seed: u64,
     pub(crate) index: u32,
-    /// Which image of all, where there are several.
+    /// The image's number, if there are several.
     pub(crate) number: Option<usize>,
 }
 
-/// Letters and digits of a prompt, the rest as single dashes; short enough for any file system.
+/// Letters and digits of a prompt, everything else as single dashes, short enough for any file system.
 fn slug(prompt: &str) -> String {
     let words: Vec<String> =
         prompt.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
@@ -173,7 +146,7 @@ mod tests {
         let path = dir.path().join("x.json");
         write(&path, b"old").unwrap();
         write(&path, b"new").unwrap();
-        assert_eq!(read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert!(write(&dir.path().join("none/x.json"), b"").is_err());
         assert!(write(dir.path(), b"").is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

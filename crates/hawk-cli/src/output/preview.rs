@@ -1,17 +1,27 @@
-//! Images in the terminal: two pixels a character, by half blocks in 24-bit colour.
+//! Images in the terminal: two pixels per character, as half blocks in 24-bit colour.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
 
+use clap::ValueEnum;
 use hawk::Image;
 
-use crate::args::Preview;
-
-/// Widest preview in characters.
+/// The widest preview, in characters.
 const MAX_COLUMNS: u32 = 64;
 
+/// When images are shown in the terminal.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Preview {
+    /// In terminals with 24-bit colour (COLORTERM=truecolor)
+    Auto,
+    /// On any output
+    Always,
+    /// On no output
+    Never,
+}
+
 impl Preview {
-    /// Whether images are to be shown on standard output.
+    /// Whether to show images on standard output.
     pub(crate) fn wanted(self) -> bool {
         match self {
             Preview::Always => true,
@@ -24,7 +34,7 @@ impl Preview {
     }
 }
 
-/// The image as text, shrunk to at most [`MAX_COLUMNS`].
+/// The image as text, shrunk to at most [`MAX_COLUMNS`] characters per line.
 pub(crate) fn half_blocks(image: &Image) -> String {
     let step = image.width.div_ceil(MAX_COLUMNS).max(1);
     let colour = |x: u32, y: u32| {

@@ -1,4 +1,4 @@
-//! The JSON files of `hawk generate`: tokens, and what the decodes did.
+//! The JSON files of `hawk generate`: tokens and statistics.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Requ
 use hawk_spec::TokenId;
 use serde::Serialize;
 
-/// Settings as used, the same for all images of a call.
+/// The settings that were used, the same for all images of a call.
 #[derive(Clone, Serialize)]
 struct Settings {
     #[serde(flatten)]
@@ -15,7 +15,7 @@ struct Settings {
     precision: String,
     decoder: String,
     rule: String,
-    /// Whether the rule keeps the target's law.
+    /// Whether the rule is lossless.
     exact: bool,
     tree: String,
     threads: usize,
@@ -83,7 +83,7 @@ pub(crate) struct StatsReport {
     images: Vec<ImageStats>,
     load_s: f64,
     generate_s: f64,
-    /// Where it went.
+    /// Seconds of each part of `generate_s`.
     parts_s: Parts,
     images_per_s: f64,
 }

@@ -1,4 +1,4 @@
-//! The JSON files of `hawk text`: tokens, and what the decode did.
+//! The JSON files of `hawk text`: tokens and statistics.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use hawk::{GeneratedText, Result, TextEngine, TextRequest, TextSampling};
 use hawk_spec::TokenId;
 use serde::Serialize;
 
-use crate::report::{SourceStats, passes_by_tokens};
+use super::report::{SourceStats, passes_by_tokens};
 
-/// Settings as used.
+/// The settings that were used.
 #[derive(Clone, Serialize)]
 struct Settings {
-    /// 0: greedy; the four below are then missing.
+    /// 0: greedy; the next three are then missing.
     temperature: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_k: Option<u32>,
@@ -82,7 +82,7 @@ pub(crate) struct TextStats {
     stop: String,
     prefill_passes: u64,
     target_passes: u64,
-    /// Tokens a pass.
+    /// Tokens per pass.
     acceptance_length: f64,
     accepted: u64,
     recovered: u64,
@@ -91,13 +91,13 @@ pub(crate) struct TextStats {
     passes_by_tokens: Vec<u64>,
     sources: Vec<SourceStats>,
     load_s: f64,
-    /// Without prefill.
+    /// Seconds without prefill.
     generate_s: f64,
     parts_s: Parts,
     tokens_per_s: f64,
 }
 
-/// Where the time went.
+/// Seconds of each part.
 #[derive(Serialize)]
 struct Parts {
     prefill: f64,
@@ -138,7 +138,7 @@ impl TextStats {
     }
 }
 
-/// Prefill not counted.
+/// Tokens per second, without prefill.
 pub(crate) fn tokens_per_s(text: &GeneratedText) -> f64 {
     text.tokens.len() as f64 / text.elapsed.as_secs_f64().max(1e-9)
 }
