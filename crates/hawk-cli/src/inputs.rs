@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use hawk::{Error, Result};
-use hawk_nn::from_json;
+use hawk_files::from_json;
 use serde::Deserialize;
 
 /// The largest file that is read.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hawk::{Fault, Result};
-use hawk_nn::kernels::Isa;
+use hawk_kernels::Isa;
 
 use args::{Bench, Cli, Command};
 #[cfg(feature = "train")]

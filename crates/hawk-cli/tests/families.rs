@@ -1,7 +1,7 @@
 //! The program on folders of other families than the built-in model's.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../hawk-nn/tests/common/torch.rs"]
+#[path = "../../hawk-files/tests/common/torch.rs"]
 mod torch;
 
 use std::path::{Path, PathBuf};

@@ -81,7 +81,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
 
 fn listing(repository: &str) -> String {
     let sibling = |(name, content): (&str, Vec<u8>)| {
-        let mut sha256 = hawk_nn::hex(&Sha256::digest(&content));
+        let mut sha256 = hawk_files::hex(&Sha256::digest(&content));
         if repository == "damaged" && name == "hawk.json" {
             sha256 = "0".repeat(64);
         }

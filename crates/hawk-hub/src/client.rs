@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use sha2::{Digest, Sha256};
 
 use crate::listing::{Listing, Sibling, begins_at};
@@ -225,7 +225,7 @@ fn verify(file: &Sibling, part: &Path) -> Result<()> {
             read => sha.update(&buffer[..read]),
         }
     }
-    let got = hawk_nn::hex(&sha.finalize());
+    let got = hawk_files::hex(&sha.finalize());
     if got.eq_ignore_ascii_case(&lfs.sha256) { Ok(()) } else { damaged(&lfs.sha256, &got) }
 }
 

@@ -10,7 +10,7 @@
 //!     }
 //! })?;
 //! println!("the model is in {}", folder.display());
-//! # Ok::<(), hawk_nn::Error>(())
+//! # Ok::<(), hawk_files::Error>(())
 //! ```
 //!
 //! # The nouns

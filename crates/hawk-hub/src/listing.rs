@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use serde::Deserialize;
 
 /// The largest file that is fetched: several times the largest that a hub stores.
@@ -39,7 +39,7 @@ impl Listing {
     /// # Errors
     /// Not a list of files, or a list with a path outside of the repository, a file twice, or an invalid commit.
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self> {
-        let listing: Self = hawk_nn::from_json("a list of files", bytes).map_err(|e| {
+        let listing: Self = hawk_files::from_json("a list of files", bytes).map_err(|e| {
             Error::environment(format!("invalid answer of the hub: {e}")).hint("does HF_ENDPOINT name a hub?")
         })?;
         let commit = listing.sha.as_str();

@@ -1,6 +1,6 @@
 //! Lists of files and answers of servers that lie.
 
-use hawk_nn::{Fault, Result};
+use hawk_files::{Fault, Result};
 use serde_json::{Value, json};
 
 use super::listing::{Listing, begins_at};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
 use crate::client::{Client, length, partial};
 use crate::listing::Sibling;
@@ -45,9 +45,9 @@ pub enum Event<'a> {
 /// hub's list, and the SHA-256 of large ones. Offline, it returns what was pulled before.
 ///
 /// # Errors
-/// [`Fault::Environment`](hawk_nn::Fault::Environment): no connection, a gated repository, a hub's answer that is
+/// [`Fault::Environment`](hawk_files::Fault::Environment): no connection, a gated repository, a hub's answer that is
 /// invalid, a file that arrived damaged, a cache that cannot be written, offline without a copy.
-/// [`Fault::Input`](hawk_nn::Fault::Input): no such repository or revision, or one without files of a model.
+/// [`Fault::Input`](hawk_files::Fault::Input): no such repository or revision, or one without files of a model.
 pub fn pull(repository: &Repository, settings: &Settings, progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
     if settings.offline {
         return repository.pulled(settings).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
 use crate::Settings;
 

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 

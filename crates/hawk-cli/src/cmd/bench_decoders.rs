@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Result, Seed, TreeShape};
-use hawk_eval::{Machine, Plan, Report, Row, Settings, compare, draw};
+use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
 
 use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
 use crate::inputs;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hawk::{Decoder, Decoding, Engine, Error, Event, Precision, Request, Result, Rule, Seed, Tree};
-use hawk_nn::kernels::{Isa, Pool};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, time_passes};
+use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
+use hawk_kernels::{Isa, Threads};
 use hawk_nn::{PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;
@@ -107,9 +107,9 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let begin = Instant::now();
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let (target, pool) = (engine.target(), Pool::new(engine.threads()));
+    let (target, threads) = (engine.target(), Threads::new(engine.threads()));
     let codes = engine.config().layout.code_ids();
-    let first_pass_seconds = first_pass(target, &pool, &codes)?;
+    let first_pass_seconds = first_pass(target, &threads, &codes)?;
     let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
     let name = args.model.name();
     say(format_args!("{name}, {precision}, {} on {} threads", Isa::detect(), engine.threads()));
@@ -120,9 +120,9 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     ));
 
     let cost = target.pass_cost(codes.clone());
-    let before = Ceilings::measure(&pool, cost.bytes);
-    let times = time_passes(target, &pool, &codes, &args.rows, args.effort())?;
-    let ceilings = before.or_better(Ceilings::measure(&pool, cost.bytes));
+    let before = Ceilings::measure(&threads, cost.bytes);
+    let times = time_passes(target, &threads, &codes, &args.rows, args.effort())?;
+    let ceilings = before.or_better(Ceilings::measure(&threads, cost.bytes));
     let passes = rows_of(&times, ceilings, cost);
     say(format_args!(
         "\n{:.2} GB of weights per pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens per stream",
@@ -159,12 +159,12 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
 }
 
 /// Seconds of one pass over one row.
-fn first_pass(target: &Target, pool: &Pool, codes: &Range<usize>) -> Result<f64> {
+fn first_pass(target: &Target, threads: &Threads, codes: &Range<usize>) -> Result<f64> {
     let limits = PassLimits { rows: 1, readouts: 1, tokens: 1, vocabulary: codes.len() };
     let (mut workspace, mut streams) = (target.workspace(limits), [target.stream(1)]);
     streams[0].rows.push(TokenId(codes.start as u32), None, Readout::Logits);
     let begin = Instant::now();
-    target.forward(pool, &mut workspace, &mut streams, codes.clone())?;
+    target.forward(threads, &mut workspace, &mut streams, codes.clone())?;
     Ok(begin.elapsed().as_secs_f64())
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hawk::Result;
-use hawk_nn::kernels::{Isa, Pool, Precision};
-use hawk_nn::step_bench::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
-use hawk_nn::{Checkpoint, HawkConfig, PassCost, Target, TransformerConfig};
+use hawk_bench::step::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
+use hawk_files::{Checkpoint, HawkConfig, TransformerConfig};
+use hawk_kernels::{Isa, Precision, Threads};
+use hawk_nn::{PassCost, Target};
 use serde::Serialize;
 
 use crate::args::{ModelArgs, precision};
@@ -88,7 +89,7 @@ struct Model {
 }
 
 pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
-    let pool = Pool::new(args.model.options(Precision::F32).threads);
+    let threads = Threads::new(args.model.options(Precision::F32).threads);
     if let Some(file) = &args.json {
         files::check_writable(file)?;
     }
@@ -97,7 +98,7 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
     let models = [Model { name: "synthetic".to_owned(), config, checkpoint, codes }, Model::open(&args.model)?];
     let mut report = Report {
         isa: Isa::detect().to_string(),
-        threads: pool.threads(),
+        threads: threads.threads(),
         committed_tokens: COMMITTED,
         tables: Vec::new(),
     };
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
             if is(args.precision) && is(model.checkpoint.packed_for()) {
-                let table = measure(model, precision, &pool, Duration::from_millis(args.effort_ms))?;
+                let table = measure(model, precision, &threads, Duration::from_millis(args.effort_ms))?;
                 table.print();
                 report.tables.push(table);
             }
@@ -126,15 +127,15 @@ impl Model {
     }
 }
 
-fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -> Result<Table> {
+fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Duration) -> Result<Table> {
     let target = Target::load(model.config.clone(), &model.checkpoint, precision)?;
-    check_bits(&target, pool, model.codes.clone(), CHECKED_ROWS)?;
+    check_bits(&target, threads, model.codes.clone(), CHECKED_ROWS)?;
     let cost = target.pass_cost(model.codes.clone());
-    let alone = Ceilings::measure(&Pool::new(1), cost.bytes);
-    let before = Ceilings::measure(pool, cost.bytes);
-    let times = time_passes(&target, pool, &model.codes, &ROWS, effort)?;
-    let ceilings = before.or_better(Ceilings::measure(pool, cost.bytes));
-    let reading = |streams| reading_ms(&target, pool, &model.codes, streams, effort / 4);
+    let alone = Ceilings::measure(&Threads::new(1), cost.bytes);
+    let before = Ceilings::measure(threads, cost.bytes);
+    let times = time_passes(&target, threads, &model.codes, &ROWS, effort)?;
+    let ceilings = before.or_better(Ceilings::measure(threads, cost.bytes));
+    let reading = |streams| reading_ms(&target, threads, &model.codes, streams, effort / 4);
     Ok(Table {
         model: model.name.clone(),
         precision: precision.to_string(),

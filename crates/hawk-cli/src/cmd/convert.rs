@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{ImageSize, Precision, Result};
+use hawk_files::{Conversion, ConvertTo, LlamaGenExtras};
 use hawk_hub::find_model;
-use hawk_nn::{Conversion, ConvertTo, LlamaGenExtras};
+use hawk_nn::CpuLoader;
 
 use crate::args::image_size;
 use crate::output::{files, progress, say};
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
         to,
         llamagen: LlamaGenExtras { vq: args.vq.clone(), size: args.size, heads: args.n_head.map(NonZero::get) },
     };
-    let converted = conversion.run(&progress)?;
+    let converted = conversion.run(&CpuLoader, &progress)?;
     bar.finish_and_clear();
     say(format_args!("from       {}", converted.layout));
     if !converted.left_out.is_empty() {

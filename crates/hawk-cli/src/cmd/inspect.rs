@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use hawk::{Error, Inspection, ModelSource, Result, read_png, write_plain_png};
-use hawk_eval::{SourceShare, overlay, source_shares};
+use hawk_bench::{SourceShare, overlay, source_shares};
+use hawk_files::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
 use hawk_hub::find_model;
-use hawk_nn::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
 use hawk_spec::Structure;
 
 use crate::args::built_in;

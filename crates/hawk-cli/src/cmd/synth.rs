@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, ModelSource, Result};
 use hawk_hub::find_model;
-use hawk_nn::{SynthModel, synthesize, synthesize_heads};
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
 use crate::output::{files, progress, say};
 

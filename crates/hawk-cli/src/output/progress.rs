@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawk_nn::Progress;
+use hawk_files::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a ticking bar is redrawn.
