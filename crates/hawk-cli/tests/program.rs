@@ -234,7 +234,7 @@ fn inspect_shows_where_cells_came_from() {
     place.text("old.png", hawk::write_png(&image, &old).unwrap());
     place.hawk(&["inspect", "old.png"]).success();
     place.refuses(&["inspect", "old.png", "--overlay", "p.png"], 2, "older version");
-    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "only an image");
+    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "--overlay needs an image");
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["logits", "--tokens", "negative.json", "--out", "l"], "tokens[1]"),
         (&["logits", "--tokens", "text.json", "--out", "l"], "tokens"),
         (&["logits", "--tokens", "huge.json", "--out", "l"], "tokens[0]"),
-        (&["decode", "--codes", "both.json", "--out", "x.png"], "one image and of several"),
+        (&["decode", "--codes", "both.json", "--out", "x.png"], "one image and several"),
         (&["decode", "--codes", "images.json", "--out", "x.png"], "images[1].codes[0]"),
         (&["decode", "--codes", "empty.json", "--out", "x.png"], "images"),
         (&["decode", "--codes", "beyond.json", "--out", "x.png"], "beyond.json"),

@@ -45,8 +45,10 @@ impl<'a> Client<'a> {
     pub(crate) fn new(repository: &'a Repository, settings: &'a Settings) -> Self {
         let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
         let answer = Some(Duration::from_secs(ANSWER_SECONDS));
+        let proxy = if is_local(&settings.endpoint) { None } else { ureq::Proxy::try_from_env() };
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
+            .proxy(proxy)
             .timeout_connect(answer)
             .timeout_recv_response(answer)
             // The hub gives the reason of a refusal in a header.
@@ -202,6 +204,14 @@ impl<'a> Client<'a> {
             (status, _) => Error::environment(format!("the hub answered {status}")).at(&page),
         }
     }
+}
+
+/// Whether the hub is on this machine, where no proxy finds it.
+fn is_local(endpoint: &str) -> bool {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
+    ["127.0.0.1", "[::1]", "localhost"]
+        .iter()
+        .any(|local| host.strip_prefix(local).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
 /// Compares a whole file with the size that the list gives, and a large one with its SHA-256.
