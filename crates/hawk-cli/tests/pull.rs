@@ -66,6 +66,7 @@ fn a_repository_is_pulled_once_and_used_by_its_name() {
         assert_eq!(std::fs::read(place.snapshot("model").join(name)).ok(), wanted.then_some(content), "{name}");
     }
     assert_eq!(place.hub.seen("/api/")[0].authorization.as_deref(), Some("Bearer hf_secret"));
+    assert!(place.hub.seen("resolve").iter().all(|seen| seen.range.is_none()), "nothing was resumed");
     let fetched = place.hub.seen("resolve").len();
     place.hawk(&["pull", "test/model"]).assert().success();
     assert_eq!(place.hub.seen("resolve").len(), fetched, "what is there is not fetched again");
