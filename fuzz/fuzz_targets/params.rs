@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use hawk_nn::{Conversion, ConvertTo, Progress};
+use hawk_nn::{Conversion, ConvertTo, CpuLoader, LlamaGenExtras, Progress};
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/hawk-nn/tests/common/torch.rs"]
+#[path = "../../crates/hawk-files/tests/common/torch.rs"]
 mod torch;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,6 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     if made.and_then(|()| write("consolidated.00.pth", &weights)).is_err() {
         return;
     }
-    let conversion = Conversion { source, tokenizer: None, out: dir.path().join("out"), to: ConvertTo::Safetensors };
-    let _ = conversion.run(&(Arc::new(|_, _| ()) as Progress));
+    let (out, to) = (dir.path().join("out"), ConvertTo::Safetensors);
+    let conversion = Conversion { source, tokenizer: None, out, to, llamagen: LlamaGenExtras::default() };
+    let _ = conversion.run(&CpuLoader, &(Arc::new(|_, _| ()) as Progress));
 });

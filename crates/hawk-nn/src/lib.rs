@@ -1,53 +1,29 @@
-//! Weights and arithmetic for inference.
+//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees, draft heads, and the VQ tokenizer.
 
-mod attention;
-mod checkpoint;
-mod config;
-mod convert;
-mod error;
-mod folder;
-mod hawk_config;
+mod cpu;
 mod heads;
-mod inventory;
-pub mod kernels;
-mod kv;
-mod meta;
-mod packed;
-mod pickle;
-mod projection;
-mod public;
-mod published;
-mod random;
-mod source;
-pub mod step_bench;
-mod synth;
-mod target;
-mod text;
-mod text_config;
-mod validate;
 mod vq;
-mod writer;
 
-pub use checkpoint::{Checkpoint, Tensor};
-pub use config::{Family, NormPlacement, Rotary, TransformerConfig};
-pub use convert::{Conversion, ConvertTo, Converted, Progress};
-pub use error::{Error, Fault, Result};
-pub use folder::VqTokenizer;
-pub use hawk_config::{
-    CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
+/// The kernels, with the names that users of this crate know.
+pub mod kernels {
+    pub use hawk_kernels::Threads as Pool;
+    pub use hawk_kernels::*;
+}
+
+pub use cpu::packed::CpuLoader;
+pub use cpu::rows::{Readout, Rows};
+pub use cpu::staged::Staged;
+pub use cpu::stream::{OwnInputs, Stream};
+pub use cpu::target::{PassCost, Target};
+pub use cpu::weights::MATRICES;
+pub use cpu::workspace::{PassLimits, Workspace};
+pub use hawk_files::{
+    Arrangement, Blob, CaptionFeatures, CaptionPrompt, Checkpoint, ClassPrompt, Codebook, Condition, Conversion,
+    ConvertTo, Converted, EmbeddedFile, Error, Family, Fault, HawkConfig, HeadConfig, HeadFigures, HeadOffset,
+    HeadsConfig, ImageSize, JanusLayout, JanusSizes, Levels, LlamaGenCondition, LlamaGenExtras, LlamaGenSizes,
+    MAX_PROMPT_BYTES, ModelSource, NormPlacement, Progress, PromptTemplate, Result, Rotary, Sizes, Tensor, TextConfig,
+    TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
+    from_json, hex, lumina_sizes,
 };
-pub use heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadWorkspace, Heads, HeadsConfig};
-pub use inventory::WantedTensor;
-pub use kv::{OwnInputs, Readout, Rows, Stream};
-pub use public::lumina_sizes;
-pub use published::LlamaGenExtras;
-pub use source::{Blob, EmbeddedFile, ModelSource, hex};
-pub use synth::{SynthModel, synthesize, synthesize_heads};
-pub use target::{
-    CaptionFeatures, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes, PassCost, PassLimits, Staged, Target,
-    Workspace,
-};
-pub use text::{MAX_PROMPT_BYTES, TextTokenizer};
-pub use text_config::TextConfig;
-pub use validate::from_json;
-pub use vq::{Codebook, Image, Levels, VqConfig, VqDecoder, VqEncoder, VqLayout};
+pub use heads::{HeadWorkspace, Heads};
+pub use vq::{Image, VqDecoder, VqEncoder};

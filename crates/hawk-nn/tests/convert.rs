@@ -1,7 +1,7 @@
 //! Conversions: the same logits and pixels from every layout, whole or not at all.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/torch.rs"]
+#[path = "../../hawk-files/tests/common/torch.rs"]
 mod torch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
-    Checkpoint, Conversion, ConvertTo, Converted, Error, Fault, ImageSize, LlamaGenExtras, ModelSource, PassLimits,
-    Progress, Readout, Target, TransformerConfig,
+    Checkpoint, Conversion, ConvertTo, Converted, CpuLoader, Error, Fault, ImageSize, LlamaGenExtras, ModelSource,
+    PassLimits, Progress, Readout, Target, TransformerConfig, VqDecoder,
 };
 use hawk_spec::{Code, Grid, TokenId};
 use safetensors::SafeTensors;
@@ -38,7 +38,7 @@ fn convert(source: &Path, out: &Path, to: ConvertTo) -> Result<Converted, Error>
         to,
         llamagen: LlamaGenExtras::default(),
     }
-    .run(&silent())
+    .run(&CpuLoader, &silent())
 }
 
 fn target(dir: &Path, precision: Precision) -> Result<Target, Error> {
@@ -212,7 +212,7 @@ fn a_packed_janus_has_its_vq_tokenizer_in_a_folder() {
     let place = tempfile::tempdir().unwrap();
     let pixels = |dir: &Path| {
         let codes: Vec<Code> = (0..9).map(|at| Code(at % 7)).collect();
-        let decoder = ModelSource::Dir(dir.to_owned()).vq_decoder().unwrap();
+        let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
         decoder.decode(&Pool::new(1), &codes, Grid::new(3, 3).unwrap()).unwrap()
     };
     let original = golden("janus");
@@ -247,9 +247,9 @@ fn a_conversion_that_was_broken_off_goes_on_and_ends_in_the_same_bytes() {
             let progress: Progress = Arc::new(move |_, _| {
                 assert!(calls.fetch_add(1, Ordering::Relaxed) < breaks, "broken off");
             });
-            assert!(catch_unwind(AssertUnwindSafe(|| conversion.run(&progress))).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| conversion.run(&CpuLoader, &progress))).is_err());
             assert!(!resumed.exists());
-            conversion.run(&silent()).unwrap();
+            conversion.run(&CpuLoader, &silent()).unwrap();
             for file in std::fs::read_dir(&whole).unwrap() {
                 let name = file.unwrap().file_name();
                 let [a, b] = [&whole, &resumed].map(|dir| std::fs::read(dir.join(&name)).unwrap());
@@ -326,7 +326,7 @@ fn taming_transformers_tokenizer_gives_the_same_pixels() {
     let pool = Pool::new(1);
     let codes: Vec<Code> = (0..16).map(|i| Code(i * 61 % 4096)).collect();
     let draw = |dir: &Path| {
-        let decoder = ModelSource::Dir(dir.to_owned()).vq_decoder().unwrap();
+        let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
         decoder.decode(&pool, &codes, Grid::new(4, 4).unwrap()).unwrap()
     };
     let want = draw(&emoji());
@@ -364,13 +364,14 @@ fn damaged_sizes_of_the_tokenizer_are_named() {
         ("model:", "- [", "YAML"),
     ] {
         std::fs::write(place.path().join("vqgan.yaml"), yaml.replace(from, to)).unwrap();
-        let error = ModelSource::Dir(place.path().to_owned()).vq_decoder().err().unwrap_or_else(|| panic!("{to}"));
+        let error =
+            VqDecoder::of_model(&ModelSource::Dir(place.path().to_owned())).err().unwrap_or_else(|| panic!("{to}"));
         assert_eq!(error.fault(), Fault::Input);
         assert!(error.to_string().contains(words), "{to}: {error}");
     }
     let bomb = "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
     std::fs::write(place.path().join("vqgan.yaml"), bomb).unwrap();
-    assert!(ModelSource::Dir(place.path().to_owned()).vq_decoder().is_err());
+    assert!(VqDecoder::of_model(&ModelSource::Dir(place.path().to_owned())).is_err());
 }
 
 /// All tensors of a folder's safetensors files, as PyTorch would save them.
@@ -423,7 +424,7 @@ fn published_llamagens_are_read_from_every_container() {
     let vq = write_vq_pt(place.path());
     let pixels = |dir: &Path| {
         let codes: Vec<Code> = (0..36).map(Code).collect();
-        let decoder = ModelSource::Dir(dir.to_owned()).vq_decoder().unwrap();
+        let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
         decoder.decode(&Pool::new(1), &codes, Grid::new(6, 6).unwrap()).unwrap()
     };
     for name in ["llamagen-c2i", "llamagen-t2i"] {
@@ -440,7 +441,7 @@ fn published_llamagens_are_read_from_every_container() {
                     llamagen.size = Some(ImageSize { height: 10, width: 10 });
                 }
                 let conversion = Conversion { source: pt.clone(), tokenizer: None, out: out.clone(), to, llamagen };
-                let converted = conversion.run(&silent()).unwrap();
+                let converted = conversion.run(&CpuLoader, &silent()).unwrap();
                 let left_out = ["left.by.training", "quantize.codebook_used"].map(str::to_owned);
                 assert!(left_out.iter().all(|name| converted.left_out.contains(name)), "{:?}", converted.left_out);
                 assert!(converted.digest.is_some() && converted.layout.contains("LlamaGen"));
@@ -489,7 +490,7 @@ fn a_llamagen_under_the_names_of_a_llama_has_the_same_logits() {
     std::fs::write(dir.join("config.json"), r#"{"model_type": "llama", "block_size": 25, "num_attention_heads": 4, "rms_norm_eps": 1e-5, "rope_base": 10000}"#).unwrap();
     let llamagen = LlamaGenExtras { vq: Some(vq), ..LlamaGenExtras::default() };
     let to = ConvertTo::Safetensors;
-    Conversion { source: dir, tokenizer: None, out: out.clone(), to, llamagen }.run(&silent()).unwrap();
+    Conversion { source: dir, tokenizer: None, out: out.clone(), to, llamagen }.run(&CpuLoader, &silent()).unwrap();
     assert!(logits(&out, Precision::F32) == logits(&golden("llamagen-t2i"), Precision::F32));
 }
 
@@ -551,7 +552,7 @@ fn published_files_that_contradict_each_other_are_refused_and_leave_nothing() {
         let out = place.path().join("out");
         let conversion =
             Conversion { source: source.clone(), tokenizer: None, out, to: ConvertTo::Safetensors, llamagen };
-        let error = conversion.run(&silent()).unwrap_err();
+        let error = conversion.run(&CpuLoader, &silent()).unwrap_err();
         assert_eq!(error.fault(), Fault::Input);
         assert!(error.to_string().contains(words), "{words}: {error}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), files, "{words}");
@@ -562,7 +563,7 @@ fn published_files_that_contradict_each_other_are_refused_and_leave_nothing() {
     let (source, out) = (place.path().join("c2i_tiny_256.pt"), place.path().join("out"));
     let llamagen = LlamaGenExtras { heads: Some(4), ..LlamaGenExtras::default() };
     let to = ConvertTo::Safetensors;
-    Conversion { source, tokenizer: None, out: out.clone(), to, llamagen }.run(&silent()).unwrap();
+    Conversion { source, tokenizer: None, out: out.clone(), to, llamagen }.run(&CpuLoader, &silent()).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["block_size"], 128 * 128);
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use hawk_nn::kernels::{Pool, Precision};
 use hawk_nn::{
     Arrangement, Checkpoint, Condition, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout,
-    SynthModel, Target, TextPrompt, TransformerConfig, synthesize, synthesize_heads,
+    Target, TextPrompt, TransformerConfig, VqDecoder,
 };
 use hawk_spec::TokenId;
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
 fn silent() -> Progress {
     Arc::new(|_, _| ())
@@ -52,7 +53,7 @@ fn tiny_models_are_whole() {
         if let Some(image_side) = image_side {
             let vq = source.vq().unwrap().unwrap();
             image_side.check_decoder(&vq.config).unwrap();
-            source.vq_decoder().unwrap();
+            VqDecoder::of_model(&source).unwrap();
         }
         // Laws that are neither flat nor certain, and depend on what was read.
         let mut streams = [target.stream(8)];

@@ -286,7 +286,7 @@ fn the_decoders_match_their_references() {
         let golden = file(&dir.join(golden));
         let golden = SafeTensors::deserialize(&golden).unwrap();
         let codes = codes(&golden, "codes");
-        let decoder = ModelSource::Dir(dir).vq_decoder().unwrap();
+        let decoder = VqDecoder::of_model(&ModelSource::Dir(dir)).unwrap();
         let images = [1, 2].map(|threads| decoder.decode(&Pool::new(threads), &codes, square(&codes)).unwrap());
         assert!(images[0] == images[1]);
         let level = |x: &f32| ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0 + rounded) as u8;
@@ -326,7 +326,7 @@ fn the_original_names_of_a_janus_give_the_same_pixels() {
     let (dir, out) = (tiny("janus"), tempfile::tempdir().unwrap());
     let golden = file(&dir);
     let codes = codes(&SafeTensors::deserialize(&golden).unwrap(), "codes");
-    let want = ModelSource::Dir(dir.clone()).vq_decoder().unwrap();
+    let want = VqDecoder::of_model(&ModelSource::Dir(dir.clone())).unwrap();
     let mut tensors = Vec::new();
     for number in 1..=3 {
         let bytes = std::fs::read(dir.join(format!("model-0000{number}-of-00003.safetensors"))).unwrap();

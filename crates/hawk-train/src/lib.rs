@@ -36,7 +36,7 @@
 //! | [`VqRun`], [`VqSettings`], [`VqFigures`], [`Likeness`] | a tokenizer, and how well it reconstructs pictures |
 //! | [`TargetRun`], [`TargetSettings`], [`Optimizer`] | a whole model, which every command loads |
 //! | [`TrainingPrecision`] | number format of the matrix products |
-//! | [`TrainingProgress`], [`Ended`] | what an observer gets, and how a run ended |
+//! | [`RunProgress`], [`Ended`] | what an observer gets, and how a run ended |
 //! | [`Curve`], [`Point`] | a measure over the steps, as JSON and SVG |
 //! | [`evaluate`], [`EvaluationRun`], [`EvaluationFigures`], [`Accuracy`] | whether a model draws what captions say |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | captioned pictures to train on |
@@ -65,7 +65,7 @@ pub use heads::run::{HeadsRun, TrainedHeads, train_heads};
 pub use heads::settings::{HeadsSettings, Labels};
 pub use run::curve::{Curve, Point};
 pub use run::precision::TrainingPrecision;
-pub use run::progress::{Ended, TrainingProgress};
+pub use run::progress::{Ended, RunProgress};
 pub use transformer::run::{TargetRun, TrainedTarget, train_target};
 pub use transformer::settings::{Optimizer, TargetSettings};
 pub use vq::figures::{Likeness, VqFigures};

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use hawk::{Engine, LoadOptions, Precision, Seed};
 use hawk_train::{
-    Curve, Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, TrainedHeads, TrainingImages, TrainingProgress,
+    Curve, Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, RunProgress, TrainedHeads, TrainingImages,
     captioned_pictures, train_heads,
 };
 
@@ -31,7 +31,7 @@ fn run(out: &Path, data: &Path) -> HeadsRun {
 /// Runs to the end, or breaks off at the given call of the observer.
 fn train(run: &HeadsRun, break_at: usize) -> Option<TrainedHeads> {
     let mut calls = 0;
-    let mut observer = |_: TrainingProgress<'_>| {
+    let mut observer = |_: RunProgress<'_>| {
         calls += 1;
         if calls == break_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };

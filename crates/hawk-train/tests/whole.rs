@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
 use hawk_train::{
-    Ended, Optimizer, TargetRun, TargetSettings, TrainingPrecision, TrainingProgress, VqRun, VqSettings, train_target,
+    Ended, Optimizer, RunProgress, TargetRun, TargetSettings, TrainingPrecision, VqRun, VqSettings, train_target,
     train_vq,
 };
 use image::RgbImage;
@@ -70,7 +70,7 @@ fn target(pictures: &Path, tokenizer: &Path, out: &Path) -> TargetRun {
 /// Runs to the end, or breaks off at the given call of the observer.
 fn run<T>(
     break_at: usize,
-    train: impl FnOnce(&mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>) -> Result<Ended<T>>,
+    train: impl FnOnce(&mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>) -> Result<Ended<T>>,
 ) -> Option<T> {
     let mut calls = 0;
     let ended = train(&mut |_| {

@@ -87,7 +87,7 @@ impl Engine {
         let transformer = read_transformer(&source)?;
         let config = HawkConfig::of_model(&source, &transformer)?.ok_or_else(|| no_image_side(&source))?;
         let prompter = read_prompter(&source, &config, &transformer)?;
-        let vq = source.vq_decoder()?;
+        let vq = VqDecoder::of_model(&source)?;
         config.check_decoder(vq.config()).map_err(|e| e.at(source.describe("hawk.json")))?;
         let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
         let heads = own_heads(&source, &target, Medium::Images)?;

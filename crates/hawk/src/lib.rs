@@ -52,7 +52,9 @@ mod sources;
 mod text;
 mod tools;
 
-pub use builtin::{BUILT_IN, built_in_model};
+pub use builtin::BUILT_IN;
+#[cfg(feature = "built-in")]
+pub use builtin::built_in_model;
 pub use conditioning::{Conditioning, Prefix};
 pub use engine::{DraftMemory, Engine, LoadOptions};
 pub use hawk_nn::kernels::Precision;

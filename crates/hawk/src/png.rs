@@ -155,7 +155,7 @@ impl Record {
     /// # Errors
     /// A precision that this version does not know.
     pub fn precision(&self) -> Result<Precision> {
-        self.precision.parse()
+        Ok(self.precision.parse()?)
     }
 }
 

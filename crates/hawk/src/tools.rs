@@ -75,7 +75,7 @@ pub fn packed_for(source: &ModelSource) -> Result<Option<Precision>> {
 /// The decoder cannot be read, or codes do not fill the grid or are not in the codebook.
 pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
     let grid = read_grid(source)?;
-    let (decoder, pool) = (source.vq_decoder()?, Pool::new(threads));
+    let (decoder, pool) = (VqDecoder::of_model(source)?, Pool::new(threads));
     let image = |(number, codes): (usize, &Vec<Code>)| {
         decoder.decode(&pool, codes, grid).map_err(|e| e.at(format!("image {number}")))
     };

@@ -1,17 +1,37 @@
-//! Imports run one way: spec <- nn <- hawk <- eval <- cli, training and the text encoder beside them.
+//! Imports run one way: {spec, kernels} <- files <- nn <- hawk <- bench <- cli; training, the text encoder, the hub and the
+//! built-in data beside them.
 #![allow(clippy::unwrap_used)]
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("hawk-spec", &[]),
-    ("hawk-nn", &["hawk-spec"]),
-    ("hawk", &["hawk-nn", "hawk-spec"]),
-    ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-kernels", &[]),
+    ("hawk-files", &["hawk-kernels", "hawk-spec"]),
+    ("hawk-nn", &["hawk-files", "hawk-kernels", "hawk-spec"]),
+    ("hawk-emoji", &[]),
+    ("hawk", &["hawk-emoji", "hawk-nn", "hawk-spec"]),
+    ("hawk-synth", &["hawk-files"]),
+    ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
+    ("hawk-hub", &["hawk-files"]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),
+    (
+        "hawk-cli",
+        &[
+            "hawk",
+            "hawk-bench",
+            "hawk-files",
+            "hawk-hub",
+            "hawk-kernels",
+            "hawk-nn",
+            "hawk-spec",
+            "hawk-synth",
+            "hawk-t5",
+            "hawk-train",
+        ],
+    ),
 ];
 
 #[test]

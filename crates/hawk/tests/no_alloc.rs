@@ -10,7 +10,8 @@ use hawk::{
     Decoder, Decoding, Engine, Event, LoadOptions, ModelSource, Precision, PromptStyle, Request, Rule, Sampling, Seed,
     TextEngine, TextEvent, TextRequest, TextSampling, TreeShape, built_in_model,
 };
-use hawk_nn::{Progress, SynthModel, synthesize, synthesize_heads};
+use hawk_nn::Progress;
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 

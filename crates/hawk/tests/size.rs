@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use hawk::{Engine, ImageSize, LoadOptions, ModelSource, Precision, Seed};
-use hawk_nn::{SynthModel, lumina_sizes, synthesize};
+use hawk_nn::lumina_sizes;
 use hawk_spec::TokenId;
+use hawk_synth::{SynthModel, synthesize};
 
 const OPTIONS: LoadOptions = LoadOptions { precision: Precision::F32, threads: 1 };
 /// Pixels that a size token counts in.

@@ -10,8 +10,9 @@ use hawk::{
     CellSource, Decoder, Decoding, GeneratedText, LoadOptions, ModelSource, Precision, PromptStyle, Result, Rule,
     Sampling, Seed, Stop, TextEngine, TextEvent, TextRequest, TextSampling, Tree,
 };
-use hawk_nn::{Progress, SynthModel, synthesize, synthesize_heads};
+use hawk_nn::Progress;
 use hawk_spec::{Cell, DecodeStats, ImageIndex, Pipeline, Purpose, TokenId, Warper, argmax_with_noise, probabilities};
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};

@@ -2,12 +2,11 @@
 
 use hawk_spec::{Code, Grid};
 
-use super::config::{Codebook, VqConfig};
 use super::layers::{Conv, GroupNorm, Then, Zoom};
 use super::plane::Plane;
 use super::{Image, Level, MAX_PIXELS, Mid, load};
-use crate::kernels::{Matrix, Pool, Precision, matmul};
-use crate::{Checkpoint, Error, ModelSource, Result, VqTokenizer};
+use hawk_files::{Checkpoint, Codebook, Error, ModelSource, Result, VqConfig, VqTokenizer};
+use hawk_kernels::{Matrix, Precision, Threads, matmul};
 
 /// The encoder half of a VQGAN with its codebook, in f32; `Encoder` of taming-transformers with `quant_conv` behind it.
 pub struct VqEncoder {
@@ -54,7 +53,7 @@ impl VqEncoder {
     ///
     /// # Errors
     /// An image of another size than the grid asks for, or too large; weights that give no finite numbers.
-    pub fn encode(&self, pool: &Pool, image: &Image, grid: Grid) -> Result<Vec<Code>> {
+    pub fn encode(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Vec<Code>> {
         let plane = self.conv_in.apply(pool, &self.colours(image, grid)?);
         let plane = self.levels.iter().fold(plane, |plane, level| level.apply(pool, plane, Zoom::Half));
         let plane = self.norm_out.apply(pool, &self.mid.apply(pool, plane), Then::Silu);
@@ -89,7 +88,7 @@ impl VqEncoder {
     ///
     /// `|z - e|^2` is smallest where `z e - |e|^2 / 2` is largest. Where codes have length one, a latent's own length changes nothing,
     /// so it need not be normalized as the reference does.
-    fn nearest(&self, pool: &Pool, latents: Plane) -> Vec<Code> {
+    fn nearest(&self, pool: &Threads, latents: Plane) -> Vec<Code> {
         let (width, codes) = (self.config.embed_dim, self.config.codes);
         let code = |code: usize| &self.codebook[code * width..][..width];
         let table = Matrix::pack(Precision::F32, codes, width, &mut |row, out| out.copy_from_slice(code(row)));

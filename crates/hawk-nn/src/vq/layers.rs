@@ -2,7 +2,7 @@
 //! products are, and sums over pixels are taken in parts of a fixed size that are added in order.
 
 use super::plane::{Plane, for_parts, map_parts};
-use crate::kernels::{Matrix, Pool, Precision, exp_slice, matmul, silu};
+use hawk_kernels::{Matrix, Precision, Threads, exp_slice, matmul, silu};
 
 /// Pixels that a thread multiplies at a time: their patches stay in the second cache.
 const PART: usize = 48;
@@ -83,11 +83,11 @@ impl Conv {
         Self { window, inputs, weights, bias }
     }
 
-    pub(super) fn apply(&self, pool: &Pool, input: &Plane) -> Plane {
+    pub(super) fn apply(&self, pool: &Threads, input: &Plane) -> Plane {
         self.apply_zoomed(pool, input, Zoom::Same)
     }
 
-    pub(super) fn apply_zoomed(&self, pool: &Pool, input: &Plane, zoom: Zoom) -> Plane {
+    pub(super) fn apply_zoomed(&self, pool: &Threads, input: &Plane, zoom: Zoom) -> Plane {
         let outputs = self.bias.len();
         let mut out = Plane::zeros(zoom.output(input.height), zoom.output(input.width), outputs);
         let width = out.width;
@@ -142,7 +142,7 @@ pub(super) struct GroupNorm {
 }
 
 impl GroupNorm {
-    pub(super) fn apply(&self, pool: &Pool, input: &Plane, then: Then) -> Plane {
+    pub(super) fn apply(&self, pool: &Threads, input: &Plane, then: Then) -> Plane {
         let (scale, shift) = self.scale_and_shift(pool, input);
         let channels = input.channels;
         let mut out = Plane::zeros(input.height, input.width, channels);
@@ -161,7 +161,7 @@ impl GroupNorm {
     }
 
     /// Per channel, the factor and the summand that the norm comes to.
-    fn scale_and_shift(&self, pool: &Pool, input: &Plane) -> (Vec<f32>, Vec<f32>) {
+    fn scale_and_shift(&self, pool: &Threads, input: &Plane) -> (Vec<f32>, Vec<f32>) {
         let channels = input.channels;
         let parts = map_parts(pool, input.pixels().div_ceil(STATISTICS_PART), &|part| {
             let mut sums = vec![(0.0_f64, 0.0_f64); channels];
@@ -206,7 +206,7 @@ pub(super) struct ResBlock {
 }
 
 impl ResBlock {
-    pub(super) fn apply(&self, pool: &Pool, input: Plane) -> Plane {
+    pub(super) fn apply(&self, pool: &Threads, input: Plane) -> Plane {
         let inner = self.conv1.apply(pool, &self.norm1.apply(pool, &input, Then::Silu));
         let mut out = self.conv2.apply(pool, &self.norm2.apply(pool, &inner, Then::Silu));
         match &self.shortcut {
@@ -227,7 +227,7 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    pub(super) fn apply(&self, pool: &Pool, mut input: Plane) -> Plane {
+    pub(super) fn apply(&self, pool: &Threads, mut input: Plane) -> Plane {
         let (pixels, channels) = (input.pixels(), input.channels);
         let normed = self.norm.apply(pool, &input, Then::Nothing);
         let [q, k, v] = [&self.q, &self.k, &self.v].map(|conv| conv.apply(pool, &normed));
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn convolutions_are_their_definition_and_do_not_depend_on_threads() {
-        let pools = [Pool::new(1), Pool::new(3)];
+        let pools = [Threads::new(1), Threads::new(3)];
         for (height, width, inputs, outputs) in [(1, 1, 1, 1), (2, 3, 4, 3), (5, 1, 3, 17), (9, 11, 5, 20)] {
             let input = plane(height, width, inputs);
             for window in [Window::One, Window::Three] {
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_group_norm_has_mean_and_variance_of_its_bias_and_weight() {
-        let (pools, input) = ([Pool::new(1), Pool::new(2)], plane(19, 31, 6));
+        let (pools, input) = ([Threads::new(1), Threads::new(2)], plane(19, 31, 6));
         let norm = GroupNorm { groups: 3, weight: vec![2.0; 6], bias: vec![0.5; 6] };
         let out = norm.apply(&pools[0], &input, Then::Nothing);
         assert_eq!(out.data, norm.apply(&pools[1], &input, Then::Nothing).data);
@@ -358,7 +358,7 @@ mod tests {
             v: identity(1.0),
             out: identity(1.0),
         };
-        let pool = Pool::new(1);
+        let pool = Threads::new(1);
         let copy = |data: &[f32]| Plane { height: 1, width: 2, channels: 2, data: data.to_vec() };
         close(&attend(100.0).apply(&pool, copy(&data)).data, &[2.0, -2.0, -2.0, 2.0]);
         close(&attend(0.0).apply(&pool, input).data, &data);

@@ -1,23 +1,14 @@
 //! The layers from a checkpoint, by the tensor names of taming-transformers and of LlamaGen.
 
-use super::config::{Codebook, VqConfig, VqLayout};
 use super::encoder::VqEncoder;
 use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
 use super::{Level, Mid, VqDecoder};
-use crate::{Checkpoint, Error, Result};
+use hawk_files::{Checkpoint, Codebook, Error, Result, VQ_PREFIXES, VqConfig, VqLayout};
 
-/// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it or as Janus is
-/// published.
-const PREFIXES: [&str; 4] = ["", "vqmodel.", "model.vqmodel.", "gen_vision_model."];
 /// Codes shorter than this are divided by it instead of by their length, as torch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 /// How far from one the length of a normalized code may be after rounding to 16 bits.
 const ROUNDING: f32 = 1.0 / 256.0;
-
-/// A tensor's name without what it has from standing within a whole model's; none where it stands alone.
-pub(crate) fn bare_name(name: &str) -> Option<&str> {
-    PREFIXES.iter().filter(|prefix| !prefix.is_empty()).find_map(|prefix| name.strip_prefix(prefix))
-}
 
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
@@ -102,7 +93,7 @@ pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEnc
 impl<'a> Loader<'a> {
     fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
-        let prefix = PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
+        let prefix = VQ_PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
         Self { checkpoint, prefix, groups: config.groups, layout: config.layout }
     }
 

@@ -1,6 +1,5 @@
 //! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole), as LlamaGen and Janus have it too.
 
-mod config;
 mod encoder;
 mod layers;
 mod load;
@@ -8,12 +7,10 @@ mod plane;
 
 use hawk_spec::{Code, Grid};
 
-pub use config::{Codebook, Levels, VqConfig, VqLayout};
 pub use encoder::VqEncoder;
-pub(crate) use load::bare_name;
 
-use crate::kernels::Pool;
-use crate::{Checkpoint, Error, ModelSource, Result};
+use hawk_files::{Checkpoint, Error, Levels, ModelSource, Result, VqConfig};
+use hawk_kernels::Threads;
 use layers::{Attention, Conv, GroupNorm, ResBlock, Then, Zoom};
 use plane::Plane;
 
@@ -53,7 +50,7 @@ struct Level {
 }
 
 impl Level {
-    fn apply(&self, pool: &Pool, mut plane: Plane, zoom: Zoom) -> Plane {
+    fn apply(&self, pool: &Threads, mut plane: Plane, zoom: Zoom) -> Plane {
         for (block, attention) in &self.blocks {
             plane = block.apply(pool, plane);
             if let Some(attention) = attention {
@@ -75,12 +72,26 @@ struct Mid {
 }
 
 impl Mid {
-    fn apply(&self, pool: &Pool, plane: Plane) -> Plane {
+    fn apply(&self, pool: &Threads, plane: Plane) -> Plane {
         self.block_2.apply(pool, self.attention.apply(pool, self.block_1.apply(pool, plane)))
     }
 }
 
 impl VqDecoder {
+    /// The decoder of a model, wherever its folder keeps it.
+    ///
+    /// # Errors
+    /// There is none, or a file of it is damaged.
+    pub fn of_model(source: &ModelSource) -> Result<Self> {
+        match source.vq()? {
+            Some(vq) => Self::from_checkpoint(vq.config, &vq.checkpoint),
+            None => Err(Error::input("the model has no VQ tokenizer to turn codes into pixels")
+                .at(source.describe("vq/"))
+                .expected("vq/config.json and vq/model.safetensors, or vqgan.yaml and vqgan.ckpt beside the weights or in tokenizer/")
+                .hint("Lumina-mGPT and Anole need Chameleon's; see docs/public-models.md")),
+        }
+    }
+
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.
     ///
     /// # Errors
@@ -113,7 +124,7 @@ impl VqDecoder {
     ///
     /// # Errors
     /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, weights that give no finite colours.
-    pub fn decode(&self, pool: &Pool, codes: &[Code], grid: Grid) -> Result<Image> {
+    pub fn decode(&self, pool: &Threads, codes: &[Code], grid: Grid) -> Result<Image> {
         let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
         let plane =
             self.levels.iter().fold(self.mid.apply(pool, plane), |plane, level| level.apply(pool, plane, Zoom::Twice));

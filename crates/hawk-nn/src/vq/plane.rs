@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::kernels::Pool;
+use hawk_kernels::Threads;
 
 /// A feature map `[height * width, channels]`, f32, row-major.
 pub(super) struct Plane {
@@ -33,14 +33,14 @@ impl Plane {
 }
 
 /// Calls `job(part, numbers)` for every part of `length` numbers (the last may be shorter), in parallel.
-pub(super) fn for_parts(pool: &Pool, data: &mut [f32], length: usize, job: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+pub(super) fn for_parts(pool: &Threads, data: &mut [f32], length: usize, job: &(dyn Fn(usize, &mut [f32]) + Sync)) {
     // A lock per part, never contended, hands each part to the one thread that takes it.
     let parts: Vec<Mutex<&mut [f32]>> = data.chunks_mut(length).map(Mutex::new).collect();
     pool.run(parts.len(), &|part| job(part, &mut parts[part].lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
 /// The results of `job(0..count)` in order, computed in parallel.
-pub(super) fn map_parts<T: Send + Sync>(pool: &Pool, count: usize, job: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+pub(super) fn map_parts<T: Send + Sync>(pool: &Threads, count: usize, job: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
     let results: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
     pool.run(count, &|part| _ = results[part].set(job(part)));
     results.into_iter().filter_map(OnceLock::into_inner).collect()

@@ -1,9 +1,10 @@
 //! What says how images look: `hawk.json`, tokenizers of texts and of pixels, draft heads.
 
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, SynthModel, TextTokenizer, TransformerConfig, VqConfig,
-    VqDecoder, VqEncoder, synthesize,
+    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
+    VqEncoder,
 };
+use hawk_synth::{SynthModel, synthesize};
 use serde_json::{Value, json};
 
 use crate::{emoji, goldens, lies, read_json, refusal, set};

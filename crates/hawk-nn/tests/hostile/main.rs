@@ -1,7 +1,7 @@
 //! Files that somebody else wrote: every field of every format lies in turn, and every reader is given damaged bytes.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../common/torch.rs"]
+#[path = "../../../hawk-files/tests/common/torch.rs"]
 mod torch;
 
 mod checkpoints;

@@ -8,9 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use hawk_nn::{
-    CaptionFeatures, Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, SynthModel, TextTokenizer,
-    TransformerConfig, VqConfig, synthesize,
+    CaptionFeatures, Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, TextTokenizer, TransformerConfig,
+    VqConfig,
 };
+use hawk_synth::{SynthModel, synthesize};
 
 use crate::checkpoints::read_all;
 use crate::{emoji, goldens, packed, pickles};

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hawk_files::{Loader, PackTo};
 use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error, LlamaGenExtras, ModelSource, Target, TransformerConfig};
+use hawk_nn::{
+    Checkpoint, Conversion, ConvertTo, CpuLoader, Error, LlamaGenExtras, ModelSource, Target, TransformerConfig,
+};
 use serde_json::{Value, json};
 
 use crate::{goldens, refusal, set};
@@ -19,7 +22,7 @@ pub(crate) fn pack(dir: &Path) -> PathBuf {
         to,
         llamagen: LlamaGenExtras::default(),
     };
-    conversion.run(&(Arc::new(|_, _| ()) as hawk_nn::Progress)).unwrap();
+    conversion.run(&CpuLoader, &(Arc::new(|_, _| ()) as hawk_nn::Progress)).unwrap();
     dir.join("packed/packed.safetensors")
 }
 
@@ -124,7 +127,7 @@ fn every_field_of_a_packed_file_that_lies_is_named() {
         let source = ModelSource::Dir(goldens("llama-gqa"));
         let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
         let checkpoint = Checkpoint::open(&source, "").unwrap();
-        let load = |checkpoint: &Checkpoint| Target::load(config, checkpoint, Precision::Int8);
-        checkpoint.pack_into(&work, Precision::Int8, Box::new(|_| ()), load).unwrap();
+        let to = PackTo { dir: &work, precision: Precision::Int8, progress: Box::new(|_| ()) };
+        CpuLoader.pack(config, &checkpoint, to).unwrap();
     }
 }

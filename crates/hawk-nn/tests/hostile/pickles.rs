@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hawk_nn::{Checkpoint, Conversion, ConvertTo, Error, LlamaGenExtras};
+use hawk_nn::{Checkpoint, Conversion, ConvertTo, CpuLoader, Error, LlamaGenExtras};
 use serde_json::{Value, json};
 
 use crate::checkpoints::read_all;
@@ -113,7 +113,7 @@ pub(crate) fn convert_meta(params: &[u8], parts: &[Vec<u8>]) -> Result<(), Error
             to: ConvertTo::Safetensors,
             llamagen: LlamaGenExtras::default(),
         };
-        to.run(&(Arc::new(|_, _| ()) as hawk_nn::Progress)).map(drop)
+        to.run(&CpuLoader, &(Arc::new(|_, _| ()) as hawk_nn::Progress)).map(drop)
     };
     convert(&place.path().join("meta"), &place.path().join("out"))
 }

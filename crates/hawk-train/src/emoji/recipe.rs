@@ -6,8 +6,8 @@ use hawk_nn::{Error, Result, hex};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-const LOCK: &str = include_str!("../../../../recipes/emoji/lock.json");
-const RECIPE: &str = include_str!("../../../../recipes/emoji/recipe.json");
+const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/emoji/lock.json"));
+const RECIPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/emoji/recipe.json"));
 
 /// The recipe `emoji`: pinned packages and lists.
 pub(crate) struct Recipe {

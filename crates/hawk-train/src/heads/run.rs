@@ -17,7 +17,7 @@ use crate::heads::trainer::HeadsTrainer;
 use crate::run::curve::Curve;
 use crate::run::files;
 use crate::run::params::{Storage, serialize};
-use crate::run::progress::{Ended, TrainingProgress};
+use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
 
 /// A training run of heads.
@@ -69,7 +69,7 @@ struct HeadsRunIdentity {
 pub fn train_heads(
     engine: &Engine,
     run: &HeadsRun,
-    observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
+    observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>,
 ) -> Result<Ended<TrainedHeads>> {
     run.settings.check()?;
     run.images.check()?;
@@ -80,7 +80,7 @@ pub fn train_heads(
     files::check_identity(&run.out.join("run.json"), &run.identity(engine)?)?;
     let dataset = Dataset::new(engine, &run.data, &run.images)?;
     let of = run.images.len();
-    if dataset.make(engine, &mut |done| observer(TrainingProgress::Images { done, of }))?.is_break() {
+    if dataset.make(engine, &mut |done| observer(RunProgress::Images { done, of }))?.is_break() {
         return Ok(Ended::Stopped);
     }
     let state_file = run.out.join("state.safetensors");

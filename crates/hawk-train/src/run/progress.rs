@@ -5,7 +5,7 @@ use crate::run::curve::Point;
 /// Reported to the observer of a run.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum TrainingProgress<'a> {
+pub enum RunProgress<'a> {
     /// Images are being prepared for training.
     Images {
         /// Images that are ready.

@@ -6,7 +6,7 @@ use std::path::Path;
 use hawk_nn::Result;
 
 use crate::run::curve::Curve;
-use crate::run::progress::TrainingProgress;
+use crate::run::progress::RunProgress;
 use crate::run::state::{self, State};
 
 /// The result of one step.
@@ -60,7 +60,7 @@ pub(crate) fn resume_from<T: Trainer>(trainer: T, state_file: &Path) -> Result<T
 pub(crate) fn run_steps<T: Trainer>(
     trainer: &mut T,
     state_file: &Path,
-    observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
+    observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>,
     mut at_point: impl FnMut(&T) -> Result<()>,
 ) -> Result<ControlFlow<()>> {
     let of = trainer.steps();
@@ -70,9 +70,9 @@ pub(crate) fn run_steps<T: Trainer>(
             at_point(trainer)?;
         }
         let (done, point) = (trainer.steps_done(), trainer.curve().points.last());
-        if observer(TrainingProgress::Steps { done, of, point }).is_break() {
+        if observer(RunProgress::Steps { done, of, point }).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
-    Ok(observer(TrainingProgress::Measuring))
+    Ok(observer(RunProgress::Measuring))
 }

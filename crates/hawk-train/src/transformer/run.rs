@@ -14,7 +14,7 @@ use crate::pictures::entry::Entry;
 use crate::run::curve::Curve;
 use crate::run::files;
 use crate::run::params::{Storage, serialize};
-use crate::run::progress::{Ended, TrainingProgress};
+use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
 use crate::transformer::batches::Batches;
 use crate::transformer::codes::CorpusCodes;
@@ -84,7 +84,7 @@ struct TargetRunIdentity {
 /// another run or cannot be written, or a loss is not finite.
 pub fn train_target(
     run: &TargetRun,
-    observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
+    observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>,
 ) -> Result<Ended<TrainedTarget>> {
     run.settings.check()?;
     let corpus = Corpus::open(&run.pictures)?;
@@ -94,7 +94,7 @@ pub fn train_target(
     files::check_identity(&run.out.join("run.json"), &run.identity(&corpus)?)?;
     let captions = run.write_parts(&corpus, layout)?;
     let of = corpus.entries.len();
-    let mut images = |done| observer(TrainingProgress::Images { done, of });
+    let mut images = |done| observer(RunProgress::Images { done, of });
     let codes_file = run.out.join("codes.bin");
     let Some(codes) = CorpusCodes::open(&codes_file, &corpus, &encoder, layout.side, &mut images)? else {
         return Ok(Ended::Stopped);

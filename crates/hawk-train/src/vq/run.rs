@@ -10,7 +10,7 @@ use crate::pictures::corpus::Corpus;
 use crate::run::curve::Curve;
 use crate::run::files;
 use crate::run::params::{Storage, serialize};
-use crate::run::progress::{Ended, TrainingProgress};
+use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
 use crate::vq::figures::{VqFigures, measure, sheet};
 use crate::vq::settings::VqSettings;
@@ -54,10 +54,7 @@ struct VqRunIdentity {
 /// # Errors
 /// A setting is out of range, a picture cannot be read, the folder belongs to another run or cannot
 /// be written, or a loss is not finite.
-pub fn train_vq(
-    run: &VqRun,
-    observer: &mut dyn FnMut(TrainingProgress<'_>) -> ControlFlow<()>,
-) -> Result<Ended<TrainedVq>> {
+pub fn train_vq(run: &VqRun, observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>) -> Result<Ended<TrainedVq>> {
     let config = run.settings.config()?;
     let corpus = Corpus::open(&run.pictures)?;
     files::make_dir(&run.out)?;

@@ -260,8 +260,9 @@ fn new_drafter<'a>(engine: &'a TextEngine, how: TextSampling, decoding: Decoding
 mod tests {
     use std::sync::Arc;
 
-    use hawk_nn::{ModelSource, Progress, SynthModel, synthesize, synthesize_heads};
+    use hawk_nn::{ModelSource, Progress};
     use hawk_spec::{DraftLaw, Rule, Source, TreeShape};
+    use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
     use super::*;
     use crate::{LoadOptions, PromptStyle};

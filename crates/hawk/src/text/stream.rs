@@ -58,7 +58,8 @@ impl<'a> TextStream<'a> {
 
 #[cfg(test)]
 mod tests {
-    use hawk_nn::{ModelSource, SynthModel, synthesize};
+    use hawk_nn::ModelSource;
+    use hawk_synth::{SynthModel, synthesize};
     use std::sync::Arc;
 
     use super::*;

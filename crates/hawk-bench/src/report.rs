@@ -1,0 +1,305 @@
+//! What was measured as figures, ready for JSON.
+
+use std::time::Duration;
+
+use hawk::{Engine, Image, Precision, RecordedSampling};
+use hawk_kernels::Isa;
+use hawk_spec::Grid;
+use serde::Serialize;
+
+use crate::decoders::{Measured, Plan, Turn, exact, replays};
+use crate::page;
+
+/// A comparison with what it was made with and on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// A contender each: precision by precision, plain decoding first, then rule by rule.
+    pub rows: Vec<Row>,
+    /// What was drawn, and how.
+    pub settings: Settings,
+    /// Where.
+    pub machine: Machine,
+}
+
+impl Report {
+    /// One page that needs nothing beside itself: no script, no file, no network.
+    ///
+    /// # Errors
+    /// An image that no PNG can hold.
+    pub fn page(&self) -> hawk::Result<String> {
+        page::page(self)
+    }
+}
+
+/// What was drawn, and how.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// The model's name.
+    pub model: String,
+    /// SHA-256 over the model's files.
+    pub model_digest: String,
+    /// Rows and columns of the grid of cells.
+    pub grid: [u32; 2],
+    /// Guidance and warping.
+    pub sampling: RecordedSampling,
+    /// The images.
+    pub turns: Vec<Turn>,
+}
+
+impl Settings {
+    /// The settings of a comparison on an engine whose model goes by `model`.
+    ///
+    /// # Errors
+    /// The model's files cannot be read for the digest.
+    pub fn new(engine: &Engine, model: String, plan: &Plan) -> hawk::Result<Self> {
+        let grid = engine.config().layout.grid();
+        Ok(Self {
+            model,
+            model_digest: engine.digest()?.to_owned(),
+            grid: [grid.rows(), grid.cols()],
+            sampling: plan.sampling.into(),
+            turns: plan.turns().collect(),
+        })
+    }
+}
+
+/// The machine and the program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// Version of the program.
+    pub version: String,
+    /// Threads in use.
+    pub threads: usize,
+    /// Hardware threads.
+    pub cores: usize,
+    /// Instruction set of the kernels.
+    pub isa: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Operating system.
+    pub os: String,
+}
+
+impl Machine {
+    /// This machine, with the engine's threads.
+    #[must_use]
+    pub fn here(engine: &Engine) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            threads: engine.threads(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            isa: Isa::detect().to_string(),
+            arch: std::env::consts::ARCH.to_owned(),
+            os: std::env::consts::OS.to_owned(),
+        }
+    }
+}
+
+/// The figures of one contender.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What guessed.
+    pub decoder: String,
+    /// How guesses were tested.
+    pub rule: String,
+    /// Whether the rule keeps the target's law.
+    pub exact: bool,
+    /// Under `replay` that every image was found equal to plain decoding's; none under rules that draw other images.
+    pub same_image_as_ar: Option<bool>,
+    /// Most nodes of a tree, root included.
+    pub budget: usize,
+    /// How weights were stored and multiplied.
+    pub precision: String,
+    /// Images drawn.
+    pub images: usize,
+    /// Cells committed per target pass.
+    pub acceptance_length: f64,
+    /// Target passes over all images, prompts not counted.
+    pub passes: u64,
+    /// Mean time of a step: draft, target, verify, commit.
+    pub ms_per_pass: f64,
+    /// Its parts.
+    pub pass_parts: PassParts,
+    /// Mean time of an image, from prompt to pixels.
+    pub ms_per_image: f64,
+    /// Its parts.
+    pub image_parts: ImageParts,
+    /// Images over their time.
+    pub images_per_s: f64,
+    /// Plain decoding's time over this contender's: median over the images.
+    pub speedup: f64,
+    /// The same with its spread.
+    pub speedup_spread: Spread,
+    /// Passes by the number of cells that they committed, from 0.
+    pub passes_by_cells: Vec<u64>,
+    /// What became of the guesses.
+    pub sources: Vec<SourceRow>,
+    /// Share of images in which a cell was an accepted guess, `[row][column]`.
+    pub drafted_share: Vec<Vec<f64>>,
+    /// Memory of draft heads and Speculation Cache as a share of the target's; none where it is not known.
+    pub draft_memory_share: Option<f64>,
+    /// The first images.
+    #[serde(skip)]
+    pub shown: Vec<Image>,
+}
+
+/// Mean milliseconds of a step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PassParts {
+    /// Drafters, and laying out the rows.
+    pub draft_ms: f64,
+    /// The target pass.
+    pub target_ms: f64,
+    /// Guidance, warping, noise, the rule.
+    pub verify_ms: f64,
+    /// Moving keys and values.
+    pub commit_ms: f64,
+}
+
+/// Mean milliseconds of an image.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ImageParts {
+    /// Drafters, and laying out the rows.
+    pub draft_ms: f64,
+    /// Target passes.
+    pub target_ms: f64,
+    /// Guidance, warping, noise, the rule.
+    pub verify_ms: f64,
+    /// Moving keys and values.
+    pub commit_ms: f64,
+    /// Reading the prompt, turning codes into pixels, memory.
+    pub rest_ms: f64,
+}
+
+/// Guesses of one source at one depth.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceRow {
+    /// The source.
+    pub source: String,
+    /// Cells after the anchor, from 1.
+    pub depth: usize,
+    /// Guesses in the trees.
+    pub proposed: u64,
+    /// Guesses that verification came to.
+    pub tested: u64,
+    /// Guesses that were kept.
+    pub accepted: u64,
+}
+
+/// How samples lie.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Least.
+    pub min: f64,
+    /// First quartile.
+    pub q1: f64,
+    /// Second quartile.
+    pub median: f64,
+    /// Third quartile.
+    pub q3: f64,
+    /// Greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Quartiles between samples are interpolated; without samples all is NaN.
+    #[must_use]
+    pub fn new(samples: &[f64]) -> Self {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let quantile = |share: f64| {
+            let place = share * sorted.len().saturating_sub(1) as f64;
+            let (below, above) = (sorted.get(place.floor() as usize), sorted.get(place.ceil() as usize));
+            below.zip(above).map_or(f64::NAN, |(below, above)| below + (above - below) * place.fract())
+        };
+        Self { min: quantile(0.0), q1: quantile(0.25), median: quantile(0.5), q3: quantile(0.75), max: quantile(1.0) }
+    }
+}
+
+impl Row {
+    /// The figures of a contender on an engine.
+    #[must_use]
+    pub fn new(measured: &Measured, engine: &Engine) -> Self {
+        let draft_memory_share = Some(engine.draft_memory(measured.decoding).share());
+        Self { draft_memory_share, ..Self::from_parts(measured, engine.precision(), engine.config().layout.grid()) }
+    }
+
+    pub(crate) fn from_parts(measured: &Measured, precision: Precision, grid: Grid) -> Self {
+        let Measured { decoding, stats, timings, .. } = measured;
+        let (images, passes) = (measured.times.len(), stats.target_passes);
+        let time: Duration = measured.times.iter().sum();
+        let per = |part: Duration, count: f64| part.as_secs_f64() * 1e3 / count.max(1.0);
+        let steps = timings.draft + timings.target + timings.verify + timings.commit;
+        let per_image = |part| per(part, images as f64);
+        let per_pass = |part| per(part, passes as f64);
+        let longest = stats.tokens_per_pass.iter().rposition(|&passes| passes > 0).unwrap_or(0);
+        let spread = Spread::new(&measured.speedups);
+        Self {
+            decoder: decoding.decoder().to_string(),
+            rule: decoding.rule().to_string(),
+            exact: exact(*decoding),
+            same_image_as_ar: replays(*decoding).then_some(true),
+            budget: decoding.shape().nodes(),
+            precision: precision.to_string(),
+            images,
+            acceptance_length: stats.acceptance_length(),
+            passes,
+            ms_per_pass: per_pass(steps),
+            pass_parts: PassParts {
+                draft_ms: per_pass(timings.draft),
+                target_ms: per_pass(timings.target),
+                verify_ms: per_pass(timings.verify),
+                commit_ms: per_pass(timings.commit),
+            },
+            ms_per_image: per_image(time),
+            image_parts: ImageParts {
+                draft_ms: per_image(timings.draft),
+                target_ms: per_image(timings.target),
+                verify_ms: per_image(timings.verify),
+                commit_ms: per_image(timings.commit),
+                rest_ms: per_image(time.saturating_sub(steps)),
+            },
+            images_per_s: images as f64 / time.as_secs_f64(),
+            speedup: spread.median,
+            speedup_spread: spread,
+            passes_by_cells: stats.tokens_per_pass[..=longest].to_vec(),
+            sources: sources(measured),
+            drafted_share: drafted_share(measured, grid),
+            draft_memory_share: (!decoding.decoder().needs_heads()).then_some(0.0),
+            shown: measured.images.clone(),
+        }
+    }
+}
+
+fn sources(measured: &Measured) -> Vec<SourceRow> {
+    let row = |(source, depth, tally): (hawk_spec::Source, usize, hawk_spec::SourceTally)| SourceRow {
+        source: source.to_string(),
+        depth,
+        proposed: tally.proposed,
+        tested: tally.tested,
+        accepted: tally.accepted,
+    };
+    measured.stats.tallies().map(row).collect()
+}
+
+fn drafted_share(measured: &Measured, grid: Grid) -> Vec<Vec<f64>> {
+    let share = |&images: &u32| f64::from(images) / measured.times.len().max(1) as f64;
+    measured.drafted.chunks(grid.cols() as usize).map(|row| row.iter().map(share).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quartiles_lie_between_samples() {
+        let check = |samples: &[f64], want: [f64; 5]| {
+            let got = Spread::new(samples);
+            assert_eq!([got.min, got.q1, got.median, got.q3, got.max], want);
+        };
+        check(&[3.0, 1.0, 2.0], [1.0, 1.5, 2.0, 2.5, 3.0]);
+        check(&[4.0], [4.0; 5]);
+        check(&[1.0, 2.0], [1.0, 1.25, 1.5, 1.75, 2.0]);
+        assert!(Spread::new(&[]).median.is_nan());
+    }
+}

@@ -1,0 +1,156 @@
+//! What threads can read and multiply at best.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use hawk_kernels::{Isa, Kernel, LANES, PANEL, Simd, Threads, dispatch_on};
+use hawk_nn::PassCost;
+
+/// Most sums that are added to independently: enough to hide the latency of a multiply-add on any instruction set.
+const CHAINS: usize = 12;
+/// Multiply-adds of every chain in a chunk.
+const CHAIN_STEPS: usize = 20_000;
+/// Numbers that one chunk of a read covers.
+const READ_CHUNK: usize = 1 << 16;
+/// Places of a chunk that are read at once, and vectors that are read there in a row.
+const PLACES: usize = 4;
+const VECTORS: usize = 2;
+/// A buffer of more says nothing new: it fits into no cache as it is.
+const MOST_READ: usize = 1 << 29;
+/// How long each ceiling is measured.
+const CEILING_TIME: Duration = Duration::from_millis(150);
+/// Numbers that [`read`] takes together.
+pub(super) const READ_TOGETHER: usize = PLACES * VECTORS * LANES;
+
+/// What the threads of a pool can do at best.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
+    /// Threads that it was measured on.
+    pub threads: usize,
+    /// Size of the buffer that was read over and over.
+    pub buffer_bytes: usize,
+    /// Read bandwidth.
+    pub bytes_per_s: f64,
+    /// f32 multiply-adds, each two operations.
+    pub flops: f64,
+}
+
+impl Ceilings {
+    /// Reads a buffer of `bytes`, but at most half a gigabyte, and runs independent multiply-adds; the best of many passes each.
+    pub fn measure(pool: &Threads, bytes: usize) -> Self {
+        let bytes = bytes.min(MOST_READ);
+        let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
+        let read = best_s(CEILING_TIME, || {
+            pool.run(numbers.len().div_ceil(READ_CHUNK), &|chunk| {
+                let end = numbers.len().min((chunk + 1) * READ_CHUNK);
+                read(isa, &numbers[chunk * READ_CHUNK..end]);
+            });
+        });
+        let chunks = 4 * pool.threads();
+        let multiply = best_s(CEILING_TIME, || {
+            pool.run(chunks, &|_| {
+                // SAFETY: the instruction set was detected.
+                black_box(unsafe { dispatch_on(isa, MultiplyAdd) });
+            });
+        });
+        // SAFETY: as above.
+        let chains = unsafe { dispatch_on(isa, Chains) };
+        Self {
+            threads: pool.threads(),
+            buffer_bytes: bytes,
+            bytes_per_s: bytes as f64 / read,
+            flops: (2 * chunks * CHAIN_STEPS * chains * PANEL) as f64 / multiply,
+        }
+    }
+
+    /// The better of two measurements, each ceiling for itself.
+    #[must_use]
+    pub fn or_better(self, other: Self) -> Self {
+        let (bytes_per_s, flops) = (self.bytes_per_s.max(other.bytes_per_s), self.flops.max(other.flops));
+        Self { bytes_per_s, flops, ..self }
+    }
+
+    /// Milliseconds that a pass over `rows` rows takes at least: `max(bytes / bandwidth, 2 weights rows / peak)`.
+    pub fn roof_ms(&self, cost: PassCost, rows: usize) -> f64 {
+        let multiply = 2.0 * cost.weights as f64 * rows as f64 / self.flops;
+        1e3 * multiply.max(cost.bytes as f64 / self.bytes_per_s)
+    }
+}
+
+/// The fastest of the passes that `effort` has room for, in seconds.
+pub(super) fn best_s(effort: Duration, mut pass: impl FnMut()) -> f64 {
+    let (begin, mut best) = (Instant::now(), f64::INFINITY);
+    while begin.elapsed() < effort {
+        let start = Instant::now();
+        pass();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Reads numbers, and keeps the compiler from leaving that out.
+pub(super) fn read(isa: Isa, numbers: &[f32]) {
+    // SAFETY: the instruction set was detected.
+    black_box(unsafe { dispatch_on(isa, Read(numbers)) });
+}
+
+/// Adds up numbers, in several places at once: one place alone leaves the memory idle at every page's end.
+struct Read<'a>(&'a [f32]);
+
+impl Kernel for Read<'_> {
+    type Output = [f32; LANES];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        let (mut out, place) = ([0.0; LANES], self.0.len() / PLACES);
+        // SAFETY: `PLACES` times `place` numbers are in the slice; a slice's end that fills no vectors is left out.
+        unsafe {
+            let mut sums = [[S::splat(0.0); VECTORS]; PLACES];
+            for at in (0..place / (VECTORS * LANES)).map(|i| i * VECTORS * LANES) {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::add(*sum, S::load(self.0.as_ptr().add(i * place + at + j * LANES)));
+                    }
+                }
+            }
+            for sum in sums.as_flattened() {
+                S::store(out.as_mut_ptr(), S::add(*sum, S::load(out.as_ptr())));
+            }
+        }
+        out
+    }
+}
+
+/// How many sums [`MultiplyAdd`] adds to: as many as a tile has.
+struct Chains;
+
+impl Kernel for Chains {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        S::TILE_ROWS.min(CHAINS)
+    }
+}
+
+struct MultiplyAdd;
+
+impl Kernel for MultiplyAdd {
+    type Output = [f32; PANEL];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        let mut out = [0.0; PANEL];
+        // SAFETY: stores go to an array of one panel's outputs.
+        unsafe {
+            let (factor, term) = (S::splat16(black_box(0.999)), S::splat16(black_box(0.001)));
+            let mut sums = [S::splat16(black_box(1.5)); CHAINS];
+            for _ in 0..CHAIN_STEPS {
+                for sum in sums.iter_mut().take(S::TILE_ROWS) {
+                    *sum = S::fma16(*sum, factor, term);
+                }
+            }
+            for sum in sums {
+                S::store16(out.as_mut_ptr(), S::add16(sum, S::load16(out.as_ptr())));
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,123 @@
+//! The error of this crate: what went wrong, where, what was expected, what was found, and whose fault it is.
+
+use std::fmt;
+
+/// Who can repair the failure; the program turns it into its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What the caller handed over is wrong: a file's content, a setting, a shape.
+    Input,
+    /// The machine is in the way: a missing permission, a full disk, no memory.
+    Environment,
+}
+
+/// A failure with its place. Build it with [`Error::input`] or [`Error::environment`] and add what is known.
+#[derive(Debug)]
+pub struct Error(Box<Details>);
+
+// Boxed, so that a `Result` on a hot path stays small.
+#[derive(Debug)]
+struct Details {
+    fault: Fault,
+    what: String,
+    place: Option<String>,
+    expected: Option<String>,
+    got: Option<String>,
+    hint: Option<String>,
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A failure that better input cures.
+    pub fn input(what: impl Into<String>) -> Self {
+        Self::new(Fault::Input, what.into())
+    }
+
+    /// A failure that a better environment cures.
+    pub fn environment(what: impl Into<String>) -> Self {
+        Self::new(Fault::Environment, what.into())
+    }
+
+    /// An operating system failure on `path`: a path that does not exist or is of the wrong kind is the caller's, the rest the machine's.
+    pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, UnexpectedEof};
+        let fault = match error.kind() {
+            NotFound | NotADirectory | IsADirectory | UnexpectedEof => Fault::Input,
+            _ => Fault::Environment,
+        };
+        Self::new(fault, format!("cannot {doing}: {error}")).at(path.display())
+    }
+
+    fn new(fault: Fault, what: String) -> Self {
+        Self(Box::new(Details { fault, what, place: None, expected: None, got: None, hint: None }))
+    }
+
+    /// Where: a file, a tensor, a field. Called again, it wraps the earlier place: `outer: inner`.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.place = Some(match self.0.place.take() {
+            Some(inner) => format!("{place}: {inner}"),
+            None => place.to_string(),
+        });
+        self
+    }
+
+    /// What would have been right.
+    #[must_use]
+    pub fn expected(mut self, expected: impl fmt::Display) -> Self {
+        self.0.expected = Some(expected.to_string());
+        self
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn got(mut self, got: impl fmt::Display) -> Self {
+        self.0.got = Some(got.to_string());
+        self
+    }
+
+    /// What to try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.0.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Who can repair it.
+    pub fn fault(&self) -> Fault {
+        self.0.fault
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.what)?;
+        if let Some(expected) = &self.0.expected {
+            write!(f, "; expected {expected}")?;
+        }
+        if let Some(got) = &self.0.got {
+            write!(f, "{} got {got}", if self.0.expected.is_some() { "," } else { ";" })?;
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<hawk_kernels::Error> for Error {
+    fn from(error: hawk_kernels::Error) -> Self {
+        let what = Self::input(error.what).expected(error.expected).got(error.got);
+        match error.place {
+            Some(place) => what.at(place),
+            None => what,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The `hawk.json` that public models of the Chameleon family come without: what their sequences look like, from the names of their tokens.
+//!
+//! Lumina-mGPT draws `begin, height, width`, rows that each close with a token of their own, and an end; Anole (and Chameleon itself) draws 1024
+//! codes between begin and end. Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
+
+use std::collections::{BTreeSet, HashMap};
+
+use hawk_spec::{Grid, Layout, Structure, TokenId};
+use serde_json::{Value, json};
+
+use crate::config::family::Family;
+use crate::config::image::{
+    CELL_PIXELS, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional, defaults,
+};
+use crate::config::transformer::TransformerConfig;
+use crate::error::{Error, Result};
+use crate::json::from_json;
+use crate::source::ModelSource;
+
+const BOS: &str = "<s>";
+const BEGIN: &str = "<racm3:break>";
+const END: &str = "<eoss>";
+/// Closes a turn of the conversation: stands between the prompt and the image.
+const SEPARATOR: &str = "<reserved08706>";
+const ROW_END: &str = "<reserved08799>";
+/// The size token of `n` units has the number 8800 + `n`.
+const FIRST_SIZE: u32 = 8800;
+const LUMINA_PROMPT: &str = "Generate an image of {width}x{height} according to the following prompt:\n{prompt}";
+
+/// Pixels along a side of a size unit.
+const UNIT_PIXELS: u32 = 32;
+/// Squares whose area the sizes of Lumina-mGPT have, in pixels along a side: one a checkpoint.
+const BUCKETS: [u32; 3] = [512, 768, 1024];
+/// Longest side over the shortest.
+const MAX_ASPECT: f64 = 4.0;
+/// Rows and columns of Anole's images.
+const ANOLE_SIDE: u32 = 32;
+
+/// The sizes that Lumina-mGPT was trained on around a square of `bucket` pixels (512, 768 or 1024), widest first: multiples of 32 that hold at
+/// most the square's area and nearly all of it, at most four times as long as wide.
+#[must_use]
+pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
+    let area = (bucket / UNIT_PIXELS).pow(2);
+    let (mut width, mut height, mut sizes) = (area, 1, Vec::new());
+    while width > 0 {
+        if f64::from(width.max(height)) / f64::from(width.min(height)) <= MAX_ASPECT {
+            sizes.push(ImageSize { height: height * UNIT_PIXELS, width: width * UNIT_PIXELS });
+        }
+        if (height + 1) * width <= area {
+            height += 1;
+        } else {
+            width -= 1;
+        }
+    }
+    sizes
+}
+
+/// The ids of the tokens of a text tokenizer by name.
+struct Vocabulary(HashMap<String, u32>);
+
+impl Vocabulary {
+    /// From `tokenizer.json`, or else the `vocabulary_map` of `config.json`.
+    fn read(tokenizer: &[u8], config: &Value) -> Result<Self> {
+        let tokenizer: Value = from_json("a tokenizer", tokenizer)?;
+        let mut ids = HashMap::new();
+        for map in [&config["vocabulary_map"], &tokenizer["model"]["vocab"]] {
+            let entries = map.as_object().into_iter().flatten();
+            ids.extend(entries.filter_map(|(name, id)| Some((name.clone(), u32::try_from(id.as_u64()?).ok()?))));
+        }
+        for token in tokenizer["added_tokens"].as_array().into_iter().flatten() {
+            if let (Some(name), Some(id)) =
+                (token["content"].as_str(), token["id"].as_u64().and_then(|id| id.try_into().ok()))
+            {
+                ids.insert(name.to_owned(), id);
+            }
+        }
+        Ok(Self(ids))
+    }
+
+    fn id(&self, name: &str) -> Result<u32> {
+        self.0.get(name).copied().ok_or_else(|| {
+            let error = Error::input("the tokenizer lacks a token of the Chameleon family").expected(name);
+            error.hint("is this the text_tokenizer.json of Chameleon?")
+        })
+    }
+
+    /// Id of code 0 and the number of codes. The codes are named by their digits, `A` for 0 to `J` for 9, and stand together in order.
+    fn codes(&self) -> Result<(u32, u32)> {
+        let mut ids: Vec<(u32, u32)> = self.0.iter().filter_map(|(name, id)| Some((code_of(name)?, *id))).collect();
+        ids.sort_unstable();
+        let Some(&(_, first)) = ids.first() else { return self.id("IMGIMGAZ").map(|id| (id, 0)) };
+        for ((code, id), place) in ids.iter().zip(0_u32..) {
+            let expected = u64::from(first) + u64::from(place);
+            if *code != place || u64::from(*id) != expected {
+                return Err(Error::input("the codes' ids do not stand together in order")
+                    .at("tokenizer")
+                    .expected(format!("code {place} at id {expected}"))
+                    .got(format!("code {code} at id {id}")));
+            }
+        }
+        Ok((first, ids.len() as u32))
+    }
+
+    /// The id that the size token of `n` units lies `n` above.
+    fn size_base(&self) -> Result<u32> {
+        let name = |units: u32| format!("<reserved{:05}>", FIRST_SIZE + units);
+        let base = self.id(&name(1))?.checked_sub(1).ok_or_else(|| Error::input("a size token has the id 0"))?;
+        for units in BUCKETS.into_iter().flat_map(lumina_sizes).flat_map(|size| [size.height, size.width]) {
+            let (name, units) = (name(units / UNIT_PIXELS), units / UNIT_PIXELS);
+            if self.id(&name)?.checked_sub(base) != Some(units) {
+                return Err(Error::input("the size tokens' ids do not stand together in order")
+                    .at(name.clone())
+                    .expected(u64::from(base) + u64::from(units))
+                    .got(self.id(&name)?));
+            }
+        }
+        Ok(base)
+    }
+}
+
+/// The code that an image token's name spells.
+fn code_of(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("IMGIMG")?.strip_suffix('Z')?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    digits
+        .bytes()
+        .try_fold(0, |code: u32, letter| (b'A'..=b'J').contains(&letter).then(|| code * 10 + u32::from(letter - b'A')))
+}
+
+/// Which of the family's two ways to draw.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Lumina,
+    Anole,
+}
+
+impl Dialect {
+    /// Lumina-mGPT's configs name its class or carry settings of its training.
+    fn of(config: &Value) -> Self {
+        let class = config["architectures"][0].as_str().unwrap_or_default();
+        let marks = ["mask_image_logits", "z_loss_weight"].iter().any(|key| config.get(key).is_some());
+        let lumina = marks || class.contains("XLLMX") || config["model_type"] == "lumina_mgpt";
+        if lumina { Self::Lumina } else { Self::Anole }
+    }
+}
+
+impl HawkConfig {
+    pub(super) fn of_chameleon(
+        source: &ModelSource,
+        transformer: &TransformerConfig,
+        names: &[String],
+    ) -> Result<Option<Self>> {
+        if source.tokenizer_file().is_none() {
+            return Ok(None);
+        }
+        let place = source.describe("config.json");
+        let config: Value = from_json("a model's config", &source.read("config.json")?).map_err(|e| e.at(place))?;
+        let (place, tokenizer) = source.read_tokenizer()?;
+        let vocabulary = Vocabulary::read(&tokenizer, &config).map_err(|e| e.at(&place))?;
+        let derived = match Dialect::of(&config) {
+            Dialect::Lumina => Self::lumina(&vocabulary, square(bucket_of(names))),
+            Dialect::Anole => Self::anole(&vocabulary),
+        };
+        derived.and_then(|config| config.check(transformer).map(|()| config)).map(Some).map_err(|e| e.at(place))
+    }
+
+    fn lumina(vocabulary: &Vocabulary, size: ImageSize) -> Result<Self> {
+        let token = |name: &str| vocabulary.id(name).map(TokenId);
+        let (code_offset, codes) = vocabulary.codes()?;
+        let structure = Structure::Lumina {
+            begin: token(BEGIN)?,
+            end: token(END)?,
+            row_end: token(ROW_END)?,
+            size_base: TokenId(vocabulary.size_base()?),
+            size_unit: UNIT_PIXELS / CELL_PIXELS,
+        };
+        Self {
+            family: Family::Chameleon,
+            layout: layout(size, (code_offset, codes), structure)?,
+            image_size: size,
+            sizes: Sizes::Lumina,
+            condition: Condition::Text(TextPrompt {
+                bos: token(BOS)?,
+                template: PromptTemplate::new(LUMINA_PROMPT)?,
+                after_text: vec![token(SEPARATOR)?],
+                unconditional: Unconditional::Begin,
+            }),
+            defaults: defaults(4.0, 1.0, 2000.min(codes), 1.0)?,
+        }
+        .consistent()
+    }
+
+    fn anole(vocabulary: &Vocabulary) -> Result<Self> {
+        let token = |name: &str| vocabulary.id(name).map(TokenId);
+        let side = ANOLE_SIDE * CELL_PIXELS;
+        let size = ImageSize { height: side, width: side };
+        Self {
+            family: Family::Chameleon,
+            layout: layout(size, vocabulary.codes()?, Structure::Plain)?,
+            image_size: size,
+            sizes: Sizes::Fixed,
+            condition: Condition::Text(TextPrompt {
+                bos: token(BOS)?,
+                template: PromptTemplate::new("{prompt}")?,
+                after_text: vec![token(SEPARATOR)?, token(BEGIN)?],
+                unconditional: Unconditional::BosBegin,
+            }),
+            defaults: defaults(3.0, 0.7, 0, 0.9)?,
+        }
+        .consistent()
+    }
+
+    /// The same model for images of another size.
+    ///
+    /// # Errors
+    /// The model does not draw that size.
+    pub fn resized(&self, size: ImageSize) -> Result<Self> {
+        if size == self.image_size {
+            return Ok(self.clone());
+        }
+        let written = |size: &ImageSize| format!("{}x{}", size.width, size.height);
+        let sizes: Vec<ImageSize> = match self.sizes {
+            Sizes::Fixed => vec![self.image_size],
+            Sizes::Lumina => BUCKETS.into_iter().flat_map(lumina_sizes).collect(),
+        };
+        if !sizes.contains(&size) {
+            let all: BTreeSet<(u32, String)> = sizes.iter().map(|size| (size.width, written(size))).collect();
+            let all: Vec<String> = all.into_iter().map(|(_, size)| size).collect();
+            return Err(Error::input("the model does not draw images of this size")
+                .expected(all.join(" "))
+                .got(written(&size)));
+        }
+        let l = &self.layout;
+        Ok(Self {
+            image_size: size,
+            layout: layout(size, (l.code_offset(), l.codes()), l.structure())?,
+            ..self.clone()
+        })
+    }
+
+    /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
+    pub fn to_json(&self) -> Option<Value> {
+        let (layout, s) = (&self.layout, self.defaults);
+        let family = match self.family {
+            Family::Chameleon => "chameleon",
+            Family::Llama => "llama",
+            Family::Janus(_) | Family::LlamaGen(_) => return None,
+        };
+        let Condition::Text(prompt) = &self.condition else { return None };
+        let mut json = json!({
+            "family": family,
+            "grid": [layout.grid().rows(), layout.grid().cols()],
+            "image_size": [self.image_size.height, self.image_size.width],
+            "code_offset": layout.code_offset(), "codes": layout.codes(),
+            "bos": prompt.bos.0, "prompt": prompt.template.text(),
+            "after_text": prompt.after_text.iter().map(|token| token.0).collect::<Vec<_>>(),
+            "sizes": match self.sizes { Sizes::Fixed => "fixed", Sizes::Lumina => "lumina" },
+            "uncond": match prompt.unconditional {
+                Unconditional::Begin => "begin",
+                Unconditional::BosBegin => "bos_begin",
+                Unconditional::Padded(_) => return None,
+            },
+            "defaults": {
+                "cfg": s.cfg(), "temperature": s.temperature(), "top_k": s.top_k(), "top_p": s.top_p(),
+            },
+        });
+        match layout.structure() {
+            Structure::Lumina { begin, end, row_end, size_base, size_unit } => {
+                json["layout"] = json!("lumina");
+                let tokens = [("begin", begin), ("end", end), ("row_end", row_end), ("size_base", size_base)];
+                tokens.into_iter().for_each(|(key, token)| json[key] = json!(token.0));
+                json["size_unit"] = json!(size_unit);
+            }
+            _ => json["layout"] = json!("plain"),
+        }
+        Some(json)
+    }
+}
+
+fn layout(size: ImageSize, (offset, codes): (u32, u32), structure: Structure) -> Result<Layout> {
+    Grid::new(size.height / CELL_PIXELS, size.width / CELL_PIXELS)
+        .and_then(|grid| Layout::new(grid, offset, codes, structure))
+        .map_err(|e| Error::input(e.to_string()).at("layout"))
+}
+
+fn square(side: u32) -> ImageSize {
+    ImageSize { height: side, width: side }
+}
+
+/// The size that the model's name ends in, as all of Lumina-mGPT's do (`Lumina-mGPT-7B-512`); 768, the most used, where none does.
+fn bucket_of(names: &[String]) -> u32 {
+    let named = |name: &String| {
+        BUCKETS.into_iter().find(|bucket| name.split(['-', '_', '.']).any(|word| word == bucket.to_string()))
+    };
+    names.iter().find_map(named).unwrap_or(768)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sizes_are_those_of_the_reference() {
+        let sizes = |bucket| lumina_sizes(bucket);
+        for bucket in BUCKETS {
+            let all = sizes(bucket);
+            assert!(all.contains(&square(bucket)));
+            for ImageSize { height, width } in all {
+                assert!(height.is_multiple_of(32) && width.is_multiple_of(32) && height * width <= bucket * bucket);
+                assert!(sizes(bucket).contains(&ImageSize { height: width, width: height }), "{width}x{height}");
+            }
+        }
+        assert_eq!(sizes(768).first(), Some(&ImageSize { height: 384, width: 1536 }));
+        assert_eq!(sizes(512).first(), Some(&ImageSize { height: 256, width: 1024 }));
+    }
+
+    #[test]
+    fn names_spell_codes() {
+        let codes = [("IMGIMGAZ", Some(0)), ("IMGIMGBJZ", Some(19)), ("IMGIMGIBJBZ", Some(8191)), ("IMGIMGZ", None)];
+        for (name, code) in codes {
+            assert_eq!(code_of(name), code, "{name}");
+        }
+        for name in ["IMGIMGKZ", "IMGA", "IMGIMGAAAAAAAAAAZ", "<s>"] {
+            assert_eq!(code_of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Checks that the readers of the config files share; each names the field, what is allowed and what was given.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// Reads a JSON file into a type; a key that is missing or of the wrong type is named with its place. `what` is what the file should be.
+///
+/// # Errors
+/// Not JSON, or not of this type.
+pub fn from_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = from_value(what, &mut reader)?;
+    reader.end().map_err(|e| Error::input(format!("not {what}: {e}")))?;
+    Ok(value)
+}
+
+/// As [`from_json`], of what was parsed already, or of any other format.
+pub(crate) fn from_value<'de, T: DeserializeOwned, D>(what: &str, reader: D) -> Result<T>
+where
+    D: serde::Deserializer<'de>,
+    D::Error: std::fmt::Display,
+{
+    serde_path_to_error::deserialize(reader).map_err(|e| {
+        let error = Error::input(format!("not {what}: {}", e.inner()));
+        if e.path().iter().next().is_some() { error.at(e.path()) } else { error }
+    })
+}
+
+/// A size in `1..=most`.
+pub(crate) fn size(field: &str, value: u64, most: u64) -> Result<usize> {
+    if (1..=most).contains(&value) {
+        return Ok(value as usize);
+    }
+    Err(Error::input("a size is out of range").at(field).expected(format!("1 to {most}")).got(value))
+}
+
+/// A choice by name that this version does not know.
+#[must_use]
+pub fn unsupported(field: &str, expected: &str, got: &str) -> Error {
+    Error::input("a choice that is not supported").at(field).expected(expected).got(format!("{got:?}"))
+}
+
+/// A number that is finite and above 0, as f32 too.
+pub(crate) fn positive(field: &str, value: f64) -> Result<f32> {
+    let rounded = value as f32;
+    if rounded.is_finite() && rounded > 0.0 {
+        return Ok(rounded);
+    }
+    Err(Error::input("a number is out of range").at(field).expected("finite and above 0 in f32").got(value))
+}

@@ -1,0 +1,139 @@
+//! Text to token ids, with the model's own `tokenizer.json`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hawk_spec::TokenId;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::config::transformer::TransformerConfig;
+use crate::error::{Error, Result};
+
+/// Longest text that is encoded, in bytes of UTF-8: far above every model's positions, and encoded in well under a second.
+pub const MAX_PROMPT_BYTES: usize = 64 * 1024;
+
+/// The tokenizer of a model, in the format of the `tokenizers` library.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Not a tokenizer of that format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let refused = |e: String| {
+            Error::input(format!("not a tokenizer: {e}")).expected("tokenizer.json of the tokenizers library")
+        };
+        // The library panics where its reader meets broken JSON half way.
+        let json: Value = serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?;
+        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)?;
+        bounded(&json)?;
+        Ok(Self { tokenizer })
+    }
+
+    /// Checks that every id the tokenizer can give is in the model's vocabulary.
+    ///
+    /// # Errors
+    /// An id beyond the vocabulary.
+    pub fn check(&self, config: &TransformerConfig) -> Result<()> {
+        let (ids, known) = (self.ids(), config.text().end);
+        if ids <= known {
+            return Ok(());
+        }
+        Err(Error::input("the tokenizer has ids that the model does not know")
+            .expected(format!("at most vocab_size = {known} ids"))
+            .got(ids)
+            .hint("tokenizer.json and config.json must be of the same model"))
+    }
+
+    /// How many ids the tokenizer knows: one more than its largest.
+    pub fn ids(&self) -> usize {
+        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |largest| largest as usize + 1)
+    }
+
+    /// The id of a token that is named as a whole.
+    ///
+    /// # Errors
+    /// The tokenizer has none of this name.
+    pub fn id_of(&self, token: &str) -> Result<TokenId> {
+        self.tokenizer.token_to_id(token).map(TokenId).ok_or_else(|| {
+            Error::input("the tokenizer lacks a token that the model's prompts need").expected(format!("{token:?}"))
+        })
+    }
+
+    /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the
+    /// Python library. The empty text is valid.
+    ///
+    /// # Errors
+    /// A text of more than [`MAX_PROMPT_BYTES`], or one that the tokenizer has no ids for.
+    pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
+        if text.len() > MAX_PROMPT_BYTES {
+            return Err(Error::input("the prompt is too long")
+                .expected(format!("at most {MAX_PROMPT_BYTES} bytes"))
+                .got(format!("{} bytes", text.len())));
+        }
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, true))
+            .map_err(|e| Error::input(format!("the tokenizer cannot encode the prompt: {e}")))?;
+        Ok(encoding.get_ids().iter().copied().map(TokenId).collect())
+    }
+
+    /// The text of ids, special tokens left out; for messages and tests.
+    ///
+    /// # Errors
+    /// Ids that the tokenizer cannot decode.
+    pub fn decode(&self, ids: &[TokenId]) -> Result<String> {
+        let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
+        guarded(|| self.tokenizer.decode(&ids, true))
+            .map_err(|e| Error::input(format!("the tokenizer cannot decode the ids: {e}")))
+    }
+}
+
+/// How many times longer than a text its ids and its normalized form may be.
+const MAX_GROWTH: u64 = 64;
+
+/// Refuses settings by which a short text would take any amount of memory: the library does as it is told.
+fn bounded(json: &Value) -> Result<()> {
+    let most = MAX_PROMPT_BYTES as u64;
+    let refuse = |field: &str, expected: String, got: &dyn std::fmt::Display| {
+        let error = Error::input("the tokenizer would make any amount of a short prompt").at(field);
+        Err(error.expected(expected).got(got))
+    };
+    let padding = &json["padding"];
+    for (field, length) in [
+        ("padding.strategy.Fixed", &padding["strategy"]["Fixed"]),
+        ("padding.pad_to_multiple_of", &padding["pad_to_multiple_of"]),
+    ] {
+        if length.as_u64().is_some_and(|length| length > most) {
+            return refuse(field, format!("at most {most}"), length);
+        }
+    }
+    // Parts that overlap are as many as there are tokens, each as long as the longest.
+    let truncation = &json["truncation"];
+    if let Some(stride) = truncation["stride"].as_u64().filter(|stride| *stride > 0) {
+        return refuse("truncation.stride", "0".to_owned(), &stride);
+    }
+    let growth = growth(&json["normalizer"]);
+    if growth > MAX_GROWTH {
+        return refuse("normalizer", format!("at most {MAX_GROWTH} bytes of one"), &growth);
+    }
+    Ok(())
+}
+
+/// Most bytes that the replacements of a normalizer make of one.
+fn growth(normalizer: &Value) -> u64 {
+    let content = normalizer["content"].as_str().filter(|_| normalizer["type"] == "Replace");
+    let own = content.map_or(1, |content| content.len().max(1) as u64);
+    let parts = normalizer["normalizers"].as_array().into_iter().flatten();
+    parts.fold(own, |all, part| all.saturating_mul(growth(part)))
+}
+
+/// The library's result or its complaint. It panics on some damaged tokenizers (a broken `precompiled_charsmap`), and a model's file must
+/// not end the program; nothing that a panic could leave half done is used afterwards.
+fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the tokenizers library panicked".to_owned()),
+    }
+}

@@ -1,0 +1,410 @@
+//! `Y[rows, n] = X[rows, k] W[n, k]^T` for a few rows against packed weights.
+//!
+//! A row has the same bits alone and in company, on any threads and any instruction set: see `tile.rs`, and int8 sums are exact inside a
+//! slice of k.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::isa::{Isa, Kernel, LANES, Simd, dispatch_on};
+use crate::math::silu_vector;
+use crate::matrix::{Matrix, PANEL, Precision};
+use crate::threads::Threads;
+use crate::tile::{CHUNK_ROWS, PLACES, Panels};
+
+/// Chunks of a product that each thread should find at least, so that none waits long for another.
+const CHUNKS_PER_THREAD: usize = 4;
+/// Largest magnitude of a rounded activation: with 127 and the 64 inputs of an int8 slice the exact sum stays inside i32.
+const QUANT_MAX: f32 = 16383.0;
+
+/// What is done with a finished sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// `y = sum`.
+    Store,
+    /// `y += sum`, the residual connection.
+    Add,
+    /// Panels alternate gate and up: `y = silu(gate) * up`.
+    SiluGate,
+}
+
+/// Rows of activations, rounded as well where the weights are int8. Allocated once.
+pub struct Activations {
+    rounded: Vec<i16>,
+    scales: Vec<f32>,
+}
+
+impl Activations {
+    /// Room for `rows` rows of up to `k` inputs.
+    pub fn new(precision: Precision, rows: usize, k: usize) -> Self {
+        match precision {
+            Precision::Int8 => Self { rounded: vec![0; rows * k.next_multiple_of(16)], scales: vec![0.0; rows] },
+            Precision::F32 | Precision::Bf16 => Self { rounded: Vec::new(), scales: Vec::new() },
+        }
+    }
+
+    /// Rounds `x` `[rows, k]` to 15 bits with one scale per row.
+    fn round(&mut self, isa: Isa, x: &[f32], rows: usize, k: usize) {
+        let stride = k.next_multiple_of(2);
+        assert!(rows <= self.scales.len() && rows * stride <= self.rounded.len());
+        for row in 0..rows {
+            let kernel = Round { x: &x[row * k..][..k], out: &mut self.rounded[row * stride..][..stride] };
+            // SAFETY: the instruction set was detected; the slices carry their lengths.
+            self.scales[row] = unsafe { dispatch_on(isa, kernel) };
+        }
+    }
+}
+
+/// Returns the row's scale: NaN where a number is not finite, because the rounded ones cannot tell.
+struct Round<'a> {
+    x: &'a [f32],
+    out: &'a mut [i16],
+}
+
+impl Kernel for Round<'_> {
+    type Output = f32;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f32 {
+        let (whole, rest) = self.x.as_chunks::<LANES>();
+        let mut tail = [0.0; LANES];
+        tail[..rest.len()].copy_from_slice(rest);
+        let (mut largest, mut faults) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        // SAFETY: all pointers are to arrays of one vector.
+        unsafe {
+            let (zero, mut most, mut fault) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
+            for chunk in whole.iter().chain([&tail]) {
+                let x = S::load(chunk.as_ptr());
+                most = S::max(S::max(x, S::sub(zero, x)), most);
+                // 0 times anything finite is 0.
+                fault = S::fma(x, zero, fault);
+            }
+            S::store(largest.as_mut_ptr(), most);
+            S::store(faults.as_mut_ptr(), fault);
+        }
+        let most = largest.into_iter().fold(0.0, f32::max);
+        let inverse = if most > 0.0 { QUANT_MAX / most } else { 0.0 };
+        let mut rounded = [0_i16; LANES];
+        let (out, out_tail) = self.out.split_at_mut(whole.len() * LANES);
+        // SAFETY: as above.
+        unsafe {
+            let factor = S::splat(inverse);
+            for (chunk, out) in whole.iter().zip(out.as_chunks_mut::<LANES>().0) {
+                S::store_i16(out.as_mut_ptr(), S::mul(S::load(chunk.as_ptr()), factor));
+            }
+            S::store_i16(rounded.as_mut_ptr(), S::mul(S::load(tail.as_ptr()), factor));
+        }
+        out_tail.copy_from_slice(&rounded[..out_tail.len()]);
+        most / QUANT_MAX + faults.into_iter().sum::<f32>()
+    }
+}
+
+/// Where the results go.
+struct Output {
+    y: *mut f32,
+    /// Elements between two rows.
+    stride: usize,
+}
+
+// SAFETY: every chunk of a product writes its own rows and columns of `y`.
+unsafe impl Sync for Output {}
+
+/// One product on the pool.
+pub struct Product<'a> {
+    pub pool: &'a Threads,
+    pub isa: Isa,
+    pub weights: &'a Matrix,
+    /// The panels to compute; their outputs are the columns of y, the first panel's first output at column 0.
+    pub panels: Range<usize>,
+    pub epilogue: Epilogue,
+}
+
+impl<'a> Product<'a> {
+    /// All outputs, stored.
+    pub fn new(pool: &'a Threads, isa: Isa, weights: &'a Matrix) -> Self {
+        Self { pool, isa, weights, panels: 0..weights.panels(), epilogue: Epilogue::Store }
+    }
+
+    /// Columns of y.
+    pub fn columns(&self) -> usize {
+        let outputs = (self.panels.end * PANEL).min(self.weights.n()) - self.panels.start * PANEL;
+        if self.epilogue == Epilogue::SiluGate { outputs / 2 } else { outputs }
+    }
+
+    /// `x` `[rows, k]` to `y` `[rows, columns]`.
+    pub fn run(&self, activations: &mut Activations, x: &[f32], rows: usize, y: &mut [f32]) {
+        let (k, columns) = (self.weights.k(), self.columns());
+        assert!(x.len() >= rows * k && y.len() >= rows * columns && self.panels.end <= self.weights.panels());
+        let precision = self.weights.precision();
+        let (input, stride) = if precision == Precision::Int8 {
+            activations.round(self.isa, x, rows, k);
+            (activations.rounded.as_ptr().cast::<u8>(), k.next_multiple_of(2))
+        } else {
+            (x.as_ptr().cast(), k)
+        };
+        let task = Task {
+            product: self,
+            input,
+            stride,
+            row_scales: &activations.scales,
+            rows,
+            output: Output { y: y.as_mut_ptr(), stride: columns },
+        };
+        task.run();
+    }
+}
+
+struct Task<'a> {
+    product: &'a Product<'a>,
+    input: *const u8,
+    stride: usize,
+    row_scales: &'a [f32],
+    rows: usize,
+    output: Output,
+}
+
+// SAFETY: the input is only read, the output is `Sync`.
+unsafe impl Sync for Task<'_> {}
+
+impl Task<'_> {
+    fn run(&self) {
+        let Product { pool, isa, panels, epilogue, .. } = self.product;
+        let unit = if *epilogue == Epilogue::SiluGate { 2 } else { 1 };
+        let most = panels.len() / (CHUNKS_PER_THREAD * pool.threads());
+        let group = most.clamp(1, PLACES).next_multiple_of(unit);
+        let (groups, row_chunks) = (panels.len().div_ceil(group), self.rows.div_ceil(CHUNK_ROWS));
+        pool.run(groups * row_chunks, &|chunk| {
+            let first = panels.start + chunk % groups * group;
+            let row = chunk / groups * CHUNK_ROWS;
+            let chunk = Chunk {
+                task: self,
+                panels: first..panels.end.min(first + group),
+                rows: row..self.rows.min(row + CHUNK_ROWS),
+            };
+            // SAFETY: the instruction set was detected; no other chunk has these panels and rows.
+            unsafe { dispatch_on(*isa, chunk) };
+        });
+    }
+}
+
+/// A few panels of a product for up to [`CHUNK_ROWS`] rows.
+struct Chunk<'a> {
+    task: &'a Task<'a>,
+    panels: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl Kernel for Chunk<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Product { weights, epilogue, .. } = self.task.product;
+        let rows = self.rows.len();
+        let mut memory = [MaybeUninit::<[f32; PANEL]>::uninit(); PLACES * CHUNK_ROWS];
+        let memory = &mut memory[..self.panels.len() * rows];
+        memory.fill(MaybeUninit::new([0.0; PANEL]));
+        // SAFETY: it was just filled.
+        let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
+        let x_bytes = if weights.precision() == Precision::Int8 { 2 } else { 4 };
+        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the rows, and `sums` has room for them.
+        unsafe {
+            let kernel = Panels {
+                precision: weights.precision(),
+                w: weights.panel(self.panels.start),
+                pitch: weights.panel_bytes(),
+                panels: self.panels.len(),
+                x: self.task.input.add(self.rows.start * self.task.stride * x_bytes),
+                stride: self.task.stride,
+                rows,
+                steps: weights.steps(),
+                sums: sums.as_mut_ptr().cast(),
+                row_pitch: PANEL,
+                panel_pitch: rows * PANEL,
+            };
+            kernel.run::<S>();
+        }
+        for (panel, sums) in self.panels.clone().zip(sums.chunks_exact_mut(rows)) {
+            self.scale(panel, sums);
+        }
+        match epilogue {
+            Epilogue::Store => self.write(sums, 1, |y, sum| *y = sum),
+            Epilogue::Add => self.write(sums, 1, |y, sum| *y += sum),
+            Epilogue::SiluGate => {
+                for pair in sums.chunks_exact_mut(2 * rows) {
+                    let (gates, ups) = pair.split_at_mut(rows);
+                    // SAFETY: the caller gives the instruction set.
+                    unsafe { gate::<S>(gates.as_flattened_mut(), ups.as_flattened()) };
+                }
+                self.write(sums, 2, |y, sum| *y = sum);
+            }
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// Undoes the scaling of int8.
+    #[inline(always)]
+    fn scale(&self, panel: usize, sums: &mut [[f32; PANEL]]) {
+        if let Some(scales) = self.task.product.weights.panel_scales(panel) {
+            for (sums, row_scale) in sums.iter_mut().zip(&self.task.row_scales[self.rows.clone()]) {
+                for (sum, scale) in sums.iter_mut().zip(scales) {
+                    *sum = *sum * scale * row_scale;
+                }
+            }
+        }
+    }
+
+    /// Puts the sums of every `unit`-th panel into their columns.
+    #[inline(always)]
+    fn write(&self, sums: &[[f32; PANEL]], unit: usize, put: impl Fn(&mut f32, f32)) {
+        let Output { y, stride } = self.task.output;
+        let first = (self.panels.start - self.task.product.panels.start) / unit;
+        for (panel, sums) in sums.chunks_exact(self.rows.len()).step_by(unit).enumerate() {
+            let column = (first + panel) * PANEL;
+            let width = PANEL.min(stride - column);
+            for (row, sums) in self.rows.clone().zip(sums) {
+                // SAFETY: this chunk alone writes these columns of these rows, which lie inside y.
+                let y = unsafe { std::slice::from_raw_parts_mut(y.add(row * stride + column), width) };
+                y.iter_mut().zip(sums).for_each(|(y, sum)| put(y, *sum));
+            }
+        }
+    }
+}
+
+/// `silu(gate) * up`, into the gates.
+#[inline(always)]
+unsafe fn gate<S: Simd>(gates: &mut [f32], ups: &[f32]) {
+    for (gate, up) in gates.chunks_exact_mut(LANES).zip(ups.chunks_exact(LANES)) {
+        // SAFETY: each is one vector.
+        unsafe {
+            let silu = silu_vector::<S>(S::load(gate.as_ptr()));
+            S::store(gate.as_mut_ptr(), S::mul(silu, S::load(up.as_ptr())));
+        }
+    }
+}
+
+/// `Y[rows, n] = X[rows, k] W^T` with scratch of its own; the engine's passes use a kept one.
+///
+/// # Panics
+/// Where `x` or `y` are too short for `rows`.
+pub fn matmul(pool: &Threads, weights: &Matrix, x: &[f32], rows: usize, y: &mut [f32]) {
+    let mut activations = Activations::new(weights.precision(), rows, weights.k());
+    Product::new(pool, Isa::detect(), weights).run(&mut activations, x, rows, y);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 16_777_216.0 - 0.5
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    fn matrix(precision: Precision, n: usize, k: usize) -> (Matrix, Vec<f32>) {
+        let w = numbers(n * k, 7);
+        (Matrix::pack(precision, n, k, &mut |row, out| out.copy_from_slice(&w[row * k..][..k])), w)
+    }
+
+    fn product(pool: &Threads, isa: Isa, weights: &Matrix, x: &[f32], rows: usize) -> Vec<f32> {
+        let mut y = vec![f32::NAN; rows * weights.n()];
+        let mut activations = Activations::new(weights.precision(), rows, weights.k());
+        Product::new(pool, isa, weights).run(&mut activations, x, rows, &mut y);
+        y
+    }
+
+    const SHAPES: [(usize, usize); 5] = [(16, 8), (48, 64), (33, 145), (100, 320), (32, 1408)];
+    const PRECISIONS: [(Precision, f64); 3] =
+        [(Precision::F32, 2e-6), (Precision::Bf16, 4e-3), (Precision::Int8, 1e-2)];
+
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_lanes() {
+        let pools = [Threads::new(1), Threads::new(2), Threads::new(3)];
+        for (n, k) in SHAPES {
+            for (precision, _) in PRECISIONS {
+                let (weights, _) = matrix(precision, n, k);
+                let x = numbers(64 * k, 3);
+                let alone: Vec<f32> =
+                    x.chunks(k).flat_map(|row| product(&pools[0], Isa::Scalar, &weights, row, 1)).collect();
+                for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+                    let pools = if isa == Isa::detect() { &pools[..] } else { &pools[..1] };
+                    for (rows, pool) in (1..=64).flat_map(|rows| pools.iter().map(move |pool| (rows, pool))) {
+                        let (y, threads) = (product(pool, isa, &weights, &x, rows), pool.threads());
+                        assert!(y == alone[..rows * n], "{isa} {precision} {n}x{k}, {rows} rows, {threads} threads");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_product_is_the_product() {
+        let pool = Threads::new(2);
+        for (n, k) in SHAPES {
+            for (precision, limit) in PRECISIONS {
+                let (weights, w) = matrix(precision, n, k);
+                let x = numbers(5 * k, 3);
+                let (mut error, mut size) = (0.0, 0.0);
+                for (i, &y) in product(&pool, Isa::detect(), &weights, &x, 5).iter().enumerate() {
+                    let (x, w) = (&x[i / n * k..][..k], &w[i % n * k..][..k]);
+                    let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                    error += (exact - f64::from(y)).powi(2);
+                    size += exact * exact;
+                }
+                let relative = (error / size).sqrt();
+                assert!(relative < limit, "{precision} {n}x{k}: {relative:.1e}");
+            }
+        }
+    }
+
+    #[test]
+    fn epilogues_add_and_gate() {
+        let pool = Threads::new(2);
+        let (weights, _) = matrix(Precision::F32, 96, 64);
+        let x = numbers(3 * 64, 9);
+        let plain = product(&pool, Isa::detect(), &weights, &x, 3);
+        let mut activations = Activations::new(Precision::F32, 3, 64);
+        let mut sum = vec![1.0; plain.len()];
+        let add = Product { epilogue: Epilogue::Add, ..Product::new(&pool, Isa::detect(), &weights) };
+        add.run(&mut activations, &x, 3, &mut sum);
+        assert!(sum.iter().zip(&plain).all(|(sum, plain)| *sum == 1.0 + plain));
+        let gated = Product { epilogue: Epilogue::SiluGate, ..Product::new(&pool, Isa::detect(), &weights) };
+        let mut y = vec![0.0; 3 * 48];
+        gated.run(&mut activations, &x, 3, &mut y);
+        for (i, y) in y.iter().enumerate() {
+            let (row, column) = (i / 48, i % 48);
+            let at = row * 96 + column / 16 * 32 + column % 16;
+            let (gate, up) = (plain[at], plain[at + 16]);
+            let exact = gate / (1.0 + (-gate).exp()) * up;
+            assert!((y - exact).abs() <= 1e-6 * (1.0 + exact.abs()), "{y} for {exact}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_not_rounded_away() {
+        let pool = Threads::new(1);
+        let (weights, _) = matrix(Precision::Int8, 16, 64);
+        for fault in [f32::NAN, f32::INFINITY] {
+            let mut x = numbers(2 * 64, 1);
+            x[70] = fault;
+            let y = product(&pool, Isa::detect(), &weights, &x, 2);
+            assert!(y[..16].iter().all(|y| y.is_finite()) && y[16..].iter().all(|y| y.is_nan()));
+        }
+    }
+
+    #[test]
+    fn a_range_of_panels_is_a_part_of_the_whole() {
+        let pool = Threads::new(1);
+        let (weights, _) = matrix(Precision::Bf16, 100, 32);
+        let x = numbers(2 * 32, 1);
+        let all = product(&pool, Isa::detect(), &weights, &x, 2);
+        let part = Product { panels: 1..4, ..Product::new(&pool, Isa::detect(), &weights) };
+        let mut y = vec![0.0; 2 * 48];
+        part.run(&mut Activations::new(Precision::Bf16, 2, 32), &x, 2, &mut y);
+        assert_eq!(y[..48], all[16..64]);
+        assert_eq!(y[48..], all[116..164]);
+    }
+}

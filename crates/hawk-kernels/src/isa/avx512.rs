@@ -1,0 +1,85 @@
+//! AVX-512 with VNNI.
+
+use std::arch::x86_64::*;
+
+use super::avx2::eight_lanes;
+use super::simd::Simd;
+
+/// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. A panel's outputs are one vector; along lanes it adds up eight, as the others.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512;
+
+#[allow(clippy::undocumented_unsafe_blocks, reason = "as said at the macro")]
+impl Simd for Avx512 {
+    eight_lanes!();
+    type F16 = __m512;
+    type I16 = __m512i;
+    type P16 = __m512i;
+    const TILE_ROWS: usize = 12;
+    const MOST_PANELS: usize = 4;
+    const MOST_SUMS: usize = 24;
+    const FETCHES_ALONE: bool = true;
+
+    #[inline(always)]
+    unsafe fn splat16(x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load16(p: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store16(p: *mut f32, v: __m512) {
+        unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn add16(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn fma16(a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> __m512 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    /// As the panel has them: 0 8 1 9 ...
+    #[inline(always)]
+    unsafe fn begin_bf16(p: *const f32) -> __m512 {
+        unsafe {
+            let from = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+            _mm512_permutexvar_ps(from, _mm512_loadu_ps(p))
+        }
+    }
+    #[inline(always)]
+    unsafe fn end_bf16(p: *mut f32, v: __m512) {
+        unsafe {
+            let from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+            _mm512_storeu_ps(p, _mm512_permutexvar_ps(from, v));
+        }
+    }
+    #[inline(always)]
+    unsafe fn zero_i16() -> __m512i {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> __m512i {
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(p: *const i16) -> __m512i {
+        unsafe { _mm512_set1_epi32(p.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn madd(acc: __m512i, w: __m512i, x: __m512i) -> __m512i {
+        unsafe { _mm512_dpwssd_epi32(acc, w, x) }
+    }
+    #[inline(always)]
+    unsafe fn to_f32(v: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(v) }
+    }
+}

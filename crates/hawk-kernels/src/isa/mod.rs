@@ -1,0 +1,128 @@
+//! Eight lanes of f32 and the sixteen outputs of a panel, once per instruction set, and the run-time choice between them.
+//!
+//! Every kernel is written once over [`Simd`]. All implementations round alike (a fused multiply-add is one rounding everywhere), and what is
+//! added up along lanes has eight of them everywhere, so a kernel gives the same bits on every instruction set; [`scalar::Scalar`] is the twin that the
+//! others are tested against.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+mod simd;
+
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+pub use simd::{Kernel, LANES, ROUND, Simd};
+
+/// An instruction set of this build. All give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Portable code.
+    Scalar,
+    /// 256-bit x86 with fused multiply-add.
+    Avx2,
+    /// 512-bit x86 with products of 16-bit integers.
+    Avx512,
+}
+
+impl Isa {
+    /// All, slowest first.
+    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+
+    /// Whether this CPU has it.
+    pub fn is_here(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let (avx2, avx512) = (
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vnni"),
+        );
+        #[cfg(not(target_arch = "x86_64"))]
+        let (avx2, avx512) = (false, false);
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => avx2,
+            Self::Avx512 => avx2 && avx512,
+        }
+    }
+
+    /// The one that kernels run on: [`asked`](Self::asked) for, else the best that this CPU has.
+    pub fn detect() -> Self {
+        static FOUND: OnceLock<Isa> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            let best = || Self::ALL.into_iter().rfind(|isa| isa.is_here());
+            Self::asked().ok().flatten().or_else(best).unwrap_or(Self::Scalar)
+        })
+    }
+
+    /// The one that `HAWK_ISA` in the environment names (`scalar`, `avx2`, `avx512`): to compare them.
+    ///
+    /// # Errors
+    /// There is no such one, or this CPU lacks it.
+    pub fn asked() -> Result<Option<Self>> {
+        let Ok(name) = std::env::var("HAWK_ISA") else { return Ok(None) };
+        let here = || Self::ALL.into_iter().filter(|isa| isa.is_here());
+        match here().find(|isa| isa.name() == name) {
+            Some(isa) => Ok(Some(isa)),
+            None => Err(Error {
+                what: "this machine has no such instruction set",
+                place: Some("HAWK_ISA"),
+                expected: here().map(Self::name).collect::<Vec<_>>().join(", "),
+                got: name,
+            }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+impl std::fmt::Display for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "AVX2",
+            Self::Avx512 => "AVX-512",
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the features of this function are those that `Avx2` needs; the rest is the caller's promise.
+    unsafe { kernel.run::<avx2::Avx2>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vnni")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<avx512::Avx512>() }
+}
+
+/// Runs a kernel on an instruction set: [`Isa::detect`]'s, or in tests each in turn.
+///
+/// # Safety
+/// The CPU has `isa`, and what the kernel's fields promise (pointers, lengths) holds.
+#[inline]
+pub unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the caller promises the instruction set.
+        Isa::Avx512 => unsafe { run_avx512(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Isa::Avx2 => unsafe { run_avx2(kernel) },
+        // SAFETY: the portable code needs nothing.
+        _ => unsafe { kernel.run::<scalar::Scalar>() },
+    }
+}

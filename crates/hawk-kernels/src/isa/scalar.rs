@@ -1,0 +1,108 @@
+//! The portable instruction set, lane by lane.
+
+use super::simd::{LANES, ROUND, Simd, pairs};
+
+/// The portable implementation, lane by lane.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar;
+
+macro_rules! lanes {
+    ($i:ident => $e:expr) => {
+        std::array::from_fn(|$i| $e)
+    };
+}
+
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the macro's blocks share one note")]
+impl Simd for Scalar {
+    type F = [f32; LANES];
+    pairs!([i32; LANES], [i16; 2 * LANES]);
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::F {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::F {
+        // SAFETY: the caller guarantees 8 valid elements.
+        unsafe { p.cast::<Self::F>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::F) {
+        // SAFETY: the caller guarantees 8 valid elements.
+        unsafe { p.cast::<Self::F>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        lanes!(i => a[i].mul_add(b[i], c[i]))
+    }
+    #[inline(always)]
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] / b[i])
+    }
+    #[inline(always)]
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn pow2(n_plus_round: Self::F) -> Self::F {
+        lanes!(i => f32::from_bits((n_plus_round[i].to_bits() << 23).wrapping_add(0x3f80_0000)))
+    }
+    #[inline(always)]
+    unsafe fn store_i16(p: *mut i16, v: Self::F) {
+        let rounded: [i16; LANES] = lanes!(i => (v[i] + ROUND).to_bits() as i16);
+        // SAFETY: the caller guarantees 8 valid elements.
+        unsafe { p.cast::<[i16; LANES]>().write_unaligned(rounded) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> [Self::F; 2] {
+        // SAFETY: the caller guarantees 16 valid elements.
+        let w = unsafe { p.cast::<[u16; 16]>().read_unaligned() };
+        [
+            lanes!(i => f32::from_bits(u32::from(w[2 * i]) << 16)),
+            lanes!(i => f32::from_bits(u32::from(w[2 * i + 1]) << 16)),
+        ]
+    }
+    #[inline(always)]
+    unsafe fn zero_i16() -> Self::I16 {
+        [[0; LANES]; 2]
+    }
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> Self::P16 {
+        // SAFETY: the caller guarantees 32 valid elements.
+        let w = unsafe { p.cast::<[[i8; 16]; 2]>().read_unaligned() };
+        w.map(|w| w.map(i16::from))
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(p: *const i16) -> Self::P16 {
+        // SAFETY: the caller guarantees 2 valid elements.
+        let pair = unsafe { p.cast::<[i16; 2]>().read_unaligned() };
+        [std::array::from_fn(|i| pair[i % 2]); 2]
+    }
+    #[inline(always)]
+    unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16 {
+        let product = |h: usize, i: usize| i32::from(w[h][i]) * i32::from(x[h][i]);
+        std::array::from_fn(|h| lanes!(i => acc[h][i] + (product(h, 2 * i) + product(h, 2 * i + 1))))
+    }
+    #[inline(always)]
+    unsafe fn to_f32(v: Self::I16) -> Self::F16 {
+        v.map(|v| v.map(|x| x as f32))
+    }
+}

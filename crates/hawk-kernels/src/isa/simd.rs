@@ -1,0 +1,123 @@
+//! The contract of an instruction set, and of the work that is written over any of them.
+
+/// Lanes of one vector.
+pub const LANES: usize = 8;
+
+/// `1.5 * 2^23`: adding it to `|x| < 2^22` leaves `x` rounded to the nearest integer (ties to even) in the low bits of the sum.
+pub const ROUND: f32 = 12_582_912.0;
+
+/// One instruction set.
+///
+/// # Safety
+/// Every method requires that the CPU has the instruction set (given inside [`dispatch_on`](super::dispatch_on)) and, where it takes a pointer, that the
+/// pointed-to elements are valid; no alignment is required.
+pub trait Simd: Copy {
+    /// 8 x f32.
+    type F: Copy;
+    /// 16 x f32: the outputs of a panel.
+    type F16: Copy;
+    /// 16 x i32.
+    type I16: Copy;
+    /// 32 x i16: 16 outputs times 2 steps along k.
+    type P16: Copy;
+    /// Rows whose sums of one panel fit into the registers.
+    const TILE_ROWS: usize;
+    /// Most panels that a block of rows goes through together, and most sums of such a block: each sum waits for its last multiply-add, and an
+    /// input is loaded once for all panels.
+    const MOST_PANELS: usize;
+    const MOST_SUMS: usize;
+    /// Whether a block of rows alone reads long slices and fetches every line ahead: what measured faster on the processors that have it.
+    const FETCHES_ALONE: bool;
+
+    unsafe fn splat(x: f32) -> Self::F;
+    unsafe fn load(p: *const f32) -> Self::F;
+    unsafe fn store(p: *mut f32, v: Self::F);
+    /// `a * b + c` with one rounding.
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
+    /// The larger; `b` where either is NaN.
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
+    /// `2^n` from `n + ROUND`, for n in -126..=127.
+    unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
+    /// Rounds (ties to even) into 8 i16; the values are in the range of i16.
+    unsafe fn store_i16(p: *mut i16, v: Self::F);
+    unsafe fn prefetch(p: *const u8);
+
+    unsafe fn splat16(x: f32) -> Self::F16;
+    unsafe fn load16(p: *const f32) -> Self::F16;
+    unsafe fn store16(p: *mut f32, v: Self::F16);
+    unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16;
+    /// `a * b + c` with one rounding.
+    unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16;
+    /// 16 bf16 in the order of a packed panel (0 8 1 9 ...), in the order that [`begin_bf16`](Self::begin_bf16) gives sums.
+    unsafe fn load_bf16(p: *const u16) -> Self::F16;
+    /// Sums for products with bf16, from their own order, and back.
+    unsafe fn begin_bf16(p: *const f32) -> Self::F16;
+    unsafe fn end_bf16(p: *mut f32, v: Self::F16);
+    unsafe fn zero_i16() -> Self::I16;
+    unsafe fn load_i8(p: *const i8) -> Self::P16;
+    /// The two i16 at `p`, in every pair of lanes.
+    unsafe fn splat_pair(p: *const i16) -> Self::P16;
+    /// `acc + w[2i] * x[2i] + w[2i+1] * x[2i+1]` per output i, exact.
+    unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16;
+    unsafe fn to_f32(v: Self::I16) -> Self::F16;
+}
+
+/// A piece of work that is written over any instruction set. `run` must be `#[inline(always)]`, so that its body is compiled for it.
+pub trait Kernel {
+    type Output;
+    /// # Safety
+    /// The CPU has the instruction set `S`, and whatever the kernel's fields promise holds.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// Sixteen outputs as two vectors of eight.
+macro_rules! pairs {
+    ($ints:ty, $pairs:ty) => {
+        type F16 = [Self::F; 2];
+        type I16 = [$ints; 2];
+        type P16 = [$pairs; 2];
+        const TILE_ROWS: usize = 6;
+        const MOST_PANELS: usize = 2;
+        const MOST_SUMS: usize = 4;
+        const FETCHES_ALONE: bool = false;
+
+        #[inline(always)]
+        unsafe fn splat16(x: f32) -> Self::F16 {
+            // SAFETY (all bodies): the caller's promise is passed on.
+            unsafe { [Self::splat(x); 2] }
+        }
+        #[inline(always)]
+        unsafe fn load16(p: *const f32) -> Self::F16 {
+            unsafe { [Self::load(p), Self::load(p.add(LANES))] }
+        }
+        #[inline(always)]
+        unsafe fn store16(p: *mut f32, v: Self::F16) {
+            unsafe {
+                Self::store(p, v[0]);
+                Self::store(p.add(LANES), v[1]);
+            }
+        }
+        #[inline(always)]
+        unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16 {
+            unsafe { [Self::add(a[0], b[0]), Self::add(a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16 {
+            unsafe { [Self::fma(a[0], b[0], c[0]), Self::fma(a[1], b[1], c[1])] }
+        }
+        #[inline(always)]
+        unsafe fn begin_bf16(p: *const f32) -> Self::F16 {
+            unsafe { Self::load16(p) }
+        }
+        #[inline(always)]
+        unsafe fn end_bf16(p: *mut f32, v: Self::F16) {
+            unsafe { Self::store16(p, v) }
+        }
+    };
+}
+pub(super) use pairs;

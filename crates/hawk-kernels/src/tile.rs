@@ -1,0 +1,342 @@
+//! Panels of packed weights against a few rows: the innermost loops.
+//!
+//! Up to [`PLACES`] panels take turns, a slice of k each: the memory answers reads in several places 1.5 times faster than in one. All
+//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache, and go through as many panels together as
+//! their sums fit into the registers. Sums wait in memory between the slices, so that every output is one chain of fused multiply-adds over
+//! k in rising order, whatever the number of rows or panels.
+
+use std::hint::black_box;
+use std::ops::Range;
+
+use crate::isa::{Kernel, Simd};
+use crate::matrix::{PANEL, Precision};
+
+/// Rows that go through a panel together.
+pub const CHUNK_ROWS: usize = 48;
+/// Panels that are read at once.
+pub const PLACES: usize = 4;
+/// Multiply-adds between two fetches.
+const GROUP: usize = 8;
+/// Rows that an address of the processor reaches from one place: at 0, 1 and 2 strides.
+const REACHED: usize = 3;
+
+/// A place in every [`REACHED`] rows of the largest tile.
+type Inputs<X> = [*const X; 4];
+
+/// A kind of weights: how a step is read and added.
+trait Weights {
+    type X;
+    type Input<S: Simd>: Copy;
+    type Loaded<S: Simd>: Copy;
+    type Sum<S: Simd>: Copy;
+    const STEP_BYTES: usize;
+    const X_STEP: usize;
+    /// Weights of a panel that are used before the next panel's turn, by one block of rows and by several. Short slices keep all places busy
+    /// where the memory is the limit, long ones spare the sums the way to memory and back. Where sums are exact inside a slice (int8) both
+    /// are the same, or a row would have other bits in company.
+    const SLICE_BYTES: [usize; 2];
+    /// Lines of every group that a block of rows alone fetches ahead; f32 comes faster by the hardware's own fetching.
+    const FETCHED_ALONE: usize;
+    /// The sums of a panel for one row.
+    unsafe fn begin<S: Simd>(prior: *const f32) -> Self::Sum<S>;
+    /// One step of a panel.
+    unsafe fn load<S: Simd>(w: *const u8) -> Self::Loaded<S>;
+    /// One step of a row.
+    unsafe fn input<S: Simd>(x: *const Self::X) -> Self::Input<S>;
+    unsafe fn add<S: Simd>(sum: Self::Sum<S>, w: Self::Loaded<S>, x: Self::Input<S>) -> Self::Sum<S>;
+    unsafe fn end<S: Simd>(sums: Self::Sum<S>, out: *mut f32);
+}
+
+struct FloatWeights;
+struct Bf16Weights;
+struct Int8Weights;
+
+macro_rules! float_weights {
+    ($kind:ty, $bytes:literal, $slices:expr, $fetched:literal, $begin:ident, $load:ident, $end:ident) => {
+        // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        impl Weights for $kind {
+            type X = f32;
+            type Input<S: Simd> = S::F16;
+            type Loaded<S: Simd> = S::F16;
+            type Sum<S: Simd> = S::F16;
+            const STEP_BYTES: usize = $bytes * PANEL;
+            const X_STEP: usize = 1;
+            const SLICE_BYTES: [usize; 2] = $slices;
+            const FETCHED_ALONE: usize = $fetched;
+            #[inline(always)]
+            unsafe fn begin<S: Simd>(prior: *const f32) -> S::F16 {
+                unsafe { S::$begin(prior) }
+            }
+            #[inline(always)]
+            unsafe fn load<S: Simd>(w: *const u8) -> S::F16 {
+                unsafe { S::$load(w.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn input<S: Simd>(x: *const f32) -> S::F16 {
+                unsafe { S::splat16(*x) }
+            }
+            #[inline(always)]
+            unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
+                unsafe { S::fma16(w, x, sum) }
+            }
+            #[inline(always)]
+            unsafe fn end<S: Simd>(sums: S::F16, out: *mut f32) {
+                unsafe { S::$end(out, sums) }
+            }
+        }
+    };
+}
+float_weights!(FloatWeights, 4, [512, 4096], 0, load16, load16, store16);
+float_weights!(Bf16Weights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16);
+
+// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Weights for Int8Weights {
+    type X = i16;
+    type Input<S: Simd> = S::P16;
+    type Loaded<S: Simd> = S::P16;
+    type Sum<S: Simd> = S::I16;
+    const STEP_BYTES: usize = 2 * PANEL;
+    const X_STEP: usize = 2;
+    const SLICE_BYTES: [usize; 2] = [1024, 1024];
+    const FETCHED_ALONE: usize = 4;
+    #[inline(always)]
+    unsafe fn begin<S: Simd>(_: *const f32) -> S::I16 {
+        unsafe { S::zero_i16() }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(w: *const u8) -> S::P16 {
+        unsafe { S::load_i8(w.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn input<S: Simd>(x: *const i16) -> S::P16 {
+        unsafe { S::splat_pair(x) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(sum: S::I16, w: S::P16, x: S::P16) -> S::I16 {
+        unsafe { S::madd(sum, w, x) }
+    }
+    #[inline(always)]
+    unsafe fn end<S: Simd>(sums: S::I16, out: *mut f32) {
+        unsafe { S::store16(out, S::add16(S::load16(out), S::to_f32(sums))) }
+    }
+}
+
+/// One slice of `N` neighbouring panels for a block of `R` rows.
+struct Tile<W: Weights, const R: usize, const N: usize> {
+    w: *const u8,
+    pitch: usize,
+    x: *const W::X,
+    stride: usize,
+    steps: usize,
+    sums: *mut f32,
+    row_pitch: usize,
+    panel_pitch: usize,
+    /// Of the weights that lie `ahead` bytes further on, these lines of every group are fetched.
+    lines: Range<usize>,
+    ahead: usize,
+}
+
+impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let sums_of = |r: usize, n: usize| self.sums.wrapping_add(r * self.row_pitch + n * self.panel_pitch);
+        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch may point anywhere.
+        unsafe {
+            let mut sums = [[W::begin::<S>(self.sums); N]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    *sum = W::begin::<S>(sums_of(r, n));
+                }
+            }
+            let (mut w, mut x) = (self.w, self.inputs());
+            for _ in 0..self.steps / GROUP {
+                for n in 0..N {
+                    for line in self.lines.clone() {
+                        S::prefetch(w.wrapping_add(n * self.pitch + self.ahead + line * 64));
+                    }
+                }
+                for step in 0..GROUP {
+                    self.step::<S>(w.add(step * W::STEP_BYTES), x, step * W::X_STEP, &mut sums);
+                }
+                (w, x) = (w.add(GROUP * W::STEP_BYTES), x.map(|x| x.wrapping_add(GROUP * W::X_STEP)));
+            }
+            for step in 0..self.steps % GROUP {
+                self.step::<S>(w.add(step * W::STEP_BYTES), x, step * W::X_STEP, &mut sums);
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
+                    W::end::<S>(sum, sums_of(r, n));
+                }
+            }
+        }
+    }
+}
+
+impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
+    /// The first inputs of every third row.
+    #[inline(always)]
+    fn inputs(&self) -> Inputs<W::X> {
+        // Hidden from the compiler, which would reach a row by an addition to the one before: 1.3 times slower in int8 from 11 rows on.
+        let input = |row| if row < R { black_box(self.x.wrapping_add(row * self.stride)) } else { self.x };
+        std::array::from_fn(|i| input(i * REACHED))
+    }
+
+    #[inline(always)]
+    unsafe fn step<S: Simd>(&self, w: *const u8, x: Inputs<W::X>, at: usize, sums: &mut [[W::Sum<S>; N]; R]) {
+        // SAFETY: as in `run`.
+        unsafe {
+            let mut loaded = [W::load::<S>(w); N];
+            for (n, loaded) in loaded.iter_mut().enumerate().skip(1) {
+                *loaded = W::load::<S>(w.add(n * self.pitch));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let x = W::input::<S>(x[r / REACHED].add(at + r % REACHED * self.stride));
+                for (sum, w) in sums.iter_mut().zip(loaded) {
+                    *sum = W::add::<S>(*sum, w, x);
+                }
+            }
+        }
+    }
+}
+
+/// Panels against rows, added to sums.
+pub struct Panels {
+    pub precision: Precision,
+    pub w: *const u8,
+    /// Bytes from one panel to the next.
+    pub pitch: usize,
+    /// At most [`PLACES`] are a good number.
+    pub panels: usize,
+    pub x: *const u8,
+    /// Elements between two rows of x.
+    pub stride: usize,
+    pub rows: usize,
+    pub steps: usize,
+    /// The sums of the first row with the first panel; 16 lie together.
+    pub sums: *mut f32,
+    /// Elements between the sums of two rows, and of two panels.
+    pub row_pitch: usize,
+    pub panel_pitch: usize,
+}
+
+impl Panels {
+    #[inline(always)]
+    unsafe fn slices<S: Simd, W: Weights>(&self) {
+        let blocks = self.rows.div_ceil(S::TILE_ROWS);
+        let [alone, several] = W::SLICE_BYTES;
+        let slice = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
+        let most = S::MOST_PANELS.min(S::MOST_SUMS / self.rows.div_ceil(blocks));
+        for start in (0..self.steps).step_by(slice) {
+            let mut next = 0;
+            while next < self.panels {
+                let together = [4, 2, 1].into_iter().find(|n| *n <= most.min(self.panels - next)).unwrap_or(1);
+                let panels = next..next + together;
+                next = panels.end;
+                let mut first = 0;
+                for block in 0..blocks {
+                    let rows = first..first + (self.rows + block) / blocks;
+                    first = rows.end;
+                    // SAFETY: the caller's promise is passed on.
+                    unsafe {
+                        self.tile::<S, W>(
+                            start..self.steps.min(start + slice),
+                            panels.clone(),
+                            rows,
+                            fetched::<S, W>(block, blocks),
+                        )
+                    };
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, W: Weights>(
+        &self,
+        steps: Range<usize>,
+        panels: Range<usize>,
+        rows: Range<usize>,
+        lines: Range<usize>,
+    ) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            macro_rules! sized {
+                ($r:literal, $n:literal) => {
+                    self.sized::<S, W, $r, $n>(steps, panels.start, rows.start, lines)
+                };
+            }
+            macro_rules! of_rows {
+                ($($r:literal)*) => {
+                    match (rows.len(), panels.len()) {
+                        $(($r, 4) if S::MOST_PANELS >= 4 && S::MOST_SUMS >= 4 * $r => sized!($r, 4),
+                        ($r, 2) if S::MOST_SUMS >= 2 * $r => sized!($r, 2),
+                        ($r, _) if S::TILE_ROWS >= $r => sized!($r, 1),)*
+                        _ => unreachable!("no block has more rows than a tile"),
+                    }
+                };
+            }
+            of_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sized<S: Simd, W: Weights, const R: usize, const N: usize>(
+        &self,
+        steps: Range<usize>,
+        panel: usize,
+        row: usize,
+        lines: Range<usize>,
+    ) {
+        let start = steps.start * W::STEP_BYTES;
+        // After a panel's last slice the next group's panel is fetched.
+        let last = steps.end == self.steps;
+        let ahead = if last { self.panels * self.pitch - start } else { steps.len() * W::STEP_BYTES };
+        // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside of.
+        unsafe {
+            let tile = Tile::<W, R, N> {
+                w: self.w.add(panel * self.pitch + start),
+                pitch: self.pitch,
+                x: self.x.cast::<W::X>().add(row * self.stride + steps.start * W::X_STEP),
+                stride: self.stride,
+                steps: steps.len(),
+                sums: self.sums.add(row * self.row_pitch + panel * self.panel_pitch),
+                row_pitch: self.row_pitch,
+                panel_pitch: self.panel_pitch,
+                lines,
+                ahead,
+            };
+            tile.run::<S>();
+        }
+    }
+}
+
+/// The lines of a group that a block of rows fetches. The first of several blocks waits for the memory anyway, and what it reads keeps the
+/// hardware's own fetching busy; the others, whose weights are in the cache, share the work.
+#[inline(always)]
+fn fetched<S: Simd, W: Weights>(block: usize, blocks: usize) -> Range<usize> {
+    let lines = GROUP * W::STEP_BYTES / 64;
+    match block {
+        0 if blocks == 1 && S::FETCHES_ALONE => 0..lines,
+        0 if blocks == 1 => 0..W::FETCHED_ALONE,
+        0 => 0..0,
+        _ => lines * (block - 1) / (blocks - 1)..lines * block / (blocks - 1),
+    }
+}
+
+impl Kernel for &Panels {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            match self.precision {
+                Precision::F32 => self.slices::<S, FloatWeights>(),
+                Precision::Bf16 => self.slices::<S, Bf16Weights>(),
+                Precision::Int8 => self.slices::<S, Int8Weights>(),
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Keys and values of the tokens of a stream.
+
+use std::cell::UnsafeCell;
+
+use hawk_files::TransformerConfig;
+use hawk_kernels::{Line, PANEL, Precision, bf16_slot};
+
+/// How keys and values are kept: f32, or rounded to bf16 when they are written, which halves what attention reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KvFormat {
+    F32,
+    Bf16,
+}
+
+impl KvFormat {
+    /// Weights of this format, as the tiles see keys and values.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// Bytes of 16 numbers that lie together.
+    fn step_bytes(self) -> usize {
+        PANEL * self.precision().weight_bytes()
+    }
+}
+
+/// Keys and values of one stream for all layers.
+pub(crate) struct Kv {
+    pub(super) committed: usize,
+    pub(super) capacity: usize,
+    head_dim: usize,
+    kv_heads: usize,
+    format: KvFormat,
+    /// Cells, because the threads of a pass write their heads' rows through shared references.
+    pub(super) keys: Vec<Box<[UnsafeCell<Line>]>>,
+    pub(super) values: Vec<Box<[UnsafeCell<Line>]>>,
+}
+
+impl Kv {
+    pub(super) fn new(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
+        let capacity = tokens.next_multiple_of(PANEL);
+        let (head_dim, kv_heads) = (config.head_dim, config.kv_heads);
+        let mut kv = Self { committed: 0, capacity, head_dim, kv_heads, format, keys: Vec::new(), values: Vec::new() };
+        let lines = kv_heads * kv.head_bytes() / size_of::<Line>();
+        let layers = || (0..config.layers).map(|_| (0..lines).map(|_| UnsafeCell::new(Line::ZERO)).collect()).collect();
+        (kv.keys, kv.values) = (layers(), layers());
+        kv
+    }
+
+    /// Bytes of the keys, and of the values, of one kv head in a layer: a number of lines.
+    fn head_bytes(&self) -> usize {
+        self.capacity * self.head_dim.next_multiple_of(PANEL) / PANEL * self.format.step_bytes()
+    }
+
+    /// The keys and values of the committed tokens of a layer, in pieces that lie together.
+    pub(crate) fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
+        let (keys, values) = (self.committed.div_ceil(PANEL), self.head_dim.div_ceil(PANEL));
+        let mut pieces = Vec::new();
+        for head in (0..self.kv_heads).map(|head| self.head(layer, head)) {
+            let step = self.format.step_bytes();
+            // SAFETY: both lie in the head's part, and what writes there (passes, commits) needs the stream for itself.
+            unsafe {
+                pieces.push(std::slice::from_raw_parts(head.key_panel(0), keys * head.key_pitch()));
+                let value = |panel| std::slice::from_raw_parts(head.value_panel(panel, 0), self.committed * step);
+                pieces.extend((0..values).map(value));
+            }
+        }
+        pieces
+    }
+
+    /// The keys and values of a layer's kv head; whoever writes them keeps others away from the head.
+    pub(crate) fn head(&self, layer: usize, head: usize) -> KvHead {
+        let lines = self.head_bytes() / size_of::<Line>();
+        let first = |cells: &[UnsafeCell<Line>]| UnsafeCell::raw_get(cells[head * lines..(head + 1) * lines].as_ptr());
+        KvHead {
+            format: self.format,
+            capacity: self.capacity,
+            head_dim: self.head_dim,
+            keys: first(&self.keys[layer]).cast(),
+            values: first(&self.values[layer]).cast(),
+        }
+    }
+
+    pub(super) fn heads(&self) -> impl Iterator<Item = KvHead> {
+        (0..self.keys.len()).flat_map(move |layer| (0..self.kv_heads).map(move |head| self.head(layer, head)))
+    }
+}
+
+/// Keys and values of one kv head: keys in panels of 16 positions `[panel][E][16]`, values in panels of 16 channels `[E/16][capacity][16]`, so
+/// that scores and sums are products with packed weights. The 16 stand in the order of packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct KvHead {
+    format: KvFormat,
+    capacity: usize,
+    head_dim: usize,
+    keys: *mut u8,
+    values: *mut u8,
+}
+
+impl KvHead {
+    pub(crate) fn precision(&self) -> Precision {
+        self.format.precision()
+    }
+
+    /// The first byte of a panel of keys.
+    pub(crate) fn key_panel(&self, panel: usize) -> *const u8 {
+        self.keys.wrapping_add(panel * self.key_pitch())
+    }
+
+    /// Bytes from one panel of keys to the next.
+    pub(crate) fn key_pitch(&self) -> usize {
+        self.head_dim * self.format.step_bytes()
+    }
+
+    /// The first byte of a position in a panel of values.
+    pub(crate) fn value_panel(&self, panel: usize, position: usize) -> *const u8 {
+        self.values.wrapping_add(panel * self.value_pitch() + position * self.format.step_bytes())
+    }
+
+    /// Bytes from one panel of values to the next.
+    pub(crate) fn value_pitch(&self) -> usize {
+        self.capacity * self.format.step_bytes()
+    }
+
+    /// Writes the key and value of a position.
+    ///
+    /// # Safety
+    /// The position is inside the capacity, and nobody else uses the head meanwhile.
+    pub(crate) unsafe fn put(&self, position: usize, key: &[f32], value: &[f32]) {
+        for (e, (key, value)) in key.iter().zip(value).enumerate() {
+            // SAFETY: the caller's promise; keys have E steps a panel, values `capacity`.
+            unsafe {
+                self.write(self.keys, position / PANEL * self.head_dim + e, position % PANEL, *key);
+                self.write(self.values, e / PANEL * self.capacity + position, e % PANEL, *value);
+            }
+        }
+    }
+
+    unsafe fn write(&self, base: *mut u8, step: usize, lane: usize, x: f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.format {
+                KvFormat::F32 => *base.cast::<f32>().add(step * PANEL + lane) = x,
+                KvFormat::Bf16 => {
+                    *base.cast::<half::bf16>().add(step * PANEL + bf16_slot(lane)) = half::bf16::from_f32(x);
+                }
+            }
+        }
+    }
+
+    /// Copies the key and value of a position to another.
+    ///
+    /// # Safety
+    /// As [`KvHead::put`].
+    pub(super) unsafe fn copy(&self, from: usize, to: usize) {
+        let (bytes, width) = (self.format.step_bytes(), self.precision().weight_bytes());
+        let lane = |position: usize| match self.format {
+            KvFormat::F32 => position % PANEL,
+            KvFormat::Bf16 => bf16_slot(position % PANEL),
+        };
+        let key =
+            |position: usize| self.keys.wrapping_add(position / PANEL * self.key_pitch() + lane(position) * width);
+        // SAFETY: the caller's promise.
+        unsafe {
+            for e in 0..self.head_dim {
+                std::ptr::copy_nonoverlapping(key(from).add(e * bytes), key(to).add(e * bytes), width);
+            }
+            for panel in 0..self.head_dim.div_ceil(PANEL) {
+                let to = self.values.add(panel * self.value_pitch() + to * bytes);
+                std::ptr::copy_nonoverlapping(self.value_panel(panel, from), to, bytes);
+            }
+        }
+    }
+}

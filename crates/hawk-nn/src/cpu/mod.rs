@@ -1,0 +1,17 @@
+//! The transformer on CPUs: it runs any tree of rows of several streams in one pass.
+
+pub(crate) mod attention;
+pub(crate) mod captions;
+pub(crate) mod dense;
+pub(crate) mod ends;
+pub(crate) mod kv;
+pub(crate) mod output;
+pub(crate) mod packed;
+pub(crate) mod pass;
+pub(crate) mod rope;
+pub(crate) mod rows;
+pub(crate) mod staged;
+pub(crate) mod stream;
+pub(crate) mod target;
+pub(crate) mod weights;
+pub(crate) mod workspace;

@@ -1,0 +1,112 @@
+//! Where a target's matrices come from: packed while they are loaded, or mapped out of a packed file, or written into one.
+
+use std::sync::Arc;
+
+use hawk_files::{
+    Checkpoint, Error, Loader, PackTo, PackedMatrix, PackedWriter, Result, Tensor, TransformerConfig, VqConfig,
+};
+use hawk_kernels::{Matrix, Precision};
+
+use super::target::Target;
+use crate::vq::VqDecoder;
+
+/// The weights of a target as its loaders ask for them.
+#[derive(Clone, Copy)]
+pub(crate) struct MatrixSource<'a> {
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) precision: Precision,
+    /// The packed file that the matrices are written into, if they are.
+    writer: Option<&'a PackedWriter>,
+}
+
+impl<'a> MatrixSource<'a> {
+    /// Matrices are packed in memory, or mapped where the checkpoint is packed.
+    pub(crate) fn new(checkpoint: &'a Checkpoint, precision: Precision) -> Self {
+        Self { checkpoint, precision, writer: None }
+    }
+
+    /// A matrix of the target for the kernels, under a name of its own.
+    ///
+    /// # Errors
+    /// A packed checkpoint of another precision, layout or model; a file that cannot be written.
+    pub(crate) fn matrix(
+        &self,
+        name: &str,
+        size: [usize; 2],
+        fill: &mut dyn FnMut(usize, &mut [f32]),
+    ) -> Result<Matrix> {
+        if let Some(packed) = self.checkpoint.packed_matrix(name, self.precision, size)? {
+            return mapped(name, self.precision, size, packed);
+        }
+        let matrix = match self.writer {
+            None => Matrix::pack(self.precision, size[0], size[1], fill),
+            Some(writer) => self.written(writer, name, size, fill)?,
+        };
+        // So that a model is never in memory twice.
+        self.checkpoint.release();
+        Ok(matrix)
+    }
+
+    /// Packs and writes a matrix, unless that was done already; the result lies in the file.
+    fn written(
+        &self,
+        writer: &PackedWriter,
+        name: &str,
+        size: [usize; 2],
+        fill: &mut dyn FnMut(usize, &mut [f32]),
+    ) -> Result<Matrix> {
+        if !writer.has(name, size) {
+            let matrix = Matrix::pack(self.precision, size[0], size[1], fill);
+            let (panels, scales) = matrix.packed();
+            writer.matrix(name, size, panels, scales)?;
+        }
+        let packed = writer.written(name)?;
+        let file = Arc::clone(&packed.file);
+        let matrix = mapped(name, self.precision, size, packed)?;
+        file.release();
+        Ok(matrix)
+    }
+
+    /// A tensor that is read to fill a [`matrix`](Self::matrix) and for nothing else.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`].
+    pub(crate) fn packable(&self, name: &str, shape: &[usize]) -> Result<Tensor<'a>> {
+        match self.writer {
+            None => self.checkpoint.packable(name, shape),
+            Some(writer) => {
+                writer.hold(name, shape);
+                self.checkpoint.tensor_to_pack(name, shape)
+            }
+        }
+    }
+}
+
+fn mapped(name: &str, precision: Precision, size: [usize; 2], packed: PackedMatrix) -> Result<Matrix> {
+    let PackedMatrix { file, start, length, scales } = packed;
+    if length != Matrix::packed_bytes(precision, size) {
+        return Err(Error::input("a packed matrix has the wrong length")
+            .at(name)
+            .expected(Matrix::packed_bytes(precision, size))
+            .got(length));
+    }
+    Matrix::mapped(precision, size, (file, start), scales).map_err(|e| Error::from(e).at(name))
+}
+
+/// Loads the weights of a [`Conversion`](hawk_files::Conversion).
+pub struct CpuLoader;
+
+impl Loader for CpuLoader {
+    /// Packs the matrices while the target is loaded, then writes the tensors that were read besides. Goes on where an earlier call of the same
+    /// kind broke off.
+    fn pack(&self, transformer: TransformerConfig, weights: &Checkpoint, to: PackTo<'_>) -> Result<()> {
+        let writer = PackedWriter::new(to.dir, to.precision, to.progress)?;
+        let source = MatrixSource { checkpoint: weights, precision: to.precision, writer: Some(&writer) };
+        drop(Target::load_from(transformer, &source)?);
+        weights.finish_packing(writer)
+    }
+
+    fn check_vq(&self, config: &VqConfig, weights: &Checkpoint) -> Result<()> {
+        VqDecoder::from_checkpoint(config.clone(), weights).map(drop)
+    }
+}

@@ -1,0 +1,112 @@
+//! The rows of a pass: a tree of tokens behind the committed ones.
+
+use hawk_spec::TokenId;
+
+/// Whether a pass computes the logits of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readout {
+    /// The law behind the row is wanted.
+    Logits,
+    /// Only its keys and values are.
+    Nothing,
+}
+
+/// The rows of one pass of one stream: tokens after the committed ones, each after its parent row.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    tokens: Vec<TokenId>,
+    /// The rows whose logits are wanted, in rising order.
+    read: Vec<usize>,
+    /// The path of every row, oldest ancestor first and the row itself last, one after another.
+    paths: Vec<usize>,
+    /// Where each row's path ends.
+    path_ends: Vec<usize>,
+}
+
+impl Rows {
+    /// Rows without need of further memory up to `rows` rows in paths of up to `depth`.
+    pub fn with_capacity(rows: usize, depth: usize) -> Self {
+        Self {
+            tokens: Vec::with_capacity(rows),
+            read: Vec::with_capacity(rows),
+            paths: Vec::with_capacity(rows * depth),
+            path_ends: Vec::with_capacity(rows),
+        }
+    }
+
+    /// Adds a row after row `parent`, or directly after the committed tokens; returns its number.
+    ///
+    /// # Panics
+    /// `parent` is not a row.
+    pub fn push(&mut self, token: TokenId, parent: Option<usize>, readout: Readout) -> usize {
+        let row = self.tokens.len();
+        if readout == Readout::Logits {
+            self.read.push(row);
+        }
+        if let Some(parent) = parent {
+            self.paths.extend_from_within(self.path_range(parent));
+        }
+        self.paths.push(row);
+        self.path_ends.push(self.paths.len());
+        self.tokens.push(token);
+        row
+    }
+
+    fn path_range(&self, row: usize) -> std::ops::Range<usize> {
+        row.checked_sub(1).map_or(0, |before| self.path_ends[before])..self.path_ends[row]
+    }
+
+    /// Length of the longest path.
+    pub(crate) fn deepest(&self) -> usize {
+        (0..self.len()).map(|row| self.path_range(row).len()).max().unwrap_or(0)
+    }
+
+    /// Adds a chain of tokens after row `parent`; the last one's logits are read as `readout` says. Returns the last row, `parent` for no tokens.
+    pub fn push_chain(
+        &mut self,
+        tokens: impl IntoIterator<Item = TokenId>,
+        parent: Option<usize>,
+        readout: Readout,
+    ) -> Option<usize> {
+        let mut tokens = tokens.into_iter().peekable();
+        let mut last = parent;
+        while let Some(token) = tokens.next() {
+            let readout = if tokens.peek().is_none() { readout } else { Readout::Nothing };
+            last = Some(self.push(token, last, readout));
+        }
+        last
+    }
+
+    /// Removes all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.read.clear();
+        self.paths.clear();
+        self.path_ends.clear();
+    }
+
+    /// N, the number of rows.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// The tokens of the rows.
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// The rows whose logits are wanted, in rising order.
+    pub fn read(&self) -> &[usize] {
+        &self.read
+    }
+
+    /// The row's ancestors, oldest first, and the row itself.
+    pub(crate) fn path(&self, row: usize) -> &[usize] {
+        &self.paths[self.path_range(row)]
+    }
+}

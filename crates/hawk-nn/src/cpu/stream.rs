@@ -1,0 +1,144 @@
+//! Streams: keys and values of the committed tokens, and the rows of a pass that may or may not join them.
+
+use std::sync::Arc;
+
+use hawk_files::{Error, Result, TransformerConfig};
+
+use super::kv::{Kv, KvFormat};
+use super::rows::Rows;
+
+/// What a stream reads beside the tokens of the vocabulary: inputs that it alone has, and the position of its first token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnInputs {
+    /// `[count, D]`; the input of id V + i is row i.
+    vectors: Arc<[f32]>,
+    start: usize,
+}
+
+impl Default for OwnInputs {
+    /// None, from position 0 on.
+    fn default() -> Self {
+        Self::new(Arc::from([]), 0)
+    }
+}
+
+impl OwnInputs {
+    pub(crate) fn new(vectors: Arc<[f32]>, start: usize) -> Self {
+        Self { vectors, start }
+    }
+
+    /// The same positions without the inputs.
+    #[must_use]
+    pub fn positions_alone(&self) -> Self {
+        Self::new(Arc::from([]), self.start)
+    }
+
+    /// Position of the first token.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+}
+
+/// One token sequence under way: the keys and values of its committed tokens, allocated once, and the rows that the next pass runs.
+///
+/// [`Target::forward`](crate::cpu::target::Target::forward) runs the rows of several streams together; only
+/// [`Staged::commit`](crate::cpu::staged::Staged::commit) makes rows committed tokens.
+pub struct Stream {
+    /// The rows of the next pass.
+    pub rows: Rows,
+    own: OwnInputs,
+    kv: Kv,
+}
+
+impl Stream {
+    /// Room for `tokens` committed and staged tokens, with keys and values in f32. [`Target::stream`](crate::cpu::target::Target::stream) chooses by
+    /// the target's precision.
+    pub fn new(config: &TransformerConfig, tokens: usize) -> Self {
+        Self::with_kv(config, tokens, KvFormat::F32)
+    }
+
+    pub(crate) fn with_kv(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
+        Self { rows: Rows::default(), own: OwnInputs::default(), kv: Kv::new(config, tokens, format) }
+    }
+
+    /// The stream with inputs of its own.
+    #[must_use]
+    pub fn with_inputs(self, own: OwnInputs) -> Self {
+        Self { own, ..self }
+    }
+
+    /// The inputs of the ids behind the vocabulary.
+    pub(crate) fn inputs(&self) -> &[f32] {
+        &self.own.vectors
+    }
+
+    /// Position of the first token.
+    pub(crate) fn start(&self) -> usize {
+        self.own.start
+    }
+
+    /// S, committed tokens.
+    pub fn committed(&self) -> usize {
+        self.kv.committed
+    }
+
+    /// Most tokens, committed and staged.
+    pub fn capacity(&self) -> usize {
+        self.kv.capacity
+    }
+
+    /// Forgets all but the first `tokens` committed tokens.
+    pub fn truncate(&mut self, tokens: usize) {
+        self.kv.committed = self.kv.committed.min(tokens);
+    }
+
+    /// Bytes of the keys and values.
+    pub fn bytes(&self) -> usize {
+        self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()
+    }
+
+    /// The keys and values of the committed tokens of a layer, in pieces that lie together: what attention reads.
+    pub fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
+        self.kv.committed_bytes(layer)
+    }
+
+    pub(crate) fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    /// Makes the path to `row`, ancestors first, the next committed tokens, and forgets the other rows.
+    pub(crate) fn commit(&mut self, row: usize) {
+        let path = self.rows.path(row);
+        for (i, &row) in path.iter().enumerate() {
+            if row != i {
+                let (from, to) = (self.kv.committed + row, self.kv.committed + i);
+                // SAFETY: nobody else has the stream, and both are staged rows inside the capacity.
+                self.kv.heads().for_each(|head| unsafe { head.copy(from, to) });
+            }
+        }
+        self.kv.committed += path.len();
+        self.rows.clear();
+    }
+
+    /// Whether the rows can be run: by a model of so many ids, width D, and positions.
+    pub(crate) fn check(&self, vocab: usize, width: usize, positions: usize) -> Result<()> {
+        let vocab = vocab + self.own.vectors.len() / width;
+        if let Some(token) = self.rows.tokens().iter().find(|token| token.index() >= vocab) {
+            return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
+        }
+        let needed = self.kv.committed + self.rows.len();
+        if needed > self.kv.capacity {
+            return Err(Error::input("the sequence is too long")
+                .expected(format!("at most {} tokens", self.kv.capacity))
+                .got(needed));
+        }
+        let needed = self.own.start + self.kv.committed + self.rows.deepest();
+        if needed > positions {
+            return Err(Error::input("the sequence leaves the positions that the model has")
+                .expected(format!("at most {positions}"))
+                .got(needed));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The target: a loaded transformer of the Llama kind.
+
+use std::ops::Range;
+
+use hawk_files::{CaptionFeatures, Checkpoint, Error, Names, Result, TransformerConfig};
+use hawk_kernels::{Matrix, PANEL, Precision, Threads};
+
+use super::captions::Captions;
+use super::ends::Ends;
+use super::kv::KvFormat;
+use super::output::OutputHead;
+use super::packed::MatrixSource;
+use super::stream::{OwnInputs, Stream};
+use super::weights::{Embedding, Layer};
+
+/// A loaded transformer.
+pub struct Target {
+    pub(super) config: TransformerConfig,
+    pub(super) precision: Precision,
+    pub(super) embedding: Embedding,
+    /// Of families that read captions.
+    pub(super) captions: Option<Captions>,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: Vec<f32>,
+    pub(super) output: OutputHead,
+}
+
+/// What a pass costs at least, whatever its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassCost {
+    /// Weight bytes that are read.
+    pub bytes: usize,
+    /// Weights that every row is multiplied with.
+    pub weights: usize,
+}
+
+impl Target {
+    /// Loads and packs a checkpoint, or maps one that is packed.
+    ///
+    /// # Errors
+    /// A tensor is missing or has the wrong shape or number format; the checkpoint is packed for another precision.
+    pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
+        Self::load_from(config, &MatrixSource::new(checkpoint, precision))
+    }
+
+    pub(super) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
+        let checkpoint = source.checkpoint;
+        config.check_layers(checkpoint)?;
+        let Ends { tables, output } = Ends::load(&config, source)?;
+        Ok(Self {
+            layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
+            norm: checkpoint.tensor(&Names::of(config.family).norm(), &[config.hidden])?.to_f32(),
+            captions: Captions::of(&config, checkpoint)?,
+            embedding: Embedding::new(config.hidden, tables),
+            output,
+            config,
+            precision: source.precision,
+        })
+    }
+
+    /// Sizes and choices.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// From the last hidden state to logits.
+    pub(crate) fn output(&self) -> &OutputHead {
+        &self.output
+    }
+
+    /// How weights are stored and multiplied.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The inputs that the features of a caption become; [`Stream::with_inputs`] takes them.
+    ///
+    /// # Errors
+    /// A family that reads no captions, or features that do not fit it.
+    pub fn caption(&self, pool: &Threads, features: &CaptionFeatures) -> Result<OwnInputs> {
+        match &self.captions {
+            Some(captions) => captions.inputs(pool, features),
+            None => Err(Error::input("the model reads no features of captions")
+                .expected("a LlamaGen of the kind t2i")
+                .got(self.config.family.name())),
+        }
+    }
+
+    /// Bytes that a pass with all logits reads.
+    pub fn weight_bytes(&self) -> usize {
+        self.pass_cost(self.config.readable()).bytes
+    }
+
+    /// Bytes of the weights in memory, the embedding included.
+    pub fn memory_bytes(&self) -> usize {
+        self.weight_bytes() + self.embedding.bytes()
+    }
+
+    /// What a pass with the logits of these ids must read and multiply.
+    pub fn pass_cost(&self, vocabulary: Range<usize>) -> PassCost {
+        let mut cost = PassCost { bytes: 0, weights: 0 };
+        for (matrix, panels) in self.matrices(vocabulary) {
+            cost.bytes += matrix.bytes_of(panels.len());
+            cost.weights += panels.len() * PANEL * matrix.k();
+        }
+        cost
+    }
+
+    /// The matrices that a pass multiplies with, in their order, and their panels that it needs: those of a layer, layer by layer, and those of
+    /// the logits.
+    pub fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
+    }
+
+    /// A stream with room for `tokens` committed and staged tokens. Its keys and values are bf16 under
+    /// [`Precision::Int8`], else f32: bf16 weights are often exact, and then so is the pass.
+    pub fn stream(&self, tokens: usize) -> Stream {
+        let format = if self.precision == Precision::Int8 { KvFormat::Bf16 } else { KvFormat::F32 };
+        Stream::with_kv(&self.config, tokens, format)
+    }
+}

@@ -1,0 +1,162 @@
+//! The transformer's own weights, packed from a checkpoint.
+
+use hawk_files::{Checkpoint, Family, Names, Part, Result, Tensor, TransformerConfig};
+use hawk_kernels::{Matrix, PANEL};
+
+use super::attention::HeadNorm;
+use super::packed::MatrixSource;
+
+/// Matrices of a layer.
+pub const MATRICES: usize = 4;
+
+/// Weights of one layer.
+pub(super) struct Layer {
+    pub(super) qkv: Matrix,
+    pub(super) norms: Option<[HeadNorm; 2]>,
+    pub(super) output: Matrix,
+    pub(super) gate_up: Matrix,
+    pub(super) down: Matrix,
+    pub(super) attention_norm: Vec<f32>,
+    pub(super) mlp_norm: Vec<f32>,
+}
+
+/// Inputs of ids from 0 on, in one table after another: a row is read per token, the rest only takes memory.
+pub(super) struct Embedding {
+    tables: Vec<Table>,
+    /// D.
+    width: usize,
+}
+
+/// A table in the checkpoint's numbers.
+pub(super) enum Table {
+    F32(Vec<f32>),
+    Bf16(Vec<half::bf16>),
+}
+
+impl Table {
+    pub(super) fn read(table: &Tensor<'_>) -> Self {
+        match table.bf16_numbers() {
+            Some(numbers) => Self::Bf16(numbers.collect()),
+            None => Self::F32(table.to_f32()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::F32(table) => table.len(),
+            Self::Bf16(table) => table.len(),
+        }
+    }
+}
+
+impl Embedding {
+    pub(super) fn new(width: usize, tables: Vec<Table>) -> Self {
+        Self { tables, width }
+    }
+
+    /// Writes the input of an id; the ids behind the last table's belong to `more`.
+    pub(super) fn row_into(&self, row: usize, more: &[f32], out: &mut [f32]) {
+        let mut start = row * self.width;
+        for table in &self.tables {
+            if start < table.len() {
+                let range = start..start + self.width;
+                match table {
+                    Table::F32(table) => out.copy_from_slice(&table[range]),
+                    Table::Bf16(table) => out.iter_mut().zip(&table[range]).for_each(|(out, x)| *out = x.to_f32()),
+                }
+                return;
+            }
+            start -= table.len();
+        }
+        out.copy_from_slice(&more[start..start + self.width]);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |table: &Table| match table {
+            Table::F32(table) => size_of_val(&table[..]),
+            Table::Bf16(table) => size_of_val(&table[..]),
+        };
+        self.tables.iter().map(bytes).sum()
+    }
+}
+
+fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
+    let mut row = row;
+    for (tensor, rows) in tensors {
+        if row < *rows {
+            return tensor.row_into(row, out);
+        }
+        row -= rows;
+    }
+}
+
+/// The row of a matrix that turns neighbours `(2i, 2i + 1)` of a head together, for the one that turns `(i, i + E/2)`.
+fn neighbour_row(row: usize, head_dim: usize) -> usize {
+    let (head, at, half) = (row / head_dim, row % head_dim, head_dim / 2);
+    head * head_dim + if at < half { 2 * at } else { 2 * (at - half) + 1 }
+}
+
+impl Layer {
+    pub(super) fn load(c: &TransformerConfig, source: &MatrixSource<'_>, layer: usize) -> Result<Self> {
+        let checkpoint = source.checkpoint;
+        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, Names::of(c.family));
+        let get = |part: Part| source.packable(&names.layer(layer, part), &part.shape(c));
+        let norm =
+            |part: Part| -> Result<_> { Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32()) };
+        let pack = |part: &str, size, fill: &mut dyn FnMut(usize, &mut [f32])| {
+            source.matrix(&format!("layers.{layer}.{part}"), size, fill)
+        };
+        let qkv = match names {
+            Names::HuggingFace(_) => vec![(get(Part::Query)?, q), (get(Part::Key)?, k), (get(Part::Value)?, k)],
+            Names::Meta => vec![(get(Part::Fused)?, q + 2 * k)],
+        };
+        let (gate, up) = (get(Part::Gate)?, get(Part::Up)?);
+        let (output, down) = (get(Part::Output)?, get(Part::Down)?);
+        // Panels of gate and up alternate; the last of each is filled up with zeros.
+        let inner = c.intermediate.next_multiple_of(PANEL);
+        let gate_up = pack("gate_up", [2 * inner, d], &mut |row, out| {
+            let at = row / (2 * PANEL) * PANEL + row % PANEL;
+            let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
+            if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
+        })?;
+        let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
+        Ok(Self {
+            qkv: pack("qkv", [q + 2 * k, d], &mut |row, out| {
+                let turned = names == Names::Meta && row < q + k;
+                rows_of(&qkv, if turned { neighbour_row(row, c.head_dim) } else { row }, out);
+            })?,
+            norms: match c.family {
+                Family::Chameleon => Some([head_norm("q", c.heads)?, head_norm("k", c.kv_heads)?]),
+                Family::Llama | Family::Janus(_) | Family::LlamaGen(_) => None,
+            },
+            output: pack("output", [d, q], &mut |row, out| output.row_into(row, out))?,
+            gate_up,
+            down: pack("down", [d, inner], &mut |row, out| {
+                let (weights, rest) = out.split_at_mut(c.intermediate);
+                down.row_into(row, weights);
+                rest.fill(0.0);
+            })?,
+            attention_norm: norm(Part::AttentionNorm)?,
+            mlp_norm: norm(Part::MlpNorm)?,
+        })
+    }
+
+    pub(super) fn matrices(&self) -> [&Matrix; MATRICES] {
+        [&self.qkv, &self.output, &self.gate_up, &self.down]
+    }
+}
+
+impl HeadNorm {
+    /// Both published shapes: `[heads, E]`, and `[model parallel, E]` whose rows serve several heads each.
+    fn load(c: &TransformerConfig, checkpoint: &Checkpoint, part: (usize, &str), heads: usize) -> Result<Self> {
+        let of = |kind: &str| -> Result<Vec<f32>> {
+            let name = format!("model.layers.{}.self_attn.{}_norm.{kind}", part.0, part.1);
+            let stored = checkpoint.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(heads);
+            let rows = if stored > 0 && heads.is_multiple_of(stored) { stored } else { heads };
+            let all = checkpoint.tensor(&name, &[rows, c.head_dim])?.to_f32();
+            Ok((0..heads).flat_map(|head| all[head / (heads / rows) * c.head_dim..][..c.head_dim].to_vec()).collect())
+        };
+        // torch's LayerNorm default, which the reference keeps whatever the config's eps.
+        Ok(Self { weight: of("weight")?, bias: of("bias")?, eps: 1e-5 })
+    }
+}
