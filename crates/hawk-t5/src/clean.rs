@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use fancy_regex::{Captures, Regex};
-use hawk_nn::{Error, MAX_PROMPT_BYTES, Result};
+use hawk_files::{Error, MAX_PROMPT_BYTES, Result};
 use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
 

@@ -2,7 +2,7 @@
 
 use candle_nn::Activation;
 use candle_transformers::models::t5::{ActivationWithOptionalGating, Config};
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use serde::Deserialize;
 
 /// The keys and defaults of Hugging Face's transformers.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::t5::{Config, T5EncoderModel};
-use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, Error, ModelSource, Result, TextTokenizer};
+use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer};
+use hawk_kernels::Precision;
 use hawk_spec::TokenId;
 use safetensors::tensor::TensorView;
 

@@ -2,13 +2,14 @@
 //! then runs a T5 encoder.
 //!
 //! ```no_run
-//! use hawk_nn::{ModelSource, kernels::Precision};
+//! use hawk_files::ModelSource;
+//! use hawk_kernels::Precision;
 //! use hawk_t5::{Cleaner, T5Encoder};
 //!
 //! let mut encoder = T5Encoder::load(&ModelSource::Dir("flan-t5-xl".into()), Precision::Bf16)?;
 //! let caption = Cleaner::new()?.clean("A red house!")?;
 //! let file = encoder.features(&caption, 120)?.to_safetensors()?;
-//! # Ok::<(), hawk_nn::Error>(())
+//! # Ok::<(), hawk_files::Error>(())
 //! ```
 //!
 //! # The nouns

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::kernels::Precision;
-use hawk_nn::{CaptionFeatures, Error, Fault, ModelSource};
+use hawk_files::{CaptionFeatures, Error, Fault, ModelSource};
+use hawk_kernels::Precision;
 use hawk_spec::TokenId;
 use hawk_t5::T5Encoder;
 use safetensors::SafeTensors;

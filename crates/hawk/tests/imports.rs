@@ -15,8 +15,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("hawk-synth", &["hawk-files"]),
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-hub", &["hawk-files"]),
-    ("hawk-t5", &["hawk-nn", "hawk-spec"]),
-    ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
+    ("hawk-train", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec"]),
     (
         "hawk-cli",
         &[

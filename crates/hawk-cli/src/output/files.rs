@@ -1,56 +1,18 @@
 //! Writes files whole or not at all, and names the files of images.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hawk::{Error, Result};
-use serde::Serialize;
+use hawk_files::atomic;
 
-/// Writes a whole file, or leaves what was there.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_through(path, bytes).map_err(|e| Error::io("write the file", path, &e))
-}
-
-/// Writes indented JSON.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::input(format!("cannot write JSON: {e}")).at(path.display()))?;
-    bytes.push(b'\n');
-    write(path, &bytes)
-}
-
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = temporary_beside(path)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
-}
-
-fn temporary_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".hawk-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder_of(path))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
+pub(crate) use hawk_files::atomic::{check_parent as check_folder_can_be_made, write, write_json};
 
 /// Fails before the work where [`write`] would fail after it.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(Error::input("the path is a folder").at(path.display()).expected("the path of a file"));
     }
-    temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", folder_of(path), &e))
-}
-
-/// Fails before the work where a new folder could not be made after it.
-pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
-    let parent = folder_of(path);
-    temporary_beside(path).map(drop).map_err(|e| Error::io("write into the folder", parent, &e))
+    atomic::check_parent(path)
 }
 
 /// Where images go.
@@ -138,17 +100,5 @@ mod tests {
             paths.dedup();
             assert_eq!(paths.len(), 4);
         }
-    }
-
-    #[test]
-    fn a_failed_write_leaves_what_was_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.json");
-        write(&path, b"old").unwrap();
-        write(&path, b"new").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert!(write(&dir.path().join("none/x.json"), b"").is_err());
-        assert!(write(dir.path(), b"").is_err());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Component, Path};
 
 use flate2::read::GzDecoder;
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use tar::{Archive, EntryType};
 
 /// Largest size of a file in a package, and of all files: about three times the sizes of the

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use sha2::{Digest, Sha512};
 
 use crate::emoji::recipe::Package;
@@ -118,7 +118,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
-    use hawk_nn::Fault;
+    use hawk_files::Fault;
 
     use super::*;
     use crate::emoji::recipe::Holds;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use serde::Deserialize;
 
 use crate::emoji::archive;

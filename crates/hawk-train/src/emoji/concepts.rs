@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

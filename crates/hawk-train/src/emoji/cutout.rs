@@ -1,6 +1,6 @@
 //! Cut-outs: drawings trimmed to their visible part, with a transparent background.
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use image::imageops::{self, FilterType as Resampling};
 use image::{ExtendedColorType, ImageFormat, Rgba, RgbaImage};
 use resvg::tiny_skia::{Pixmap, Transform};

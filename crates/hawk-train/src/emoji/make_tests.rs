@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hawk_nn::Fault;
+use hawk_files::Fault;
 use sha2::Sha512;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hawk_nn::{Error, Result, hex};
+use hawk_files::{Error, Result, hex};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hawk_nn::Result;
+use hawk_files::Result;
 
 use crate::emoji::colour;
 use crate::emoji::cutout::Cutout;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hawk_nn::{Image, Result};
+use hawk_files::Result;
+use hawk_nn::Image;
 
 use crate::evaluate::features::{SMALL, foreground, normalise};
 use crate::evaluate::measures::Accuracy;

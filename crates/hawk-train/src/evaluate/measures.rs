@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hawk_nn::{Image, Result};
+use hawk_files::Result;
+use hawk_nn::Image;
 use rayon::prelude::*;
 use serde::Serialize;
 

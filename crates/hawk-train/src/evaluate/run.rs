@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Sampling, Seed};
-use hawk_nn::{Error, Image, Result};
+use hawk_files::{Error, Result};
+use hawk_nn::Image;
 use serde::Serialize;
 
 use crate::evaluate::counts::CountClassifier;

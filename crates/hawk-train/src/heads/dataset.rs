@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use hawk::{Decoder, Decoding, Engine, Request, Rule, Seed};
-use hawk_nn::kernels::Pool;
-use hawk_nn::{Error, Result, VqEncoder};
+use hawk_files::{Error, Result};
+use hawk_kernels::Threads;
+use hawk_nn::VqEncoder;
 use hawk_spec::{Cell, Code, Noise, Purpose, argmax_with_noise, probabilities};
 
 use crate::heads::images::{CaptionedPicture, TrainingImages};
@@ -102,7 +103,7 @@ impl Dataset {
         pictures: &[CaptionedPicture],
         observer: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let (encoder, pool) = (VqEncoder::load(engine.source(), "vq/")?, Pool::new(engine.threads()));
+        let (encoder, pool) = (VqEncoder::load(engine.source(), "vq/")?, Threads::new(engine.threads()));
         for (number, picture) in pictures.iter().enumerate() {
             if !self.path(number).exists() {
                 let pixels = picture.load(engine.config().image_size)?;

@@ -1,8 +1,9 @@
 //! Measures trained heads on the validation images, with the heads that decoding loads.
 
 use hawk::Engine;
-use hawk_nn::kernels::Pool;
-use hawk_nn::{HeadFigures, HeadWorkspace, Heads, Result};
+use hawk_files::{HeadFigures, Result};
+use hawk_kernels::Threads;
+use hawk_nn::{HeadWorkspace, Heads};
 use hawk_spec::{Cell, Code, Noise, Purpose, gumbel};
 
 use crate::heads::dataset::{Dataset, Subset};
@@ -34,7 +35,7 @@ pub(crate) fn measure(engine: &Engine, heads: &Heads, dataset: &Dataset, labels:
         heads,
         shape,
         labels,
-        pool: Pool::new(engine.threads()),
+        pool: Threads::new(engine.threads()),
         workspace: heads.workspace(engine.target(), ROWS.max(count), shape.codes),
         sums: vec![HeadSums::default(); count],
     };
@@ -53,7 +54,7 @@ struct Measurement<'a> {
     heads: &'a Heads,
     shape: ObservationShape,
     labels: Labels,
-    pool: Pool,
+    pool: Threads,
     workspace: HeadWorkspace,
     sums: Vec<HeadSums>,
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use hawk::{Engine, RecordedSampling, Seed};
-use hawk_nn::{Error, Image, ImageSize, Result, hex};
+use hawk_files::{Error, ImageSize, Result, hex};
+use hawk_nn::Image;
 use hawk_spec::{ImageIndex, Noise};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Rgba};

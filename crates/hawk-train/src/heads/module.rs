@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, silu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use hawk_nn::Result;
+use hawk_files::Result;
 
 use crate::run::params;
 
@@ -82,8 +82,9 @@ impl HeadBlocks {
 mod tests {
     use half::bf16;
     use hawk::{Engine, LoadOptions, Precision};
-    use hawk_nn::kernels::Pool;
-    use hawk_nn::{HeadConfig, Heads, HeadsConfig, ModelSource};
+    use hawk_files::{HeadConfig, HeadsConfig, ModelSource};
+    use hawk_kernels::Threads;
+    use hawk_nn::Heads;
 
     use super::*;
     use crate::heads::projection::projection;
@@ -128,7 +129,7 @@ mod tests {
         for row in 0..offsets.len() * rows {
             workspace.push(row / rows, &hidden[row % rows * d..][..d]);
         }
-        heads.run(engine.target(), &Pool::new(2), &mut workspace, offset..offset + codes).unwrap();
+        heads.run(engine.target(), &Threads::new(2), &mut workspace, offset..offset + codes).unwrap();
         let projection = projection(&engine, layout.codes() as usize).unwrap();
         let projection = Tensor::<2>::from_data(TensorData::new(projection, [d, codes]), &device);
         for head in 0..offsets.len() {

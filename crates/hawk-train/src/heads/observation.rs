@@ -2,7 +2,7 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use hawk_spec::{Code, Grid};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};

@@ -1,7 +1,7 @@
 //! The target's output projection, which turns hidden states into logits.
 
 use hawk::Engine;
-use hawk_nn::{Checkpoint, Result};
+use hawk_files::{Checkpoint, Result};
 
 /// Reads the target's output projection for the codes, transposed to `[D, codes]`.
 ///

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::Engine;
-use hawk_nn::{HeadConfig, Heads, HeadsConfig, ModelSource, Result};
+use hawk_files::{HeadConfig, HeadsConfig, ModelSource, Result};
+use hawk_nn::Heads;
 use serde::{Deserialize, Serialize};
 
 use crate::heads::dataset::Dataset;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use hawk::Seed;
-use hawk_nn::{Error, HeadOffset, Result};
+use hawk_files::{Error, HeadOffset, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::run::limits::{check_count, check_positive};

@@ -5,7 +5,7 @@
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use hawk_nn::{HeadOffset, Result};
+use hawk_files::{HeadOffset, Result};
 use hawk_spec::{Cell, philox4x32_10};
 
 use crate::heads::dataset::{Dataset, Subset};

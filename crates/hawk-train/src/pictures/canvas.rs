@@ -1,6 +1,6 @@
 //! Square RGB pictures: filled, made smaller, read and written as PNG.
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops::{self, FilterType as Resampling};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, RgbImage};

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::{Error, Image, Result};
+use hawk_files::{Error, Result};
+use hawk_nn::Image;
 use image::ImageFormat;
 use sha2::{Digest, Sha256};
 
@@ -39,7 +40,7 @@ impl Corpus {
                 .at(path.display())
                 .got(&entry.file));
         }
-        let digest = hawk_nn::hex(&Sha256::digest(&bytes));
+        let digest = hawk_files::hex(&Sha256::digest(&bytes));
         Ok(Self { dir: dir.to_owned(), entries, digest })
     }
 

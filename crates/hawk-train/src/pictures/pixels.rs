@@ -1,7 +1,8 @@
 //! Pictures as tensors; crops and mirrored pictures.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use hawk_nn::{Image, Result};
+use hawk_files::Result;
+use hawk_nn::Image;
 
 use crate::run::params::read;
 

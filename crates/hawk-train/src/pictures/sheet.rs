@@ -1,6 +1,6 @@
 //! Contact sheets: rows of pictures in one PNG file.
 
-use hawk_nn::Result;
+use hawk_files::Result;
 use image::ExtendedColorType;
 
 use crate::pictures::canvas::{Canvas, SIDE_U32, encode_png};

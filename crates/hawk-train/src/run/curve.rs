@@ -1,7 +1,7 @@
 //! A measure over the training steps, as JSON and as SVG. For heads it is figure 4 of arXiv
 //! 2510.25739.
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use hawk::{Decoder, Decoding, Engine, Request, Rule, Sampling, Seed};
-use hawk_nn::{Error, Image, Result};
+use hawk_files::{Error, Result};
+use hawk_nn::Image;
 
 /// Draws one image by plain decoding.
 ///

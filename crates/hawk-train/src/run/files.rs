@@ -1,12 +1,14 @@
-//! Files of a run: written whole or not at all, so that a run that was killed can resume.
+//! Files of a run. They are written whole or not at all, so that a run that was killed can resume.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use hawk_nn::{Error, Result};
+use hawk_files::atomic::{self, Durability};
+use hawk_files::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use hawk_files::atomic::{write, write_json};
 
 /// Creates a folder and its parents if they do not exist.
 ///
@@ -22,42 +24,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::io("read the file", path, &e))
 }
 
-/// Writes a whole file, or leaves the old one. The file survives a power cut after this call.
-///
-/// # Errors
-/// The file cannot be written.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, |file| file.sync_all())
-}
-
-/// As [`write`], but a power cut may leave a damaged file.
-/// Used for thousands of small files that are checked when they are read again.
+/// As [`write`], but a power cut may leave a damaged file. Used for thousands of small files that
+/// are checked when they are read again.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, |_| Ok(()))
-}
-
-fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&fs::File) -> std::io::Result<()>) -> Result<()> {
-    let replace = || {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        sync(file.as_file())?;
-        file.persist(path).map_err(|e| e.error)
-    };
-    replace().map(drop).map_err(|e| Error::io("write the file", path, &e))
-}
-
-/// # Errors
-/// The value has no JSON form, or the file cannot be written.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
-    bytes.push(b'\n');
-    write(path, &bytes)
+    atomic::write_with(path, bytes, Durability::Fast)
 }
 
 /// Checks that a folder belongs to this run. `path` holds the identity of the run that started in

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
 /// The error for a setting outside of its range.
 pub(crate) fn out_of_range(setting: &str, expected: impl Display, got: impl Display) -> Error {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 use half::bf16;
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 

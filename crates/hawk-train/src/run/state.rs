@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Bytes;
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use hawk_nn::Result;
+use hawk_files::Result;
 
 use crate::run::curve::Curve;
 use crate::run::progress::RunProgress;

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use hawk_nn::kernels::Pool;
-use hawk_nn::{Error, Image, Result, VqEncoder};
+use hawk_files::{Error, Result};
+use hawk_kernels::Threads;
+use hawk_nn::{Image, VqEncoder};
 use hawk_spec::Grid;
 use rayon::prelude::*;
 
@@ -87,7 +88,7 @@ impl CorpusCodes {
 /// The codes of a picture and of its mirror image.
 fn encode(corpus: &Corpus, index: usize, encoder: &VqEncoder, grid: Grid) -> Result<Vec<u16>> {
     let append = |image: &Image, out: &mut Vec<u16>| -> Result<()> {
-        out.extend(encoder.encode(&Pool::new(1), image, grid)?.iter().map(|code| code.0 as u16));
+        out.extend(encoder.encode(&Threads::new(1), image, grid)?.iter().map(|code| code.0 as u16));
         Ok(())
     };
     let picture = corpus.picture(index, SIDE)?;

@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
-use hawk_nn::Result;
+use hawk_files::Result;
 
 use crate::run::params;
 use crate::run::random::{Random, RandomPurpose};
@@ -266,7 +266,7 @@ impl Transformer {
 #[cfg(test)]
 mod tests {
     use hawk::{LoadOptions, Precision};
-    use hawk_nn::ModelSource;
+    use hawk_files::ModelSource;
     use hawk_spec::TokenId;
 
     use super::*;

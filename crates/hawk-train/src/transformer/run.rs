@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use hawk_nn::{Checkpoint, Error, ModelSource, Result, TextTokenizer, VqEncoder, hex};
+use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer, hex};
+use hawk_nn::VqEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

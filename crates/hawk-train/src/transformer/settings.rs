@@ -1,6 +1,6 @@
 //! Settings of a training run of a target.
 
-use hawk_nn::Result;
+use hawk_files::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hawk::{Engine, LoadOptions, Seed};
-use hawk_nn::{ModelSource, Result};
+use hawk_files::{ModelSource, Result};
 
 use crate::pictures::canvas::Canvas;
 use crate::pictures::corpus::Corpus;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::ParamGroup;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Int, Tensor, TensorData};
-use hawk_nn::{Checkpoint, Result};
+use hawk_files::{Checkpoint, Result};
 
 use crate::pictures::corpus::Corpus;
 use crate::pictures::entry::{Kind, Split};

@@ -1,7 +1,7 @@
 //! The vocabulary: special tokens, codes, structure tokens, and byte pairs learnt from the
 //! captions, in this order.
 
-use hawk_nn::{Error, Result, TextTokenizer};
+use hawk_files::{Error, Result, TextTokenizer};
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hawk_nn::kernels::Pool;
-use hawk_nn::{Error, Image, Result, VqDecoder, VqEncoder};
+use hawk_files::{Error, Result};
+use hawk_kernels::Threads;
+use hawk_nn::{Image, VqDecoder, VqEncoder};
 use hawk_spec::Grid;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -61,7 +62,7 @@ pub(crate) fn measure(
     let grid = Grid::new(cells, cells);
     let grid = grid.map_err(|e| Error::input(format!("invalid grid: {e}")))?;
     let reconstruct = |index: usize| {
-        let pool = Pool::new(1);
+        let pool = Threads::new(1);
         let picture = corpus.picture(index, SIDE)?;
         let codes = encoder.encode(&pool, &picture, grid)?;
         let decoded = decoder.decode(&pool, &codes, grid)?;

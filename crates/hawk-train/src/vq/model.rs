@@ -7,7 +7,7 @@ use burn::tensor::module::{conv2d, interpolate};
 use burn::tensor::ops::PadMode;
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, FloatDType, Tensor};
-use hawk_nn::{Result, VqConfig};
+use hawk_files::{Result, VqConfig};
 
 use crate::run::params;
 use crate::run::precision::TrainingPrecision;
@@ -338,8 +338,9 @@ pub(crate) fn unit(x: Tensor<4>) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use hawk_nn::kernels::Pool;
-    use hawk_nn::{Checkpoint, VqDecoder};
+    use hawk_files::Checkpoint;
+    use hawk_kernels::Threads;
+    use hawk_nn::VqDecoder;
     use hawk_spec::{Code, Grid};
 
     use super::*;
@@ -357,7 +358,7 @@ mod tests {
         let checkpoint = Checkpoint::from_bytes(file).unwrap();
         let decoder = VqDecoder::from_checkpoint(config, &checkpoint).unwrap();
         let codes: Vec<Code> = (0..16).map(|i| Code(i * 7 % 20)).collect();
-        let image = decoder.decode(&Pool::new(1), &codes, Grid::new(4, 4).unwrap()).unwrap();
+        let image = decoder.decode(&Threads::new(1), &codes, Grid::new(4, 4).unwrap()).unwrap();
 
         let (table, width) = decoder.codebook();
         let latents: Vec<f32> =

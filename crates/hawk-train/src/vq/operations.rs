@@ -1,6 +1,6 @@
 //! Counts the multiply-adds of a tokenizer.
 
-use hawk_nn::VqConfig;
+use hawk_files::VqConfig;
 
 /// Multiply-adds of the convolutions in a forward pass over one picture of `side` x `side` pixels.
 pub(crate) fn multiply_adds(config: &VqConfig, side: usize) -> f64 {

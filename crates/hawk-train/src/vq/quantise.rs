@@ -3,7 +3,7 @@
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
 use crate::run::params::read;
 use crate::run::random::Random;

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hawk_nn::{ModelSource, Result, VqDecoder, VqEncoder};
+use hawk_files::{ModelSource, Result};
+use hawk_nn::{VqDecoder, VqEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::pictures::corpus::Corpus;

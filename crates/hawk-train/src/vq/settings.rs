@@ -1,6 +1,6 @@
 //! Settings of a training run of a VQ tokenizer.
 
-use hawk_nn::{Result, VqConfig};
+use hawk_files::{Result, VqConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -2,7 +2,8 @@
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use hawk_nn::{Error, Image, Result, VqConfig};
+use hawk_files::{Error, Result, VqConfig};
+use hawk_nn::Image;
 
 use crate::pictures::canvas::SIDE;
 use crate::pictures::corpus::Corpus;
