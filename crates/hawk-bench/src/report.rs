@@ -8,7 +8,6 @@ use hawk_spec::Grid;
 use serde::Serialize;
 
 use crate::decoders::{Measured, Plan, Turn, exact, replays};
-use crate::page;
 
 /// A comparison with what it was made with and on.
 #[derive(Clone, Debug, Serialize)]
@@ -19,16 +18,6 @@ pub struct Report {
     pub settings: Settings,
     /// Where.
     pub machine: Machine,
-}
-
-impl Report {
-    /// One page that needs nothing beside itself: no script, no file, no network.
-    ///
-    /// # Errors
-    /// An image that no PNG can hold.
-    pub fn page(&self) -> hawk::Result<String> {
-        page::page(self)
-    }
 }
 
 /// What was drawn, and how.

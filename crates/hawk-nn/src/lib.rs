@@ -2,6 +2,7 @@
 
 mod cpu;
 mod heads;
+mod loader;
 mod vq;
 
 /// The kernels, with the names that users of this crate know.
@@ -10,7 +11,6 @@ pub mod kernels {
     pub use hawk_kernels::*;
 }
 
-pub use cpu::packed::CpuLoader;
 pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged;
 pub use cpu::stream::{OwnInputs, Stream};
@@ -26,4 +26,7 @@ pub use hawk_files::{
     from_json, hex, lumina_sizes,
 };
 pub use heads::{HeadWorkspace, Heads};
-pub use vq::{Image, VqDecoder, VqEncoder};
+pub use loader::CpuLoader;
+pub use vq::decoder::VqDecoder;
+pub use vq::encoder::VqEncoder;
+pub use vq::image::Image;

@@ -1,5 +1,6 @@
 //! The report as one page: words, table, plots, images. Nothing beside it is needed, and no script.
 
+mod colour;
 mod html;
 mod section;
 mod svg;
@@ -8,49 +9,37 @@ mod tests;
 
 use hawk::Result;
 
-use crate::report::{Report, Row};
+use crate::report::Report;
+use colour::guesses;
 use html::escape;
 use section::{Group, section};
 
 const STYLE: &str = include_str!("style.css");
 /// Nothing is fetched, whatever may have come into the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-/// Colours of decoders beside plain decoding's.
-const COLOURS: usize = 7;
 
-pub(crate) fn page(report: &Report) -> Result<String> {
-    let mut sections = String::new();
-    for group in groups(report) {
-        sections.push_str(&section(&group, report)?);
-    }
-    Ok(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <title>Decoders compared</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>Decoders compared</h1>\n<p class=\"lead\">{}</p>\n{}{sections}\
-         <footer>hawk {}, <code>hawk bench decoders</code></footer>\n</main>\n</body>\n</html>\n",
-        lead(report),
-        settings(report),
-        escape(&report.machine.version),
-    ))
-}
-
-/// The class of a decoder's colour: the same all over the page.
-fn colour(report: &Report, decoder: &str) -> String {
-    let mut seen: Vec<&str> = Vec::new();
-    for row in report.rows.iter().filter(|row| guesses(row)) {
-        if !seen.contains(&row.decoder.as_str()) {
-            seen.push(&row.decoder);
+impl Report {
+    /// One page that needs nothing beside itself: no script, no file, no network.
+    ///
+    /// # Errors
+    /// An image that no PNG can hold.
+    pub fn page(&self) -> Result<String> {
+        let mut sections = String::new();
+        for group in groups(self) {
+            sections.push_str(&section(&group, self)?);
         }
+        Ok(format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+             <title>Decoders compared</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             <h1>Decoders compared</h1>\n<p class=\"lead\">{}</p>\n{}{sections}\
+             <footer>hawk {}, <code>hawk bench decoders</code></footer>\n</main>\n</body>\n</html>\n",
+            lead(self),
+            settings(self),
+            escape(&self.machine.version),
+        ))
     }
-    let place = seen.iter().position(|name| *name == decoder);
-    format!("c{}", place.map_or(0, |place| place % COLOURS + 1))
-}
-
-/// Whether it is more than plain decoding.
-fn guesses(row: &Row) -> bool {
-    row.decoder != hawk::Decoder::Ar.name()
 }
 
 /// Rows of one precision and one rule each, in the order of the report.

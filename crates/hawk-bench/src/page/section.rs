@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use hawk::{Image, Result};
 
+use super::colour::{colour, guesses};
 use super::html::{data_uri, escape};
 use super::svg::{Bars, Lines, Point, Series, Stack, bars, heat, lines, stacks};
-use super::{colour, guesses};
 use crate::report::{Report, Row};
 
 /// Bins of the histogram; the last one holds what is longer.

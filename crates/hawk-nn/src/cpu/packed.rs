@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use hawk_files::{
-    Checkpoint, Error, Loader, PackTo, PackedMatrix, PackedWriter, Result, Tensor, TransformerConfig, VqConfig,
-};
+use hawk_files::{Checkpoint, Error, PackedMatrix, PackedWriter, Result, Tensor};
 use hawk_kernels::{Matrix, Precision};
-
-use super::target::Target;
-use crate::vq::VqDecoder;
 
 /// The weights of a target as its loaders ask for them.
 #[derive(Clone, Copy)]
@@ -23,6 +18,11 @@ impl<'a> MatrixSource<'a> {
     /// Matrices are packed in memory, or mapped where the checkpoint is packed.
     pub(crate) fn new(checkpoint: &'a Checkpoint, precision: Precision) -> Self {
         Self { checkpoint, precision, writer: None }
+    }
+
+    /// Matrices are packed and written into a file.
+    pub(crate) fn writing(checkpoint: &'a Checkpoint, precision: Precision, writer: &'a PackedWriter) -> Self {
+        Self { checkpoint, precision, writer: Some(writer) }
     }
 
     /// A matrix of the target for the kernels, under a name of its own.
@@ -91,22 +91,4 @@ fn mapped(name: &str, precision: Precision, size: [usize; 2], packed: PackedMatr
             .got(length));
     }
     Matrix::mapped(precision, size, (file, start), scales).map_err(|e| Error::from(e).at(name))
-}
-
-/// Loads the weights of a [`Conversion`](hawk_files::Conversion).
-pub struct CpuLoader;
-
-impl Loader for CpuLoader {
-    /// Packs the matrices while the target is loaded, then writes the tensors that were read besides. Goes on where an earlier call of the same
-    /// kind broke off.
-    fn pack(&self, transformer: TransformerConfig, weights: &Checkpoint, to: PackTo<'_>) -> Result<()> {
-        let writer = PackedWriter::new(to.dir, to.precision, to.progress)?;
-        let source = MatrixSource { checkpoint: weights, precision: to.precision, writer: Some(&writer) };
-        drop(Target::load_from(transformer, &source)?);
-        weights.finish_packing(writer)
-    }
-
-    fn check_vq(&self, config: &VqConfig, weights: &Checkpoint) -> Result<()> {
-        VqDecoder::from_checkpoint(config.clone(), weights).map(drop)
-    }
 }

@@ -43,7 +43,7 @@ impl Target {
         Self::load_from(config, &MatrixSource::new(checkpoint, precision))
     }
 
-    pub(super) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
+    pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
         let checkpoint = source.checkpoint;
         config.check_layers(checkpoint)?;
         let Ends { tables, output } = Ends::load(&config, source)?;

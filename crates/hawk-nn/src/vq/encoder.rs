@@ -1,25 +1,27 @@
 //! From pixels to codes: the encoder of a VQGAN and the search for the nearest code.
 
+use hawk_files::{Checkpoint, Codebook, Error, ModelSource, Result, VqConfig, VqLayout, VqTokenizer};
+use hawk_kernels::{Matrix, Precision, Threads, matmul};
 use hawk_spec::{Code, Grid};
 
-use super::layers::{Conv, GroupNorm, Then, Zoom};
+use super::blocks::{Level, Mid};
+use super::image::{Image, MAX_PIXELS};
+use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
+use super::load::Loader;
 use super::plane::Plane;
-use super::{Image, Level, MAX_PIXELS, Mid, load};
-use hawk_files::{Checkpoint, Codebook, Error, ModelSource, Result, VqConfig, VqTokenizer};
-use hawk_kernels::{Matrix, Precision, Threads, matmul};
 
 /// The encoder half of a VQGAN with its codebook, in f32; `Encoder` of taming-transformers with `quant_conv` behind it.
 pub struct VqEncoder {
-    pub(super) config: VqConfig,
-    pub(super) conv_in: Conv,
+    config: VqConfig,
+    conv_in: Conv,
     /// Finest first.
-    pub(super) levels: Vec<Level>,
-    pub(super) mid: Mid,
-    pub(super) norm_out: GroupNorm,
-    pub(super) conv_out: Conv,
-    pub(super) quant: Conv,
+    levels: Vec<Level>,
+    mid: Mid,
+    norm_out: GroupNorm,
+    conv_out: Conv,
+    quant: Conv,
     /// `[codes, embed_dim]`.
-    pub(super) codebook: Vec<f32>,
+    codebook: Vec<f32>,
 }
 
 impl VqEncoder {
@@ -31,7 +33,7 @@ impl VqEncoder {
         let Some(VqTokenizer { config, checkpoint, .. }) = source.vq()? else {
             return Err(Error::input("the model has no VQ tokenizer").at(source.describe("vq/")));
         };
-        load::encoder(config, &checkpoint)
+        load(config, &checkpoint)
     }
 
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the same file is left alone.
@@ -41,7 +43,7 @@ impl VqEncoder {
     pub fn load(source: &ModelSource, folder: &str) -> Result<Self> {
         let name = format!("{folder}config.json");
         let config = VqConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
-        load::encoder(config, &Checkpoint::open(source, folder)?)
+        load(config, &Checkpoint::open(source, folder)?)
     }
 
     /// Its sizes.
@@ -110,4 +112,42 @@ impl VqEncoder {
         };
         latents.data.chunks_exact(width).map(&mut nearest).collect()
     }
+}
+
+fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
+    let loader = Loader::new(&config, checkpoint);
+    let (mut levels, mut inputs) = (Vec::new(), config.base_channels);
+    if !inputs.is_multiple_of(config.groups) {
+        return Err(Error::input("channels do not fall into equal groups")
+            .at("norm_num_groups")
+            .expected(format!("a divisor of ch = {inputs}"))
+            .got(config.groups));
+    }
+    for (level, &channels) in config.level_channels.iter().enumerate() {
+        let name = match config.layout {
+            VqLayout::Taming | VqLayout::Janus => format!("encoder.down.{level}"),
+            VqLayout::LlamaGen => format!("encoder.conv_blocks.{level}"),
+        };
+        let last = level + 1 == config.level_channels.len();
+        levels.push(Level {
+            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
+            resample: match last {
+                true => None,
+                false => Some(loader.conv(&format!("{name}.downsample.conv"), Window::Three, channels, channels)?),
+            },
+        });
+        inputs = channels;
+    }
+    let encoder = VqEncoder {
+        conv_in: loader.conv("encoder.conv_in", Window::Three, 3, config.base_channels)?,
+        levels,
+        mid: loader.mid("encoder.mid", inputs)?,
+        norm_out: loader.norm("encoder.norm_out", inputs)?,
+        conv_out: loader.conv("encoder.conv_out", Window::Three, inputs, config.latent_channels)?,
+        quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
+        codebook: loader.codebook(&config)?,
+        config,
+    };
+    loader.nothing_left("encoder.")?;
+    Ok(encoder)
 }

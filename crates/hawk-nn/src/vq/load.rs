@@ -1,104 +1,32 @@
 //! The layers from a checkpoint, by the tensor names of taming-transformers and of LlamaGen.
 
-use super::encoder::VqEncoder;
-use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
-use super::{Level, Mid, VqDecoder};
 use hawk_files::{Checkpoint, Codebook, Error, Result, VQ_PREFIXES, VqConfig, VqLayout};
+
+use super::blocks::Mid;
+use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
 
 /// Codes shorter than this are divided by it instead of by their length, as torch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 /// How far from one the length of a normalized code may be after rounding to 16 bits.
 const ROUNDING: f32 = 1.0 / 256.0;
 
-struct Loader<'a> {
+/// Takes layers from a checkpoint.
+pub(super) struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     prefix: &'static str,
     groups: usize,
     layout: VqLayout,
 }
 
-pub(super) fn decoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
-    let loader = Loader::new(&config, checkpoint);
-    let coarsest = config.level_channels[config.level_channels.len() - 1];
-    let mut levels = Vec::new();
-    let mut inputs = coarsest;
-    for (level, &channels) in config.level_channels.iter().enumerate().rev() {
-        let run = config.level_channels.len() - 1 - level;
-        let name = match config.layout {
-            VqLayout::Taming => format!("decoder.up.{level}"),
-            VqLayout::Janus => format!("decoder.up.{run}"),
-            VqLayout::LlamaGen => format!("decoder.conv_blocks.{run}"),
-        };
-        levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks + 1)?,
-            resample: match level {
-                0 => None,
-                _ => Some(loader.conv(&format!("{name}.upsample.conv"), Window::Three, channels, channels)?),
-            },
-        });
-        inputs = channels;
-    }
-    let decoder = VqDecoder {
-        codebook: loader.codebook(&config)?,
-        post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
-        conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
-        mid: loader.mid("decoder.mid", coarsest)?,
-        levels,
-        norm_out: loader.norm("decoder.norm_out", inputs)?,
-        conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
-        config,
-    };
-    loader.nothing_left("decoder.")?;
-    Ok(decoder)
-}
-
-pub(super) fn encoder(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
-    let loader = Loader::new(&config, checkpoint);
-    let (mut levels, mut inputs) = (Vec::new(), config.base_channels);
-    if !inputs.is_multiple_of(config.groups) {
-        return Err(Error::input("channels do not fall into equal groups")
-            .at("norm_num_groups")
-            .expected(format!("a divisor of ch = {inputs}"))
-            .got(config.groups));
-    }
-    for (level, &channels) in config.level_channels.iter().enumerate() {
-        let name = match config.layout {
-            VqLayout::Taming | VqLayout::Janus => format!("encoder.down.{level}"),
-            VqLayout::LlamaGen => format!("encoder.conv_blocks.{level}"),
-        };
-        let last = level + 1 == config.level_channels.len();
-        levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
-            resample: match last {
-                true => None,
-                false => Some(loader.conv(&format!("{name}.downsample.conv"), Window::Three, channels, channels)?),
-            },
-        });
-        inputs = channels;
-    }
-    let encoder = VqEncoder {
-        conv_in: loader.conv("encoder.conv_in", Window::Three, 3, config.base_channels)?,
-        levels,
-        mid: loader.mid("encoder.mid", inputs)?,
-        norm_out: loader.norm("encoder.norm_out", inputs)?,
-        conv_out: loader.conv("encoder.conv_out", Window::Three, inputs, config.latent_channels)?,
-        quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
-        codebook: loader.codebook(&config)?,
-        config,
-    };
-    loader.nothing_left("encoder.")?;
-    Ok(encoder)
-}
-
 impl<'a> Loader<'a> {
-    fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
+    pub(super) fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
         let prefix = VQ_PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
         Self { checkpoint, prefix, groups: config.groups, layout: config.layout }
     }
 
     /// Refuses tensors of a part that the config says nothing of: without them it would be another tokenizer.
-    fn nothing_left(&self, part: &str) -> Result<()> {
+    pub(super) fn nothing_left(&self, part: &str) -> Result<()> {
         let own = format!("{}{part}", self.prefix);
         match self.checkpoint.left_over().into_iter().find(|name| name.starts_with(&own)) {
             None => Ok(()),
@@ -113,7 +41,7 @@ impl<'a> Loader<'a> {
         Ok(self.checkpoint.tensor(&format!("{}{name}", self.prefix), shape)?.to_f32())
     }
 
-    fn codebook(&self, config: &VqConfig) -> Result<Vec<f32>> {
+    pub(super) fn codebook(&self, config: &VqConfig) -> Result<Vec<f32>> {
         let mut codes = self.numbers("quantize.embedding.weight", &[config.codes, config.embed_dim])?;
         // A table that was normalized before it was stored is taken as it stands: the reference read these very numbers, and
         // normalizing them again would move pixels. LlamaGen and Janus normalize whatever they read.
@@ -127,13 +55,13 @@ impl<'a> Loader<'a> {
         Ok(codes)
     }
 
-    fn conv(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<Conv> {
+    pub(super) fn conv(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<Conv> {
         let shape = [outputs, inputs, window.side(), window.side()];
         let weights = self.numbers(&format!("{name}.weight"), &shape)?;
         Ok(Conv::new(window, inputs, &weights, self.numbers(&format!("{name}.bias"), &[outputs])?))
     }
 
-    fn norm(&self, name: &str, channels: usize) -> Result<GroupNorm> {
+    pub(super) fn norm(&self, name: &str, channels: usize) -> Result<GroupNorm> {
         let weight = self.numbers(&format!("{name}.weight"), &[channels])?;
         Ok(GroupNorm { groups: self.groups, weight, bias: self.numbers(&format!("{name}.bias"), &[channels])? })
     }
@@ -167,7 +95,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
+    pub(super) fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
         let [first, attention, last] = match self.layout {
             VqLayout::Taming | VqLayout::Janus => ["block_1", "attn_1", "block_2"],
             VqLayout::LlamaGen => ["0", "1", "2"],
@@ -180,7 +108,7 @@ impl<'a> Loader<'a> {
     }
 
     /// `count` blocks of a level, each with its attention where the level has any.
-    fn blocks(
+    pub(super) fn blocks(
         &self,
         config: &VqConfig,
         (name, level): (&str, usize),
