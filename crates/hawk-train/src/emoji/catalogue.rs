@@ -226,8 +226,8 @@ fn assign_splits(recipe: &Recipe, items: &mut [Item]) {
 impl Item {
     pub(crate) fn draw(&self) -> Result<Cutout> {
         match &self.drawing {
-            Drawing::Svg(svg) => Cutout::of_svg(svg),
-            Drawing::Webp(bytes) => Cutout::of_webp(bytes),
+            Drawing::Svg(svg) => Cutout::from_svg(svg),
+            Drawing::Webp(bytes) => Cutout::from_webp(bytes),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Cutout {
     ///
     /// # Errors
     /// The SVG is invalid or empty.
-    pub(crate) fn of_svg(svg: &str) -> Result<Self> {
+    pub(crate) fn from_svg(svg: &str) -> Result<Self> {
         let options = Options {
             image_href_resolver: ImageHrefResolver {
                 resolve_data: Box::new(|_, _, _| None),
@@ -52,7 +52,7 @@ impl Cutout {
     ///
     /// # Errors
     /// The file is damaged, too large or empty.
-    pub(crate) fn of_webp(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_webp(bytes: &[u8]) -> Result<Self> {
         let failed = |e| Error::input(format!("cannot read the WebP: {e}"));
         let mut reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), ImageFormat::WebP);
         let mut limits = image::Limits::default();
@@ -65,7 +65,7 @@ impl Cutout {
     ///
     /// # Errors
     /// The file is damaged.
-    pub(crate) fn of_png(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_png(bytes: &[u8]) -> Result<Self> {
         let failed = |e| Error::input(format!("cannot read the PNG: {e}"));
         let pixels = image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(failed)?.to_rgba8();
         Ok(Self { pixels: premultiplied(pixels) })
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_drawing_is_trimmed_and_fills_its_place() {
-        let cutout = Cutout::of_svg(SVG).unwrap();
+        let cutout = Cutout::from_svg(SVG).unwrap();
         assert_eq!(cutout.size(), (120, 60));
         let mut picture = Canvas::filled([255; 3]);
         cutout.paint(&mut picture, 64, 64);
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn cutouts_and_pictures_survive_their_files() {
-        let cutout = Cutout::of_svg(SVG).unwrap();
-        let read = Cutout::of_png(&cutout.to_png().unwrap()).unwrap();
+        let cutout = Cutout::from_svg(SVG).unwrap();
+        let read = Cutout::from_png(&cutout.to_png().unwrap()).unwrap();
         assert_eq!(read.size(), cutout.size());
         let mut picture = Canvas::filled([9, 99, 199]);
         read.paint(&mut picture, 64, 64);
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn what_is_no_drawing_is_refused() {
-        assert!(Cutout::of_svg("<svg").is_err());
-        assert!(Cutout::of_svg(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>"#).is_err());
-        assert!(Cutout::of_webp(b"RIFF").is_err());
+        assert!(Cutout::from_svg("<svg").is_err());
+        assert!(Cutout::from_svg(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>"#).is_err());
+        assert!(Cutout::from_webp(b"RIFF").is_err());
     }
 }

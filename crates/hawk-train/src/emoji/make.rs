@@ -186,7 +186,7 @@ impl<'a> EmojiBuild<'a> {
 
     fn object(&self, item: &Item) -> Result<Option<CutoutLook>> {
         let path = self.object_path(item);
-        let there = std::fs::read(&path).ok().and_then(|png| Cutout::of_png(&png).ok());
+        let there = std::fs::read(&path).ok().and_then(|png| Cutout::from_png(&png).ok());
         let cutout = match there {
             Some(cutout) => cutout,
             None => {
@@ -194,7 +194,7 @@ impl<'a> EmojiBuild<'a> {
                 let png = drawn.to_png()?;
                 files::write_quickly(&path, &png)?;
                 // The later steps read the file, so the look must be that of the file.
-                Cutout::of_png(&png)?
+                Cutout::from_png(&png)?
             }
         };
         let mut thumb = Canvas::filled([255; 3]);
@@ -230,7 +230,7 @@ impl<'a> EmojiBuild<'a> {
             let mut objects: BTreeMap<String, Cutout> = BTreeMap::new();
             for (item, _) in items.iter().filter(|(item, _)| item.style == index && item.split == Split::Train) {
                 if self.is_object(&item.concept) {
-                    let cutout = Cutout::of_png(&files::read(&self.object_path(item))?)?;
+                    let cutout = Cutout::from_png(&files::read(&self.object_path(item))?)?;
                     objects.entry(words::phrase(&item.concept)).or_insert(cutout);
                 }
             }
@@ -247,7 +247,7 @@ impl<'a> EmojiBuild<'a> {
     fn emoji(&self, index: usize, item: &Item, object: &CutoutLook) -> Result<Entry> {
         let style = &self.recipe.styles()[item.style].name;
         let mut picture = Canvas::filled([255; 3]);
-        Cutout::of_png(&files::read(&self.object_path(item))?)?.paint(&mut picture, SIDE_U32 / 2, SIDE_U32 / 2);
+        Cutout::from_png(&files::read(&self.object_path(item))?)?.paint(&mut picture, SIDE_U32 / 2, SIDE_U32 / 2);
         let (file, pixels) = self.save(index, &picture)?;
         Ok(Entry {
             file,

@@ -223,7 +223,7 @@ mod tests {
             let svg = format!(
                 r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="{fill}"/></svg>"##
             );
-            (label.to_owned(), Cutout::of_svg(&svg).unwrap())
+            (label.to_owned(), Cutout::from_svg(&svg).unwrap())
         };
         Stock {
             style: "noto".into(),
