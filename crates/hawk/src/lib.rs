@@ -49,7 +49,9 @@ mod size;
 mod text;
 
 pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
-pub use builtin::{BUILT_IN, built_in_model};
+pub use builtin::BUILT_IN;
+#[cfg(feature = "built-in")]
+pub use builtin::built_in_model;
 pub use decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 pub use drafter::{DefaultTree, DraftMode, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
 pub use engine::{DraftMemory, Engine};
