@@ -3,6 +3,8 @@
 mod decoding;
 mod model;
 mod sampling;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use clap::{Parser, Subcommand};
