@@ -18,19 +18,12 @@ use crate::output::{files, say};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk bench model --model Janus-Pro-1B --precision int8 --json janus.json
-  hawk synth lumina-mgpt-7b --out lumina/ && hawk synth heads --model lumina/ --out lumina-heads/
+  hawk synth lumina-mgpt-7b --out lumina/
+  hawk synth heads --model lumina/ --out lumina-heads/
   hawk bench model --model lumina/ --heads lumina-heads/ --precision int8 --rows 2,8 --cells 20
 
 The command fails if a decoder's cells differ from those of plain decoding.")]
 pub(crate) struct BenchModelArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
-    /// Folder of draft heads [default: the model's own]
-    #[arg(long, value_name = "DIR")]
-    heads: Option<PathBuf>,
     /// Rows of the timed passes, conditional and unconditional rows counted together
     #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "2,4,8,16")]
     rows: Vec<usize>,
@@ -53,6 +46,14 @@ pub(crate) struct BenchModelArgs {
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
 }
 
 impl BenchModelArgs {
