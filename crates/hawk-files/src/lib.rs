@@ -12,13 +12,12 @@ mod places;
 mod source;
 mod tokenizer;
 
-
 pub use checkpoint::Checkpoint;
 pub use checkpoint::inventory::WantedTensor;
 pub use checkpoint::packed::PackedMatrix;
 pub use checkpoint::packed_writer::PackedWriter;
 pub use checkpoint::tensor::Tensor;
-pub use checkpoint::writer::{Planned, put, write as write_checkpoint};
+pub use checkpoint::writer::{Planned, write as write_checkpoint};
 pub use config::family::{Family, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes};
 pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
 pub use config::image::{
