@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use assert_cmd::Command;
 use serde_json::json;
@@ -30,6 +30,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        LazyLock::force(&FILES);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
@@ -68,24 +69,27 @@ impl Place {
     }
 }
 
-/// The files of every repository of the hub.
-fn files() -> Vec<(&'static str, Vec<u8>)> {
-    let names =
-        ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "vq/config.json", "vq/model.safetensors"];
-    let mut files: Vec<(&str, Vec<u8>)> =
-        names.map(|name| (name, std::fs::read(PathBuf::from(MODEL).join(name)).unwrap())).to_vec();
-    files.push(("README.md", b"not fetched".to_vec()));
-    files.push(("pytorch_model.bin", b"not fetched".to_vec()));
-    files
+struct Stored {
+    name: &'static str,
+    content: Vec<u8>,
+    sha256: String,
 }
 
+/// The files of every repository of the hub. Read once: the program waits 30 seconds for an answer, also on a busy machine.
+static FILES: LazyLock<Vec<Stored>> = LazyLock::new(|| {
+    let names =
+        ["config.json", "hawk.json", "tokenizer.json", "model.safetensors", "vq/config.json", "vq/model.safetensors"];
+    let read = names.map(|name| (name, std::fs::read(PathBuf::from(MODEL).join(name)).unwrap()));
+    let others = ["README.md", "pytorch_model.bin"].map(|name| (name, b"not fetched".to_vec()));
+    let stored = |(name, content)| Stored { name, sha256: hawk_nn::hex(&Sha256::digest(&content)), content };
+    read.into_iter().chain(others).map(stored).collect()
+});
+
 fn listing(repository: &str) -> String {
-    let sibling = |(name, content): (&str, Vec<u8>)| {
-        let mut sha256 = hawk_nn::hex(&Sha256::digest(&content));
-        if repository == "damaged" && name == "hawk.json" {
-            sha256 = "0".repeat(64);
-        }
-        let name = if repository == "leaving" && name == "hawk.json" { "../../hawk.json" } else { name };
+    let sibling = |Stored { name, content, sha256 }: &Stored| {
+        let damaged = repository == "damaged" && *name == "hawk.json";
+        let sha256 = if damaged { "0".repeat(64) } else { sha256.clone() };
+        let name = if repository == "leaving" && *name == "hawk.json" { "../../hawk.json" } else { name };
         let (mut size, mut lfs_size) = (content.len() as u64, content.len() as u64);
         match repository {
             "contradicting" => size += 1,
@@ -97,7 +101,7 @@ fn listing(repository: &str) -> String {
             if name.ends_with("hawk.json") { (size, lfs_size) } else { (content.len() as u64, content.len() as u64) };
         json!({ "rfilename": name, "size": size, "blobId": "ab".repeat(20), "lfs": { "sha256": sha256, "size": lfs_size, "pointerSize": 130 } })
     };
-    json!({ "sha": COMMIT, "siblings": files().into_iter().map(sibling).collect::<Vec<_>>() }).to_string()
+    json!({ "sha": COMMIT, "siblings": FILES.iter().map(sibling).collect::<Vec<_>>() }).to_string()
 }
 
 fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) {
@@ -141,7 +145,7 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) {
             }
             let name = name.rsplit_once("store/").map_or(name, |_| "model.safetensors");
             let name = if path.starts_with("/store/") { "model.safetensors" } else { name };
-            let content = files().into_iter().find(|(known, _)| *known == name).unwrap().1;
+            let content = &FILES.iter().find(|file| file.name == name).unwrap().content;
             let from: usize =
                 range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()).unwrap_or(0);
             let broken = (path.contains("broken") || path.contains("shifted") && before < 1)
@@ -161,9 +165,10 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) {
 fn a_repository_is_pulled_once_and_used_by_its_name() {
     let place = Place::new();
     place.hawk(&["pull", "test/model"]).env("HF_TOKEN", "hf_secret").assert().success();
-    for (name, content) in files() {
-        let wanted = !["README.md", "pytorch_model.bin"].contains(&name);
-        assert_eq!(std::fs::read(place.snapshot("model").join(name)).ok(), wanted.then_some(content), "{name}");
+    for Stored { name, content, .. } in &*FILES {
+        let wanted = !["README.md", "pytorch_model.bin"].contains(name);
+        let there = std::fs::read(place.snapshot("model").join(name)).ok();
+        assert!(there.as_ref() == wanted.then_some(content), "{name}");
     }
     assert_eq!(place.seen("/api/")[0].authorization.as_deref(), Some("Bearer hf_secret"));
     let fetched = place.seen("resolve").len();
