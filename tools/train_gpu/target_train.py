@@ -64,11 +64,12 @@ class Corpus:
             new += count
         if new:
             with self.store.lock:
-                known = torch.zeros(self.store.capacity, dtype=torch.bool)
+                known = np.zeros(self.store.capacity, dtype=bool)
                 for name, first, count in shards:
                     known[first:first + count] = name in self.done
-                self.training = torch.tensor([i for i in self.store.training if known[i]], device=self.device)
-                self.validation = [i for i in self.store.validation if known[i]]
+                training, validation = (np.array(numbers, dtype=np.int64) for numbers in (self.store.training, self.store.validation))
+            self.training = torch.from_numpy(training[known[training]]).to(self.device)
+            self.validation = validation[known[validation]].tolist()
         return new
 
     def kinds(self, most):

@@ -8,23 +8,21 @@ import tempfile
 import threading
 import time
 
-os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+import numpy as np
+import torch
+import torch._dynamo
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import torch._dynamo  # noqa: E402
-
-import evaluate  # noqa: E402
-import heads as draft  # noqa: E402
-import pack  # noqa: E402
-import vq_train  # noqa: E402
-from common import Ids, save_state, say, shout, write_json, write_weights  # noqa: E402
-from data import BYTES, Store, spread  # noqa: E402
-from sample import Sampler  # noqa: E402
-from target_model import Decoder, Shape  # noqa: E402
-from target_train import Batches, Corpus, TargetTrainer, as_written, measure  # noqa: E402
-from text import LONGEST  # noqa: E402
-from vq_model import Tokenizer  # noqa: E402
+import evaluate
+import heads as draft
+import pack
+import vq_train
+from common import Ids, save_state, say, shout, write_json, write_weights
+from data import BYTES, Store, spread
+from sample import Sampler
+from target_model import Decoder, Shape
+from target_train import Batches, Corpus, TargetTrainer, as_written, measure
+from text import LONGEST
+from vq_model import Tokenizer
 
 # Shares of the time: the tokenizer, codes and captions, the target, what is drawn for the eye, heads.
 SHARES = {"vq": 0.28, "encode": 0.03, "target": 0.53, "evaluate": 0.055, "heads": 0.085}
@@ -87,7 +85,7 @@ def tiny(args):
     args.vq_channels, args.vq_multipliers, args.vq_latent, args.vq_batch, args.k_means_pictures = 8, [1, 1, 1, 2], 16, 8, 16
     args.width, args.layers, args.heads, args.inner, args.batch, args.codes = 128, 2, 2, 128, 16, 64
     args.samples, args.sampler_rows, args.heads_batch, args.report = 32, 32, 4, 1.0
-    args.seconds = "vq=2.5,target=2.5,evaluate=2,heads=2.5"
+    args.seconds = "vq=4,target=3,evaluate=3,heads=4"
     args.until = time.time() + (60 if torch.cuda.is_available() else 240)
     return args
 
@@ -289,12 +287,12 @@ class Run:
             losses = measure(self.decoder, Batches(self.corpus, self.ids, self.device), args.batch, 512 if self.cuda else 32)
         say("validation: " + ", ".join(f"{kind} {f['nats_a_code']:.3f} (caption {f['caption_worth']:.0f})" for kind, f in losses.items()))
         write_json(os.path.join(self.model, "losses.json"), losses)
-        self.evaluation = evaluate.Evaluation(self.corpus, self.store, self.tokenizer, self.sampler(), self.sheets, args.guidance)
-        self.evaluation.samples()
-        for part in (lambda: self.evaluation.guidances(deadline), self.evaluation.diversity):
+        evaluation = evaluate.Evaluation(self.corpus, self.store, self.tokenizer, self.sampler(), self.sheets, args.guidance)
+        evaluation.samples()
+        for part in (lambda: evaluation.guidances(deadline), evaluation.diversity):
             if time.monotonic() < deadline:
                 part()
-        self.evaluation.write()
+        evaluation.write()
 
     def heads(self):
         """A third of the time for drawing, the rest for learning; every sixteenth image is kept for figures."""

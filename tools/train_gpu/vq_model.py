@@ -174,8 +174,10 @@ class Tokenizer(nn.Module):
     def nearest(self, latents):
         """Codes [B, 16, 16] of latents of length one."""
         batch, width, rows, columns = latents.shape
-        flat = latents.permute(0, 2, 3, 1).reshape(-1, width)
-        return (flat @ unit(self.table, 1).t()).argmax(1).view(batch, rows, columns)
+        flat = latents.permute(0, 2, 3, 1).reshape(-1, width).float()
+        # In bf16 the products of near codes would be equal.
+        with torch.autocast(latents.device.type, enabled=False):
+            return (flat @ unit(self.table, 1).t()).argmax(1).view(batch, rows, columns)
 
     def look_up(self, codes):
         """Codes [B, 16, 16] to vectors [B, E, 16, 16]."""

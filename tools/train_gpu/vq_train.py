@@ -186,7 +186,8 @@ class VqTrainer:
             if self.step % 20 == 0:
                 if self.cuda:
                     torch.cuda.synchronize()
-                self.training = self.store.indices("training")
+                if len(self.training) != len(self.store.training):
+                    self.training = self.store.indices("training")
             if time.monotonic() - said >= self.args.report:
                 said = time.monotonic()
                 mean = torch.stack(self.squares).mean().item()
