@@ -1,10 +1,9 @@
 """Compares these modules with what others compute from one folder of a model.
 
 check.py MODEL: `golden.safetensors` in it, where transformers' and taming-transformers' figures lie.
-check.py MODEL HAWK: the program `hawk`: logits in f32 and bf16, pixels, digest, and images with and without heads.
+check.py MODEL HAWK: the program `hawk`: logits in f32 and bf16, pixels, digest.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -13,10 +12,10 @@ import tempfile
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import pack
-from common import SIDE, Ids
+from common import SIDE, Ids, read_json, write_json
 from target_model import Decoder, Shape
 from vq_model import Tokenizer
 from vq_train import to_bytes
@@ -24,15 +23,11 @@ from vq_train import to_bytes
 
 def load(model):
     """The decoder in f32 and the tokenizer."""
-    with open(os.path.join(model, "config.json")) as file:
-        c = json.load(file)
-    with open(os.path.join(model, "hawk.json")) as file:
-        codes = json.load(file)["codes"]
+    c, v = (read_json(os.path.join(model, name)) for name in ("config.json", "vq/config.json"))
+    codes = read_json(os.path.join(model, "hawk.json"))["codes"]
     sizes = (c["vocab_size"], c["hidden_size"], c["num_hidden_layers"], c["num_attention_heads"], c["intermediate_size"], codes)
     decoder = Decoder(Shape(*sizes), torch.float32)
     decoder.load_state_dict({k: v.float() for k, v in load_file(os.path.join(model, "model.safetensors")).items()})
-    with open(os.path.join(model, "vq", "config.json")) as file:
-        v = json.load(file)
     tokenizer = Tokenizer(v["ch"], v["ch_mult"], v["z_channels"], v["n_embed"], v["embed_dim"])
     tokenizer.load_state_dict({k: t.float() for k, t in load_file(os.path.join(model, "vq", "model.safetensors")).items()})
     return decoder.requires_grad_(False), tokenizer.requires_grad_(False)
@@ -70,19 +65,16 @@ def program(model, binary, decoder, tokenizer):
     tokens = torch.cat([prompt, ids.pictures(codes)], 1)
     with tempfile.TemporaryDirectory() as at:
         place = lambda name: os.path.join(at, name)  # noqa: E731
-        with open(place("tokens.json"), "w") as file:
-            json.dump(tokens[0].tolist(), file)
+        write_json(place("tokens.json"), {"tokens": tokens[0].tolist()})
         ours = decoder.logits(tokens)
         for precision, most in (("f32", 1e-3), ("bf16", 0.15)):
             hawk(binary, "logits", "--model", model, "--tokens", place("tokens.json"), "--precision", precision, "--out", place("logits"))
             good &= bool(far(f"logits in {precision}", ours, load_file(place("logits"))["logits"], most))
-        save_file({"codes": codes.view(SIDE, SIDE).to(torch.int32)}, place("codes"))
-        with open(place("codes.json"), "w") as file:
-            json.dump(codes[0].tolist(), file)
+        write_json(place("codes.json"), {"codes": codes[0].tolist()})
         hawk(binary, "decode", "--model", model, "--codes", place("codes.json"), "--out", place("decoded.png"))
         theirs = torch.from_numpy(np.array(Image.open(place("decoded.png")).convert("RGB")))
         good &= bool(far("pixels", pixels(tokenizer, codes), theirs, 2))
-    print("digest", pack.digest(model), "as hawk has it" if pack.digest(model) in hawk(binary, "inspect", "--model", model) else "NOT as hawk has it")
+    print("digest", pack.digest(model), "as hawk has it" if pack.digest(model) in hawk(binary, "inspect", model) else "NOT as hawk has it")
     return good
 
 

@@ -1,6 +1,5 @@
 """The target: captions and codes on the device, Muon and AdamW, a rate that falls to zero at the deadline."""
 
-import glob
 import os
 import time
 
@@ -81,19 +80,12 @@ class Corpus:
                 kinds[kind] = torch.tensor(chosen, device=self.device)
         return kinds
 
-    def state(self):
-        return {name: getattr(self, name) for name in ("codes", "mirrored", "first", "counts", "prompts", "lengths", "done", "training", "validation")}
-
-    def load(self, state):
-        for name, value in state.items():
-            setattr(self, name, value.to(self.device) if torch.is_tensor(value) else value)
-
 
 class Batches:
     def __init__(self, corpus, ids, device):
         self.corpus, self.ids, self.device, self.order = corpus, ids, device, Order(device)
-        # A multiple of 64, so that attention works on whole tiles.
-        self.length = -(-(LONGEST + PICTURE_LENGTH) // 64) * 64
+        # A multiple of 8, as tensor cores want it.
+        self.length = -(-(LONGEST + PICTURE_LENGTH) // 8) * 8
 
     def sequences(self, prompts, lengths, codes):
         """Prompts [B, P] of `lengths` and codes [B, 256] to tokens [B, T], filled up behind, and rows [B, 256]."""

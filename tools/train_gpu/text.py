@@ -15,7 +15,7 @@ import numpy as np
 from common import BOS, PAD, Ids
 
 # Tokens of a prompt, <s> included; longer ones are cut in training.
-LONGEST = 47
+LONGEST = 39
 # Captions that byte pairs are learnt from.
 LEARNT = 400_000
 

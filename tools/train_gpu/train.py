@@ -17,7 +17,7 @@ import heads as draft
 import pack
 import vq_train
 from common import Ids, save_state, say, shout, write_json, write_weights
-from data import BYTES, Store, spread
+from data import Store, spread
 from sample import Sampler
 from target_model import Decoder, Shape
 from target_train import Batches, Corpus, TargetTrainer, as_written, measure
@@ -218,7 +218,7 @@ class Run:
 
     def encode(self):
         """Codes and captions of the pictures that are there; those that come later are taken up while the target trains."""
-        self.corpus, state = Corpus(self.store, self.text, self.device), self.path("corpus.pt")
+        self.corpus = Corpus(self.store, self.text, self.device)
         deadline = time.monotonic() + max(5.0, self.seconds.get("encode", 10.0))
         while True:
             new = self.corpus.take(self.encoder(), deadline)
