@@ -79,8 +79,6 @@ def train(heads, observed, training, deadline, batch=32, rate=3e-3, report=10.0)
             # One head at a time, so that only its logits are kept.
             loss.backward()
             each.append(loss.detach())
-        for parameter in observed.decoder.parameters():
-            parameter.grad = None
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1

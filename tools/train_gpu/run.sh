@@ -40,7 +40,7 @@ if [ -z "${NO_SMOKE:-}" ]; then
     [ $status -ne 0 ] && tee -a "$log" <"$WORK/smoke.log"
     # One that was only slow says nothing against the run.
     [ $status -ne 0 ] && [ $status -ne 124 ] && [ -z "${ANYWAY:-}" ] && exit 1
-    wait $warm
+    wait $warm || { say "the compiler failed or was slow; the run goes on without:"; tail -3 "$WORK/warm-vq.log" | tee -a "$log"; set -- --no-compile "$@"; }
     say "warm after $(($(date +%s) - begun)) s; $(tail -1 "$WORK/painter.log")"
 fi
 train() {
