@@ -98,6 +98,12 @@ def compiled(function, wanted):
     return torch.compile(function, dynamic=False) if wanted else function
 
 
+def fill(x, batch):
+    """Its first row repeated up to a multiple of `batch`."""
+    missing = -len(x) % batch
+    return torch.cat([x, x[:1].expand(missing, *x.shape[1:])]) if missing else x
+
+
 class Retry:
     """Runs a step; where the compiler fails goes on without it, where memory does not suffice with half the batch."""
 

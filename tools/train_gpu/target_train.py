@@ -6,7 +6,7 @@ import time
 import numpy as np
 import torch
 
-from common import CELLS, CODE_OFFSET, PAD, PICTURE_LENGTH, Average, Retry, compiled, say, shout
+from common import CELLS, CODE_OFFSET, PAD, PICTURE_LENGTH, Average, Retry, compiled, fill, say, shout
 from data import Order
 from target_model import code_losses, layer_step
 from text import LONGEST
@@ -259,12 +259,6 @@ class TargetTrainer:
                 self.course.append({"step": self.step, "seconds": now - begun, "train": train, "validation": kinds})
                 said = last = time.monotonic()
                 counted, losses = self.pictures, []
-
-
-def fill(x, batch):
-    """Its first row repeated up to a multiple of `batch`."""
-    missing = -len(x) % batch
-    return torch.cat([x, x[:1].expand(missing, *x.shape[1:])]) if missing else x
 
 
 @torch.no_grad()

@@ -100,7 +100,6 @@ class Run:
         self.failed = []
         torch.set_float32_matmul_precision("high")
         if self.cuda:
-            torch.backends.cudnn.benchmark = True
             # It makes a plan for every new length, which sampling has hundreds of.
             torch.backends.cuda.enable_cudnn_sdp(False)
             say(torch.cuda.get_device_name(), f"{torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB, torch {torch.__version__}")
@@ -289,7 +288,7 @@ class Run:
         write_json(os.path.join(self.model, "losses.json"), losses)
         evaluation = evaluate.Evaluation(self.corpus, self.store, self.tokenizer, self.sampler(), self.sheets, args.guidance)
         evaluation.samples()
-        for part in (lambda: evaluation.guidances(deadline), evaluation.diversity):
+        for part in (evaluation.diversity, lambda: evaluation.guidances(deadline)):
             if time.monotonic() < deadline:
                 part()
         evaluation.write()

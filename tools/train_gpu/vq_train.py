@@ -6,7 +6,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from common import Average, Retry, compiled, say
+from common import Average, Retry, compiled, fill, say
 from data import Order
 from vq_model import Norm, Tokenizer, norm_act, unit
 
@@ -167,6 +167,8 @@ class VqTrainer:
 
     def run(self, deadline):
         """Until the deadline; the weights are then their mean."""
+        # The sizes are the same in every step here, and here alone.
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.benchmark_limit = True, 5
         self.training = self.store.indices("training")
         # All is compiled before the schedule begins; a step at rate zero changes nothing.
         self.retry("vq_batch", lambda: self.one_step(0.0))
@@ -201,6 +203,7 @@ class VqTrainer:
             self.freeze()
         self.average.swap()
         self.uncompiled()
+        torch.backends.cudnn.benchmark = False
         return self.tokenizer
 
 
@@ -216,12 +219,13 @@ def as_written(tokenizer):
 def encode(tokenizer, store, indices, flip, batch, cast):
     """Codes [n, 256] int16 of the pictures `indices`."""
     out = []
-    for part in indices.split(batch):
+    # Whole batches, so that convolutions are planned for one size alone.
+    for part in fill(indices, batch).split(batch):
         colours = store.colours(part, torch.full((len(part),), flip, device=part.device) if flip else None)
         with cast():
             latents = tokenizer.encode(colours.contiguous(memory_format=torch.channels_last))
         out.append(tokenizer.nearest(latents).flatten(1).to(torch.int16))
-    return torch.cat(out)
+    return torch.cat(out)[:len(indices)]
 
 
 @torch.no_grad()
