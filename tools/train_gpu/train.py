@@ -202,6 +202,10 @@ class Run:
             self.tokenizer = self.tokenizer.to(memory_format=torch.channels_last)
         write_weights(os.path.join(self.model, "vq", "model.safetensors"), self.tokenizer.state_dict())
         write_json(os.path.join(self.model, "vq", "config.json"), self.tokenizer.config())
+        if not (args.resume and os.path.exists(os.path.join(self.model, "vq", "figures.json"))):
+            self.measure_vq()
+
+    def measure_vq(self):
         try:
             figures, pairs = vq_train.measure(self.tokenizer, self.store)
             say("vq validation: " + ", ".join(f"{kind} {f['psnr_db']:.2f} dB ({f['pictures']})" for kind, f in figures["kinds"].items()),

@@ -148,12 +148,12 @@ class VqTrainer:
         self.squares.append((made.detach() - colours).square().mean() / 4)
         return latents
 
-    @torch.no_grad()
     def begin_codes(self):
-        latents = []
+        latents, width = [], self.tokenizer.sizes["width"]
         with self.cast():
             for _ in range(max(1, self.args.k_means_pictures // self.args.vq_batch)):
-                latents.append(self.tokenizer.encode(self.batch()).permute(0, 2, 3, 1).reshape(-1, self.tokenizer.sizes["width"]))
+                # With gradients, as in training: without them every norm would be compiled once more.
+                latents.append(self.tokenizer.encode(self.batch()).detach().permute(0, 2, 3, 1).reshape(-1, width))
         table = k_means(torch.cat(latents), self.tokenizer.sizes["codes"], 15)
         self.codes.begin(table, self.args.vq_batch * 256)
         self.coded = True
