@@ -13,12 +13,12 @@ if [ -z "${WORK:-}" ]; then
     [ "${room:-0}" -gt 40000000 ] && WORK=/dev/shm/train_gpu
 fi
 export PYTHONUNBUFFERED=1 TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-8} TORCHINDUCTOR_CACHE_DIR=$WORK/inductor
-until=$(awk -v now="$(date +%s.%N)" -v minutes="$minutes" 'BEGIN { printf "%.1f", now + 60 * minutes }')
-left() { awk -v until="$until" -v now="$(date +%s.%N)" 'BEGIN { printf "%d", until - now }'; }
+until=$(python3 -c "import time; print(round(time.time() + 60 * $minutes, 1))")
+left() { echo $((${until%.*} - $(date +%s))); }
 mkdir -p "$out" "$WORK/shards"
 log=$out/log.txt
 say() { echo "run.sh: $*" | tee -a "$log"; }
-say "$(date) until $until, $(nproc) cores, $(free -g | awk '/Mem/ { print $2 }') GiB, $(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>/dev/null), $WORK"
+say "$(date) until $until, $(nproc) cores, $(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>/dev/null), $WORK"
 
 if [ ! -e "$WORK/painted" ]; then
     touch "$WORK/painted"
@@ -26,7 +26,12 @@ if [ ! -e "$WORK/painted" ]; then
     setsid nice -n 15 "$painter" --things "$things" --pictures "$pictures" --seed "${SEED:-1}" --shard 2048 --out "$WORK/shards" \
         >"$WORK/painter.log" 2>&1 </dev/null &
     sleep 1
-    kill -0 $! 2>/dev/null || { say "the painter ended at once:"; tail -5 "$WORK/painter.log" | tee -a "$log"; }
+    if ! kill -0 $! 2>/dev/null && ! ls "$WORK"/shards/*.jsonl >/dev/null 2>&1; then
+        say "the painter ended at once:"
+        tail -5 "$WORK/painter.log" | tee -a "$log"
+        rm "$WORK/painted"
+        exit 1
+    fi
 fi
 # While the first pictures are painted: all stages in small, and the compiler at its work.
 if [ -z "${NO_SMOKE:-}" ]; then
