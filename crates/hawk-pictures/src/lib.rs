@@ -1,0 +1,21 @@
+//! Pictures to train the built-in model on: landscapes of 128 x 128 pixels that this crate paints itself.
+//!
+//! Every picture is a pure function of a seed and an index, so a data set is described by two numbers.
+//!
+//! ```
+//! use hawk_pictures::{landscape::Scene, random::Random};
+//!
+//! let mut random = Random::new(7, 0);
+//! let scene = Scene::random(&mut random);
+//! let (picture, stage) = scene.paint(&mut random);
+//! assert_eq!(picture.rgb.len(), 128 * 128 * 3);
+//! assert!(stage.feet.start >= stage.ground_top);
+//! println!("{}", scene.caption(&mut random));
+//! ```
+//!
+//! The nouns: a [`Picture`](picture::Picture) is pixels; a [`Scene`](landscape::Scene) is what a caption can name; a
+//! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene.
+
+pub mod landscape;
+pub mod picture;
+pub mod random;
