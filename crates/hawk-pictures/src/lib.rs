@@ -16,6 +16,16 @@
 //! The nouns: a [`Picture`](picture::Picture) is pixels; a [`Scene`](landscape::Scene) is what a caption can name; a
 //! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene.
 
+mod composites;
+mod habitat;
 pub mod landscape;
+pub mod mixture;
 pub mod picture;
 pub mod random;
+pub mod sample;
+pub mod shards;
+pub mod sheet;
+pub mod split;
+pub mod things;
+
+pub use composites::composite;
