@@ -17,6 +17,7 @@
 //! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene.
 
 mod composites;
+mod error;
 mod habitat;
 pub mod landscape;
 pub mod mixture;
@@ -29,3 +30,4 @@ pub mod split;
 pub mod things;
 
 pub use composites::composite;
+pub use error::{Error, Result};

@@ -1,8 +1,7 @@
 //! The mixture of all kinds of pictures: picture number `index` is a function of seed, index, shares, shift and things alone.
 
-use hawk_nn::{Error, Result};
-
 use crate::composites::{attributes, composite, held_out_landscape};
+use crate::error::{Error, Result};
 use crate::landscape::Scene;
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
@@ -47,7 +46,7 @@ impl Mixture {
     pub fn new(things: Things, shares: Shares, shift: Shift, seed: u64) -> Result<Self> {
         let mixture = Self { things, shares, shift, seed };
         if mixture.weights().iter().all(|(_, weight)| *weight == 0) {
-            return Err(Error::input("no kind of pictures has a share").expected("a share above 0"));
+            return Err(Error::Mixture("no kind of pictures has a share above 0".to_owned()));
         }
         Ok(mixture)
     }
@@ -88,7 +87,7 @@ impl Mixture {
             Kind::Scene => arranged(&self.things, self.shift, &mut random),
             Kind::Composite => composite(&self.things, self.shift, &mut random),
         });
-        sample.ok_or_else(|| Error::input("these things do not make such a picture").got(format!("{kind:?}")))
+        sample.ok_or_else(|| Error::Mixture(format!("these things do not make a picture of kind {kind:?}")))
     }
 }
 

@@ -6,10 +6,10 @@ use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use hawk_nn::{Error, Result};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::mixture::Mixture;
 use crate::sample::{HeldOut, Kind, Sample};
 
@@ -60,7 +60,7 @@ pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) ->
     let place = |ending: &str| dir.join(format!("shard-{number:05}.{ending}"));
     let (pixels, list) = (place("rgb"), place("jsonl"));
     let [pixels_part, list_part] = ["rgb.part", "jsonl.part"].map(place);
-    let create = |path: &Path| File::create(path).map(BufWriter::new).map_err(|e| Error::io("make the file", path, &e));
+    let create = |path: &Path| File::create(path).map(BufWriter::new).map_err(Error::file("make the file", path));
     let (mut pixels_out, mut list_out) = (create(&pixels_part)?, create(&list_part)?);
     let mut from = indices.start;
     while from < indices.end {
@@ -69,17 +69,17 @@ pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) ->
             (from..to).into_par_iter().map(|index| mixture.sample(index)).collect::<Result<_>>()?;
         for sample in &samples {
             let line = serde_json::to_vec(&Line::of(sample));
-            let mut line = line.map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
+            let mut line = line.map_err(|e| Error::input(list.display(), e))?;
             line.push(b'\n');
-            pixels_out.write_all(&sample.picture.rgb).map_err(|e| Error::io("write the file", &pixels_part, &e))?;
-            list_out.write_all(&line).map_err(|e| Error::io("write the file", &list_part, &e))?;
+            pixels_out.write_all(&sample.picture.rgb).map_err(Error::file("write the file", &pixels_part))?;
+            list_out.write_all(&line).map_err(Error::file("write the file", &list_part))?;
         }
         from = to;
     }
     for (mut out, part, whole) in [(pixels_out, pixels_part, pixels), (list_out, list_part, list)] {
-        out.flush().map_err(|e| Error::io("write the file", &part, &e))?;
+        out.flush().map_err(Error::file("write the file", &part))?;
         drop(out);
-        fs::rename(&part, &whole).map_err(|e| Error::io("put the file in place", &whole, &e))?;
+        fs::rename(&part, &whole).map_err(Error::file("put the file in place", &whole))?;
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use hawk_nn::{Error, Result};
 use image::{Rgb, RgbImage, imageops};
 
+use crate::error::{Error, Result};
 use crate::mixture::Mixture;
 use crate::picture::SIDE;
 use crate::sample::{Kind, Sample};
@@ -36,13 +36,13 @@ pub fn write(mixture: &Mixture, each: usize, dir: &Path) -> Result<()> {
         let place = |ending: &str| dir.join(format!("sheet-{}.{ending}", format!("{kind:?}").to_lowercase()));
         let png = place("png");
         let saved = sheet(samples).save(&png);
-        saved.map_err(|e| Error::environment(format!("cannot write the sheet: {e}")).at(png.display()))?;
+        saved.map_err(|e| Error::input(png.display(), e))?;
         let mut text = String::new();
         for (index, sample) in samples.iter().enumerate() {
             let (row, column) = (index / COLUMNS + 1, index % COLUMNS + 1);
             let _ = writeln!(text, "row {row}, column {column}: {}", sample.captions.join(" | "));
         }
-        fs::write(place("txt"), text).map_err(|e| Error::io("write the captions", &place("txt"), &e))?;
+        fs::write(place("txt"), text).map_err(Error::file("write the captions", &place("txt")))?;
     }
     Ok(())
 }

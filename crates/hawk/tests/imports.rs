@@ -9,7 +9,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("hawk-nn", &["hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
-    ("hawk-pictures", &["hawk-nn"]),
+    ("hawk-pictures", &[]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
     ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),

@@ -8,7 +8,6 @@ mod pack;
 
 use std::collections::BTreeSet;
 
-use hawk_nn::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 pub use alone::alone;
@@ -16,6 +15,7 @@ pub use arranged::arranged;
 pub use cutout::{Cutout, Foot};
 pub use ground::{Colour, Ground};
 
+use crate::error::{Error, Result};
 use crate::random::Random;
 
 /// Side of a cell of the token grid, in pixels.
@@ -93,16 +93,16 @@ pub enum Shift {
 
 impl Things {
     /// # Errors
-    /// There is none, or two of a style have one name.
-    fn new(all: Vec<Thing>) -> Result<Self> {
+    /// There is none, or two of a style have one name; `place` is where they are from.
+    fn new(all: Vec<Thing>, place: &str) -> Result<Self> {
         if all.is_empty() {
-            return Err(Error::input("there are no things"));
+            return Err(Error::input(place, "there are no things"));
         }
         let mut known = BTreeSet::new();
         for Thing { names, .. } in &all {
             if !known.insert((&names.style, &names.phrase)) {
                 let twice = format!("{}, {} style", names.phrase, names.style);
-                return Err(Error::input("a thing stands twice in the list").got(twice));
+                return Err(Error::input(place, format!("a thing stands twice in the list: {twice}")));
             }
         }
         let styles: BTreeSet<&str> = all.iter().map(|thing| thing.names.style.as_str()).collect();

@@ -5,13 +5,13 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
-use hawk_nn::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, Header};
 
 use super::cutout::Cutout;
 use super::{Names, Thing, Things};
+use crate::error::{Error, Result};
 
 /// The list of cut-outs, in a folder and in a pack.
 const LIST: &str = "objects.jsonl";
@@ -33,7 +33,7 @@ impl Things {
     /// A file is missing or no cut-out; the list names something twice; the pack is larger than 256 MiB.
     pub fn open(path: &Path) -> Result<Self> {
         let things = if path.is_dir() { read_folder(path) } else { read_pack(path) };
-        things.map_err(|e| e.at(path.display())).and_then(|things| Self::new(things).map_err(|e| e.at(path.display())))
+        Self::new(things.map_err(|e| e.inside(path.display()))?, &path.display().to_string())
     }
 
     /// Writes all of them as one file, their longest side at most `side` pixels.
@@ -45,7 +45,7 @@ impl Things {
         let mut list = Vec::new();
         for (index, thing) in self.all().iter().enumerate() {
             let line = Line { file: name(index), names: thing.names.clone() };
-            serde_json::to_writer(&mut list, &line).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
+            serde_json::to_writer(&mut list, &line).map_err(|e| Error::input(LIST, e))?;
             list.push(b'\n');
         }
         let write = || -> std::io::Result<()> {
@@ -60,7 +60,7 @@ impl Things {
             file.sync_all()?;
             fs::rename(&part, path)
         };
-        write().map_err(|e| Error::io("write the pack", path, &e))
+        write().map_err(Error::file("write the pack", path))
     }
 }
 
@@ -83,37 +83,37 @@ fn append(builder: &mut Builder<File>, name: &str, bytes: &[u8]) -> std::io::Res
 fn read_folder(dir: &Path) -> Result<Vec<Thing>> {
     let read = |name: &str| {
         let path = dir.join(name);
-        fs::read(&path).map_err(|e| Error::io("read the file", &path, &e))
+        fs::read(&path).map_err(Error::file("read the file", &path))
     };
     things(&read(LIST)?, read)
 }
 
 fn read_pack(path: &Path) -> Result<Vec<Thing>> {
-    let failed = |e: std::io::Error| Error::io("read the pack", path, &e);
-    let file = File::open(path).map_err(failed)?;
+    let failed = || Error::file("read the pack", path);
+    let file = File::open(path).map_err(failed())?;
     let mut archive = Archive::new(BufReader::new(file).take(MAX_BYTES));
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(failed)?;
-        let name = entry.path().map_err(failed)?.to_string_lossy().into_owned();
+    for entry in archive.entries().map_err(failed())? {
+        let mut entry = entry.map_err(failed())?;
+        let name = entry.path().map_err(failed())?.to_string_lossy().into_owned();
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(failed)?;
+        entry.read_to_end(&mut bytes).map_err(failed())?;
         files.insert(name, bytes);
     }
     let find = |name: &str| {
-        let missing = || Error::input("the pack lacks a file").expected(name);
+        let missing = || Error::input(name, "the pack lacks this file");
         files.get(name).cloned().ok_or_else(missing)
     };
     things(&find(LIST)?, find)
 }
 
 fn things(list: &[u8], read: impl Fn(&str) -> Result<Vec<u8>> + Sync) -> Result<Vec<Thing>> {
-    let text = std::str::from_utf8(list).map_err(|e| Error::input(format!("not text: {e}")).at(LIST))?;
+    let text = std::str::from_utf8(list).map_err(|e| Error::input(LIST, e))?;
     let lines: Vec<&str> = text.lines().collect();
     let thing = |(index, line): (usize, &&str)| {
-        let line: Line = serde_json::from_str(line)
-            .map_err(|e| Error::input(format!("cannot use the line: {e}")).at(format!("{LIST}: line {}", index + 1)))?;
-        let cutout = Cutout::of_png(&read(&line.file)?).map_err(|e| e.at(&line.file))?;
+        let line: Line =
+            serde_json::from_str(line).map_err(|e| Error::input(format!("{LIST}: line {}", index + 1), e))?;
+        let cutout = Cutout::of_png(&read(&line.file)?).map_err(|e| e.inside(&line.file))?;
         Ok(Thing { names: line.names, cutout })
     };
     lines.par_iter().enumerate().map(thing).collect()
