@@ -22,17 +22,17 @@ fn drifting(painter: &mut Painter) {
     let (look, disc, horizon) = (painter.look, painter.disc, painter.horizon);
     let noise = look.noise.other(31);
     let [lit, dark] = look.clouds;
-    let length = painter.random.between(22.0, 36.0);
-    let flatness = painter.random.between(1.5, 2.6);
+    let length = painter.random.between(30.0, 46.0);
+    let flatness = painter.random.between(1.2, 2.3);
     let threshold = painter.random.between(-0.06, 0.06);
     let density = |x: f32, y: f32| {
         let deep = 1.0 + 1.1 * (y / horizon).min(1.2);
-        noise.fractal(x / length * deep.sqrt(), y * deep / length * flatness * 0.8, 4)
+        noise.fractal(x / length * deep.sqrt(), y * deep / length * flatness * 0.8, 3)
     };
     painter.canvas.each(0..SIDE, |canvas, x, y| {
         let (fx, fy) = (x as f32, y as f32);
         let here = density(fx, fy);
-        let mut opacity = smooth(threshold - 0.02, threshold + 0.26, here) * 0.94;
+        let mut opacity = smooth(threshold - 0.02, threshold + 0.3, here) * 0.94;
         if opacity <= 0.0 {
             return;
         }
@@ -176,13 +176,13 @@ pub(super) fn fog(painter: &mut Painter, y: f32, height: f32) {
     let look = painter.look;
     let white = mix(look.haze, scale(look.clouds[0], 0.95), 0.45);
     if look.paper() {
-        for _ in 0..4 {
+        let mut shape = Shape::new();
+        for _ in 0..5 {
             let (x, row) = (painter.random.between(10.0, 118.0), y + painter.random.between(-0.9, 0.9) * height);
             let (width, thick) = (painter.random.between(50.0, 110.0), painter.random.between(5.0, 9.0));
-            let mut shape = Shape::new();
             shape.line(&[(x - width / 2.0, row), (x + width / 2.0, row)], thick);
-            painter.veil(shape, white, 0.72);
         }
+        painter.veil(shape, white, 0.8);
         return;
     }
     let noise = look.noise.other(painter.random.next_u64() as u32);

@@ -16,8 +16,10 @@ pub(super) fn on_land(landmark: Landmark) -> bool {
 
 pub(super) fn paint(painter: &mut Painter, ground: &Ground) {
     let Some(landmark) = painter.scene.landmark else { return };
-    let last = (ground.top + 16.0).min(117.0);
-    let foot = painter.random.between((ground.top + 6.0).min(last - 1.0), last);
+    let last = (ground.top + 18.0).clamp(110.0, 117.0);
+    let woods = matches!(painter.scene.terrain, Terrain::PineForest | Terrain::LeafyForest);
+    let first = if woods { 108.0 } else { ground.top + 6.0 };
+    let foot = painter.random.between(first.min(last - 1.0), last);
     match landmark {
         Landmark::Trees => trees(painter, foot),
         Landmark::Palms => palms(painter, ground, foot),
@@ -162,7 +164,12 @@ fn house(painter: &mut Painter, foot: f32) {
     let x = painter.spot(26.0);
     let wide = painter.random.between(26.0, 34.0);
     let (tall, left) = (wide * 0.46, x - wide / 2.0);
-    let wall = hex(painter.random.pick(&[0xF0E4D0, 0xB4543C, 0xD8B078, 0x9CB4C0, 0x8A6246, 0xF4F0E8]));
+    let walls: &[u32] = if painter.snowy() {
+        &[0xB4543C, 0x8A6246, 0xC89058, 0x6C8CA0]
+    } else {
+        &[0xF0E4D0, 0xB4543C, 0xD8B078, 0x9CB4C0, 0x8A6246, 0xF4F0E8]
+    };
+    let wall = hex(painter.random.pick(walls));
     let roof = if painter.snowy() {
         hex(0xF2F6FC)
     } else {
@@ -187,7 +194,7 @@ fn house(painter: &mut Painter, foot: f32) {
         (left + wide * 0.8, top - wide * 0.3),
         (left + wide * 0.2, top - wide * 0.3),
     ]);
-    let tiles = look.tone(roof, 0.0);
+    let tiles = if painter.snowy() { look.snow(roof, 0.0) } else { look.tone(roof, 0.0) };
     painter.cut(cover, |_, py| scale(tiles, 0.9 + 0.012 * (py - top + wide * 0.3)));
     let mut door = Shape::new();
     door.rectangle(x - 2.4, foot - tall * 0.66, 4.8, tall * 0.66);
@@ -327,8 +334,8 @@ fn bridge(painter: &mut Painter, ground: &Ground) {
 fn suspension_bridge(painter: &mut Painter, ground: &Ground) {
     let look = painter.look;
     let deck = ground.top + painter.random.between(9.0, 13.0);
-    let colour = hex(painter.random.pick(&[0xC8503C, 0x6C8494, 0xC8503C, 0x8C8078]));
-    let tone = look.tone(colour, 0.0);
+    let colour = hex(painter.random.pick(&[0xC8503C, 0xD87844, 0xD04848, 0xE4D4B4]));
+    let tone = mix(look.tone(colour, 0.0), colour, 0.25);
     let shift = painter.random.between(-10.0, 10.0);
     let towers = [34.0 + shift, 96.0 + shift];
     let top = deck - painter.random.between(26.0, 32.0);
@@ -350,6 +357,13 @@ fn suspension_bridge(painter: &mut Painter, ground: &Ground) {
         }
     }
     painter.veil(cables, tone, 0.9);
+    if look.lamps() {
+        let mut lamps = Shape::new();
+        for number in 0..11 {
+            lamps.circle(4.0 + 12.0 * number as f32, deck - 0.5, 1.2);
+        }
+        painter.flat(lamps, hex(0xFFE8A0));
+    }
 }
 
 /// Arches of stone across the picture.
@@ -383,7 +397,7 @@ fn stone_bridge(painter: &mut Painter, ground: &Ground) {
     if painter.scene.season == Some(Season::Winter) {
         let mut snow = Shape::new();
         snow.rectangle(-2.0, deck - 3.2, 132.0, 1.8);
-        painter.flat(snow, look.tone(hex(0xF4F8FE), 0.0));
+        painter.flat(snow, look.snow(hex(0xF4F8FE), 0.0));
     }
 }
 

@@ -62,7 +62,7 @@ const SUNSET: Tones = Tones {
         [0x483E88, 0xE0626A, 0xFFB060],
         [0xA8343C, 0xF0602C, 0xFFC854],
     ],
-    light: 0xF0A884,
+    light: 0xF2B698,
     clouds: [0xFFC27A, 0x8E4262],
 };
 const DUSK: Tones = Tones {
@@ -72,7 +72,7 @@ const DUSK: Tones = Tones {
         [0x38245E, 0x7A4A92, 0xD686AC],
         [0x2A2C6A, 0x6C5AA6, 0xC49AC8],
     ],
-    light: 0x8A80B8,
+    light: 0x988EC6,
     clouds: [0xC890B8, 0x4C3C78],
 };
 const NIGHT: Tones = Tones {
@@ -82,8 +82,8 @@ const NIGHT: Tones = Tones {
         [0x0E0A2A, 0x1C1A50, 0x3C3C78],
         [0x040818, 0x0A1838, 0x1C3862],
     ],
-    light: 0x4A60A0,
-    clouds: [0x46588C, 0x141E40],
+    light: 0x5E74B4,
+    clouds: [0x56689C, 0x1C2850],
 };
 
 impl Look {
@@ -141,8 +141,31 @@ impl Look {
     /// A thing's colour in this light, at a distance of 0 (near) to 1 (lost in the haze).
     pub(super) fn tone(&self, colour: Colour, distance: f32) -> Colour {
         let warm = [1.0 + self.warmth, 1.0, 1.0 - self.warmth];
+        self.veiled(times(times(colour, warm), self.light), distance)
+    }
+
+    /// What `tone` makes of snow, which stays whiter than other things in coloured light.
+    pub(super) fn snow(&self, colour: Colour, distance: f32) -> Colour {
+        let pale = grey(self.light);
+        let light = mix(self.light, [pale + 0.12, pale + 0.14, pale + 0.2], 0.5);
+        self.veiled(times(colour, light).map(|value| value.min(1.0)), distance)
+    }
+
+    fn veiled(&self, colour: Colour, distance: f32) -> Colour {
+        let least = if self.time == Time::Night { 0.09 } else { 0.0 };
         let veil = if self.weather == Weather::Fog { 0.15 + 0.75 * distance } else { distance };
-        mix(times(times(colour, warm), self.light), self.haze, veil.min(0.95))
+        mix(colour, self.haze, veil.clamp(least, 0.95))
+    }
+
+    /// Ground of a colour: in the light and out of it.
+    pub(super) fn ground(&self, colour: Colour, distance: f32) -> [Colour; 2] {
+        let cool = mix(self.sky[0], hex(0x4A62A0), 0.4);
+        if grey(colour) > 0.8 {
+            let shady = self.snow(mix(scale(colour, 0.86), hex(0xA8BEE4), 0.4), distance);
+            return [self.snow(colour, distance), mix(shady, cool, 0.14 * (1.0 - distance))];
+        }
+        let shady = mix(self.tone(scale(colour, 0.76), distance), cool, 0.26 * (1.0 - distance));
+        [self.tone(scale(colour, 1.1), distance), shady]
     }
 
     /// A colour that glows by itself.
@@ -157,7 +180,7 @@ impl Look {
 
     /// Soft texture: 1 in paper, about `1 - amount` to `1 + amount` in paint. `length` is a feature's size in pixels.
     pub(super) fn texture(&self, x: f32, y: f32, length: f32, amount: f32) -> f32 {
-        if self.paper() { 1.0 } else { 1.0 + amount * 1.5 * self.noise.fractal(x / length, y / length, 2) }
+        if self.paper() { 1.0 } else { 1.0 + amount * 1.6 * self.noise.fractal(x / length * 0.7, y / length * 1.3, 2) }
     }
 
     /// 0 below 0, 1 above: over `softness` pixels in paint, sharp in paper.
@@ -174,7 +197,7 @@ fn sky_grey(time: Time) -> Colour {
         Time::Day => hex(0xB2BCC6),
         Time::Sunset => hex(0xC08A72),
         Time::Dusk => hex(0x7A6C92),
-        Time::Night => hex(0x2E3A58),
+        Time::Night => hex(0x3C4868),
     }
 }
 

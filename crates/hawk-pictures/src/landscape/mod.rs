@@ -79,11 +79,16 @@ impl Scene {
     pub fn paint(&self, random: &mut Random) -> (Picture, Stage) {
         let mut random = random.fork();
         let look = Look::new(self, &mut random);
-        let mut painter = Painter { scene: self, look, random, canvas: Canvas::clear(), horizon: 64.0, disc: None };
+        let canvas = Canvas::clear();
+        let mut painter = Painter { scene: self, look, random, canvas, mirror: None, horizon: 64.0, disc: None };
         painter.horizon = terrain::horizon(&mut painter);
         terrain::back(&mut painter);
         let land = std::mem::replace(&mut painter.canvas, Canvas::clear());
         sky::paint(&mut painter, &land.skyline());
+        if self.phenomenon == Some(Phenomenon::Rainbow) {
+            painter.mirror = Some(land.clone().over(painter.canvas.clone()));
+            sky::rainbow(&mut painter);
+        }
         painter.canvas = land.over(painter.canvas);
         let horizon = painter.horizon;
         clouds::fog(&mut painter, horizon - 6.0, 20.0);

@@ -23,6 +23,8 @@ pub(super) struct Painter<'a> {
     pub(super) look: Look,
     pub(super) random: Random,
     pub(super) canvas: Canvas,
+    /// What rough water mirrors, where that is not the canvas: a rainbow is not seen in it.
+    pub(super) mirror: Option<Canvas>,
     /// The row where land or water begins, in pixels from the top.
     pub(super) horizon: f32,
     pub(super) disc: Option<Disc>,

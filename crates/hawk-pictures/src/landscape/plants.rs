@@ -86,7 +86,7 @@ pub(super) fn pines(painter: &mut Painter, trees: &[Tree], colour: Colour, dista
         }
         let tone = painter.look.tone(scale(colour, painter.random.between(0.88, 1.12)), distance);
         let bright = painter.look.tone(mix(colour, hex(0x9CC07A), 0.3), distance);
-        let white = painter.look.tone(hex(0xF2F6FC), distance);
+        let white = painter.look.snow(hex(0xF2F6FC), distance);
         painter.flat(trunks, painter.look.tone(hex(0x4A3830), distance));
         painter.cut(body, |_, _| tone);
         painter.veil(lit, bright, 0.7);
@@ -127,7 +127,7 @@ pub(super) fn leafy_row(painter: &mut Painter, row: &Row) {
 /// Leafy trees whose crowns have one colour.
 pub(super) fn leafy(painter: &mut Painter, trees: &[Tree], colours: [Colour; 3], distance: f32) {
     let side = painter.look.light_side;
-    let [mut trunks, mut dark, mut middle, mut bright] = [const { () }; 4].map(|()| Shape::new());
+    let (mut trunks, mut dark, mut middle, mut bright) = (Shape::new(), Shape::new(), Shape::new(), Shape::new());
     for tree in trees {
         let Tree { x, y, height } = *tree;
         let random = &mut painter.random;
@@ -160,7 +160,9 @@ pub(super) fn leafy(painter: &mut Painter, trees: &[Tree], colours: [Colour; 3],
     }
     let look = painter.look;
     painter.flat(trunks, look.tone(hex(0x5A4234), distance));
-    let [low, mid, high] = colours.map(|colour| look.tone(colour, distance));
+    let winter = painter.snowy();
+    let tone = |colour| if winter { look.snow(colour, distance) } else { look.tone(colour, distance) };
+    let [low, mid, high] = colours.map(tone);
     painter.cut(dark, |_, _| low);
     painter.veil(middle, mid, 0.85);
     painter.veil(bright, high, 0.8);

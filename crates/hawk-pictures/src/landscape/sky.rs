@@ -31,9 +31,6 @@ pub(super) fn paint(painter: &mut Painter, skyline: &Profile) {
     }
     luminary(painter);
     clouds::paint(painter);
-    if painter.scene.phenomenon == Some(Phenomenon::Rainbow) {
-        rainbow(painter);
-    }
 }
 
 /// The lowest row that the sky's colours reach.
@@ -286,9 +283,10 @@ fn aurora_ribbon(painter: &mut Painter, lower: &Profile, colours: [Colour; 3]) {
 
 const BANDS: [u32; 6] = [0xF0484C, 0xF8963C, 0xFCE054, 0x5CC862, 0x4A90E8, 0x9060D8];
 
-fn rainbow(painter: &mut Painter) {
+pub(super) fn rainbow(painter: &mut Painter) {
     let middle = painter.random.between(38.0, 90.0);
-    let (radius, base) = (painter.random.between(44.0, 58.0), painter.horizon + painter.random.between(2.0, 12.0));
+    let base = painter.horizon + painter.random.between(0.0, 8.0);
+    let radius = base - painter.random.between(8.0, 20.0);
     let width = painter.random.between(1.8, 2.4);
     let paper = painter.look.paper();
     let opacity = if paper { 1.0 } else { 0.72 };

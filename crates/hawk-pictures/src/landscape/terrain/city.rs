@@ -79,7 +79,7 @@ fn building(painter: &mut Painter, block: &Block, wall: Colour, distance: f32) {
     if painter.snowy() {
         let mut snow = Shape::new();
         snow.rectangle(left - 0.3, top - 0.6, width + 0.6, 1.9);
-        painter.flat(snow, look.tone(hex(0xF4F8FE), distance));
+        painter.flat(snow, look.snow(hex(0xF4F8FE), distance));
     }
     windows(painter, block, wall, distance);
 }

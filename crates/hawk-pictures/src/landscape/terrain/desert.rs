@@ -40,8 +40,9 @@ fn dune(painter: &mut Painter, height: f32, swing: f32, distance: f32, sand: Col
             + (if turned { 1.0 } else { -1.0 }) * (depth * 0.75 + 7.0 * (depth / 13.0).sin())
             + 2.0 * noise.line(y / 14.0, 2);
         let (part, _, _) = wave(bent);
-        let steep_side = look.edge((part - (1.0 - steep)) * length, 1.2) * look.edge((1.0 - part) * length, 5.0);
-        let fade = smooth(52.0, 14.0, depth);
+        let steep_side =
+            look.edge((part - (1.0 - steep)) * length / 1.7, 1.0) * look.edge((1.0 - part) * length / 1.7, 4.0);
+        let fade = smooth(44.0, 12.0, depth);
         let shade = if side > 0.0 { 0.30 * (1.0 - steep_side) } else { 0.9 * steep_side } * (0.35 + 0.65 * fade);
         let ripples =
             if look.paper() { 0.0 } else { 0.03 * ((y * 1.25 + 5.0 * noise.at(x / 15.0, y / 15.0) + x * 0.12).sin()) };

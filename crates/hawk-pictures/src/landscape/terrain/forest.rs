@@ -22,7 +22,7 @@ pub(super) fn back(painter: &mut Painter) {
     let hill = painter.gentle(base - 16.0, 12.0, 60.0);
     let green = if painter.snowy() { hex(0xC4D0E2) } else { hex(0x5A8468) };
     let look = painter.look;
-    let pale = look.tone(green, 0.6);
+    let [pale, _] = look.ground(green, 0.6);
     if painter.random.chance(0.6) {
         painter.land(&hill, |x, y, _| scale(pale, look.texture(x, y, 6.0, 0.08)));
     }
@@ -31,7 +31,7 @@ pub(super) fn back(painter: &mut Painter) {
         let part = number as f32 / (rows - 1) as f32;
         let line = painter.gentle(base - 8.0 + 10.0 * part, 3.0, 40.0);
         let distance = 0.55 * (1.0 - part) + 0.06;
-        let under = look.tone(mix(green, hex(0x34503C), if painter.snowy() { 0.0 } else { 0.6 }), distance);
+        let [under, _] = look.ground(mix(green, hex(0x34503C), if painter.snowy() { 0.0 } else { 0.6 }), distance);
         painter.land(&line, |x, y, _| scale(under, look.texture(x, y, 6.0, 0.08)));
         let tall = 16.0 + 12.0 * part;
         let count = 26 - (8.0 * part) as usize;
@@ -51,7 +51,7 @@ pub(super) fn clearing(painter: &mut Painter) -> Ground {
     let mut trees = Vec::new();
     for (from, to) in [(0.0, reach), (SIDE as f32 - reach, SIDE as f32)] {
         for _ in 0..painter.random.below(4) + 1 {
-            let y = painter.random.between(height + 2.0, 116.0);
+            let y = painter.random.between(height + 2.0, 107.0);
             let x = painter.random.between(from, to);
             let tall = 34.0 + (y - height) * 0.9;
             if !painter.hides_light(x - tall * 0.3, x + tall * 0.3, y - tall) {

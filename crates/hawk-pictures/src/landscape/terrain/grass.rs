@@ -4,7 +4,7 @@ use super::Ground;
 use crate::landscape::{
     attributes::{Front, Season, Terrain},
     canvas::Profile,
-    colour::{Colour, hex, mix, scale},
+    colour::{hex, mix, scale},
     painter::Painter,
     plants::{Row, flowers, leafy_row, pine_row},
 };
@@ -15,13 +15,13 @@ pub(super) fn hills(painter: &mut Painter) {
     for layer in 0..layers {
         let part = layer as f32 / (layers - 1) as f32;
         let swing = painter.random.between(9.0, 15.0) * (1.0 - 0.35 * part);
-        let length = painter.random.between(30.0, 56.0);
+        let length = painter.random.between(44.0, 74.0);
         let top = painter.gentle(first + 32.0 * part, swing, length);
         let distance = 0.6 * (1.0 - part);
         hill(painter, &top, distance);
         if painter.random.chance(0.65) {
             let count = 3 + painter.random.below(7);
-            let tall = 6.0 + 7.0 * part;
+            let tall = 8.0 + 8.0 * part;
             let row = Row { line: &top, count, heights: (tall * 0.6, tall), spread: 8.0, distance };
             if painter.random.chance(0.7) { leafy_row(painter, &row) } else { pine_row(painter, &row) }
         }
@@ -31,22 +31,18 @@ pub(super) fn hills(painter: &mut Painter) {
 fn hill(painter: &mut Painter, top: &Profile, distance: f32) {
     let meadow = painter.meadow();
     let look = painter.look;
-    let stripes = if painter.random.chance(0.3) { 0.07 } else { 0.0 };
+    let ploughed = painter.random.chance(0.3) && !painter.snowy();
+    let stripes = if ploughed { 0.07 } else { 0.0 };
     let noise = look.noise.other(painter.random.next_u64() as u32);
-    let (sunny, shady) = (look.tone(scale(meadow, 1.12), distance), look.tone(shadow(meadow), distance));
+    let [sunny, shady] = look.ground(meadow, distance);
     painter.land(top, |x, y, depth| {
         let column = x as usize;
         let slope = (top[(column + 4).min(127)] - top[column.saturating_sub(4)]) / 8.0;
-        let lit = 0.62 - 0.75 * slope * look.light_side - 0.012 * depth + 0.35 * noise.fractal(x / 22.0, y / 12.0, 2);
+        let lit = 0.72 - 0.9 * slope * look.light_side - 0.012 * depth + 0.22 * noise.fractal(x / 24.0, y / 11.0, 2);
         let lit = if look.paper() { 0.75 } else { lit.clamp(0.0, 1.0) };
         let row = 1.0 + stripes * ((depth + x * 0.35) * 0.9).sin() * f32::from(u8::from(!look.paper()));
-        scale(mix(shady, sunny, lit), row * look.texture(x, y, 4.5, 0.06))
+        scale(mix(shady, sunny, lit), row * look.texture(x, y, 4.5, 0.045))
     });
-}
-
-/// A ground colour out of the light.
-fn shadow(colour: Colour) -> Colour {
-    scale(mix(colour, hex(0x3C5478), 0.26), 0.78)
 }
 
 pub(super) fn snow_field(painter: &mut Painter) {
@@ -60,8 +56,9 @@ pub(super) fn snow_field(painter: &mut Painter) {
         let distance = 0.35 * (1.0 - part);
         hill(painter, &top, distance);
         if painter.random.chance(0.6) {
-            let count = 3 + painter.random.below(6);
-            pine_row(painter, &Row { line: &top, count, heights: (5.0, 8.0 + 5.0 * part), spread: 4.0, distance });
+            let count = 3 + painter.random.below(7);
+            let tall = 11.0 + 6.0 * part;
+            pine_row(painter, &Row { line: &top, count, heights: (tall * 0.6, tall), spread: 4.0, distance });
         }
     }
 }
@@ -91,12 +88,13 @@ pub(super) fn ground(painter: &mut Painter, height: f32) {
     let meadow = painter.meadow();
     let look = painter.look;
     let noise = look.noise.other(painter.random.next_u64() as u32);
-    let (sunny, shady) = (look.tone(scale(meadow, 1.08), 0.0), look.tone(shadow(meadow), 0.0));
+    let [sunny, shady] = look.ground(meadow, 0.0);
+    let grain = if painter.snowy() { 0.025 } else { 0.075 };
     painter.land(&top, |x, y, depth| {
-        let drift = noise.fractal(x / 26.0, y / 9.0, 2);
-        let lit = 0.75 - 0.008 * depth + 0.5 * drift;
+        let drift = noise.fractal(x / 30.0, y / 9.0, 2);
+        let lit = 0.82 - 0.009 * depth + 0.4 * drift;
         let lit = if look.paper() { 0.8 } else { lit.clamp(0.0, 1.0) };
-        scale(mix(shady, sunny, lit), look.texture(x, y, 4.5, 0.07))
+        scale(mix(shady, sunny, lit), look.texture(x, y, 4.5, grain))
     });
     if look.paper() {
         let next = painter.gentle(height + (128.0 - height) * 0.5, 4.0, 40.0);
@@ -123,7 +121,7 @@ fn side_trees(painter: &mut Painter, height: f32) {
         if inside { height + 4.0 } else { 240.0 }
     });
     let row = Row { line: &line, count: 18, heights: (tall * 0.65, tall), spread: 7.0, distance: 0.0 };
-    if painter.scene.terrain == Terrain::Mountains || painter.random.chance(0.4) {
+    if painter.scene.terrain != Terrain::Hills || painter.random.chance(0.4) {
         pine_row(painter, &row);
     } else {
         leafy_row(painter, &row);

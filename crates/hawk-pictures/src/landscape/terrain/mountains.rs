@@ -65,7 +65,7 @@ pub(super) fn around_lake(painter: &mut Painter) {
     let meadow = painter.meadow();
     for distance in [0.42, 0.2] {
         let top = painter.gentle(base - 14.0 * distance - 3.0, 9.0, 44.0);
-        let colour = painter.look.tone(scale(meadow, 0.85), distance);
+        let [colour, _] = painter.look.ground(scale(meadow, 0.88), distance);
         let look = painter.look;
         painter
             .land(&top, |x, y, depth| scale(colour, look.texture(x, y, 7.0, 0.08) * (1.08 - 0.012 * depth.min(14.0))));
@@ -89,7 +89,7 @@ fn foothills(painter: &mut Painter, base: f32) {
     let forest = if painter.snowy() { hex(0xD4DEEA) } else { mix(ground, hex(0x3A6448), 0.6) };
     let top = painter.gentle(base - 3.0, 6.0, 30.0);
     let look = painter.look;
-    let colour = look.tone(forest, 0.14);
+    let [colour, _] = look.ground(forest, 0.14);
     painter.land(&top, |x, y, _| scale(colour, look.texture(x, y, 6.0, 0.1)));
     if painter.random.chance(0.75) {
         let count = 14 + painter.random.below(18);
@@ -154,8 +154,8 @@ impl Stone {
     fn new(look: &Look, range: &Range, summit: f32) -> Self {
         let tone = |colour| look.tone(colour, range.distance);
         Self {
-            rock: [tone(scale(range.rock, 1.1)), tone(scale(mix(range.rock, hex(0x4A5478), 0.3), 0.68))],
-            snow: [tone(hex(0xFAFAFC)), tone(hex(0xAEBEDC))],
+            rock: [tone(scale(range.rock, 1.16)), tone(scale(mix(range.rock, hex(0x4A5478), 0.3), 0.64))],
+            snow: [look.snow(hex(0xFAFAFC), range.distance), look.snow(hex(0xA4B8E0), range.distance)],
             snow_line: summit + range.snow,
             base: range.base,
             distance: range.distance,

@@ -4,7 +4,7 @@ use super::{Ground, forest, grass};
 use crate::{
     landscape::{
         attributes::{Front, Terrain, Time, Weather},
-        canvas::{Canvas, Cover, Profile, Shape},
+        canvas::{Cover, Profile, Shape},
         colour::{Colour, grey, hex, mix, scale, smooth},
         look::Look,
         painter::Painter,
@@ -98,9 +98,11 @@ struct Water {
 
 fn water(painter: &mut Painter, sheet: &Water) {
     let look = painter.look;
-    let mirror: Canvas = painter.canvas.clone();
+    let calm = painter.scene.terrain == Terrain::Lake;
+    let mirror = painter.mirror.take().filter(|_| !calm).unwrap_or_else(|| painter.canvas.clone());
     let noise = look.noise.other(81);
-    let colour = look.tone(sheet.colour, 0.0);
+    let tinted = if matches!(look.time, Time::Day | Time::Night) { 0.0 } else { 0.4 };
+    let colour = mix(look.tone(sheet.colour, 0.0), look.sky[1], tinted);
     let deep = mix(colour, scale(look.sky[0], 0.8), 0.3);
     let (shore, rough) = (sheet.shore, sheet.rough);
     let disc = painter.disc;
@@ -121,12 +123,12 @@ fn water(painter: &mut Painter, sheet: &Water) {
         let crest = if paper { 0.0 } else { wave * (0.10 + 0.22 * rough) };
         let mut tone = mix(image, own, (sheet.body + 0.25 * near * sheet.body).min(0.92));
         tone = scale(tone, 1.0 + crest);
-        if let Some(disc) = disc {
+        if let Some(disc) = disc.filter(|_| !paper) {
             let spread = disc.radius * (0.75 + 1.1 * near) + 1.5;
             let across = (fx + shift - disc.x) / spread;
             let broken = smooth(-0.25, 0.3, wave + 0.22 - 0.25 * near);
             let strength = (-across * across).exp() * broken * (0.85 - 0.35 * near);
-            tone = mix(tone, glint, if paper { f32::from(u8::from(strength > 0.33)) * 0.8 } else { strength });
+            tone = mix(tone, glint, strength);
         }
         canvas.blend(x, y, tone, cover);
     });
@@ -151,6 +153,18 @@ fn glint(look: &Look) -> Colour {
 
 /// Flat wave crests, longer when nearer.
 fn paper_waves(painter: &mut Painter, sheet: &Water, tones: [Colour; 2]) {
+    if let Some(disc) = painter.disc {
+        let mut strips = Shape::new();
+        let rows = ((124.0 - sheet.shore) / 5.0) as usize;
+        for row in 0..rows {
+            let part = row as f32 / rows as f32;
+            let half = (disc.radius * (0.9 + 0.5 * part) + 1.0) * painter.random.between(0.55, 1.0);
+            let (x, y) = (disc.x + painter.random.between(-3.0, 3.0), sheet.shore + 3.0 + 5.0 * row as f32);
+            strips.line(&[(x - half, y), (x + half, y)], 1.6 + 0.8 * part);
+        }
+        let glint = glint(&painter.look);
+        painter.veil(strips, glint, 0.8);
+    }
     for _ in 0..16 {
         let part = painter.random.unit();
         let y = sheet.shore + 4.0 + (124.0 - sheet.shore) * part;
@@ -199,7 +213,9 @@ pub(super) fn beach(painter: &mut Painter) -> Ground {
     let sheet = sea_sheet(painter, shore);
     water(painter, &Water { rough: sheet.rough * 0.8, ..sheet });
     let look = painter.look;
-    let (middle, tilt) = (painter.random.between(88.0, 97.0), painter.random.between(-0.2, 0.2));
+    let open = painter.scene.front == Front::Open;
+    let (low, high, slant) = if open { (82.0, 89.0, 0.1) } else { (88.0, 97.0, 0.2) };
+    let (middle, tilt) = (painter.random.between(low, high), painter.random.between(-slant, slant));
     let bay = painter.gentle(0.0, 4.0, 40.0);
     let line: Profile = std::array::from_fn(|x| middle + tilt * (x as f32 - 64.0) + bay[x]);
     let foam: Profile = std::array::from_fn(|x| line[x] - 5.5 + 1.8 * look.noise.other(91).line(x as f32 / 13.0, 2));
