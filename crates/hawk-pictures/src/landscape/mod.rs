@@ -1,17 +1,27 @@
 //! Procedural landscapes: a scene is chosen, painted and described.
 
 mod attributes;
+mod canvas;
 mod caption;
 mod choose;
+mod clouds;
+mod colour;
+mod landmarks;
+mod look;
+mod noise;
+mod painter;
+mod plants;
+mod sky;
+mod terrain;
 
 pub use attributes::{
     Flyer, Front, Height, Landmark, Light, Luminary, Phenomenon, Season, Side, Style, Terrain, Time, Weather,
 };
 
-use crate::{
-    picture::{Picture, SIDE},
-    random::Random,
-};
+use crate::{picture::Picture, random::Random};
+use canvas::Canvas;
+use look::Look;
+use painter::Painter;
 use std::{collections::BTreeMap, ops::Range};
 
 /// Everything about a landscape that a caption can name.
@@ -67,25 +77,33 @@ impl Scene {
 
     /// The picture, and where a thing may stand in it. What no caption names is random: ridges, textures, colours.
     pub fn paint(&self, random: &mut Random) -> (Picture, Stage) {
-        let (top, low) = match self.time {
-            Time::Dawn => ([150., 170., 215.], [250., 200., 185.]),
-            Time::Day => ([70., 140., 220.], [200., 228., 245.]),
-            Time::Sunset => ([90., 50., 110.], [255., 150., 70.]),
-            Time::Dusk => ([40., 36., 90.], [180., 110., 160.]),
-            Time::Night => ([8., 12., 36.], [36., 54., 100.]),
-        };
-        let horizon = random.between(56.0, 76.0);
-        let mut rgb = Vec::with_capacity(SIDE * SIDE * 3);
-        for y in 0..SIDE {
-            let part = (y as f32 / horizon).min(1.0);
-            let shade = if y as f32 > horizon { 0.5 } else { 1.0 };
-            for _ in 0..SIDE {
-                rgb.extend((0..3).map(|c: usize| ((top[c] + (low[c] - top[c]) * part) * shade) as u8));
-            }
+        let mut random = random.fork();
+        let look = Look::new(self, &mut random);
+        let canvas = Canvas::clear();
+        let mut painter = Painter { scene: self, look, random, canvas, mirror: None, horizon: 64.0, disc: None };
+        painter.horizon = terrain::horizon(&mut painter);
+        terrain::back(&mut painter);
+        let land = std::mem::replace(&mut painter.canvas, Canvas::clear());
+        sky::paint(&mut painter, &land.skyline());
+        if self.phenomenon == Some(Phenomenon::Rainbow) {
+            painter.mirror = Some(land.clone().over(painter.canvas.clone()));
+            sky::rainbow(&mut painter);
         }
-        let stage =
-            Stage { ground_top: horizon, feet: 100.0..124.0, shade: [1.0; 3], light_from_left: true, on_water: false };
-        (Picture { rgb }, stage)
+        painter.canvas = land.over(painter.canvas);
+        let horizon = painter.horizon;
+        clouds::fog(&mut painter, horizon - 6.0, 20.0);
+        let ground = terrain::front(&mut painter);
+        landmarks::paint(&mut painter, &ground);
+        landmarks::fly(&mut painter);
+        clouds::fall(&mut painter);
+        let stage = Stage {
+            ground_top: ground.top,
+            feet: ground.feet,
+            shade: look.light,
+            light_from_left: look.light_side < 0.0,
+            on_water: ground.on_water,
+        };
+        (painter.canvas.picture(), stage)
     }
 
     /// A caption in one of several wordings that names a random subset of the attributes.
