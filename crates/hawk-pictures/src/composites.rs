@@ -16,6 +16,8 @@ const TINT: f32 = 0.7;
 const SHADOW: [f32; 2] = [0.5, 0.3];
 /// How much of itself a thing on water shows in it.
 const REFLECTION: f32 = 0.35;
+/// Share of a floating thing that is under water.
+const SUNKEN: f32 = 0.08;
 /// Smallest side of a thing: below it, a small model does not draw what it is.
 const LEAST: u32 = 40;
 
@@ -112,6 +114,7 @@ impl Standing {
         let wanted = near * (0.7 + 0.3 * depth) * [0.92, 1.0, 1.08][random.below(3)];
         let side = (((wanted / step as f32).round() as u32) * step).clamp(LEAST, row);
         let cutout = thing.cutout.fitted(side);
+        let cutout = if stage.on_water { cutout.without_bottom(SUNKEN) } else { cutout };
         let cutout = if thing.names.mirror && random.below(2) == 1 { cutout.mirrored() } else { cutout };
         let (width, height) = cutout.size();
         let left = shift.length(0, SIDE as u32 - side, random) + (side - width) / 2;

@@ -64,12 +64,18 @@ impl Cutout {
             let divided = |c: u8| ((u32::from(c) * 255 + alpha / 2) / alpha).min(255) as u8;
             [*r, *g, *b] = [divided(*r), divided(*g), divided(*b)];
         }
-        let mut bytes = Vec::new();
-        let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
         let (width, height) = plain.dimensions();
-        let written = encoder.write_image(plain.as_raw(), width, height, ExtendedColorType::Rgba8);
-        written.map_err(|e| Error::input("the cut-out", format!("cannot write the PNG: {e}")))?;
-        Ok(bytes)
+        let encoded = |filter: FilterType| {
+            let mut bytes = Vec::new();
+            let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, filter);
+            let written = encoder.write_image(plain.as_raw(), width, height, ExtendedColorType::Rgba8);
+            written.map_err(|e| Error::input("the cut-out", format!("cannot write the PNG: {e}")))?;
+            Ok(bytes)
+        };
+        // Flat drawings and soft ones are smallest with different filters.
+        let filters = [FilterType::NoFilter, FilterType::Sub, FilterType::Up, FilterType::Paeth, FilterType::Adaptive];
+        let files = filters.into_iter().map(encoded).collect::<Result<Vec<_>>>()?;
+        Ok(files.into_iter().min_by_key(Vec::len).unwrap_or_default())
     }
 
     /// Width and height in pixels.
@@ -99,6 +105,14 @@ impl Cutout {
     #[must_use]
     pub fn mirrored(&self) -> Self {
         Self { pixels: imageops::flip_horizontal(&self.pixels) }
+    }
+
+    /// The cut-out without the lowest `share` (0 to 1) of its rows; one row stays.
+    #[must_use]
+    pub(crate) fn without_bottom(&self, share: f32) -> Self {
+        let (width, height) = self.size();
+        let kept = ((height as f32 * (1.0 - share)).round() as u32).clamp(1, height);
+        Self { pixels: imageops::crop_imm(&self.pixels, 0, 0, width, kept).to_image() }
     }
 
     /// Every colour multiplied by `light` (red, green, blue; 1 changes nothing).
@@ -179,6 +193,13 @@ mod tests {
         let table = cutout(40, 50, |x, y| if y < 10 || x == 10 || x == 35 { [9, 9, 9, 255] } else { [0; 4] });
         assert_eq!(table.foot(), Foot { middle: 23.0, width: 26.0 });
         assert_eq!(table.mirrored().foot(), Foot { middle: 17.0, width: 26.0 });
+    }
+
+    #[test]
+    fn what_is_under_water_is_cut_off() {
+        let half = cutout(4, 10, |_, y| if y < 9 { [9, 9, 9, 255] } else { [8, 8, 8, 255] }).without_bottom(0.1);
+        assert_eq!((half.size(), half.pixel(0, 8)), ((4, 9), [9, 9, 9, 255]));
+        assert_eq!(half.without_bottom(1.0).size(), (4, 1));
     }
 
     #[test]
