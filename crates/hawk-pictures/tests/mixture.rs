@@ -41,6 +41,7 @@ fn folder(dir: &Path) -> PathBuf {
         list.push('\n');
     }
     std::fs::write(folder.join("objects.jsonl"), list).unwrap();
+    std::fs::write(folder.join("ATTRIBUTION"), "Drawn by a test").unwrap();
     folder
 }
 
@@ -195,6 +196,7 @@ fn shards_are_whole_and_do_not_depend_on_their_size() {
     let things = Things::open(&folder(dir.path())).unwrap();
     let pack = dir.path().join("things.pack");
     things.write_pack(&pack, 60).unwrap();
+    assert_eq!(Things::open(&pack).unwrap().attribution(), "Drawn by a test");
     let mixtures = [things, Things::open(&pack).unwrap()]
         .map(|things| Mixture::new(things, Shares::default(), Shift::Cells, 9).unwrap());
     let [one, two] = ["one", "two"].map(|name| dir.path().join(name));

@@ -70,6 +70,8 @@ pub struct Thing {
 #[derive(Clone, Debug)]
 pub struct Things {
     all: Vec<Thing>,
+    /// Whose drawings these are, as their licences ask to be told.
+    attribution: String,
     styles: Vec<Stock>,
 }
 
@@ -93,16 +95,16 @@ pub enum Shift {
 
 impl Things {
     /// # Errors
-    /// There is none, or two of a style have one name; `place` is where they are from.
-    fn new(all: Vec<Thing>, place: &str) -> Result<Self> {
+    /// There is none, or two of a style have one name.
+    fn new(all: Vec<Thing>, attribution: String) -> Result<Self> {
         if all.is_empty() {
-            return Err(Error::input(place, "there are no things"));
+            return Err(Error::input("the list", "there are no things"));
         }
         let mut known = BTreeSet::new();
         for Thing { names, .. } in &all {
             if !known.insert((&names.style, &names.phrase)) {
                 let twice = format!("{}, {} style", names.phrase, names.style);
-                return Err(Error::input(place, format!("a thing stands twice in the list: {twice}")));
+                return Err(Error::input("the list", format!("a thing stands twice in it: {twice}")));
             }
         }
         let styles: BTreeSet<&str> = all.iter().map(|thing| thing.names.style.as_str()).collect();
@@ -113,13 +115,19 @@ impl Things {
         let counted = |names: &Names| names.one.is_some() && names.several.is_some() && names.split == Drawing::Train;
         let styles =
             styles.into_iter().map(|style| Stock { all: of(style, &|_| true), objects: of(style, &counted) }).collect();
-        Ok(Self { all, styles })
+        Ok(Self { all, attribution, styles })
     }
 
     /// In the order of the list.
     #[must_use]
     pub fn all(&self) -> &[Thing] {
         &self.all
+    }
+
+    /// Whose drawings these are, as their licences ask to be told: to be handed on with pictures of them.
+    #[must_use]
+    pub fn attribution(&self) -> &str {
+        &self.attribution
     }
 
     /// Any thing; every style is as likely as every other.

@@ -1,10 +1,13 @@
-//! Cut-outs with their names: read from what `hawk data emoji` wrote, or from one file, a tar archive of `objects.jsonl` and PNG files.
+//! Cut-outs with their names: read from what `hawk data emoji` wrote, or from one file, a gzipped tar archive of `objects.jsonl` and PNG files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, Header};
@@ -15,7 +18,9 @@ use crate::error::{Error, Result};
 
 /// The list of cut-outs, in a folder and in a pack.
 const LIST: &str = "objects.jsonl";
-/// Largest pack that is read.
+/// The authors and licences, in a folder and in a pack.
+const ATTRIBUTION: &str = "ATTRIBUTION";
+/// Largest pack that is read, unpacked.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// A line of the list.
@@ -30,10 +35,10 @@ impl Things {
     /// Reads a pack, or the folder that `hawk data emoji` made.
     ///
     /// # Errors
-    /// A file is missing or no cut-out; the list names something twice; the pack is larger than 256 MiB.
+    /// A file is missing or no cut-out; the list names something twice; the pack is larger than 256 MiB when unpacked.
     pub fn open(path: &Path) -> Result<Self> {
-        let things = if path.is_dir() { read_folder(path) } else { read_pack(path) };
-        Self::new(things.map_err(|e| e.inside(path.display()))?, &path.display().to_string())
+        let read = if path.is_dir() { read_folder(path) } else { read_pack(path) };
+        read.map_err(|e| e.inside(path.display()))
     }
 
     /// Writes all of them as one file, their longest side at most `side` pixels.
@@ -50,14 +55,13 @@ impl Things {
         }
         let write = || -> std::io::Result<()> {
             let part = path.with_extension("part");
-            let mut builder = Builder::new(File::create(&part)?);
+            let mut builder = Builder::new(GzEncoder::new(File::create(&part)?, Compression::best()));
+            append(&mut builder, ATTRIBUTION, self.attribution().as_bytes())?;
             append(&mut builder, LIST, &list)?;
             for (index, png) in pngs.iter().enumerate() {
                 append(&mut builder, &name(index), png)?;
             }
-            let mut file = builder.into_inner()?;
-            file.flush()?;
-            file.sync_all()?;
+            builder.into_inner()?.finish()?.sync_all()?;
             fs::rename(&part, path)
         };
         write().map_err(Error::file("write the pack", path))
@@ -73,25 +77,25 @@ fn small(thing: &Thing, side: u32) -> Result<Vec<u8>> {
     if width.max(height) > side { thing.cutout.fitted(side).to_png() } else { thing.cutout.to_png() }
 }
 
-fn append(builder: &mut Builder<File>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+fn append(builder: &mut Builder<impl Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
     builder.append_data(&mut header, name, bytes)
 }
 
-fn read_folder(dir: &Path) -> Result<Vec<Thing>> {
+fn read_folder(dir: &Path) -> Result<Things> {
     let read = |name: &str| {
         let path = dir.join(name);
         fs::read(&path).map_err(Error::file("read the file", &path))
     };
-    things(&read(LIST)?, read)
+    things(read)
 }
 
-fn read_pack(path: &Path) -> Result<Vec<Thing>> {
+fn read_pack(path: &Path) -> Result<Things> {
     let failed = || Error::file("read the pack", path);
     let file = File::open(path).map_err(failed())?;
-    let mut archive = Archive::new(BufReader::new(file).take(MAX_BYTES));
+    let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)).take(MAX_BYTES));
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for entry in archive.entries().map_err(failed())? {
         let mut entry = entry.map_err(failed())?;
@@ -104,17 +108,18 @@ fn read_pack(path: &Path) -> Result<Vec<Thing>> {
         let missing = || Error::input(name, "the pack lacks this file");
         files.get(name).cloned().ok_or_else(missing)
     };
-    things(&find(LIST)?, find)
+    things(find)
 }
 
-fn things(list: &[u8], read: impl Fn(&str) -> Result<Vec<u8>> + Sync) -> Result<Vec<Thing>> {
-    let text = std::str::from_utf8(list).map_err(|e| Error::input(LIST, e))?;
-    let lines: Vec<&str> = text.lines().collect();
+fn things(read: impl Fn(&str) -> Result<Vec<u8>> + Sync) -> Result<Things> {
+    let text = |name: &str| String::from_utf8(read(name)?).map_err(|e| Error::input(name, e));
+    let (list, attribution) = (text(LIST)?, text(ATTRIBUTION)?);
+    let lines: Vec<&str> = list.lines().collect();
     let thing = |(index, line): (usize, &&str)| {
         let line: Line =
             serde_json::from_str(line).map_err(|e| Error::input(format!("{LIST}: line {}", index + 1), e))?;
         let cutout = Cutout::of_png(&read(&line.file)?).map_err(|e| e.inside(&line.file))?;
         Ok(Thing { names: line.names, cutout })
     };
-    lines.par_iter().enumerate().map(thing).collect()
+    Things::new(lines.par_iter().enumerate().map(thing).collect::<Result<_>>()?, attribution)
 }
