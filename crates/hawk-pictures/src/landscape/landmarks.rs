@@ -125,7 +125,7 @@ fn lighthouse(painter: &mut Painter, x: f32, y: f32) {
         mix(look.tone(scale(colour, 0.7), 0.0), look.tone(colour, 0.0), part)
     };
     let height = tower / 5.0;
-    painter.cut(body, |px, py| {
+    painter.cut_finely(body, |px, py| {
         let stripe = ((y - py) / height).floor() as i32 % 2 == 1;
         shade(if stripe { stripes } else { hex(0xF6F2EA) }, px)
     });
@@ -194,7 +194,12 @@ fn house(painter: &mut Painter, foot: f32) {
         (left + wide * 0.8, top - wide * 0.3),
         (left + wide * 0.2, top - wide * 0.3),
     ]);
-    let tiles = if painter.snowy() { look.snow(roof, 0.0) } else { look.tone(roof, 0.0) };
+    let tiles = if painter.snowy() { look.snow(scale(roof, 0.94), 0.0) } else { look.tone(roof, 0.0) };
+    if painter.snowy() {
+        let mut eave = Shape::new();
+        eave.rectangle(left - 2.0, top + 0.6, wide + 4.0, 2.0);
+        painter.flat(eave, look.tone(hex(0x5A4440), 0.0));
+    }
     painter.cut(cover, |_, py| scale(tiles, 0.9 + 0.012 * (py - top + wide * 0.3)));
     let mut door = Shape::new();
     door.rectangle(x - 2.4, foot - tall * 0.66, 4.8, tall * 0.66);
@@ -453,7 +458,7 @@ fn balloon(painter: &mut Painter) {
         .collect();
     points.extend([(x + radius * 0.3, y + radius * 1.2), (x - radius * 0.3, y + radius * 1.2)]);
     skin.polygon(&points);
-    painter.cut(skin, |px, py| {
+    painter.cut_finely(skin, |px, py| {
         let squeeze = (1.0 - ((py - y) / (radius * 1.35)).powi(2)).max(0.05).sqrt();
         let across = ((px - x) / (radius * squeeze)).clamp(-1.0, 1.0).asin() / std::f32::consts::FRAC_PI_2;
         let stripe = ((across + 1.0) * 3.5).floor() as i32 % 2 == 0;

@@ -196,7 +196,7 @@ fn sky_grey(time: Time) -> Colour {
         Time::Dawn => hex(0xCDBFC6),
         Time::Day => hex(0xB2BCC6),
         Time::Sunset => hex(0xC08A72),
-        Time::Dusk => hex(0x7A6C92),
+        Time::Dusk => hex(0x807C9E),
         Time::Night => hex(0x3C4868),
     }
 }
