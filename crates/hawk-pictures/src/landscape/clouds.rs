@@ -186,10 +186,15 @@ pub(super) fn fog(painter: &mut Painter, y: f32, height: f32) {
         return;
     }
     let noise = look.noise.other(painter.random.next_u64() as u32);
+    let disc = painter.disc;
     painter.canvas.each(0..SIDE, |canvas, x, y_pixel| {
         let (fx, fy) = (x as f32, y_pixel as f32);
         let away = (fy - y + 8.0 * noise.at(fx / 40.0, 0.5)) / height;
-        let strength = (-away * away).exp() * (0.82 + 0.4 * noise.fractal(fx / 32.0, fy / 11.0, 2));
+        let mut strength = (-away * away).exp() * (0.82 + 0.4 * noise.fractal(fx / 32.0, fy / 11.0, 2));
+        if let Some(disc) = disc {
+            let away = (fx - disc.x).hypot(fy - disc.y);
+            strength *= 0.3 + 0.7 * smooth(disc.radius * 0.9, disc.radius * 1.8, away);
+        }
         canvas.blend(x, y_pixel, white, strength.clamp(0.0, 0.92));
     });
 }

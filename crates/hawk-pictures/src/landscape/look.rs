@@ -113,7 +113,8 @@ impl Look {
         for side in &mut clouds {
             *side = mix(*side, pale(*side, sky_grey(scene.time)), dull);
         }
-        light = mix(light, scale([grey(light); 3], 0.9), dull * 0.6);
+        let kept = if scene.time == Time::Night { 1.15 } else { 0.92 };
+        light = mix(light, scale([grey(light); 3], kept), dull * 0.6);
         let side = scene.light.map(|light| light.side);
         let from_left = match side {
             Some(Side::Left) => true,
@@ -197,7 +198,7 @@ fn sky_grey(time: Time) -> Colour {
         Time::Day => hex(0xB2BCC6),
         Time::Sunset => hex(0xC08A72),
         Time::Dusk => hex(0x807C9E),
-        Time::Night => hex(0x3C4868),
+        Time::Night => hex(0x445276),
     }
 }
 
