@@ -145,6 +145,16 @@ impl Look {
         self.veiled(times(times(colour, warm), self.light), distance)
     }
 
+    /// What `tone` makes of a thing in front, which keeps some of its own colour in the dark.
+    pub(super) fn close(&self, colour: Colour) -> Colour {
+        let own = match self.time {
+            Time::Night => 0.17,
+            Time::Dusk => 0.12,
+            Time::Dawn | Time::Day | Time::Sunset => 0.05,
+        };
+        mix(self.tone(colour, 0.0), colour, own)
+    }
+
     /// What `tone` makes of snow, which stays whiter than other things in coloured light.
     pub(super) fn snow(&self, colour: Colour, distance: f32) -> Colour {
         let pale = grey(self.light);
@@ -196,7 +206,7 @@ fn sky_grey(time: Time) -> Colour {
     match time {
         Time::Dawn => hex(0xCDBFC6),
         Time::Day => hex(0xB2BCC6),
-        Time::Sunset => hex(0xC08A72),
+        Time::Sunset => hex(0xDCA07C),
         Time::Dusk => hex(0x807C9E),
         Time::Night => hex(0x445276),
     }

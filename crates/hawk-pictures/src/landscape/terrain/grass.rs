@@ -35,12 +35,16 @@ fn hill(painter: &mut Painter, top: &Profile, distance: f32) {
     let stripes = if ploughed { 0.07 } else { 0.0 };
     let noise = look.noise.other(painter.random.next_u64() as u32);
     let [sunny, shady] = look.ground(meadow, distance);
+    let field = look.ground(painter.meadow(), distance)[0];
+    let fields = painter.random.chance(0.4) && !painter.snowy();
     painter.land(top, |x, y, depth| {
         let column = x as usize;
         let slope = (top[(column + 4).min(127)] - top[column.saturating_sub(4)]) / 8.0;
         let lit = 0.72 - 0.9 * slope * look.light_side - 0.012 * depth + 0.22 * noise.fractal(x / 24.0, y / 11.0, 2);
         let lit = if look.paper() { 0.75 } else { lit.clamp(0.0, 1.0) };
         let row = 1.0 + stripes * ((depth + x * 0.35) * 0.9).sin() * f32::from(u8::from(!look.paper()));
+        let part = if fields { look.edge(9.0 * noise.other(3).at(x / 17.0, depth / 8.0) - 1.0, 1.0) } else { 0.0 };
+        let sunny = mix(sunny, mix(field, shady, 0.2), part);
         scale(mix(shady, sunny, lit), row * look.texture(x, y, 4.5, 0.045))
     });
 }
