@@ -208,13 +208,15 @@ pub(super) fn fog(painter: &mut Painter, y: f32, height: f32) {
     let white = mix(look.haze, scale(look.clouds[0], 0.95), 0.45);
     if look.paper() {
         let mut shape = Shape::new();
-        for _ in 0..7 {
+        let mut left = 5;
+        for _ in 0..30 {
             let (x, row) = (painter.random.between(10.0, 118.0), y + painter.random.between(-0.9, 0.9) * height);
             let (width, thick) = (painter.random.between(50.0, 110.0), painter.random.between(5.0, 9.0));
             let veils = painter.disc.is_some_and(|disc| {
                 (x - disc.x).abs() < width / 2.0 + disc.radius && (row - disc.y).abs() < disc.radius + thick / 2.0
             });
-            if !veils {
+            if !veils && left > 0 {
+                left -= 1;
                 shape.line(&[(x - width / 2.0, row), (x + width / 2.0, row)], thick);
             }
         }

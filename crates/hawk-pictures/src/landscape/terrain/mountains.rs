@@ -58,13 +58,11 @@ pub(super) fn around_lake(painter: &mut Painter) {
     let base = painter.horizon + 1.0;
     let rock = hex(painter.random.pick(&ROCKS));
     let snow = snow_depth(painter);
-    if painter.random.chance(0.75) {
-        let (height, peaks) = (painter.random.between(22.0, 40.0), 2 + painter.random.below(3));
-        range(painter, &Range { base, height, peaks, distance: 0.34, snow, rock });
-    }
+    let (height, peaks) = (painter.random.between(22.0, 42.0), 1 + painter.random.below(4));
+    range(painter, &Range { base, height, peaks, distance: 0.34, snow, rock });
     let meadow = painter.meadow();
     for distance in [0.42, 0.2] {
-        let top = painter.gentle(base - 14.0 * distance - 3.0, 9.0, 44.0);
+        let top = painter.gentle(base - 10.0 * distance - 3.0, 7.0, 44.0);
         let [colour, _] = painter.look.ground(scale(meadow, 0.88), distance);
         let look = painter.look;
         painter
