@@ -39,7 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let (picture, _) = scene.paint(&mut random);
         spent_ms += start.elapsed().as_secs_f64() * 1000.0;
-        println!("{place:3} {}", scene.caption(&mut random));
+        let caption = scene.caption(&mut random);
+        match open {
+            true => println!("{place:3} {caption} | {}", scene.place_phrase(&mut random)),
+            false => println!("{place:3} {caption}"),
+        }
         let image = RgbImage::from_raw(SIDE as u32, SIDE as u32, picture.rgb).ok_or("a picture of another size")?;
         let image = resize(&image, side, side, FilterType::Nearest);
         replace(&mut sheet, &image, (place % columns * cell).into(), (place / columns * cell).into());

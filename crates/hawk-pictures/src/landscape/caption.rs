@@ -151,7 +151,7 @@ fn noun(terrain: Terrain, random: &mut Random) -> (Article, &'static str) {
         Terrain::Mountains => &[(A, "mountain range"), (Bare, "mountains")],
         Terrain::Hills => &[(Bare, "rolling hills"), (Bare, "hills")],
         Terrain::Dunes => &[(Bare, "sand dunes"), (A, "desert"), (Bare, "desert dunes")],
-        Terrain::Sea => &[(The, "sea"), (The, "open sea"), (The, "ocean")],
+        Terrain::Sea => &[(The, "sea"), (The, "ocean")],
         Terrain::Beach => &[(A, "beach"), (A, "sandy beach")],
         Terrain::Lake => &[(A, "lake"), (A, "mountain lake")],
         Terrain::PineForest => &[(A, "pine forest")],

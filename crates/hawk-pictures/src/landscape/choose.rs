@@ -69,9 +69,9 @@ fn weather(random: &mut Random, terrain: Terrain, time: Time, season: Option<Sea
     random.weighted(&[
         (Weather::Clear, 1.0),
         (Weather::Cloudy, 0.9),
-        (Weather::Overcast, weight(grey && !dry, 0.35)),
+        (Weather::Overcast, weight(grey && !dry, if time == Time::Day { 0.4 } else { 0.15 })),
         (Weather::Fog, weight(!dry, 0.4)),
-        (Weather::Rain, weight(grey && !dry && !winter, 0.45)),
+        (Weather::Rain, weight(grey && !dry && !winter, if time == Time::Day { 0.5 } else { 0.3 })),
         (Weather::Snow, weight(grey && winter, 0.9)),
     ])
 }

@@ -10,6 +10,7 @@ use crate::picture::SIDE;
 
 pub(super) fn paint(painter: &mut Painter) {
     match (painter.scene.weather, painter.look.paper()) {
+        (Weather::Cloudy, false) if painter.random.chance(0.4) => heaps(painter),
         (Weather::Cloudy, false) => drifting(painter),
         (Weather::Cloudy, true) => paper_clouds(painter),
         (Weather::Overcast | Weather::Rain | Weather::Snow, false) => blanket(painter),
@@ -43,6 +44,40 @@ fn drifting(painter: &mut Painter) {
         }
         canvas.blend(x, y, mix(dark, lit, shine), opacity * (1.0 - 0.45 * smooth(0.6, 1.1, fy / horizon)));
     });
+}
+
+/// Heaps of cloud, lit from above.
+fn heaps(painter: &mut Painter) {
+    let look = painter.look;
+    let [lit, dark] = look.clouds;
+    let noise = look.noise.other(33);
+    for _ in 0..4 + painter.random.below(4) {
+        let (x, y) = (painter.random.between(0.0, 128.0), painter.random.between(16.0, painter.horizon * 0.8));
+        let width = painter.random.between(26.0, 58.0) * (1.15 - 0.5 * y / painter.horizon);
+        if hides(painter, x, y, width) {
+            continue;
+        }
+        let mut shape = cloud(painter, x, y, width);
+        for _ in 0..6 {
+            let across = painter.random.between(-0.36, 0.36) * width;
+            let radius = width * painter.random.between(0.08, 0.16);
+            shape.circle(x + across, y - radius * painter.random.between(0.7, 1.6), radius);
+        }
+        let tall = width * 0.34;
+        painter.cut(shape, |px, py| {
+            let relief = noise.fractal(px / 8.0, py / 6.0, 2);
+            let high = (y - py) / tall + 0.45 * relief + 0.25 * look.light_side * (px - x) / width;
+            mix(mix(dark, lit, 0.2), lit, smooth(0.0, 0.7, high))
+        });
+    }
+}
+
+/// Whether a cloud would lie over the sun or the moon.
+fn hides(painter: &Painter, x: f32, y: f32, width: f32) -> bool {
+    painter.disc.is_some_and(|disc| {
+        let (across, down) = ((x - disc.x).abs(), (y - width * 0.15 - disc.y).abs());
+        across < width * 0.5 + disc.radius * 0.6 && down < disc.radius + width * 0.2
+    })
 }
 
 fn blanket(painter: &mut Painter) {
@@ -84,11 +119,7 @@ fn paper_clouds(painter: &mut Painter) {
     for _ in 0..14 {
         let (x, y) = (painter.random.between(4.0, 124.0), painter.random.between(12.0, painter.horizon * 0.75));
         let width = painter.random.between(24.0, 46.0);
-        let hides = painter.disc.is_some_and(|disc| {
-            (x - disc.x).abs() < width * 0.5 + disc.radius * 0.6
-                && (y - width * 0.1 - disc.y).abs() < disc.radius + width * 0.15
-        });
-        if hides {
+        if hides(painter, x, y, width) {
             continue;
         }
         let colour = mix(lit, dark, painter.random.between(0.0, 0.45));
@@ -177,19 +208,31 @@ pub(super) fn fog(painter: &mut Painter, y: f32, height: f32) {
     let white = mix(look.haze, scale(look.clouds[0], 0.95), 0.45);
     if look.paper() {
         let mut shape = Shape::new();
-        for _ in 0..5 {
+        let mut left = 5;
+        for _ in 0..30 {
             let (x, row) = (painter.random.between(10.0, 118.0), y + painter.random.between(-0.9, 0.9) * height);
             let (width, thick) = (painter.random.between(50.0, 110.0), painter.random.between(5.0, 9.0));
-            shape.line(&[(x - width / 2.0, row), (x + width / 2.0, row)], thick);
+            let veils = painter.disc.is_some_and(|disc| {
+                (x - disc.x).abs() < width / 2.0 + disc.radius && (row - disc.y).abs() < disc.radius + thick / 2.0
+            });
+            if !veils && left > 0 {
+                left -= 1;
+                shape.line(&[(x - width / 2.0, row), (x + width / 2.0, row)], thick);
+            }
         }
         painter.veil(shape, white, 0.8);
         return;
     }
     let noise = look.noise.other(painter.random.next_u64() as u32);
+    let disc = painter.disc;
     painter.canvas.each(0..SIDE, |canvas, x, y_pixel| {
         let (fx, fy) = (x as f32, y_pixel as f32);
         let away = (fy - y + 8.0 * noise.at(fx / 40.0, 0.5)) / height;
-        let strength = (-away * away).exp() * (0.82 + 0.4 * noise.fractal(fx / 32.0, fy / 11.0, 2));
+        let mut strength = (-away * away).exp() * (0.82 + 0.4 * noise.fractal(fx / 32.0, fy / 11.0, 2));
+        if let Some(disc) = disc {
+            let away = (fx - disc.x).hypot(fy - disc.y);
+            strength *= 0.3 + 0.7 * smooth(disc.radius * 0.9, disc.radius * 1.8, away);
+        }
         canvas.blend(x, y_pixel, white, strength.clamp(0.0, 0.92));
     });
 }

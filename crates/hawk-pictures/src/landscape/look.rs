@@ -113,7 +113,8 @@ impl Look {
         for side in &mut clouds {
             *side = mix(*side, pale(*side, sky_grey(scene.time)), dull);
         }
-        light = mix(light, scale([grey(light); 3], 0.9), dull * 0.6);
+        let kept = if scene.time == Time::Night { 1.15 } else { 0.92 };
+        light = mix(light, scale([grey(light); 3], kept), dull * 0.6);
         let side = scene.light.map(|light| light.side);
         let from_left = match side {
             Some(Side::Left) => true,
@@ -142,6 +143,16 @@ impl Look {
     pub(super) fn tone(&self, colour: Colour, distance: f32) -> Colour {
         let warm = [1.0 + self.warmth, 1.0, 1.0 - self.warmth];
         self.veiled(times(times(colour, warm), self.light), distance)
+    }
+
+    /// What `tone` makes of a thing in front, which keeps some of its own colour in the dark.
+    pub(super) fn close(&self, colour: Colour) -> Colour {
+        let own = match self.time {
+            Time::Night => 0.17,
+            Time::Dusk => 0.12,
+            Time::Dawn | Time::Day | Time::Sunset => 0.05,
+        };
+        mix(self.tone(colour, 0.0), colour, own)
     }
 
     /// What `tone` makes of snow, which stays whiter than other things in coloured light.
@@ -195,9 +206,9 @@ fn sky_grey(time: Time) -> Colour {
     match time {
         Time::Dawn => hex(0xCDBFC6),
         Time::Day => hex(0xB2BCC6),
-        Time::Sunset => hex(0xC08A72),
-        Time::Dusk => hex(0x7A6C92),
-        Time::Night => hex(0x3C4868),
+        Time::Sunset => hex(0xDCA07C),
+        Time::Dusk => hex(0x807C9E),
+        Time::Night => hex(0x445276),
     }
 }
 

@@ -12,6 +12,7 @@ mod noise;
 mod painter;
 mod plants;
 mod sky;
+mod strokes;
 mod terrain;
 
 pub use attributes::{
@@ -93,6 +94,12 @@ impl Scene {
         let horizon = painter.horizon;
         clouds::fog(&mut painter, horizon - 6.0, 20.0);
         let ground = terrain::front(&mut painter);
+        if ground.on_water || self.terrain == Terrain::Beach {
+            clouds::fog(&mut painter, horizon + 2.0, 13.0);
+        }
+        if self.style == Style::Painterly {
+            strokes::brush(&mut painter.canvas);
+        }
         landmarks::paint(&mut painter, &ground);
         landmarks::fly(&mut painter);
         clouds::fall(&mut painter);

@@ -69,6 +69,15 @@ impl Painter<'_> {
         }
     }
 
+    /// As `cut`, for a colour that changes within a pixel.
+    pub(super) fn cut_finely(&mut self, shape: Shape, colour: impl Fn(f32, f32) -> Colour) {
+        self.cut(shape, |x, y| {
+            let points = [(-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)];
+            let colours = points.map(|(dx, dy)| colour(x + 0.5 + dx, y + 0.5 + dy));
+            [0, 1, 2].map(|c| colours.iter().map(|colour| colour[c]).sum::<f32>() / 4.0)
+        });
+    }
+
     fn throw_shadow(&mut self, cover: &Cover, right: isize, down: isize, strength: f32) {
         if self.look.style == Style::PaperCut {
             let dark = scale(self.look.light, 0.12);

@@ -179,7 +179,7 @@ pub(super) fn palm(painter: &mut Painter, tree: Tree) {
     let bark = look.tone(hex(0x8A6442), 0.0);
     painter.cut(trunk, |_, _| bark);
     let (mut back, mut front) = (Shape::new(), Shape::new());
-    let fronds = 8;
+    let fronds = 9;
     for frond in 0..fronds {
         let part = frond as f32 / (fronds - 1) as f32 * 2.0 - 1.0;
         let reach = height * painter.random.between(0.32, 0.4);
@@ -188,9 +188,16 @@ pub(super) fn palm(painter: &mut Painter, tree: Tree) {
         let control = (tx + dx * 0.55, ty + dy * 0.75 - reach * 0.32);
         let end = (tx + dx, ty + dy + reach * 0.22);
         let leaf = if frond % 2 == 0 { &mut back } else { &mut front };
-        let (wide, along) = (height * 0.045, 0.5);
-        let middle = (tx + dx * along, ty + dy * along - reach * 0.2);
-        leaf.polygon(&[(tx, ty), (control.0, control.1 - wide), end, (middle.0, middle.1 + wide * 1.6)]);
+        let mut edge = Vec::new();
+        for step in 0..=6 {
+            let along = step as f32 / 6.0;
+            let (a, b, c) = ((1.0 - along) * (1.0 - along), 2.0 * along * (1.0 - along), along * along);
+            let (mx, my) = (a * tx + b * control.0 + c * end.0, a * ty + b * control.1 + c * end.1);
+            edge.push((mx, my, height * 0.075 * (along * 3.0).min(1.0) * (1.0 - along * along)));
+        }
+        let upper = edge.iter().map(|&(mx, my, wide)| (mx, my - wide * 0.4));
+        let lower = edge.iter().rev().map(|&(mx, my, wide)| (mx, my + wide * 0.8));
+        leaf.polygon(&upper.chain(lower).collect::<Vec<_>>());
     }
     let (dark, light) = (look.tone(hex(0x2F6B3C), 0.0), look.tone(hex(0x5C9C48), 0.0));
     painter.cut(back, |_, _| dark);

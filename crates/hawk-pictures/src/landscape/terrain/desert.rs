@@ -1,8 +1,9 @@
 //! Dunes and canyons.
 
-use super::Ground;
+use super::{Ground, grass::stream};
 use crate::{
     landscape::{
+        attributes::Landmark,
         canvas::{Profile, Shape},
         colour::{Colour, hex, mix, scale, smooth},
         look::Look,
@@ -182,6 +183,10 @@ pub(super) fn floor(painter: &mut Painter) -> Ground {
         };
         scale(mix(light, dark, drift), look.texture(x, y, 4.5, 0.06))
     });
+    let bridged = painter.scene.landmark == Some(Landmark::Bridge);
+    if bridged || painter.random.chance(0.3) {
+        stream(painter, height);
+    }
     if painter.random.chance(0.5) {
         let mut bushes = Shape::new();
         for _ in 0..7 {

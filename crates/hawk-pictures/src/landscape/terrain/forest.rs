@@ -46,6 +46,9 @@ pub(super) fn back(painter: &mut Painter) {
 pub(super) fn clearing(painter: &mut Painter) -> Ground {
     let height = painter.horizon + painter.random.between(4.0, 10.0);
     grass::ground(painter, height);
+    if !painter.snowy() && painter.random.chance(0.3) {
+        grass::path(painter, height);
+    }
     let open = painter.scene.front == Front::Open;
     let reach: f32 = if open { 22.0 } else { 30.0 };
     let mut trees = Vec::new();

@@ -3,8 +3,8 @@
 use super::Ground;
 use crate::landscape::{
     attributes::{Front, Season, Terrain},
-    canvas::Profile,
-    colour::{hex, mix, scale},
+    canvas::{Profile, Shape},
+    colour::{Colour, hex, mix, scale},
     painter::Painter,
     plants::{Row, flowers, leafy_row, pine_row},
 };
@@ -35,12 +35,16 @@ fn hill(painter: &mut Painter, top: &Profile, distance: f32) {
     let stripes = if ploughed { 0.07 } else { 0.0 };
     let noise = look.noise.other(painter.random.next_u64() as u32);
     let [sunny, shady] = look.ground(meadow, distance);
+    let field = look.ground(painter.meadow(), distance)[0];
+    let fields = painter.random.chance(0.4) && !painter.snowy();
     painter.land(top, |x, y, depth| {
         let column = x as usize;
         let slope = (top[(column + 4).min(127)] - top[column.saturating_sub(4)]) / 8.0;
         let lit = 0.72 - 0.9 * slope * look.light_side - 0.012 * depth + 0.22 * noise.fractal(x / 24.0, y / 11.0, 2);
         let lit = if look.paper() { 0.75 } else { lit.clamp(0.0, 1.0) };
         let row = 1.0 + stripes * ((depth + x * 0.35) * 0.9).sin() * f32::from(u8::from(!look.paper()));
+        let part = if fields { look.edge(9.0 * noise.other(3).at(x / 17.0, depth / 8.0) - 1.0, 1.0) } else { 0.0 };
+        let sunny = mix(sunny, mix(field, shady, 0.2), part);
         scale(mix(shady, sunny, lit), row * look.texture(x, y, 4.5, 0.045))
     });
 }
@@ -76,10 +80,27 @@ pub(super) fn meadow(painter: &mut Painter) -> Ground {
     if !open && painter.random.chance(0.5) && painter.scene.landmark.is_none() {
         side_trees(painter, height);
     }
-    if painter.random.chance(0.2) && !painter.snowy() {
-        path(painter, height);
+    if !painter.snowy() {
+        if painter.random.chance(0.22) {
+            path(painter, height);
+        } else if painter.scene.terrain == Terrain::Mountains && painter.random.chance(0.3) {
+            stream(painter, height);
+        }
     }
     Ground::land(height)
+}
+
+/// A path of sand.
+pub(super) fn path(painter: &mut Painter, height: f32) {
+    let sand = painter.look.tone(hex(0xCBB088), 0.0);
+    winding(painter, height, sand);
+}
+
+/// A stream that mirrors the sky.
+pub(super) fn stream(painter: &mut Painter, height: f32) {
+    let look = painter.look;
+    let water = mix(mix(look.sky[1], look.sky[2], 0.4), look.tone(hex(0x3A88AC), 0.0), 0.4);
+    winding(painter, height, water);
 }
 
 /// Grass or snow below a gentle line.
@@ -101,11 +122,31 @@ pub(super) fn ground(painter: &mut Painter, height: f32) {
         let near = mix(sunny, shady, 0.4);
         painter.land(&next, |_, _, _| near);
     }
+    if !painter.snowy() {
+        tufts(painter, height, [shady, sunny]);
+    }
     match painter.scene.season {
         Some(Season::Spring) => flowers(painter, height + 5.0, 127.0, 54),
         Some(Season::Summer) if painter.random.chance(0.25) => flowers(painter, height + 5.0, 127.0, 24),
         _ => {}
     }
+}
+
+/// Tufts of grass, larger when nearer.
+fn tufts(painter: &mut Painter, height: f32, tones: [Colour; 2]) {
+    let (mut dark, mut light) = (Shape::new(), Shape::new());
+    for number in 0..painter.random.below(26) {
+        let part = painter.random.unit();
+        let (x, y) = (painter.random.between(0.0, 128.0), height + 4.0 + (124.0 - height) * part);
+        let size = 2.0 + 3.0 * part;
+        let tuft = if number % 3 == 0 { &mut light } else { &mut dark };
+        for lean in [-0.55, 0.0, 0.55] {
+            let wide = size * 0.2;
+            tuft.polygon(&[(x - wide + lean * 1.5, y), (x + wide + lean * 1.5, y), (x + lean * size, y - size)]);
+        }
+    }
+    painter.veil(dark, scale(tones[0], 0.9), 0.75);
+    painter.veil(light, scale(tones[1], 1.1), 0.75);
 }
 
 /// A few trees at one side.
@@ -128,8 +169,8 @@ fn side_trees(painter: &mut Painter, height: f32) {
     }
 }
 
-/// A path that winds to the horizon.
-fn path(painter: &mut Painter, height: f32) {
+/// Something that winds to the horizon.
+fn winding(painter: &mut Painter, height: f32, colour: Colour) {
     let (end, start) = (painter.random.between(40.0, 88.0), painter.random.between(30.0, 98.0));
     let noise = painter.look.noise.other(painter.random.next_u64() as u32);
     let (mut left, mut right) = (Vec::new(), Vec::new());
@@ -143,11 +184,10 @@ fn path(painter: &mut Painter, height: f32) {
     }
     right.reverse();
     left.extend(right);
-    let mut shape = super::super::canvas::Shape::new();
+    let mut shape = Shape::new();
     shape.polygon(&left);
     let look = painter.look;
-    let sand = look.tone(hex(0xCBB088), 0.0);
-    painter.cut(shape, |x, y| scale(sand, look.texture(x, y, 5.0, 0.07)));
+    painter.cut(shape, |x, y| scale(colour, look.texture(x, y, 5.0, 0.06)));
 }
 
 /// Snow in front.

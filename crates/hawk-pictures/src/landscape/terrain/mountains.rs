@@ -45,7 +45,7 @@ pub(super) fn back(painter: &mut Painter) {
         let (height, peaks) = (height * painter.random.between(0.7, 0.95), 3 + painter.random.below(3));
         range(painter, &Range { base, height, peaks, distance: 0.62, snow: snow * 0.7, rock });
     }
-    let peaks = 2 + painter.random.below(3);
+    let peaks = 1 + painter.random.below(4);
     range(painter, &Range { base: base + 2.0, height, peaks, distance: 0.2, snow, rock });
     if painter.random.chance(0.4) {
         let height = painter.random.between(14.0, 22.0);
@@ -58,13 +58,11 @@ pub(super) fn around_lake(painter: &mut Painter) {
     let base = painter.horizon + 1.0;
     let rock = hex(painter.random.pick(&ROCKS));
     let snow = snow_depth(painter);
-    if painter.random.chance(0.75) {
-        let (height, peaks) = (painter.random.between(22.0, 40.0), 2 + painter.random.below(3));
-        range(painter, &Range { base, height, peaks, distance: 0.34, snow, rock });
-    }
+    let (height, peaks) = (painter.random.between(22.0, 42.0), 1 + painter.random.below(4));
+    range(painter, &Range { base, height, peaks, distance: 0.34, snow, rock });
     let meadow = painter.meadow();
     for distance in [0.42, 0.2] {
-        let top = painter.gentle(base - 14.0 * distance - 3.0, 9.0, 44.0);
+        let top = painter.gentle(base - 10.0 * distance - 3.0, 7.0, 44.0);
         let [colour, _] = painter.look.ground(scale(meadow, 0.88), distance);
         let look = painter.look;
         painter
@@ -105,7 +103,9 @@ fn peaks(painter: &mut Painter, range: &Range) -> Vec<Peak> {
         .map(|number| {
             let height = range.height * if number == first { 1.0 } else { random.between(0.5, 0.88) };
             let x = (number as f32 + random.between(0.15, 0.85)) * gap;
-            Peak { x, height, half_width: height * random.between(0.75, 1.2), lean: random.between(-0.35, 0.35) }
+            let broad = if range.peaks == 1 { 1.3 } else { 0.75 };
+            let half_width = height * random.between(broad, broad + 0.45);
+            Peak { x, height, half_width, lean: random.between(-0.35, 0.35) }
         })
         .collect();
     for x in [-10.0, 40.0, 90.0, 138.0] {

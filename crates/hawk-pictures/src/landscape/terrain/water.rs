@@ -46,7 +46,7 @@ pub(super) fn islands(painter: &mut Painter) {
     let gap = 116.0 / count as f32;
     for number in 0..count {
         let far = number % 2 == 0;
-        let half_width = painter.random.between(12.0, 22.0);
+        let half_width = painter.random.between(13.0, 27.0);
         let island = Island {
             x: 6.0 + (number as f32 + painter.random.between(0.2, 0.8)) * gap,
             half_width,
@@ -101,8 +101,7 @@ fn water(painter: &mut Painter, sheet: &Water) {
     let calm = painter.scene.terrain == Terrain::Lake;
     let mirror = painter.mirror.take().filter(|_| !calm).unwrap_or_else(|| painter.canvas.clone());
     let noise = look.noise.other(81);
-    let tinted = if matches!(look.time, Time::Day | Time::Night) { 0.0 } else { 0.4 };
-    let colour = mix(look.tone(sheet.colour, 0.0), look.sky[1], tinted);
+    let colour = body_colour(&look, sheet.colour);
     let deep = mix(colour, scale(look.sky[0], 0.8), 0.3);
     let (shore, rough) = (sheet.shore, sheet.rough);
     let disc = painter.disc;
@@ -123,6 +122,9 @@ fn water(painter: &mut Painter, sheet: &Water) {
         let crest = if paper { 0.0 } else { wave * (0.10 + 0.22 * rough) };
         let mut tone = mix(image, own, (sheet.body + 0.25 * near * sheet.body).min(0.92));
         tone = scale(tone, 1.0 + crest);
+        if !paper {
+            tone = mix(tone, glint, smooth(0.42, 0.85, wave) * 0.3 * rough);
+        }
         if let Some(disc) = disc.filter(|_| !paper) {
             let spread = disc.radius * (0.75 + 1.1 * near) + 1.5;
             let across = (fx + shift - disc.x) / spread;
@@ -139,6 +141,16 @@ fn water(painter: &mut Painter, sheet: &Water) {
 
 fn near_tone(colour: Colour, deep: Colour) -> [Colour; 2] {
     [scale(mix(colour, [1.0; 3], 0.12), 1.0), deep]
+}
+
+/// The colour of water in this light: at sunset and dusk much of it is the sky's.
+fn body_colour(look: &Look, colour: Colour) -> Colour {
+    match look.time {
+        Time::Day | Time::Night => look.tone(colour, 0.0),
+        Time::Dawn => mix(look.tone(colour, 0.0), look.sky[0], 0.45),
+        Time::Sunset => mix(mix(hex(0x34507E), look.sky[0], 0.35), look.sky[1], 0.22),
+        Time::Dusk => mix(look.tone(colour, 0.0), look.sky[0], 0.5),
+    }
 }
 
 fn glint(look: &Look) -> Colour {
