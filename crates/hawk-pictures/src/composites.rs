@@ -18,6 +18,10 @@ const SHADOW: [f32; 2] = [0.5, 0.3];
 const REFLECTION: f32 = 0.35;
 /// Share of a floating thing that is under water.
 const SUNKEN: f32 = 0.08;
+/// How often another thing is tried in a landscape in which one can hardly be seen.
+const TRIES: usize = 6;
+/// Least mean difference between a thing and what it hides, of 255 a colour.
+const LEAST_CONTRAST: f32 = 24.0;
 /// Smallest side of a thing: below it, a small model does not draw what it is.
 const LEAST: u32 = 40;
 
@@ -34,8 +38,12 @@ pub fn composite(things: &Things, shift: Shift, random: &mut Random) -> Option<S
     if suited.is_empty() {
         return None;
     }
-    let (thing, size) = suited[random.below(suited.len())];
-    Standing::choose(thing, size, &stage, shift, random)?.put(&mut picture, &stage);
+    let (thing, standing) = (0..TRIES).find_map(|_| {
+        let (thing, size) = suited[random.below(suited.len())];
+        let standing = Standing::choose(thing, size, &stage, shift, random)?;
+        (standing.contrast(&picture) >= LEAST_CONTRAST).then_some((thing, standing))
+    })?;
+    standing.put(&mut picture, &stage);
     let terrain = scene.terrain.word();
     let held_out = if held_out_landscape(&scene) {
         Some(HeldOut::Landscape)
@@ -84,7 +92,7 @@ fn captions(thing: &Thing, scene: &Scene, random: &mut Random) -> Vec<String> {
     ])
 }
 
-/// Where a thing stands.
+/// Where a thing stands, in the light of the hour.
 struct Standing {
     cutout: Cutout,
     left: i32,
@@ -116,20 +124,28 @@ impl Standing {
         let cutout = thing.cutout.fitted(side);
         let cutout = if stage.on_water { cutout.without_bottom(SUNKEN) } else { cutout };
         let cutout = if thing.names.mirror && random.below(2) == 1 { cutout.mirrored() } else { cutout };
+        let cutout = cutout.lit(stage.shade.map(|shade| 1.0 - TINT * (1.0 - shade)));
         let (width, height) = cutout.size();
         let left = shift.length(0, SIDE as u32 - side, random) + (side - width) / 2;
         Some(Self { cutout, left: left as i32, top: (row - height) as i32 })
     }
 
     fn put(&self, picture: &mut Picture, stage: &Stage) {
-        let light = stage.shade.map(|shade| 1.0 - TINT * (1.0 - shade));
-        let lit = self.cutout.lit(light);
         if stage.on_water {
-            self.reflect(&lit, picture);
+            self.reflect(picture);
         } else {
             self.shade(picture, stage);
         }
-        lit.put(picture, self.left, self.top);
+        self.cutout.put(picture, self.left, self.top);
+    }
+
+    /// Mean difference of a colour between the thing and what it hides.
+    fn contrast(&self, picture: &Picture) -> f32 {
+        let mut with = picture.clone();
+        self.cutout.put(&mut with, self.left, self.top);
+        let solid = self.cutout.solid_colours().count().max(1);
+        let sum: u64 = with.rgb.iter().zip(&picture.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f32 / (3 * solid) as f32
     }
 
     /// The row below the thing.
@@ -163,8 +179,8 @@ impl Standing {
     }
 
     /// Shows the lower part of the thing upside down in the water, weaker the deeper.
-    fn reflect(&self, lit: &Cutout, picture: &mut Picture) {
-        let (width, height) = lit.size();
+    fn reflect(&self, picture: &mut Picture) {
+        let (width, height) = self.cutout.size();
         let bottom = self.bottom();
         for depth in 0..(height / 2) as i32 {
             let row = bottom + depth;
@@ -179,7 +195,7 @@ impl Standing {
                 if !(0..SIDE as i32).contains(&x) {
                     continue;
                 }
-                let [r, g, b, a] = lit.pixel(column as u32, height - 1 - depth as u32);
+                let [r, g, b, a] = self.cutout.pixel(column as u32, height - 1 - depth as u32);
                 let at = (row as usize * SIDE + x as usize) * 3;
                 let alpha = f32::from(a) / 255.0 * strength;
                 for (water, colour) in picture.rgb[at..at + 3].iter_mut().zip([r, g, b]) {
