@@ -267,7 +267,7 @@ fn sun_and_moon_stand_where_the_scene_says() {
     for index in 0..400 {
         let mut random = Random::new(19, index);
         let scene = Scene::random(&mut random);
-        let calm = scene.weather == Weather::Clear && scene.phenomenon.is_none();
+        let calm = matches!(scene.weather, Weather::Clear | Weather::Fog) && scene.phenomenon.is_none();
         let Some(light) = scene.light.filter(|light| calm && light.luminary != Luminary::CrescentMoon) else {
             continue;
         };

@@ -205,7 +205,8 @@ pub(super) fn fog(painter: &mut Painter, y: f32, height: f32) {
         return;
     }
     let look = painter.look;
-    let white = mix(look.haze, scale(look.clouds[0], 0.95), 0.45);
+    let part = if look.lamps() { 0.8 } else { 0.45 };
+    let white = mix(look.haze, scale(look.clouds[0], 0.95), part);
     if look.paper() {
         let mut shape = Shape::new();
         let mut left = 5;

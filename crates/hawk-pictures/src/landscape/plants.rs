@@ -91,7 +91,7 @@ pub(super) fn pines(painter: &mut Painter, trees: &[Tree], colour: Colour, dista
         painter.cut(body, |_, _| tone);
         painter.veil(lit, bright, 0.7);
         if snowy {
-            painter.veil(snow, white, 0.95);
+            painter.veil(snow, white, 0.85);
         }
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn back(painter: &mut Painter) {
         let distance = 0.55 * (1.0 - part) + 0.06;
         let [under, _] = look.ground(mix(green, hex(0x34503C), if painter.snowy() { 0.0 } else { 0.6 }), distance);
         painter.land(&line, |x, y, _| scale(under, look.texture(x, y, 6.0, 0.08)));
-        let tall = 16.0 + 12.0 * part;
-        let count = 26 - (8.0 * part) as usize;
+        let tall = 20.0 + 12.0 * part;
+        let count = 19 - (6.0 * part) as usize;
         row(painter, &Row { line: &line, count, heights: (tall * 0.7, tall * 1.25), spread: 3.0, distance });
         if number + 1 < rows {
             clouds::fog(painter, base - 12.0 + 8.0 * part, 9.0);
