@@ -1,4 +1,5 @@
-//! Pictures to train the built-in model on: landscapes of 128 x 128 pixels that this crate paints itself.
+//! Pictures to train the built-in model on, 128 x 128 pixels: landscapes that this crate paints itself, things cut out of emoji, and things
+//! that stand in landscapes.
 //!
 //! Every picture is a pure function of a seed and an index, so a data set is described by two numbers.
 //!
@@ -14,7 +15,8 @@
 //! ```
 //!
 //! The nouns: a [`Picture`](picture::Picture) is pixels; a [`Scene`](landscape::Scene) is what a caption can name; a
-//! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene.
+//! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene; a [`Thing`](things::Thing) is a cut-out with its names; a
+//! [`Sample`](sample::Sample) is a picture with captions, of a [`Mixture`](mixture::Mixture) that [`shards`] brings to disk.
 
 mod composites;
 mod error;
