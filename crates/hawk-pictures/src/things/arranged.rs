@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cutout, Ground, Shift, Thing, Things};
+use super::{CELL, Cutout, Ground, Shift, Thing, Things};
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};
 use crate::split;
 
 const COUNTS: [&str; 5] = ["", "one", "two", "three", "four"];
-/// Half a picture, in which a thing has its place.
-const HALF: u32 = SIDE as u32 / 2;
+/// Width and height of a thing's place, and where the second place begins: two cells stay free between them.
+const WIDE: u32 = 56;
+const SECOND: u32 = SIDE as u32 - WIDE;
+/// Where the place of a thing in the middle begins.
+const MIDDLE: u32 = 32;
 
 /// How two things stand to each other, in words; the first stands left, or above.
 struct Relation {
@@ -68,7 +71,7 @@ struct Place {
 
 impl Desk {
     fn side(&self, random: &mut Random) -> u32 {
-        self.shift.length(46, 58, random)
+        self.shift.length(46, WIDE, random)
     }
 
     /// Puts a cut-out, at most `side` wide and high, anywhere into its place.
@@ -80,13 +83,13 @@ impl Desk {
     }
 
     fn beside(&mut self, first: &Thing, second: &Thing, random: &mut Random) -> Told {
-        let left = Place { left: 0, top: 24, width: HALF, height: 80 };
-        self.pair([first, second], [left, Place { left: HALF, ..left }], &BESIDE, random)
+        let left = Place { left: 0, top: 24, width: WIDE, height: 80 };
+        self.pair([first, second], [left, Place { left: SECOND, ..left }], &BESIDE, random)
     }
 
     fn above(&mut self, first: &Thing, second: &Thing, random: &mut Random) -> Told {
-        let top = Place { left: 24, top: 0, width: 80, height: HALF };
-        self.pair([first, second], [top, Place { top: HALF, ..top }], &ABOVE, random)
+        let top = Place { left: 24, top: 0, width: 80, height: WIDE };
+        self.pair([first, second], [top, Place { top: SECOND, ..top }], &ABOVE, random)
     }
 
     fn pair(&mut self, things: [&Thing; 2], places: [Place; 2], relation: &Relation, random: &mut Random) -> Told {
@@ -109,8 +112,10 @@ impl Desk {
 
     fn several(&mut self, thing: &Thing, random: &mut Random) -> Told {
         let number = 2 + random.below(3);
-        let quarter = |left: u32, top: u32| Place { left, top, width: HALF, height: HALF };
-        let (near, far, middle) = (0, HALF, HALF / 2);
+        // A thing in the middle has a cell of room more.
+        let room = |from: u32| if from == MIDDLE { WIDE + CELL } else { WIDE };
+        let quarter = |left: u32, top: u32| Place { left, top, width: room(left), height: room(top) };
+        let (near, far, middle) = (0, SECOND, MIDDLE);
         let places: &[Place] = match number {
             2 => &[quarter(near, middle), quarter(far, middle)],
             3 => &[quarter(middle, near), quarter(near, far), quarter(far, far)],
