@@ -146,7 +146,7 @@ words! {
 words! {
     /// A thing on the ground or on the water.
     Landmark {
-        /// One to three large trees.
+        /// Two or three large trees.
         Trees = "trees",
         /// Palms.
         Palms = "palms",

@@ -117,11 +117,14 @@ fn place_disc(painter: &mut Painter, skyline: &Profile) -> Option<Disc> {
     let open = |x: f32| skyline[x as usize];
     let spots: [f32; 5] = std::array::from_fn(|_| random.between(left, right));
     let x = spots.into_iter().max_by(|a, b| open(*a).total_cmp(&open(*b))).unwrap_or(64.0);
-    let land = (-6..=6).map(|step| open((x + step as f32).clamp(0.0, 127.0))).fold(f32::MAX, f32::min);
+    let land = (-8..=8).map(|step| open((x + step as f32).clamp(0.0, 127.0))).fold(f32::MAX, f32::min);
     let land = land.min(painter.horizon);
     let y = match light.height {
         Height::High => random.between(13.0, 24.0).min(land - radius - 3.0),
-        Height::Low => (land - radius * random.between(0.35, 1.5)).max(34.0).min(land - radius * 0.2),
+        Height::Low => {
+            let free = if light.luminary == Luminary::CrescentMoon { 0.9 } else { 0.4 };
+            (land - radius * random.between(free, 1.5)).max(34.0).min(land - radius * free)
+        }
     };
     Some(Disc { x, y: y.max(radius + 2.0), radius })
 }

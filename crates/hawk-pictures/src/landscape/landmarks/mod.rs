@@ -41,11 +41,11 @@ pub(super) fn paint(painter: &mut Painter, ground: &Ground) {
 }
 
 fn trees(painter: &mut Painter, foot: f32) {
-    let count = 1 + painter.random.below(3);
+    let count = 2 + painter.random.below(2);
     let first = painter.spot(24.0);
     let mut trees: Vec<_> = (0..count)
         .map(|number| Tree {
-            x: (first + number as f32 * painter.random.between(22.0, 30.0)) % 128.0,
+            x: 14.0 + (first - 14.0 + number as f32 * painter.random.between(24.0, 32.0)) % 100.0,
             y: foot + painter.random.between(0.0, 6.0),
             height: painter.random.between(36.0, 52.0),
         })
