@@ -4,11 +4,12 @@
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("hawk-spec", &[]),
     ("hawk-nn", &["hawk-spec"]),
     ("hawk", &["hawk-nn", "hawk-spec"]),
     ("hawk-eval", &["hawk", "hawk-nn", "hawk-spec"]),
+    ("hawk-pictures", &[]),
     ("hawk-t5", &["hawk-nn", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-nn", "hawk-spec"]),
     ("hawk-cli", &["hawk", "hawk-eval", "hawk-nn", "hawk-spec", "hawk-t5", "hawk-train"]),

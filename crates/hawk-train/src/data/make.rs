@@ -17,7 +17,7 @@ use super::recipe::{Holds, Recipe};
 use super::scenes::{self, Stock};
 use super::sheet::{sheet, spread};
 use super::split::Split;
-use super::{EmojiProgress, EmojiSettings, archive, colour, words};
+use super::{EmojiProgress, EmojiSettings, archive, colour, objects, words};
 use crate::files;
 
 /// Pictures between two reports.
@@ -100,6 +100,7 @@ pub(crate) fn make(
     let mut manifest = Manifest::new(recipe, settings);
     let objects = work.objects(&items, &mut manifest, observe)?;
     let items = work.without_duplicates(items.into_iter().zip(objects), &mut manifest);
+    work.name_objects(&items)?;
     let stocks = work.stocks(&items)?;
     let of = items.len() + if stocks.iter().any(|stock| stock.objects.len() > 1) { settings.scenes } else { 0 };
     let lines = work.in_chunks(
@@ -250,6 +251,21 @@ impl<'a> Work<'a> {
             }
         }
         kept
+    }
+
+    /// Says what each cut-out shows.
+    fn name_objects(&self, items: &[(Item, Object)]) -> Result<()> {
+        let styles = self.recipe.styles();
+        let lines: Vec<objects::Line<'_>> = items
+            .iter()
+            .map(|(item, object)| {
+                let path = self.object_path(item);
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let counted = self.is_object(&item.concept).then_some(&self.recipe.lists);
+                objects::Line::new(format!("objects/{name}"), &styles[item.style].name, item, object.colour, counted)
+            })
+            .collect();
+        objects::write(&self.settings.out.join("objects.jsonl"), &lines)
     }
 
     /// What scenes are composed of: objects of the list that training shows alone.

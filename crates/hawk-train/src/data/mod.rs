@@ -12,6 +12,7 @@ mod colour;
 mod concepts;
 mod make;
 mod manifest;
+mod objects;
 mod picture;
 mod recipe;
 mod scenes;
@@ -93,7 +94,7 @@ pub(crate) fn grounds() -> Result<Vec<[u8; 3]>> {
     Ok(named.into_values().chain([scenes::WHITE]).collect())
 }
 
-/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png`, `ATTRIBUTION`.
+/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `objects/`, `objects.jsonl`, `manifest.json`, `sheet.png`, `ATTRIBUTION`.
 ///
 /// # Errors
 /// A package cannot be fetched or is not the pinned one; the folder belongs to other settings; a file cannot be written.

@@ -55,10 +55,7 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     if one_thing {
         captions.push(format!("{}, {style} style", one(&phrase)));
     }
-    let names_colour = phrase.split([' ', '-']).any(|word| COLOURS.contains(&word));
-    // The colour of people is their skin's, which has words of its own.
-    let has_colour = !names_colour && !concept.is_people() && concept.subgroup != "country-flag";
-    if let Some(colour) = colour.filter(|_| has_colour) {
+    if let Some(colour) = colour.filter(|_| may_name_colour(concept)) {
         captions.push(format!("{phrase}, mostly {colour}, {style} style"));
     }
     let tags = some_tags(concept);
@@ -67,6 +64,12 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     }
     captions.push(phrase);
     captions
+}
+
+/// Whether a caption may add the colour: not where the label names one. The colour of people is their skin's, which has words of its own.
+pub(crate) fn may_name_colour(concept: &Concept) -> bool {
+    let names_colour = phrase(concept).split([' ', '-']).any(|word| COLOURS.contains(&word));
+    !names_colour && !concept.is_people() && concept.subgroup != "country-flag"
 }
 
 /// Up to `TAGS` tags, drawn by their hash: in the order of the alphabet the first ones would be the same words again and again.
