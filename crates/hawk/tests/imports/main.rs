@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use modules::{Fault, Modules};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("hawk-synth", &["hawk-files"]),
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-hub", &["hawk-files"]),
+    ("hawk-pictures", &[]),
     ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec"]),
     (
