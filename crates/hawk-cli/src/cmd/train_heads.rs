@@ -96,7 +96,7 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
         return Err(Error::environment("training was interrupted").at(args.out.display()));
     };
     if let Some((_, bound)) = &trained.curve.bound {
-        say(format_args!("lower bound of the loss (entropy of the target): {bound:.3} nats"));
+        say(format_args!("loss of the target itself {bound:.3} nats"));
     }
     for head in &trained.config.heads {
         if let Some(figures) = &head.validation {
