@@ -139,12 +139,6 @@ pub trait Passes: Send {
     /// No heads, more rows than there is room for, no such node or head.
     fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()>;
 
-    /// The same on a hidden state `[D]` for each head, wherever it comes from.
-    ///
-    /// # Errors
-    /// As [`run_heads`](Self::run_heads).
-    fn run_heads_on(&mut self, rows: &[(&[f32], usize)]) -> Result<()>;
-
     /// The logits of a row of the last run of the heads, one per code.
     fn head_logits(&self, row: usize) -> &[f32];
 

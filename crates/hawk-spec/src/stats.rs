@@ -74,7 +74,8 @@ impl PartialEq for DecodeStats {
     /// The order in which sources came does not count.
     fn eq(&self, other: &Self) -> bool {
         let counts = |stats: &Self| {
-            let DecodeStats { prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes, .. } = *stats;
+            let DecodeStats { prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes, .. } =
+                *stats;
             [prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes]
         };
         counts(self) == counts(other)
@@ -138,7 +139,10 @@ impl DecodeStats {
     pub fn tallies(&self) -> impl Iterator<Item = (Source, usize, SourceTally)> {
         let tallied = |(source, depths): &(Source, [SourceTally; DEPTHS])| {
             let source = *source;
-            (1..).zip(*depths).map(move |(depth, tally)| (source, depth, tally)).filter(|(.., tally)| tally.proposed > 0)
+            (1..)
+                .zip(*depths)
+                .map(move |(depth, tally)| (source, depth, tally))
+                .filter(|(.., tally)| tally.proposed > 0)
         };
         let mut all: Vec<_> = self.by_source.iter().flat_map(tallied).collect();
         all.sort_by_key(|&(source, depth, _)| (source, depth));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hawk_nn::kernels::Precision;
-use hawk_nn::{Backend, Cpu, Device, Error, HawkConfig, HeadsConfig, Image, ImageSize, ModelSource, Result, Shaping};
+use hawk_nn::{
+    Backend, Cpu, CpuBackend, Device, Error, HawkConfig, HeadsConfig, Image, ImageSize, ModelSource, Result, Shaping,
+};
 use hawk_spec::{Code, ImageIndex, Noise};
 
 use crate::decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
@@ -44,7 +46,10 @@ impl Engine {
     /// # Errors
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        Ok(Self { model: Model::load(source, &Cpu::new(options.threads), options.precision)?, threads: options.threads })
+        Ok(Self {
+            model: Model::load(source, &Cpu::new(options.threads), options.precision)?,
+            threads: options.threads,
+        })
     }
 
     /// Loads a model on a device.
@@ -152,6 +157,15 @@ impl Engine {
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         &*self.model.target().backend
+    }
+
+    /// The CPU backend, for tools that measure it or train beside it.
+    ///
+    /// # Errors
+    /// The model is on another device.
+    pub fn cpu(&self) -> Result<&CpuBackend> {
+        let cpu = self.backend().as_any().downcast_ref();
+        cpu.ok_or_else(|| Error::input("this needs the model on the CPU").expected("--device cpu"))
     }
 
     /// The configuration of the draft heads, if there are any.

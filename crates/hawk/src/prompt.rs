@@ -55,7 +55,11 @@ pub struct Conditioning {
 impl Conditioning {
     /// What the streams of an image start with: cond, and uncond where the sampling is guided.
     pub(crate) fn prefixes(&self, sampling: &Sampling) -> Arc<[Prefix]> {
-        if sampling.guided() { Arc::new([self.cond.clone(), self.uncond.clone()]) } else { Arc::new([self.cond.clone()]) }
+        if sampling.guided() {
+            Arc::new([self.cond.clone(), self.uncond.clone()])
+        } else {
+            Arc::new([self.cond.clone()])
+        }
     }
 }
 

@@ -108,8 +108,7 @@ fn batch_mates_never_change_an_image() {
 fn a_prompt_is_read_once_and_a_full_batch_refuses() {
     let mut batch = ENGINE.batch(3, 3).unwrap();
     let apple = ASKED[0];
-    let jobs: Vec<JobId> =
-        (0..3).map(|image| batch.admit(Asked { image, ..apple }.job()).unwrap()).collect();
+    let jobs: Vec<JobId> = (0..3).map(|image| batch.admit(Asked { image, ..apple }.job()).unwrap()).collect();
     assert!(!batch.has_room());
     assert!(batch.admit(apple.job()).unwrap_err().to_string().contains("full"));
     let mut finished: Vec<_> = Vec::new();

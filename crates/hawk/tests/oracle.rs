@@ -9,8 +9,8 @@ use hawk::{
     PromptStyle, Request, Rule, Sampling, Seed, TextEngine, TextRequest, TextSampling, TreeShape, View, built_in_model,
 };
 use hawk_nn::Progress;
-use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 use hawk_spec::{Code, DraftLaw, NodeId, Source, TokenTree, TreeError};
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 
 /// What the oracle knows.
 static OUTCOME: Mutex<Vec<Code>> = Mutex::new(Vec::new());

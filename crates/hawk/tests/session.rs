@@ -9,7 +9,6 @@ use hawk::{
     TreeShape, built_in_model,
 };
 
-
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
 
 fn request(decoder: Decoder, rule: Rule) -> Request {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hawk::{Decoder, Decoding, Engine, Error, Event, Precision, Request, Result, Rule, Seed, Tree};
 use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
 use hawk_kernels::{Isa, Threads};
-use hawk_nn::{CpuBackend, PassLimits, Readout, Target};
+use hawk_nn::{PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;
 
@@ -108,8 +108,7 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let begin = Instant::now();
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let cpu = engine.backend().as_any().downcast_ref::<CpuBackend>();
-    let cpu = cpu.ok_or_else(|| Error::input("only the CPU's passes are measured here"))?;
+    let cpu = engine.cpu()?;
     let (target, threads) = (cpu.target(), cpu.threads());
     let codes = engine.config().layout.code_ids();
     let first_pass_seconds = first_pass(target, threads, &codes)?;

@@ -200,18 +200,6 @@ impl Passes for CpuPasses {
         run
     }
 
-    fn run_heads_on(&mut self, rows: &[(&[f32], usize)]) -> Result<()> {
-        let error = self.no_heads(rows.len());
-        let Some((heads, workspace)) = self.heads.as_mut().filter(|_| rows.len() <= self.plan.head_rows) else {
-            return Err(error);
-        };
-        workspace.clear();
-        for &(hidden, head) in rows {
-            workspace.push(head, hidden);
-        }
-        heads.run(&self.target, &self.threads, workspace, self.plan.ids.clone())
-    }
-
     fn head_logits(&self, row: usize) -> &[f32] {
         self.heads.as_ref().map_or(&[], |(_, workspace)| workspace.logits(row))
     }

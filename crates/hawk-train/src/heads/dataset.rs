@@ -46,7 +46,7 @@ impl Dataset {
         files::check_identity(&dir.join("origin.json"), &images.origin(engine)?)?;
         let layout = &engine.config().layout;
         let (grid, codes) = (layout.grid(), layout.codes() as usize);
-        let shape = ObservationShape { grid, hidden_size: engine.target().config().hidden, codes };
+        let shape = ObservationShape { grid, hidden_size: engine.backend().config().hidden, codes };
         Ok(Self { dir: dir.to_owned(), images: images.clone(), shape })
     }
 

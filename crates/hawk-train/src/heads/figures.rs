@@ -2,8 +2,7 @@
 
 use hawk::Engine;
 use hawk_files::{HeadFigures, Result};
-use hawk_kernels::Threads;
-use hawk_nn::{HeadWorkspace, Heads};
+use hawk_nn::{CpuBackend, HeadWorkspace, Heads};
 use hawk_spec::{Cell, Code, Noise, Purpose, gumbel};
 
 use crate::heads::dataset::{Dataset, Subset};
@@ -29,14 +28,14 @@ struct HeadSums {
 /// # Errors
 /// An image cannot be read, or the heads do not fit the target.
 pub(crate) fn measure(engine: &Engine, heads: &Heads, dataset: &Dataset, labels: Labels) -> Result<Vec<HeadFigures>> {
-    let (shape, count) = (dataset.shape(), heads.config().heads.len());
+    let (shape, count, cpu) = (dataset.shape(), heads.config().heads.len(), engine.cpu()?);
     let mut measurement = Measurement {
         engine,
         heads,
         shape,
         labels,
-        pool: Threads::new(engine.threads()),
-        workspace: heads.workspace(engine.target(), ROWS.max(count), shape.codes),
+        cpu,
+        workspace: heads.workspace(cpu.target(), ROWS.max(count), shape.codes),
         sums: vec![HeadSums::default(); count],
     };
     for image in dataset.subset(Subset::Validation) {
@@ -54,7 +53,7 @@ struct Measurement<'a> {
     heads: &'a Heads,
     shape: ObservationShape,
     labels: Labels,
-    pool: Threads,
+    cpu: &'a CpuBackend,
     workspace: HeadWorkspace,
     sums: Vec<HeadSums>,
 }
@@ -98,7 +97,8 @@ impl Measurement<'_> {
             for &(_, from, head) in part {
                 self.workspace.push(head, &truth.hidden[from.index() * shape.hidden_size..][..shape.hidden_size]);
             }
-            self.heads.run(self.engine.target(), &self.pool, &mut self.workspace, offset..offset + shape.codes)?;
+            let (target, threads) = (self.cpu.target(), self.cpu.threads());
+            self.heads.run(target, threads, &mut self.workspace, offset..offset + shape.codes)?;
             for (row, &(to, _, head)) in part.iter().enumerate() {
                 if noisy.0 != Some(to) {
                     noisy.0 = Some(to);

@@ -100,7 +100,7 @@ mod tests {
     fn the_trained_module_and_the_inference_head_give_equal_logits_on_one_file() {
         let options = LoadOptions { precision: Precision::F32, ..LoadOptions::default() };
         let engine = Engine::load(hawk::built_in_model(), options).unwrap();
-        let (layout, d) = (&engine.config().layout, engine.target().config().hidden);
+        let (layout, d) = (&engine.config().layout, engine.backend().config().hidden);
         let (offset, codes, rows) = (layout.code_offset() as usize, layout.codes() as usize, 24);
         let offsets = ["H1", "V1", "D1-1"].map(|name| HeadConfig { offset: name.parse().unwrap(), validation: None });
         let config = HeadsConfig {
@@ -122,14 +122,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_json().to_string()).unwrap();
         std::fs::write(dir.path().join("model.safetensors"), file).unwrap();
-        let heads = Heads::load(&ModelSource::Dir(dir.path().to_owned()), "", engine.target()).unwrap();
+        let heads = Heads::load(&ModelSource::Dir(dir.path().to_owned()), "", engine.cpu().unwrap().target()).unwrap();
 
         let hidden = values(rows * d, 99, 4.0);
-        let mut workspace = heads.workspace(engine.target(), offsets.len() * rows, codes);
+        let mut workspace = heads.workspace(engine.cpu().unwrap().target(), offsets.len() * rows, codes);
         for row in 0..offsets.len() * rows {
             workspace.push(row / rows, &hidden[row % rows * d..][..d]);
         }
-        heads.run(engine.target(), &Threads::new(2), &mut workspace, offset..offset + codes).unwrap();
+        heads.run(engine.cpu().unwrap().target(), &Threads::new(2), &mut workspace, offset..offset + codes).unwrap();
         let projection = projection(&engine, layout.codes() as usize).unwrap();
         let projection = Tensor::<2>::from_data(TensorData::new(projection, [d, codes]), &device);
         for head in 0..offsets.len() {

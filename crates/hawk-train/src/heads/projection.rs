@@ -9,9 +9,9 @@ use hawk_files::{Checkpoint, Result};
 /// The target's checkpoint cannot be read.
 pub(crate) fn projection(engine: &Engine, codes: usize) -> Result<Vec<f32>> {
     let checkpoint = Checkpoint::open(engine.source(), "")?;
-    let table = engine.target().config().output_projection(&checkpoint)?;
+    let table = engine.backend().config().output_projection(&checkpoint)?;
     let first = engine.config().layout.code_offset() as usize;
-    let width = engine.target().config().hidden;
+    let width = engine.backend().config().hidden;
     let (mut row, mut transposed) = (vec![0.0; width], vec![0.0; width * codes]);
     for code in 0..codes {
         table.row_into(first + code, &mut row);

@@ -97,7 +97,7 @@ impl HeadsRun {
     fn config(&self, engine: &Engine) -> Result<HeadsConfig> {
         let head = |&offset| HeadConfig { offset, validation: None };
         Ok(HeadsConfig {
-            hidden: engine.target().config().hidden,
+            hidden: engine.backend().config().hidden,
             target_name: self.target_name.clone(),
             target_digest: engine.digest()?.to_owned(),
             arrangement: engine.config().layout.grid().into(),
@@ -131,7 +131,7 @@ impl HeadsRun {
         let curve = trainer.curve().clone();
         files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Storage::Bf16)?)?;
         files::write_json(&self.out.join("config.json"), &config.to_json())?;
-        let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.target())?;
+        let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.cpu()?.target())?;
         let figures = figures::measure(engine, &heads, dataset, self.settings.labels)?;
         for (head, figures) in config.heads.iter_mut().zip(figures) {
             head.validation = Some(figures);

@@ -79,9 +79,8 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
 pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
     let grid = read_grid(source)?;
     let decoder = Cpu::new(threads).load_vq(&source.vq_tokenizer()?)?;
-    let image = |(number, codes): (usize, &Vec<Code>)| {
-        decoder.decode(codes, grid).map_err(|e| e.at(format!("image {number}")))
-    };
+    let image =
+        |(number, codes): (usize, &Vec<Code>)| decoder.decode(codes, grid).map_err(|e| e.at(format!("image {number}")));
     grids.iter().enumerate().map(image).collect()
 }
 

@@ -138,7 +138,10 @@ impl Target {
                 Arrangement::Line => "heads of text, without a grid in their config",
             };
             let got = format!("heads of {}", config.arrangement);
-            return Err(Error::input("the heads were trained for another medium").at(place()).expected(expected).got(got));
+            return Err(Error::input("the heads were trained for another medium")
+                .at(place())
+                .expected(expected)
+                .got(got));
         }
         self.load_heads(folder, "", config)
     }

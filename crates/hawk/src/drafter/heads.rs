@@ -153,7 +153,9 @@ impl Drafter for HeadsDrafter {
         for (ask, &(head, cell)) in self.asked.iter().enumerate() {
             let (head, logits) = (&mut self.candidates.heads[head], seen.head_logits(ask));
             if logits.iter().any(|logit| !logit.is_finite()) {
-                return Err(Error::input("a draft head gives non-finite logits").at(format!("{} of {cell}", head.offset)));
+                return Err(
+                    Error::input("a draft head gives non-finite logits").at(format!("{} of {cell}", head.offset))
+                );
             }
             head.cache.put(cell, logits);
         }

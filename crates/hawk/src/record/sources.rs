@@ -23,9 +23,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     for run in text.split_ascii_whitespace() {
         let (name, length) = run.split_once('*').unwrap_or((run, "1"));
         let length = length.parse().ok().filter(|length| (1..=MAX_CELLS - sources.len()).contains(length));
-        let (source, length) = source(name)
-            .zip(length)
-            .ok_or_else(|| D::Error::custom(format!("sources: {run:?} is not a run of a source, as r, b, left or V1*2")))?;
+        let (source, length) = source(name).zip(length).ok_or_else(|| {
+            D::Error::custom(format!("sources: {run:?} is not a run of a source, as r, b, left or V1*2"))
+        })?;
         sources.resize(sources.len() + length, source);
     }
     Ok(sources)

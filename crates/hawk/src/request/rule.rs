@@ -75,4 +75,3 @@ impl str::FromStr for AnyRule {
         })
     }
 }
-

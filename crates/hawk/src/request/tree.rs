@@ -121,4 +121,3 @@ impl Decoding {
         self.tree.shape()
     }
 }
-
