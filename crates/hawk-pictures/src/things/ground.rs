@@ -8,9 +8,8 @@ use serde::Deserialize;
 use super::Cutout;
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
+use crate::recipe::EMOJI;
 
-/// The recipe of the emoji pictures, whose colours these are.
-const RECIPE: &str = include_str!("../../../../recipes/emoji/recipe.json");
 /// A pixel nearer than this to its ground, in sums of squares of 255, vanishes in it.
 const NEAR: i32 = 70 * 70;
 /// How often another ground is drawn where a thing would vanish.
@@ -57,7 +56,7 @@ static COLOURS: LazyLock<Vec<Colour>> = LazyLock::new(|| {
     struct Recipe {
         backgrounds: BTreeMap<String, [u8; 3]>,
     }
-    let recipe: Recipe = serde_json::from_str(RECIPE).expect("the recipe inside the program is whole");
+    let recipe: Recipe = serde_json::from_str(EMOJI).expect("the recipe inside the program is whole");
     recipe.backgrounds.into_iter().map(|(name, rgb)| Colour { name, rgb }).collect()
 });
 
