@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("hawk-hub", &["hawk-files"]),
     ("hawk-pictures", &[]),
     ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
-    ("hawk-train", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec"]),
+    ("hawk-train", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-pictures", "hawk-spec"]),
     (
         "hawk-cli",
         &[
