@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/hawk-cli/src/inputs.rs"]
+#[allow(dead_code)]
 mod inputs;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code)]
-#[path = "../../crates/hawk-cli/src/hub/listing.rs"]
+#[path = "../../crates/hawk-hub/src/listing.rs"]
 mod listing;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -187,7 +187,7 @@ fn entries(contenders: &[Decoding]) -> Vec<Decoding> {
 
 /// Plain decoding under the contender's rule.
 fn plain(contender: Decoding) -> Decoding {
-    Decoding::with_defaults(Decoder::Ar, contender.rule())
+    Decoding::with_defaults(Decoder::AR, contender.rule())
 }
 
 fn timed(draw: &mut dyn FnMut(&Request) -> Result<Outcome>, request: &Request) -> Result<Drawing> {

@@ -10,7 +10,7 @@
 //!     seed: Seed(1),
 //!     images: 1,
 //!     sampling: engine.config().defaults,
-//!     contenders: vec![Decoding::with_defaults(Decoder::Neighbour, Rule::Replay)],
+//!     contenders: vec![Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay)],
 //! };
 //! let measured = compare(&plan, &mut |request| hawk_bench::draw(&engine, request), &mut |_| {})?;
 //! let rows: Vec<Row> = measured.iter().map(|measured| Row::new(measured, &engine)).collect();

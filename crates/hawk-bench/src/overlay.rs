@@ -89,8 +89,8 @@ fn tint(source: CellSource) -> ([u8; 3], &'static str) {
     match source {
         CellSource::Target(Drawn::Recovered) => ([107, 114, 128], "grey"),
         CellSource::Target(Drawn::Bonus) => ([176, 184, 196], "light grey"),
-        CellSource::Drafted(Source::Left) => ([217, 142, 20], "amber"),
-        CellSource::Drafted(Source::Above) => ([138, 75, 184], "violet"),
+        CellSource::Drafted(Source::LEFT) => ([217, 142, 20], "amber"),
+        CellSource::Drafted(Source::ABOVE) => ([138, 75, 184], "violet"),
         CellSource::Drafted(Source::Horizontal(k)) => (paler([47, 111, 203], k), "blue"),
         CellSource::Drafted(Source::Vertical(d)) => (paler([20, 134, 90], d), "green"),
         CellSource::Drafted(_) => ([209, 67, 47], "red"),
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     const RECOVERED: CellSource = CellSource::Target(Drawn::Recovered);
-    const LEFT: CellSource = CellSource::Drafted(Source::Left);
+    const LEFT: CellSource = CellSource::Drafted(Source::LEFT);
     const FAR: CellSource = CellSource::Drafted(Source::Vertical(2));
 
     fn at(image: &Image, x: u32, y: u32) -> [u8; 3] {

@@ -15,9 +15,9 @@ const CELLS: u32 = 6;
 /// Draws by seed alone; tree decoders guess every second cell, in half the passes.
 fn fake(request: &Request) -> Outcome {
     let codes: Vec<Code> = (0..CELLS).map(|cell| Code(cell * 10 + request.seed.0 as u32)).collect();
-    let drafts = request.decoding.decoder() != Decoder::Ar;
+    let drafts = request.decoding.decoder() != Decoder::AR;
     let source = |cell: u32| match drafts && cell.is_multiple_of(2) {
-        true => CellSource::Drafted(Source::Left),
+        true => CellSource::Drafted(Source::LEFT),
         false => CellSource::Target(Drawn::Recovered),
     };
     let passes = if drafts { u64::from(CELLS) / 2 } else { u64::from(CELLS) };
@@ -43,7 +43,7 @@ fn plan(contenders: Vec<Decoding>) -> Plan {
 }
 
 fn neighbour(rule: Rule, nodes: usize) -> Decoding {
-    Decoding::new(Decoder::Neighbour, rule, TreeShape::Budget(nodes)).unwrap()
+    Decoding::new(Decoder::NEIGHBOUR, rule, TreeShape::Budget(nodes)).unwrap()
 }
 
 /// Compares by `draw`; returns the outcome and what was drawn in which order.
@@ -67,12 +67,12 @@ fn every_contender_draws_every_image_beside_plain_decoding() {
     let (replay, rejection) = (neighbour(Rule::Replay, 4), neighbour(Rule::Rejection, 8));
     let (measured, drawn) = check(vec![replay, rejection, replay], fake);
     let measured = measured.unwrap();
-    let ar = |rule| Decoding::with_defaults(Decoder::Ar, rule);
+    let ar = |rule| Decoding::with_defaults(Decoder::AR, rule);
     let want = [ar(Rule::Replay), ar(Rule::Rejection), replay, rejection];
     assert_eq!(measured.iter().map(|one| one.decoding).collect::<Vec<_>>(), want);
     for one in &measured {
         assert_eq!((one.times.len(), one.speedups.len(), one.images.len()), (3, 3, 3));
-        let drafts = one.decoding.decoder() != Decoder::Ar;
+        let drafts = one.decoding.decoder() != Decoder::AR;
         assert_eq!(one.drafted, if drafts { [3, 0, 3, 0, 3, 0] } else { [0; 6] });
         assert_eq!(one.stats.acceptance_length(), if drafts { 2.0 } else { 1.0 });
         assert!(drafts || one.speedups == [1.0; 3]);

@@ -2,24 +2,21 @@
 
 mod args;
 mod cmd;
-mod files;
-mod hub;
 mod inputs;
-mod preview;
-mod report;
-mod text_report;
+mod output;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use hawk::{Fault, Result};
-use hawk_nn::kernels::Isa;
+use hawk_kernels::Isa;
 
-use args::{Args, Bench, Command};
+use args::{Bench, Cli, Command};
+#[cfg(feature = "train")]
+use args::{Data, Train};
 
 fn main() -> ExitCode {
-    match run(Args::parse().command) {
+    match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -32,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
-    // Refused here rather than passed over by the kernels.
+    // An invalid HAWK_ISA is an error of the command, which the kernels would pass over.
     Isa::asked()?;
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
@@ -50,20 +47,15 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(Bench::Model(args)) => cmd::bench_model::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,
         #[cfg(feature = "train")]
-        Command::Train(args::TrainCommand::Heads(args)) => cmd::train_heads::run(&args)?,
+        Command::Train(Train::Heads(args)) => cmd::train_heads::run(&args)?,
         #[cfg(feature = "train")]
-        Command::Train(args::TrainCommand::Vq(args)) => cmd::train_vq::run(&args)?,
+        Command::Train(Train::Vq(args)) => cmd::train_vq::run(&args)?,
         #[cfg(feature = "train")]
-        Command::Train(args::TrainCommand::Target(args)) => cmd::train_target::run(&args)?,
+        Command::Train(Train::Target(args)) => cmd::train_target::run(&args)?,
         #[cfg(feature = "train")]
-        Command::Data(args::DataCommand::Emoji(args)) => cmd::data_emoji::run(&args)?,
+        Command::Data(Data::Emoji(args)) => cmd::data_emoji::run(&args)?,
         #[cfg(feature = "train")]
         Command::Evaluate(args) => cmd::evaluate::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a line; a reader that has gone away (`| head`) is no failure.
-fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -99,7 +99,7 @@ fn logits_and_pixels_of_a_janus_are_those_of_transformers() {
 fn classes_are_drawn_and_made_again() {
     let (place, dir) = (Place::new(), golden("llamagen-c2i"));
     let found = place.says(&["inspect", &dir]);
-    for words in ["family     LlamaGen", "6 x 6 cells", "faults     none", "left over  none", "cfg 4"] {
+    for words in ["family     LlamaGen", "6 x 6 cells", "faults     none", "unused     none", "cfg 4"] {
         assert!(found.contains(words), "{found}");
     }
     let draw = ["generate", "--model", &dir, "--class", "7", "--class", "3", "--seed", "1"];

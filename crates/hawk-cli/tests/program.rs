@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use hawk_nn::kernels::Isa;
+use hawk_kernels::Isa;
 use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
@@ -234,7 +234,7 @@ fn inspect_shows_where_cells_came_from() {
     place.text("old.png", hawk::write_png(&image, &old).unwrap());
     place.hawk(&["inspect", "old.png"]).success();
     place.refuses(&["inspect", "old.png", "--overlay", "p.png"], 2, "older version");
-    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "only an image");
+    place.refuses(&["inspect", MODEL, "--overlay", "p.png"], 2, "--overlay needs an image");
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["logits", "--tokens", "negative.json", "--out", "l"], "tokens[1]"),
         (&["logits", "--tokens", "text.json", "--out", "l"], "tokens"),
         (&["logits", "--tokens", "huge.json", "--out", "l"], "tokens[0]"),
-        (&["decode", "--codes", "both.json", "--out", "x.png"], "one image and of several"),
+        (&["decode", "--codes", "both.json", "--out", "x.png"], "one image and several"),
         (&["decode", "--codes", "images.json", "--out", "x.png"], "images[1].codes[0]"),
         (&["decode", "--codes", "empty.json", "--out", "x.png"], "images"),
         (&["decode", "--codes", "beyond.json", "--out", "x.png"], "beyond.json"),

@@ -51,7 +51,7 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
     place.hawk("synth heads --model model --out heads").success();
     place.prints(
         "inspect model",
-        &["Chameleon", "faults     none", "left over  none", "48 x 48 cells", "Lumina", "VQ beside"],
+        &["Chameleon", "faults     none", "unused     none", "48 x 48 cells", "Lumina", "VQ unused"],
     );
     place
         .hawk("generate pear --model model --size 1024x256 --seed 5 --decoder ar --tokens-out t.json --out ar.png")
@@ -89,7 +89,7 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
     place.refuses("generate pear --draw-size --out x.png", 2, &["draws no sizes"]);
     // Packed, with the same tokens as the original in that precision.
     place.prints("convert model --out packed --precision int8", &["Hugging Face", "digest"]);
-    place.prints("inspect packed", &["packed     for int8", "faults     none", "left over  none", "48 x 48 cells"]);
+    place.prints("inspect packed", &["packed     for int8", "faults     none", "unused     none", "48 x 48 cells"]);
     for (model, tokens) in [("model --precision int8", "a.json"), ("packed", "b.json")] {
         place
             .hawk(&format!(

@@ -65,7 +65,7 @@ fn one_text_whatever_guesses() {
         let (plain, line) =
             place.text(&[sampling, &files, &["--max-tokens", "40", "--decoder", "ar", "--threads", "1"]].concat());
         assert!(
-            line.starts_with("40 tokens in 40 passes (1.00 tokens a pass)") && line.contains("max tokens"),
+            line.starts_with("40 tokens in 40 passes (1.00 tokens per pass)") && line.contains("max tokens"),
             "{line}"
         );
         let (tokens, stats) = (place.json("t.json"), place.json("s.json"));
@@ -202,7 +202,7 @@ fn bad_input_is_refused() {
         (&[&x[..], &["--temperature=-1"]].concat(), "temperature"),
         (&[&x[..], &["--temperature", "nan"]].concat(), "temperature"),
         (&[&x[..], &["--temperature", "1", "--top-p", "0"]].concat(), "top_p"),
-        (&[&x[..], &["--seed", "3"]].concat(), "greedy decoding draws nothing"),
+        (&[&x[..], &["--seed", "3"]].concat(), "greedy decoding does not sample"),
         (&[&x[..], &["--max-tokens", "0"]].concat(), "--max-tokens"),
         (&[&x[..], &["--stats", "no/s.json"]].concat(), "no"),
     ] {

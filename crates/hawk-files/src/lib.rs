@@ -1,5 +1,6 @@
 //! The files of autoregressive image models: bytes on disk to validated values. Nothing here computes with weights.
 
+pub mod atomic;
 mod checkpoint;
 mod config;
 mod error;
@@ -10,6 +11,7 @@ mod json;
 mod places;
 mod source;
 mod tokenizer;
+
 
 pub use checkpoint::Checkpoint;
 pub use checkpoint::inventory::WantedTensor;

@@ -112,6 +112,19 @@ impl ModelSource {
         Ok(Some(VqTokenizer { config, checkpoint, json: Some(json), files }))
     }
 
+    /// The VQ tokenizer, which an image model must have.
+    ///
+    /// # Errors
+    /// There is none, or a file of it is damaged.
+    pub fn vq_tokenizer(&self) -> Result<VqTokenizer> {
+        self.vq()?.ok_or_else(|| {
+            Error::input("the model has no VQ tokenizer to turn codes into pixels")
+                .at(self.describe("vq/"))
+                .expected("vq/config.json and vq/model.safetensors, or vqgan.yaml and vqgan.ckpt beside the weights or in tokenizer/")
+                .hint("Lumina-mGPT and Anole need Chameleon's; see docs/public-models.md")
+        })
+    }
+
     /// SHA-256, in hex, over the files that determine an image: the configs, the text tokenizer, the weights of the transformer and of the VQ
     /// tokenizer. Each enters with its name and length, in the order of names; the same for a folder and for the same files inside the
     /// program. Reads every byte: seconds for a model of many gigabytes.

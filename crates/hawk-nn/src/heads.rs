@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use hawk_files::{Checkpoint, Error, HeadsConfig, ModelSource, Result};
-use hawk_kernels::{Activations, Isa, Matrix, Product, Threads, silu};
+use hawk_kernels::{Activations, Isa, Matrix, Precision, Product, Threads, silu};
 
 use crate::cpu::output::Projection;
 use crate::cpu::target::Target;
@@ -55,17 +55,16 @@ impl Heads {
     /// # Errors
     /// A file that is missing or damaged, heads of another width than the target, a tensor that is missing or does not fit.
     pub fn load(source: &ModelSource, folder: &str, target: &Target) -> Result<Self> {
-        let name = format!("{folder}config.json");
-        let config = HeadsConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
-        let d = target.config().hidden;
-        if config.hidden != d {
-            return Err(Error::input("the heads were trained for another target")
-                .at("hidden_size")
-                .at(source.describe(&name))
-                .expected(format!("{d}, as the target has"))
-                .got(config.hidden));
-        }
-        let (checkpoint, precision) = (Checkpoint::open(source, folder)?, target.precision());
+        let config = HeadsConfig::read(source, folder, target.config())?;
+        Self::from_checkpoint(config, &Checkpoint::open(source, folder)?, target.precision())
+    }
+
+    /// Takes the weights of heads from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing or does not fit.
+    pub fn from_checkpoint(config: HeadsConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
+        let d = config.hidden;
         let block = |head: usize| -> Result<Block> {
             let weights = checkpoint.tensor(&format!("heads.{head}.weight"), &[d, d])?;
             Ok(Block {

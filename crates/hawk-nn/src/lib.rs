@@ -1,7 +1,9 @@
 //! Inference of autoregressive image models on CPUs: the transformer's passes over token trees, draft heads, and the VQ tokenizer.
 
+pub mod backend;
 mod cpu;
 mod heads;
+mod pass;
 mod loader;
 mod vq;
 
@@ -11,10 +13,12 @@ pub mod kernels {
     pub use hawk_kernels::*;
 }
 
+pub use backend::{Backend, Device, Passes, PixelDecoder};
+pub use cpu::backend::Cpu;
 pub use cpu::rows::{Readout, Rows};
-pub use cpu::staged::Staged;
+pub use cpu::staged::Staged as CpuStaged;
 pub use cpu::stream::{OwnInputs, Stream};
-pub use cpu::target::{PassCost, Target};
+pub use cpu::target::Target;
 pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
 pub use hawk_files::{
@@ -25,7 +29,9 @@ pub use hawk_files::{
     TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
     from_json, hex, lumina_sizes,
 };
+pub use backend::Staged;
 pub use heads::{HeadWorkspace, Heads};
+pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use loader::CpuLoader;
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;

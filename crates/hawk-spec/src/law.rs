@@ -31,65 +31,97 @@ pub enum Replacement {
     Without,
 }
 
-/// What made a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Source {
-    /// A copy of the cell to the left.
-    Left,
-    /// A copy of the cell above.
-    Above,
-    /// The horizontal head `H_k`, k from 1: it looks k cells ahead in the row.
-    Horizontal(u8),
-    /// The vertical head `V_d`, d from 1: it looks d rows down.
-    Vertical(u8),
-    /// A head that looks so many rows down, from 1, and to a side.
-    Diagonal(u8),
+/// What made a candidate: a short label such as `left`, `H1` or `V2`.
+///
+/// A drafter names its own sources; statistics, records and reports know them by their labels alone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// ASCII letters and digits, zeros behind them.
+    label: [u8; Source::MAX_LABEL],
 }
 
 impl Source {
-    /// Heads of one direction that the statistics tell apart; farther ones are counted with the farthest.
-    const HEADS: usize = 8;
-    /// Number of values of [`index`](Self::index).
-    pub const COUNT: usize = 2 + 3 * Self::HEADS;
+    /// A copy of the cell to the left.
+    pub const LEFT: Source = Source::new("left");
+    /// A copy of the cell above.
+    pub const ABOVE: Source = Source::new("above");
+    /// Longest label, in bytes.
+    pub const MAX_LABEL: usize = 8;
 
-    /// A small index for tables, below [`COUNT`](Self::COUNT).
+    /// A source of this label.
+    ///
+    /// # Panics
+    /// The label is empty, longer than [`MAX_LABEL`](Self::MAX_LABEL) bytes, or has anything but ASCII letters and digits. In a
+    /// constant that is a compile error; [`parse`](str::parse) is for labels from outside.
     #[must_use]
-    pub fn index(self) -> usize {
-        let head = |offset: u8| usize::from(offset).clamp(1, Self::HEADS) - 1;
-        match self {
-            Source::Left => 0,
-            Source::Above => 1,
-            Source::Horizontal(k) => 2 + head(k),
-            Source::Vertical(d) => 2 + Self::HEADS + head(d),
-            Source::Diagonal(d) => 2 + 2 * Self::HEADS + head(d),
+    pub const fn new(label: &str) -> Self {
+        match Self::checked(label) {
+            Some(source) => source,
+            None => panic!("a source's label has 1 to 8 ASCII letters and digits"),
         }
     }
 
-    /// The source of a table's index; none from [`COUNT`](Self::COUNT) on.
+    /// A source out of a family, as `V2`: a letter and a number. Numbers from 9,999,999 on share a label.
     #[must_use]
-    pub fn from_index(index: usize) -> Option<Self> {
-        let head = |first: usize| u8::try_from(index - first + 1).ok();
-        match index {
-            0 => Some(Source::Left),
-            1 => Some(Source::Above),
-            2..=9 => head(2).map(Source::Horizontal),
-            10..=17 => head(10).map(Source::Vertical),
-            18..=25 => head(18).map(Source::Diagonal),
-            _ => None,
+    pub fn numbered(letter: char, number: u32) -> Self {
+        Self::new(&format!("{letter}{}", number.min(9_999_999)))
+    }
+
+    const fn checked(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.is_empty() || bytes.len() > Self::MAX_LABEL {
+            return None;
         }
+        let (mut label, mut at) = ([0; Self::MAX_LABEL], 0);
+        while at < bytes.len() {
+            if !bytes[at].is_ascii_alphanumeric() {
+                return None;
+            }
+            label[at] = bytes[at];
+            at += 1;
+        }
+        Some(Self { label })
+    }
+
+    /// The label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let length = self.label.iter().position(|&byte| byte == 0).unwrap_or(Self::MAX_LABEL);
+        std::str::from_utf8(&self.label[..length]).unwrap_or_default()
+    }
+
+    /// The label without the number at its end: the family, as `V` of `V2`.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        self.label().trim_end_matches(|digit: char| digit.is_ascii_digit())
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.label())
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Left => f.pad("left"),
-            Source::Above => f.pad("above"),
-            Source::Horizontal(k) => write!(f, "H{k}"),
-            Source::Vertical(d) => write!(f, "V{d}"),
-            Source::Diagonal(d) => write!(f, "D{d}"),
-        }
+        f.pad(self.label())
+    }
+}
+
+/// A label that is no source's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a source's label has 1 to 8 ASCII letters and digits, got {got:?}")]
+pub struct SourceError {
+    /// The label as given.
+    pub got: String,
+}
+
+impl std::str::FromStr for Source {
+    type Err = SourceError;
+
+    fn from_str(label: &str) -> Result<Self, SourceError> {
+        Self::checked(label).ok_or_else(|| SourceError { got: label.to_owned() })
     }
 }
 

@@ -33,8 +33,8 @@
 //! let anchor = Code(3);
 //! let mut tree = TokenTree::with_capacity(8, 4);
 //! tree.reset(Cell(3), 16 - 3);
-//! let left = tree.propose(NodeId::ROOT, anchor, DraftLaw::Deterministic, Source::Left)?;
-//! tree.propose(left, anchor, DraftLaw::Deterministic, Source::Left)?;
+//! let left = tree.propose(NodeId::ROOT, anchor, DraftLaw::Deterministic, Source::LEFT)?;
+//! tree.propose(left, anchor, DraftLaw::Deterministic, Source::LEFT)?;
 //!
 //! let sampling = Sampling::new(1.0, 1.0, 0, 1.0)?; // cfg, temperature, top-k, top-p
 //! let warper = Warper::new(Pipeline::LUMINA, 4);
@@ -103,7 +103,7 @@ mod verify;
 
 pub use chooser::{Chooser, Greedy, Noise, TextNoise, draw_at};
 pub use enumerate::Enumerator;
-pub use law::{DraftLaw, LawError, LawId, Replacement, Source, probabilities};
+pub use law::{DraftLaw, LawError, LawId, Replacement, Source, SourceError, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
 pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, rank_with_noise, uniform};
 pub use pool::{Guess, Pool, Pooled, push_or_raise};

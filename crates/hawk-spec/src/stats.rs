@@ -6,8 +6,10 @@ use crate::verify::{Drawn, Verdict};
 
 /// Buckets of [`DecodeStats::tokens_per_pass`].
 const PASS_BUCKETS: usize = 66;
-/// Depths that [`DecodeStats::by_source`] tells apart.
+/// Depths that [`DecodeStats::tallies`] tells apart; the last one counts deeper candidates too.
 const DEPTHS: usize = 16;
+/// Sources that are counted without a new allocation.
+const SOURCES: usize = 32;
 
 /// Counts of one source at one depth, in candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct SourceTally {
 }
 
 /// Counts of a decode. Cells are counted; structure tokens never are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct DecodeStats {
     /// Target passes over the prompt. They are no target passes of the acceptance length.
     pub prefill_passes: u64,
@@ -39,8 +41,8 @@ pub struct DecodeStats {
     pub nodes: u64,
     /// Passes by committed cells; the last bucket, 65, counts longer ones too.
     pub tokens_per_pass: [u64; PASS_BUCKETS],
-    /// Candidates by [`Source::index`], then by depth - 1; the last depth, 16, counts deeper ones too.
-    pub by_source: [[SourceTally; DEPTHS]; Source::COUNT],
+    /// Candidates by source, then by depth - 1.
+    by_source: Vec<(Source, [SourceTally; DEPTHS])>,
 }
 
 impl Default for DecodeStats {
@@ -54,10 +56,34 @@ impl Default for DecodeStats {
             bonus: 0,
             nodes: 0,
             tokens_per_pass: [0; PASS_BUCKETS],
-            by_source: [[SourceTally::default(); DEPTHS]; Source::COUNT],
+            by_source: Vec::with_capacity(SOURCES),
         }
     }
 }
+
+impl Clone for DecodeStats {
+    /// A copy that counts on without a new allocation as well.
+    fn clone(&self) -> Self {
+        let mut by_source = Vec::with_capacity(SOURCES.max(self.by_source.len()));
+        by_source.extend_from_slice(&self.by_source);
+        Self { by_source, ..*self }
+    }
+}
+
+impl PartialEq for DecodeStats {
+    /// The order in which sources came does not count.
+    fn eq(&self, other: &Self) -> bool {
+        let counts = |stats: &Self| {
+            let DecodeStats { prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes, .. } = *stats;
+            [prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes]
+        };
+        counts(self) == counts(other)
+            && self.tokens_per_pass == other.tokens_per_pass
+            && self.tallies().eq(other.tallies())
+    }
+}
+
+impl Eq for DecodeStats {}
 
 impl DecodeStats {
     /// Counts a pass over the prompt.
@@ -93,15 +119,30 @@ impl DecodeStats {
 
     /// The tally of a source's candidates below a node of depth `parent_depth`.
     fn tally(&mut self, source: Source, parent_depth: usize) -> &mut SourceTally {
-        &mut self.by_source[source.index()][parent_depth.min(DEPTHS - 1)]
+        let at = self.by_source.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
+            self.by_source.push((source, [SourceTally::default(); DEPTHS]));
+            self.by_source.len() - 1
+        });
+        &mut self.by_source[at].1[parent_depth.min(DEPTHS - 1)]
     }
 
-    /// The tallies that are not all zero, as (source, depth from 1, tally).
+    /// Adds counts of a source's candidates at a depth, from 1.
+    pub fn add(&mut self, source: Source, depth: usize, counts: SourceTally) {
+        let tally = self.tally(source, depth.saturating_sub(1));
+        tally.proposed += counts.proposed;
+        tally.tested += counts.tested;
+        tally.accepted += counts.accepted;
+    }
+
+    /// The tallies that are not all zero, as (source, depth from 1, tally), by label and depth. Depth 16 counts deeper candidates too.
     pub fn tallies(&self) -> impl Iterator<Item = (Source, usize, SourceTally)> {
-        (0..).map_while(Source::from_index).zip(&self.by_source).flat_map(|(source, depths)| {
-            let tallied = (1..).zip(depths).filter(|(_, tally)| tally.proposed > 0);
-            tallied.map(move |(depth, &tally)| (source, depth, tally))
-        })
+        let tallied = |(source, depths): &(Source, [SourceTally; DEPTHS])| {
+            let source = *source;
+            (1..).zip(*depths).map(move |(depth, tally)| (source, depth, tally)).filter(|(.., tally)| tally.proposed > 0)
+        };
+        let mut all: Vec<_> = self.by_source.iter().flat_map(tallied).collect();
+        all.sort_by_key(|&(source, depth, _)| (source, depth));
+        all.into_iter()
     }
 
     /// Cells committed per target pass; plain AR has 1. Zero before the first pass.
@@ -120,10 +161,8 @@ impl DecodeStats {
         self.bonus += other.bonus;
         self.nodes += other.nodes;
         self.tokens_per_pass.iter_mut().zip(other.tokens_per_pass).for_each(|(mine, theirs)| *mine += theirs);
-        for (mine, theirs) in self.by_source.as_flattened_mut().iter_mut().zip(other.by_source.as_flattened()) {
-            mine.proposed += theirs.proposed;
-            mine.tested += theirs.tested;
-            mine.accepted += theirs.accepted;
+        for &(source, depths) in &other.by_source {
+            (1..).zip(depths).for_each(|(depth, tally)| self.add(source, depth, tally));
         }
     }
 }

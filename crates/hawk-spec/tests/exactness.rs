@@ -118,7 +118,7 @@ impl Below<'_> {
 
     /// Proposes; a drafter goes on as if nothing had happened when the tree is full.
     fn add(&mut self, code: u32, draft: DraftLaw) {
-        match self.tree.propose(self.node, Code(code), draft, Source::Left) {
+        match self.tree.propose(self.node, Code(code), draft, Source::LEFT) {
             Ok(_) | Err(TreeError::Full { .. }) => {}
             Err(error) => panic!("{error}"),
         }

@@ -28,7 +28,7 @@ fn law_under(mut verifier: Verifier, scores: &[f32], q: &[f64]) -> Vec<f64> {
         tree.reset(Cell(0), 2);
         let draft = DraftLaw::Drawn { law: tree.add_law(q).unwrap(), replacement: Replacement::With };
         let guess = Code(e.pick(q) as u32);
-        tree.propose(NodeId::ROOT, guess, draft, Source::Left).unwrap();
+        tree.propose(NodeId::ROOT, guess, draft, Source::LEFT).unwrap();
         verifier.verify(&tree, &mut One(scores.to_vec()), &mut e, &mut verdict).unwrap();
         law[verdict.codes(&tree).next().unwrap().index()] += e.weight();
     }

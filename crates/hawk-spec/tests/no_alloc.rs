@@ -72,7 +72,7 @@ fn check_no_allocation(rule: Rule) {
             let code = Code((step + 3 * guess) % CODES as u32);
             if draft[code.index()] > 0.0 {
                 // The last guesses do not fit any more.
-                let _ = tree.propose(NodeId(guess / 4), code, DraftLaw::Drawn { law, replacement }, Source::Left);
+                let _ = tree.propose(NodeId(guess / 4), code, DraftLaw::Drawn { law, replacement }, Source::LEFT);
             }
         }
         verifier.verify(&tree, &mut laws, &mut noise, &mut verdict).unwrap();

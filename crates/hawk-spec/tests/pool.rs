@@ -43,12 +43,12 @@ impl Hawk {
             let cell = committed.len() + level;
             if level < levels {
                 let anchor: Vec<u32> = committed.iter().map(|code| code.0).chain([70 + level as u32]).collect();
-                let source = Source::Horizontal(level as u8 + 1);
+                let source = Source::numbered('H', level as u32 + 1);
                 self.draw(&random_law(self.salt, &anchor, self.codes), source, pooled, tree, e);
             }
             if let Some(above) = cell.checked_sub(COLS).filter(|&above| level < levels && above < committed.len()) {
                 let seen: Vec<u32> = committed[..=above].iter().map(|code| code.0).chain([90]).collect();
-                self.draw(&random_law(self.salt, &seen, self.codes), Source::Vertical(1), pooled, tree, e);
+                self.draw(&random_law(self.salt, &seen, self.codes), Source::new("V1"), pooled, tree, e);
             }
             Ok(())
         };
@@ -69,7 +69,7 @@ impl Hawk {
             let chance = match (self.chances, source) {
                 (Chances::ByCode, _) => 0.9 - 0.2 * f64::from(code.0),
                 (Chances::Rising, _) => 0.2 + 0.3 * rank as f64,
-                (Chances::Fixed, Source::Horizontal(_)) => 0.5 / (rank + 1) as f64,
+                (Chances::Fixed, source) if source.family() == "H" => 0.5 / (rank + 1) as f64,
                 (Chances::Fixed, _) => 0.4 / (rank + 1) as f64,
             };
             let draft = DraftLaw::Drawn { law: id, replacement: Replacement::Without };
@@ -129,7 +129,7 @@ fn the_proof_sees_chances_that_depend_on_drawn_codes() {
 }
 
 fn candidate(code: u32, chance: f64) -> Pooled {
-    Pooled { code: Code(code), draft: DraftLaw::Deterministic, source: Source::Above, chance }
+    Pooled { code: Code(code), draft: DraftLaw::Deterministic, source: Source::ABOVE, chance }
 }
 
 fn grown(levels: &[&[(u32, f64)]], shape: &str, cells_left: u32) -> TokenTree {

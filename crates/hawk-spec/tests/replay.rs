@@ -33,7 +33,7 @@ fn with_random_trees(toy: Toy, mut noise: Noise, cells: u32, salt: u64) -> (Vec<
             let at = |which: u32, below: u32| (hash(salt, &[done, guess, which]) * f64::from(below)) as u32;
             let parent = NodeId(at(0, tree.len() as u32));
             // A full tree or the grid's end refuses some guesses; the others stand.
-            let _ = tree.propose(parent, Code(at(1, toy.codes)), DraftLaw::Deterministic, Source::Above);
+            let _ = tree.propose(parent, Code(at(1, toy.codes)), DraftLaw::Deterministic, Source::ABOVE);
         }
         verifier.verify(&tree, &mut ToyLaws::new(toy, &image, &tree), &mut noise, &mut verdict).unwrap();
         stats.record(&tree, &verdict);
@@ -56,7 +56,7 @@ proptest! {
         let above: Vec<_> = stats.tallies().collect();
         prop_assert_eq!(above.iter().map(|(_, _, tally)| tally.accepted).sum::<u64>(), stats.accepted);
         let ordered = above.iter().all(|(source, _, tally)| {
-            *source == Source::Above && tally.accepted <= tally.tested && tally.tested <= tally.proposed
+            *source == Source::ABOVE && tally.accepted <= tally.tested && tally.tested <= tally.proposed
         });
         prop_assert!(ordered);
     }
@@ -100,7 +100,7 @@ fn the_true_image_as_draft_is_accepted_whole() {
     tree.reset(Cell(0), 9);
     let mut node = NodeId::ROOT;
     for &code in &truth[..8] {
-        node = tree.propose(node, code, DraftLaw::Deterministic, Source::Left).unwrap();
+        node = tree.propose(node, code, DraftLaw::Deterministic, Source::LEFT).unwrap();
     }
     let mut verdict = Verdict::with_capacity(16);
     Verifier::new(Rule::Replay, 5).verify(&tree, &mut ToyLaws::new(toy, &[], &tree), &mut noise, &mut verdict).unwrap();

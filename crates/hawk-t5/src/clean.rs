@@ -1,47 +1,49 @@
-//! Captions as the features were made from when LlamaGen was trained: cleaned twice of what captions from the web carry.
+//! Cleans captions as LlamaGen's training did. Every caption is cleaned twice.
 //!
-//! The rules are those of the cleaner that DeepFloyd's models brought, as LlamaGen (commit 5a50452) `language/t5.py` runs it. Two of its parts are
-//! libraries of Python: of the parser of HTML there is what captions need (tags, comments, scripts, entities), and of ftfy what it does to
-//! text that was decoded rightly (quotes, ligatures, widths, control characters, composition); its repair of text that was decoded
-//! wrongly is left out. Words may end elsewhere at loose accents and fractions, which Python's expressions see otherwise.
+//! The rules are those of DeepFloyd's cleaner, as `language/t5.py` of LlamaGen (commit 5a50452)
+//! runs it. The original uses two Python libraries. Of the HTML parser, this file has what captions
+//! need: tags, comments, scripts and entities. Of ftfy, it has the changes to correctly decoded
+//! text: quotes, ligatures, character widths, control characters and composition. It does not
+//! repair wrongly decoded text. Word boundaries at combining accents and at fractions can differ,
+//! because Python's regular expressions define them differently.
 
 use std::borrow::Cow;
 
 use fancy_regex::{Captures, Regex};
-use hawk_nn::{Error, MAX_PROMPT_BYTES, Result};
+use hawk_files::{Error, MAX_PROMPT_BYTES, Result};
 use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
 
-/// What is looked for, and what is put in its place.
+/// A regular expression and its replacement.
 type Rule = (&'static str, &'static str);
 
-/// Addresses: the beginning of one with a scheme, or a name of a host with what follows, unless it is a person's (`me@host`).
+/// Web addresses: a scheme, or a host name with its path that no `@` follows.
 const ADDRESSES: [Rule; 2] = [
     (r"\b(?:https?:(?:/{1,3}|[a-z0-9%])|[a-z0-9.\-]+\.(?:com|co|ru|net|org|edu|gov|it)[\w/\-]*\b/?(?!@))", ""),
     (r"\b(?:www:(?:/{1,3}|[a-z0-9%])|[a-z0-9.\-]+\.(?:com|co|ru|net|org|edu|gov|it)[\w/\-]*\b/?(?!@))", ""),
 ];
 
-/// On lower-case text without markup.
+/// Rules for lower-case text without markup.
 const FIRST: [Rule; 18] = [
-    // Names of users.
+    // User names.
     (r"@[\p{L}\p{N}_]+", ""),
-    // Chinese characters and their neighbours.
+    // CJK characters.
     (r"[\x{31c0}-\x{9fff}]+", ""),
     (r"\p{Pd}+", "-"),
     ("[`´«»“”¨]", "\""),
     ("[‘’]", "'"),
     (r"&quot;?", ""),
     (r"&amp", ""),
-    // Addresses of machines.
+    // IP addresses.
     (r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}", " "),
-    // Times at the end, which numbered articles.
+    // Times at the end, which are article numbers.
     (r"\d:\d\d\s+$", ""),
     (r"\\n", " "),
-    // Numbers of things: of up to three digits or of many.
+    // Item numbers of up to three digits, or of five and more.
     (r"#\d{1,3}\b", ""),
     (r"#\d{5,}\b", ""),
     (r"\b\d{6,}\b", ""),
-    // Names of files.
+    // File names.
     (r"\S+\.(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4)", ""),
     (r#"["']{2,}"#, "\""),
     (r"\.{2,}", " "),
@@ -49,26 +51,27 @@ const FIRST: [Rule; 18] = [
     (r"\s+\.\s+", " "),
 ];
 
-/// On text whose characters are in order.
+/// Rules for text with normalised characters.
 const SECOND: [Rule; 18] = [
     // Serial numbers.
     (r"\b[a-zA-Z]{1,3}\d{3,15}\b", ""),
     (r"\b[a-zA-Z]+\d+[a-zA-Z]+\b", ""),
     (r"\b\d+[a-zA-Z]+\d+\b", ""),
-    // What shops say.
+    // Phrases of shops.
     (r"(?:worldwide\s+)?(?:free\s+)?shipping", ""),
     (r"(?:free\s)?download(?:\sfree)?", ""),
     (r"\bclick\b\s(?:for|on)\s\w+", ""),
     (r"\b(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4)(?:\simages?)?", ""),
     (r"\bpage\s+\d+\b", ""),
     (r"\b\d*[a-zA-Z]+\d+[a-zA-Z]+\d+[a-zA-Z\d]*\b", " "),
-    // Sizes; the second letter is Cyrillic.
+    // Sizes. The second x is Cyrillic.
     (r"\b\d+\.?\d*[xх×]\d+\.?\d*\b", ""),
-    // Punctuation with its spaces.
+    // Spaces around punctuation.
     (r"\b\s+:\s+", ": "),
     (r"(\D[,./])\b", "$1 "),
     (r"\s+", " "),
-    // Quotes around everything, and what a caption neither begins nor ends with. A space at an end stands in their way, as it does there.
+    // Quotes around the caption, and punctuation at its ends. As in the original, a space at an end
+    // prevents a match.
     (r#"(?s)^["'](.+)["']$"#, "$1"),
     (r"^['_,\-:;]", ""),
     (r"['_,\-:+]$", ""),
@@ -86,10 +89,10 @@ pub struct Cleaner {
 }
 
 impl Cleaner {
-    /// Compiles the rules; some tens of milliseconds.
+    /// Compiles the rules, which takes some tens of milliseconds.
     ///
     /// # Errors
-    /// None on a sound build.
+    /// None: the tests compile all rules.
     pub fn new() -> Result<Self> {
         Ok(Self {
             addresses: Rules::new(&ADDRESSES)?,
@@ -102,10 +105,11 @@ impl Cleaner {
         })
     }
 
-    /// A caption, cleaned as often as upstream does: twice. The empty text may come of it.
+    /// Cleans a caption twice, as the original does. The result can be empty.
     ///
     /// # Errors
-    /// A caption of more than [`MAX_PROMPT_BYTES`], or one that is so knotty that a rule gives up.
+    /// The caption has more than [`MAX_PROMPT_BYTES`] bytes, or a rule exceeds its backtracking
+    /// limit.
     pub fn clean(&self, caption: &str) -> Result<String> {
         if caption.len() > MAX_PROMPT_BYTES {
             return Err(Error::input("the caption is too long")
@@ -120,28 +124,28 @@ impl Cleaner {
         let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
         let text = decoded.trim().to_lowercase().replace("<person>", "person");
         let text = self.addresses.apply(text)?;
-        let text = self.text_of_markup(&text)?;
+        let text = self.remove_markup(&text)?;
         let mut text = self.first.apply(text)?;
-        // this-is-a-name, or_this_one.
+        // Identifiers such as this-is-a-name or or_this_one.
         if text.matches(['-', '_']).count() > 3 {
             text = text.replace(['-', '_'], " ");
         }
-        self.second.apply(in_order(&text).trim().to_owned())
+        self.second.apply(normalise(&text).trim().to_owned())
     }
 
-    /// What a browser would show.
-    fn text_of_markup(&self, text: &str) -> Result<String> {
+    /// Removes HTML tags and decodes entities.
+    fn remove_markup(&self, text: &str) -> Result<String> {
         let bare = replace(&self.markup, text, "")?;
         let decode = |found: &Captures<'_, str>| {
             let name = found.get(1).map_or("", |name| name.as_str());
             let entity = format!("&{name};");
             match htmlize::unescape(entity.as_str()) {
-                // Unknown ones lose their closing mark.
+                // An unknown entity loses its semicolon.
                 Cow::Borrowed(_) => format!("&{name}"),
                 Cow::Owned(text) => text,
             }
         };
-        self.entity.try_replacen(&bare, 0, decode).map(Cow::into_owned).map_err(knotty)
+        self.entity.try_replacen(&bare, 0, decode).map(Cow::into_owned).map_err(cannot_clean)
     }
 }
 
@@ -159,28 +163,27 @@ impl Rules {
 }
 
 fn regex(pattern: &str) -> Result<Regex> {
-    Regex::new(pattern)
-        .map_err(|e| Error::environment(format!("a rule of the cleaner does not compile: {e}")).at(pattern))
+    Regex::new(pattern).map_err(|e| Error::environment(format!("a cleaning rule does not compile: {e}")).at(pattern))
 }
 
 fn replace(pattern: &Regex, text: &str, with: &str) -> Result<String> {
-    pattern.try_replacen(text, 0, with).map(Cow::into_owned).map_err(knotty)
+    pattern.try_replacen(text, 0, with).map(Cow::into_owned).map_err(cannot_clean)
 }
 
-fn knotty(e: fancy_regex::Error) -> Error {
-    Error::input(format!("the caption cannot be cleaned: {e}"))
-        .hint("shorten it, or encode it as it is: --cleaning none")
+fn cannot_clean(e: fancy_regex::Error) -> Error {
+    Error::input(format!("the caption cannot be cleaned: {e}")).hint("shorten it, or use --cleaning none")
 }
 
-/// Straight quotes, letters in place of ligatures, one width of characters, no control characters, composed accents.
-fn in_order(text: &str) -> String {
+/// Normalises characters: straight quotes, no ligatures, standard widths, no control characters,
+/// composed accents.
+fn normalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             'ʼ' | '‘'..='‛' => out.push('\''),
             '“'..='‟' => out.push('"'),
             '\u{3000}' => out.push(' '),
-            // Ligatures of Latin letters; characters of full or half width.
+            // Latin ligatures, and characters of full or half width.
             'ﬀ'..='ﬆ' | 'Ĳ' | 'ĳ' | 'Ǆ'..='ǌ' | 'Ǳ'..='ǳ' | '\u{ff01}'..='\u{ffef}' => {
                 out.extend([c].into_iter().nfkc())
             }

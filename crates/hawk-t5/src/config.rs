@@ -1,13 +1,13 @@
-//! The `config.json` of a T5, validated.
+//! Reads and validates the `config.json` of a T5.
 
 use candle_nn::Activation;
 use candle_transformers::models::t5::{ActivationWithOptionalGating, Config};
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 use serde::Deserialize;
 
-/// The keys of the library that wrote it; its defaults where they are left out.
+/// The keys and defaults of Hugging Face's transformers.
 #[derive(Deserialize)]
-struct Raw {
+struct RawConfig {
     model_type: String,
     vocab_size: u64,
     d_model: u64,
@@ -49,12 +49,13 @@ fn default_eos() -> u64 {
     1
 }
 
-/// Reads it.
+/// Parses and validates `config.json`.
 ///
 /// # Errors
-/// Not JSON, another kind of model, a size out of range.
+/// The file is not JSON, belongs to another kind of model, or has a size out of range.
 pub(crate) fn read(bytes: &[u8]) -> Result<Config> {
-    let raw: Raw = serde_json::from_slice(bytes).map_err(|e| Error::input(format!("not a T5's config: {e}")))?;
+    let raw: RawConfig =
+        serde_json::from_slice(bytes).map_err(|e| Error::input(format!("invalid config of a T5: {e}")))?;
     if raw.model_type != "t5" {
         return Err(Error::input("not a T5").at("model_type").expected("t5").got(format!("{:?}", raw.model_type)));
     }
@@ -64,17 +65,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Config> {
         "gated-silu" => (true, Activation::Silu),
         "relu" => (false, Activation::Relu),
         other => {
-            let error = Error::input("an activation that is not supported").at("feed_forward_proj");
+            let error = Error::input("unsupported activation").at("feed_forward_proj");
             return Err(error.expected("gated-gelu, gated-silu or relu").got(format!("{other:?}")));
         }
     };
     let buckets = size("relative_attention_num_buckets", raw.relative_attention_num_buckets, 4..=1 << 12)?;
-    // Half of the buckets are for one direction, half of these for single distances.
+    // Half of the buckets belong to each direction, and half of those to single distances.
     let distances = buckets as u64 / 4 + 1..=1 << 20;
     let vocab_size = size("vocab_size", raw.vocab_size, 1..=1 << 24)?;
     let ids = 0..=vocab_size as u64 - 1;
     if !(raw.layer_norm_epsilon.is_finite() && raw.layer_norm_epsilon > 0.0) {
-        let error = Error::input("a number is out of range").at("layer_norm_epsilon");
+        let error = Error::input("a value is out of range").at("layer_norm_epsilon");
         return Err(error.expected("finite and above 0").got(raw.layer_norm_epsilon));
     }
     Ok(Config {

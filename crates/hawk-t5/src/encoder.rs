@@ -1,12 +1,12 @@
-//! The encoder half of a T5 in the layout of Hugging Face, such as google/flan-t5-xl.
+//! The encoder of a T5 in the layout of Hugging Face, such as google/flan-t5-xl.
 
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::t5::{Config, T5EncoderModel};
-use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, Error, ModelSource, Result, TextTokenizer};
+use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer};
+use hawk_kernels::Precision;
 use hawk_spec::TokenId;
 use safetensors::tensor::TensorView;
 
@@ -19,22 +19,22 @@ pub struct T5Encoder {
     config: Config,
 }
 
-/// What a caption became.
+/// The features of a caption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     /// Last hidden states, `[tokens, width]`, without padding.
     pub values: Vec<f32>,
-    /// Numbers of a token.
+    /// Values of a token, D.
     pub width: usize,
-    /// Tokens that the caption had too many.
+    /// Number of tokens that were cut off.
     pub cut: usize,
 }
 
 impl Features {
-    /// The safetensors file that `--features` reads; the same bytes for the same numbers.
+    /// The safetensors file that `--features` reads. The same features give the same bytes.
     ///
     /// # Errors
-    /// None for features of an encoder.
+    /// `values` is not a multiple of `width`; never for the features of an encoder.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let bytes: Vec<u8> = self.values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let shape = vec![self.values.len() / self.width, self.width];
@@ -45,17 +45,17 @@ impl Features {
 }
 
 impl T5Encoder {
-    /// Reads `config.json`, `tokenizer.json` and of the weights those of the encoder. They are kept in f32, or in bf16 as LlamaGen has them, which takes
-    /// half the memory; the arithmetic is f32's.
+    /// Reads `config.json`, `tokenizer.json` and the weights of the encoder. The weights are stored
+    /// in f32, or in bf16 as in LlamaGen, which takes half the memory. The arithmetic is f32.
     ///
     /// # Errors
-    /// A file that is missing or damaged, sizes that contradict each other, weights in int8.
+    /// A file is missing or damaged, sizes contradict each other, or `precision` is int8.
     pub fn load(source: &ModelSource, precision: Precision) -> Result<Self> {
         let kept = match precision {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             other => {
-                let error = Error::input("a text encoder is not kept in this number format");
+                let error = Error::input("a text encoder does not support this number format");
                 return Err(error.expected("f32 or bf16").got(other));
             }
         };
@@ -63,7 +63,7 @@ impl T5Encoder {
         let place = source.describe("tokenizer.json");
         let tokenizer = TextTokenizer::from_bytes(&source.read("tokenizer.json")?).map_err(|e| e.at(&place))?;
         if tokenizer.ids() > config.vocab_size {
-            return Err(Error::input("the tokenizer has ids that the encoder does not know")
+            return Err(Error::input("the tokenizer has more ids than the encoder")
                 .at(place)
                 .expected(format!("at most vocab_size = {} ids", config.vocab_size))
                 .got(tokenizer.ids()));
@@ -81,24 +81,25 @@ impl T5Encoder {
         Ok(Self { tokenizer, model, config })
     }
 
-    /// Numbers of a token's features.
+    /// Values in the features of a token, D.
     #[must_use]
     pub fn width(&self) -> usize {
         self.config.d_model
     }
 
-    /// The ids of a caption, closed by the end token, at most `most` of them, and how many were cut off.
+    /// Tokenizes a caption to at most `most` ids, the last of which is the end token. Also returns
+    /// how many were cut off.
     ///
     /// # Errors
-    /// A caption that the tokenizer has no ids for, or a tokenizer that does not close it.
+    /// The tokenizer fails, or does not add the end token.
     pub fn ids(&self, caption: &str, most: usize) -> Result<(Vec<TokenId>, usize)> {
         let (mut ids, eos) = (self.tokenizer.encode(caption)?, TokenId(self.config.eos_token_id as u32));
-        // A tokenizer that was saved with a length pads by itself.
+        // A tokenizer that was saved with a length adds padding.
         while ids.last() == Some(&TokenId(self.config.pad_token_id as u32)) {
             ids.pop();
         }
         if ids.last() != Some(&eos) {
-            return Err(Error::input("the tokenizer does not close a text")
+            return Err(Error::input("the tokenizer does not add the end token")
                 .at("tokenizer.json")
                 .expected(format!("eos_token_id = {} at the end", eos.0))
                 .got(ids.last().map_or("nothing".to_owned(), |last| last.0.to_string())));
@@ -111,7 +112,8 @@ impl T5Encoder {
         Ok((ids, cut))
     }
 
-    /// The features of a caption that is as clean as it shall be, of its first tokens where there are more than `most`.
+    /// The features of the first `most` tokens of a caption. The caption is encoded as it is;
+    /// [`Cleaner`](crate::Cleaner) cleans it first.
     ///
     /// # Errors
     /// As [`ids`](Self::ids) and [`states`](Self::states).
@@ -123,11 +125,11 @@ impl T5Encoder {
     /// The last hidden states of ids, `[ids, width]`.
     ///
     /// # Errors
-    /// No ids, an id beyond the vocabulary, states that are no numbers.
+    /// There are no ids, an id is out of range, or a state is not finite.
     pub fn states(&mut self, ids: &[TokenId]) -> Result<Vec<f32>> {
         if let Some(id) = ids.iter().find(|id| id.0 as usize >= self.config.vocab_size) {
             let expected = format!("below vocab_size = {}", self.config.vocab_size);
-            return Err(Error::input("an id is beyond the vocabulary").expected(expected).got(id.0));
+            return Err(Error::input("an id is out of range").expected(expected).got(id.0));
         }
         if ids.is_empty() {
             return Err(Error::input("there are no tokens to encode"));
@@ -138,7 +140,7 @@ impl T5Encoder {
         let states = states.and_then(|ids| self.model.forward_dt(&ids, Some(DType::F32)));
         let states: Vec<f32> = states.and_then(|states| states.flatten_all()?.to_vec1()).map_err(broken)?;
         match states.iter().find(|x| !x.is_finite()) {
-            Some(x) => Err(Error::input("a feature is no number").expected("finite numbers").got(x)),
+            Some(x) => Err(Error::input("a feature is not finite").expected("finite numbers").got(x)),
             None => Ok(states),
         }
     }
@@ -157,7 +159,7 @@ fn wanted(config: &Config, checkpoint: &Checkpoint) -> Vec<(String, Vec<usize>)>
             vec![config.relative_attention_num_buckets, config.num_heads],
         ),
     ];
-    let first: &[&str] = if config.feed_forward_proj.gated { &["wi_0", "wi_1"] } else { &["wi"] };
+    let gates: &[&str] = if config.feed_forward_proj.gated { &["wi_0", "wi_1"] } else { &["wi"] };
     for block in 0..config.num_layers {
         let mut add = |name: &str, shape: &[usize]| {
             wanted.push((format!("encoder.block.{block}.layer.{name}.weight"), shape.to_vec()));
@@ -165,7 +167,7 @@ fn wanted(config: &Config, checkpoint: &Checkpoint) -> Vec<(String, Vec<usize>)>
         ["q", "k", "v"].iter().for_each(|part| add(&format!("0.SelfAttention.{part}"), &[inner, d]));
         add("0.SelfAttention.o", &[d, inner]);
         add("0.layer_norm", &[d]);
-        first.iter().for_each(|part| add(&format!("1.DenseReluDense.{part}"), &[wide, d]));
+        gates.iter().for_each(|part| add(&format!("1.DenseReluDense.{part}"), &[wide, d]));
         add("1.DenseReluDense.wo", &[d, wide]);
         add("1.layer_norm", &[d]);
     }

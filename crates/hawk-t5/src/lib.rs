@@ -1,17 +1,29 @@
-//! Captions to the features that LlamaGen's text-to-image models read: a T5 encoder, and the cleaning of captions that stands before it.
+//! Turns captions into the features that LlamaGen's text-to-image models read: cleans the caption,
+//! then runs a T5 encoder.
 //!
 //! ```no_run
-//! use hawk_nn::{ModelSource, kernels::Precision};
+//! use hawk_files::ModelSource;
+//! use hawk_kernels::Precision;
 //! use hawk_t5::{Cleaner, T5Encoder};
 //!
 //! let mut encoder = T5Encoder::load(&ModelSource::Dir("flan-t5-xl".into()), Precision::Bf16)?;
 //! let caption = Cleaner::new()?.clean("A red house!")?;
 //! let file = encoder.features(&caption, 120)?.to_safetensors()?;
-//! # Ok::<(), hawk_nn::Error>(())
+//! # Ok::<(), hawk_files::Error>(())
 //! ```
 //!
-//! The encoder's arithmetic is candle's: it runs once a caption and takes part in no invariant of speculative decoding. Nothing here draws,
-//! decodes or downloads.
+//! # The nouns
+//!
+//! | | |
+//! |---|---|
+//! | [`Cleaner`] | removes from a caption what LlamaGen's training removed |
+//! | [`T5Encoder`] | a T5 encoder with its tokenizer |
+//! | [`Features`] | the last hidden states of a caption, and their file |
+//!
+//! # What it does not do
+//!
+//! It does not draw, decode or download. candle does the arithmetic, once for each caption; no
+//! invariant of speculative decoding depends on it.
 
 mod clean;
 mod config;

@@ -1,4 +1,5 @@
-//! Captions come out as from the reference's cleaner (LlamaGen 5a50452, beautifulsoup4 4.15.0, ftfy 6.3.1), which made the right column.
+//! Captions come out as from the reference's cleaner (LlamaGen 5a50452, beautifulsoup4 4.15.0, ftfy
+//! 6.3.1), which made the right column.
 #![allow(clippy::unwrap_used)]
 
 use hawk_t5::Cleaner;

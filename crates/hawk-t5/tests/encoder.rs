@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::kernels::Precision;
-use hawk_nn::{CaptionFeatures, Error, Fault, ModelSource};
+use hawk_files::{CaptionFeatures, Error, Fault, ModelSource};
+use hawk_kernels::Precision;
 use hawk_spec::TokenId;
 use hawk_t5::T5Encoder;
 use safetensors::SafeTensors;
@@ -177,8 +177,8 @@ fn damaged_files_are_refused() {
         }
         Some((shape, data))
     };
-    Copy::new().weights(nan).refused("no number");
-    Copy::new().json("tokenizer.json", |t| t["post_processor"] = Value::Null).refused("does not close");
+    Copy::new().weights(nan).refused("not finite");
+    Copy::new().json("tokenizer.json", |t| t["post_processor"] = Value::Null).refused("does not add the end token");
     Copy::new().json("tokenizer.json", |t| t["model"]["vocab"] = json!(7)).refused("tokenizer");
     for name in ["config.json", "tokenizer.json", "model.safetensors"] {
         let copy = Copy::new();

@@ -1,74 +1,73 @@
-//! Trains the draft heads of a target (the method of Hawk, arXiv 2510.25739, section 3, by default on images that the target draws itself), and
-//! whole small models: a VQ tokenizer and a target from captioned pictures.
+//! Trains models for `hawk`: draft heads, VQ tokenizers, and whole targets. It also makes captioned
+//! pictures to train on.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use hawk::{Engine, LoadOptions, Seed};
-//! use hawk_train::{Images, Run, Settings, default_prompts, train_heads};
+//! use hawk_train::{HeadsRun, HeadsSettings, TrainingImages, default_prompts, train_heads};
 //!
 //! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
-//! let run = Run {
+//! let run = HeadsRun {
 //!     target_name: hawk::BUILT_IN.to_owned(),
-//!     images: Images::Sampled { images: 600, prompts: default_prompts(), seed: Seed(0) },
-//!     settings: Settings::default(),
+//!     images: TrainingImages::Sampled { images: 600, prompts: default_prompts(), seed: Seed(0) },
+//!     settings: HeadsSettings::default(),
 //!     out: "heads".into(),
 //!     data: "heads-data".into(),
 //! };
-//! train_heads(&engine, &run, &mut |progress| { println!("{progress:?}"); ControlFlow::Continue(()) })?;
+//! train_heads(&engine, &run, &mut |progress| {
+//!     println!("{progress:?}");
+//!     ControlFlow::Continue(())
+//! })?;
 //! # Ok::<(), hawk::Error>(())
 //! ```
 //!
-//! The target stays frozen. Its own engine draws the images (or its VQ encoder reads pictures) and shows, for every cell, the hidden state that the heads read and the law
-//! that they should tell; burn trains the residual blocks; the heads that come out are measured with the code that decoding runs.
+//! Draft heads follow Hawk (arXiv 2510.25739, section 3). The target is frozen: it draws images,
+//! and the heads learn its law from its hidden states. [`make_emoji`] makes captioned pictures,
+//! [`train_vq`] a tokenizer from them, and [`train_target`] a whole model from both.
 //!
-//! [`make_emoji`] makes captioned pictures from pinned packages, [`train_vq`] a tokenizer from them, [`train_target`] a whole model from both.
+//! A run writes its state to disk. A run that was stopped resumes from it, and ends with the same
+//! bytes.
 //!
 //! # The nouns
 //!
 //! | | |
 //! |---|---|
-//! | [`Run`], [`Images`], [`Settings`], [`Labels`] | what is asked of heads: images to learn from, heads, steps |
-//! | [`Progress`] | what an observer hears |
-//! | [`Curve`], [`Point`] | a measure over the steps; JSON and SVG |
-//! | [`train_vq`], [`VqRun`], [`VqSettings`], [`VqFigures`] | a tokenizer, and how well pictures survive it |
-//! | [`train_target`], [`TargetRun`], [`TargetSettings`] | a model that every command loads |
-//! | [`Precision`] | what products are computed in |
-//! | [`evaluate`], [`Evaluation`], [`Evaluated`] | whether a model draws what captions say |
-//! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | pictures and captions to train whole models on |
+//! | [`HeadsRun`], [`HeadsSettings`], [`TrainingImages`], [`Labels`] | heads: images to learn from, offsets, steps |
+//! | [`VqRun`], [`VqSettings`], [`VqFigures`], [`Likeness`] | a tokenizer, and how well it reconstructs pictures |
+//! | [`TargetRun`], [`TargetSettings`], [`Optimizer`] | a whole model, which every command loads |
+//! | [`TrainingPrecision`] | number format of the matrix products |
+//! | [`RunProgress`], [`Ended`] | what an observer gets, and how a run ended |
+//! | [`Curve`], [`Point`] | a measure over the steps, as JSON and SVG |
+//! | [`evaluate`], [`EvaluationRun`], [`EvaluationFigures`], [`Accuracy`] | whether a model draws what captions say |
+//! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | captioned pictures to train on |
 //!
 //! # What it does not do
 //!
-//! It parses no arguments and prints nothing. Training heads changes nothing of their target.
+//! It has no decoder of its own, parses no arguments and prints nothing. Training heads does not
+//! change their target.
 
-mod corpus;
-mod curve;
-mod data;
-mod dataset;
-mod device;
+mod emoji;
 mod evaluate;
-mod figures;
-mod files;
-mod images;
-mod module;
-mod params;
-mod pixels;
-mod precision;
-mod random;
+mod heads;
+mod pictures;
 mod run;
-mod schedule;
-mod settings;
-mod state;
-mod target;
-mod trainer;
+mod transformer;
 mod vq;
 
-pub use curve::{Curve, Point};
-pub use data::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
-pub use evaluate::{Evaluated, Evaluation, Share, evaluate};
+pub use emoji::make::make_emoji;
+pub use emoji::manifest::{Counts, Manifest};
+pub use emoji::settings::{EmojiProgress, EmojiSettings, NPM_REGISTRY};
+pub use evaluate::measures::Accuracy;
+pub use evaluate::run::{EvaluationFigures, EvaluationRun, evaluate};
 pub use hawk_nn::HeadOffset;
-pub use images::{Images, Picture, default_prompts, pictures};
-pub use precision::Precision;
-pub use run::{Ended, Progress, Run, Trained, train_heads};
-pub use settings::{Labels, Settings};
-pub use target::{Optimizer, TargetRun, TargetSettings, TrainedTarget, train_target};
-pub use vq::{Likeness, TrainedVq, VqFigures, VqRun, VqSettings, train_vq};
+pub use heads::images::{CaptionedPicture, TrainingImages, captioned_pictures, default_prompts};
+pub use heads::run::{HeadsRun, TrainedHeads, train_heads};
+pub use heads::settings::{HeadsSettings, Labels};
+pub use run::curve::{Curve, Point};
+pub use run::precision::TrainingPrecision;
+pub use run::progress::{Ended, RunProgress};
+pub use transformer::run::{TargetRun, TrainedTarget, train_target};
+pub use transformer::settings::{Optimizer, TargetSettings};
+pub use vq::figures::{Likeness, VqFigures};
+pub use vq::run::{TrainedVq, VqRun, train_vq};
+pub use vq::settings::VqSettings;

@@ -7,34 +7,37 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use hawk::{Engine, LoadOptions, Precision, Seed};
-use hawk_train::{Curve, Ended, HeadOffset, Images, Labels, Progress, Run, Settings, Trained, pictures, train_heads};
+use hawk_train::{
+    Curve, Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, RunProgress, TrainedHeads, TrainingImages,
+    captioned_pictures, train_heads,
+};
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::load(hawk::built_in_model(), LoadOptions::default()).unwrap());
 
-fn run(out: &Path, data: &Path) -> Run {
+fn run(out: &Path, data: &Path) -> HeadsRun {
     let offsets: [HeadOffset; 2] = ["H1", "V1"].map(|name| name.parse().unwrap());
     let prompts = ["red apple, fluent 3d style", "cat, fluent flat style"].map(str::to_owned).to_vec();
-    Run {
+    HeadsRun {
         target_name: "emoji-v1".to_owned(),
-        images: Images::Sampled { images: 5, prompts, seed: Seed(3) },
+        images: TrainingImages::Sampled { images: 5, prompts, seed: Seed(3) },
         // 48 steps, a point of the curve after every second.
-        settings: Settings { offsets: offsets.to_vec(), epochs: 24, batch: 2, ..Settings::default() },
+        settings: HeadsSettings { offsets: offsets.to_vec(), epochs: 24, batch: 2, ..HeadsSettings::default() },
         out: out.to_owned(),
         data: data.to_owned(),
     }
 }
 
 /// Runs to the end, or breaks off at the given call of the observer.
-fn train(run: &Run, break_at: usize) -> Option<Trained> {
+fn train(run: &HeadsRun, break_at: usize) -> Option<TrainedHeads> {
     let mut calls = 0;
-    let mut observer = |_: Progress<'_>| {
+    let mut observer = |_: RunProgress<'_>| {
         calls += 1;
         if calls == break_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     match train_heads(&ENGINE, run, &mut observer).unwrap() {
         Ended::Finished(trained) => Some(trained),
-        Ended::BrokenOff => None,
+        Ended::Stopped => None,
     }
 }
 
@@ -70,7 +73,8 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(json, trained.curve);
 
     let stopped = run(&dir.path().join("stopped"), &dir.path().join("stopped/data"));
-    // After the first prompt's images; in the midst of the steps, not at a point; right at a point; before the measuring.
+    // After the first prompt's images; in the midst of the steps, not at a point; right at a point;
+    // before the measuring.
     for (stop, break_at) in [1, 2 + 7, 2 + 6, 2 + 37].into_iter().enumerate() {
         assert!(train(&stopped, break_at).is_none(), "stop {stop}");
     }
@@ -82,8 +86,8 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(train(&stopped, usize::MAX).unwrap().curve, trained.curve);
 }
 
-fn set_seed(run: &mut Run, new: Seed) {
-    if let Images::Sampled { seed, .. } = &mut run.images {
+fn set_seed(run: &mut HeadsRun, new: Seed) {
+    if let TrainingImages::Sampled { seed, .. } = &mut run.images {
         *seed = new;
     }
 }
@@ -98,13 +102,13 @@ fn heads_learn_from_pictures_too() {
         .iter()
         .for_each(|name| _ = fs::copy(&golden, folder.join(format!("{name}, fluent 3d style.png"))).unwrap());
     let mut run = run(&dir.path().join("out"), &dir.path().join("data"));
-    run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
+    run.images = TrainingImages::Pictures { pictures: captioned_pictures(&folder).unwrap(), seed: Seed(0) };
     (run.settings.labels, run.settings.epochs) = (Labels::Code, 12);
     let trained = train(&run, usize::MAX).unwrap();
     let figures = trained.config.heads[0].validation.as_ref().unwrap();
     assert!(figures.cross_entropy < 3.0, "a picture that was seen under other captions: {figures:?}");
     fs::copy(golden.with_file_name("golden.png"), folder.join("one more.png")).unwrap();
-    run.images = Images::Pictures { pictures: pictures(&folder).unwrap(), seed: Seed(0) };
+    run.images = TrainingImages::Pictures { pictures: captioned_pictures(&folder).unwrap(), seed: Seed(0) };
     let error = train_heads(&ENGINE, &run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
     assert!(error.contains("run.json"), "{error}");
 }
@@ -113,8 +117,8 @@ fn heads_learn_from_pictures_too() {
 fn wrong_settings_and_foreign_folders_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let good = run(&dir.path().join("a"), &dir.path().join("data"));
-    let fails = |run: &Run| train_heads(&ENGINE, run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
-    let with = |change: &dyn Fn(&mut Run)| {
+    let fails = |run: &HeadsRun| train_heads(&ENGINE, run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
+    let with = |change: &dyn Fn(&mut HeadsRun)| {
         let mut run = good.clone();
         change(&mut run);
         fails(&run)
@@ -127,7 +131,7 @@ fn wrong_settings_and_foreign_folders_are_named() {
     assert!(with(&|run| run.settings.learning_rate = f64::NAN).contains("learning rate"));
     let too_few = |images, prompts: &[&str]| {
         let prompts = prompts.iter().map(|prompt| (*prompt).to_owned()).collect();
-        with(&|run| run.images = Images::Sampled { images, prompts: Vec::clone(&prompts), seed: Seed(0) })
+        with(&|run| run.images = TrainingImages::Sampled { images, prompts: Vec::clone(&prompts), seed: Seed(0) })
     };
     assert!(too_few(1, &["x"]).contains("images"));
     assert!(too_few(2, &[]).contains("prompts"));

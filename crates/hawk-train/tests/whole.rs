@@ -1,4 +1,5 @@
-//! A tokenizer and a target on it, both tiny: they learn, load where models load, and a stop changes nothing.
+//! A tokenizer and a target on it, both tiny: they learn, load where models load, and a stop
+//! changes nothing.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -7,7 +8,8 @@ use std::path::Path;
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
 use hawk_train::{
-    Ended, Optimizer, Precision, Progress, TargetRun, TargetSettings, VqRun, VqSettings, train_target, train_vq,
+    Ended, Optimizer, RunProgress, TargetRun, TargetSettings, TrainingPrecision, VqRun, VqSettings, train_target,
+    train_vq,
 };
 use image::RgbImage;
 
@@ -68,7 +70,7 @@ fn target(pictures: &Path, tokenizer: &Path, out: &Path) -> TargetRun {
 /// Runs to the end, or breaks off at the given call of the observer.
 fn run<T>(
     break_at: usize,
-    train: impl FnOnce(&mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Ended<T>>,
+    train: impl FnOnce(&mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>) -> Result<Ended<T>>,
 ) -> Option<T> {
     let mut calls = 0;
     let ended = train(&mut |_| {
@@ -77,7 +79,7 @@ fn run<T>(
     });
     match ended.unwrap() {
         Ended::Finished(trained) => Some(trained),
-        Ended::BrokenOff => None,
+        Ended::Stopped => None,
     }
 }
 
@@ -106,7 +108,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     same(&["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"], &whole.out, &stopped.out);
 
     let mut narrow = vq(&at("pictures"), &at("vq-bf16"));
-    (narrow.settings.steps, narrow.settings.precision) = (10, Precision::Bf16);
+    (narrow.settings.steps, narrow.settings.precision) = (10, TrainingPrecision::Bf16);
     let trained = run(usize::MAX, |observer| train_vq(&narrow, observer)).unwrap();
     assert!(trained.figures.all.psnr_db > 5.0, "{:?}", trained.figures);
 
@@ -133,7 +135,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
         seed: Seed(1),
         images: 0..1,
         sampling: engine.config().defaults,
-        decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+        decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
         batch: 1,
     };
     let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap();
@@ -150,7 +152,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
         settings: TargetSettings {
             passes: 1.0,
             learning_rate: 1e-6,
-            precision: Precision::Bf16,
+            precision: TrainingPrecision::Bf16,
             ..whole.settings.clone()
         },
         from: Some(whole.out.clone()),
@@ -165,7 +167,7 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
         ..further.clone()
     };
     let error = train_target(&foreign, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
-    assert!(error.contains("another one") && error.contains("config.json"), "{error}");
+    assert!(error.contains("does not fit") && error.contains("config.json"), "{error}");
 }
 
 #[test]

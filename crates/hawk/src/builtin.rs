@@ -1,27 +1,23 @@
 //! The model inside the program.
 
+#[cfg(feature = "built-in")]
+use std::sync::LazyLock;
+
+#[cfg(feature = "built-in")]
 use hawk_nn::{EmbeddedFile, ModelSource};
 
-macro_rules! embedded {
-    ($($name:literal),* $(,)?) => {
-        &[$(EmbeddedFile { name: $name, bytes: include_bytes!(concat!("../../../models/emoji-v1/", $name)) }),*]
-    };
-}
-
-/// What a record calls the built-in model.
+/// The name of the built-in model in records.
 pub const BUILT_IN: &str = "built-in emoji-v1";
 
-/// The files of the built-in model: emoji of 128 x 128 pixels from captions.
+/// The files of the built-in model, which draws emoji of 128 x 128 pixels from captions.
+///
+/// The cargo feature `built-in`, on by default, adds them (38 MB) to the program.
+#[cfg(feature = "built-in")]
 #[must_use]
 pub fn built_in_model() -> ModelSource {
-    ModelSource::Embedded(embedded![
-        "config.json",
-        "hawk.json",
-        "tokenizer.json",
-        "model.safetensors",
-        "vq/config.json",
-        "vq/model.safetensors",
-        "heads/config.json",
-        "heads/model.safetensors",
-    ])
+    static FILES: LazyLock<Vec<EmbeddedFile>> = LazyLock::new(|| {
+        let embedded = |file: &hawk_emoji::File| EmbeddedFile { name: file.name, bytes: file.bytes };
+        hawk_emoji::FILES.iter().map(embedded).collect()
+    });
+    ModelSource::Embedded(&FILES)
 }

@@ -1,47 +1,19 @@
-//! A loaded model: load once, generate many.
+//! The facade of an image model: load once, generate many.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, OnceLock};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
 
-use hawk_nn::kernels::{Pool, Precision};
-use hawk_nn::{
-    CaptionFeatures, Checkpoint, Condition, Error, Family, HawkConfig, Heads, Image, ImageSize, ModelSource, Result,
-    Staged, Stream, Target, TextTokenizer, TransformerConfig, VqDecoder, Workspace, hex,
-};
-use hawk_spec::{Code, Neighbours, Pipeline, Verifier};
-use sha2::{Digest, Sha256};
+use hawk_nn::kernels::Precision;
+use hawk_nn::{Backend, Cpu, Device, Error, HawkConfig, HeadsConfig, Image, ImageSize, ModelSource, Result, Shaping};
+use hawk_spec::{Code, ImageIndex, Noise};
 
-use crate::conditioning::{Conditioning, OwnFeatures, Prompter, PromptsOf};
-use crate::drafter;
-use crate::equip::{Medium, other_heads, own_heads};
-use crate::pace::Paces;
-use crate::request::{AnyRule, Decoding, Event, LossyRule, Outcome, Request};
-use crate::session::Session;
+use crate::decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+use crate::model::{LoadOptions, Model};
+use crate::prompt::{Conditioning, PromptsOf};
+use crate::request::{Decoding, Event, Failure, Generated, MAX_BATCH, Outcome, Request, Timings};
 
-/// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
-const LANTERN_NEIGHBOURS: usize = 10;
-const LANTERN_LAMBDA: f64 = 2.0;
-
-/// How a model is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// How weights are stored and multiplied.
-    pub precision: Precision,
-    /// Threads in all, at least 1. The images do not depend on it.
-    pub threads: usize,
-}
-
-impl Default for LoadOptions {
-    /// bf16, the format of the public checkpoints, on every core.
-    fn default() -> Self {
-        Self {
-            precision: Precision::Bf16,
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        }
-    }
-}
-
-/// Memory of what drafts, beside the target's.
+/// Bytes of what drafts, beside the target's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DraftMemory {
     /// Weights of the draft heads; the output projection is the target's and not counted.
@@ -60,51 +32,27 @@ impl DraftMemory {
     }
 }
 
-/// A model that generates images. Calls may come from several threads; each has memory of its own, and the threads are shared.
+/// A model that generates images. Calls may come from several threads; each has memory of its own, and they share the device.
 pub struct Engine {
-    source: ModelSource,
-    config: HawkConfig,
-    asked_size: Option<ImageSize>,
-    prompter: Prompter,
-    target: Target,
-    vq: VqDecoder,
-    pool: Pool,
-    precision: Precision,
-    heads: Option<Heads>,
-    neighbours: OnceLock<Arc<Neighbours>>,
-    digest: OnceLock<String>,
-    /// What sizes of trees have brought, by what else the time of a pass depends on.
-    paces: Paces,
+    model: Model,
+    threads: usize,
 }
 
 impl Engine {
-    /// Reads and packs a model: `config.json`, what its family asks for beside it (`hawk.json`, `tokenizer.json`), `model.safetensors` (or
-    /// shards with an index), and the VQ tokenizer in `vq/` or among the model's own tensors; public models as they are published.
+    /// Loads a model on the CPU; see [`Model::load`].
     ///
     /// # Errors
     /// A file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        let transformer = read_transformer(&source)?;
-        let config = HawkConfig::of_model(&source, &transformer)?.ok_or_else(|| no_image_side(&source))?;
-        let prompter = read_prompter(&source, &config, &transformer)?;
-        let vq = VqDecoder::of_model(&source)?;
-        config.check_decoder(vq.config()).map_err(|e| e.at(source.describe("hawk.json")))?;
-        let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
-        let heads = own_heads(&source, &target, Medium::Images)?;
-        Ok(Self {
-            config,
-            asked_size: None,
-            prompter,
-            target,
-            vq,
-            pool: Pool::new(options.threads),
-            precision: options.precision,
-            heads,
-            neighbours: OnceLock::new(),
-            digest: OnceLock::new(),
-            paces: Paces::default(),
-            source,
-        })
+        Ok(Self { model: Model::load(source, &Cpu::new(options.threads), options.precision)?, threads: options.threads })
+    }
+
+    /// Loads a model on a device.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), or no room on the device.
+    pub fn load_on(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
+        Ok(Self { model: Model::load(source, device, precision)?, threads: device.threads() })
     }
 
     /// The engine with other draft heads than the model's own.
@@ -112,7 +60,7 @@ impl Engine {
     /// # Errors
     /// The heads cannot be read, or were trained for another model or for text.
     pub fn with_heads(mut self, folder: &ModelSource) -> Result<Self> {
-        self.heads = Some(other_heads(folder, &self.target, Medium::Images, self.digest()?)?);
+        self.model.load_heads(folder)?;
         Ok(self)
     }
 
@@ -121,210 +69,275 @@ impl Engine {
     /// # Errors
     /// The model does not draw that size.
     pub fn with_image_size(mut self, size: ImageSize) -> Result<Self> {
-        self.config = self.config.resized(size)?;
+        self.model.set_image_size(size)?;
         Ok(self)
     }
 
-    /// As [`with_image_size`](Self::with_image_size), for a size that was drawn ([`draw_size`](Self::draw_size)): the prompt goes on naming
-    /// the size that was asked for.
+    /// As [`with_image_size`](Self::with_image_size), for a size that the model drew itself ([`draw_size`](Self::draw_size)): the prompt goes
+    /// on naming the size that was asked for.
     ///
     /// # Errors
     /// The model does not draw that size.
     pub fn with_drawn_size(mut self, size: ImageSize) -> Result<Self> {
-        self.asked_size = Some(self.config.image_size);
-        self.with_image_size(size)
+        self.model.set_drawn_size(size)?;
+        Ok(self)
     }
 
-    /// The size that the prompt names where the image's own was drawn.
-    #[must_use]
-    pub fn asked_size(&self) -> Option<ImageSize> {
-        self.asked_size
-    }
-
-    /// The engine with the features of a caption, for a model that reads captions as features; a request's prompt is then but a name.
+    /// The engine with the features of a caption, for a model that reads captions as features. A request's prompt is then only a name.
     ///
     /// # Errors
-    /// No file of features, features that do not fit the model, or a model that reads none.
-    pub fn with_features(self, file: Vec<u8>) -> Result<Self> {
-        self.put_features(PromptsOf::All, file)
+    /// Not a file of features, features that do not fit the model, or a model that reads none.
+    pub fn with_features(mut self, file: Vec<u8>) -> Result<Self> {
+        self.model.put_features(PromptsOf::All, file)?;
+        Ok(self)
     }
 
     /// The engine with the features of one prompt; others keep theirs.
     ///
     /// # Errors
     /// As [`with_features`](Self::with_features).
-    pub fn with_features_of(self, prompt: &str, file: Vec<u8>) -> Result<Self> {
-        self.put_features(PromptsOf::One(prompt), file)
-    }
-
-    fn put_features(mut self, of: PromptsOf<'_>, file: Vec<u8>) -> Result<Self> {
-        let digest = hex(&Sha256::digest(&file));
-        let features = CaptionFeatures::from_bytes(file)?;
-        let inputs = self.target.caption(&self.pool, &features)?;
-        if let Prompter::Caption(_, captions) = &mut self.prompter {
-            captions.put(of, OwnFeatures { inputs, count: features.count() as u32, digest });
-        }
+    pub fn with_features_of(mut self, prompt: &str, file: Vec<u8>) -> Result<Self> {
+        self.model.put_features(PromptsOf::One(prompt), file)?;
         Ok(self)
     }
 
-    /// SHA-256 of the features that a prompt stands for; empty without any.
-    #[must_use]
-    pub fn features_digest(&self, prompt: &str) -> &str {
-        match &self.prompter {
-            Prompter::Caption(_, captions) => captions.get(prompt).map_or("", |features| &features.digest),
-            _ => "",
-        }
-    }
-
-    /// Makes the images of a request. The observer hears of every step and may break off; the images finished by then are returned.
+    /// Generates the images of a request. The observer hears of every step and may end the run; images finished by then are returned.
     ///
     /// # Errors
-    /// A request out of range, a prompt that is too long, logits that are no numbers.
+    /// A request out of range, a prompt that is too long, a failed pass, or no image at all came out. Where some images failed, the others
+    /// are returned, and [`Outcome::failures`] says which failed and why.
     pub fn generate(
         &self,
         request: &Request,
         observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome> {
         request.check()?;
-        self.pipeline().check(&request.sampling).map_err(|e| Error::input(e.to_string()))?;
-        Session::new(self, request, self.conditioning(&request.prompt)?)?.run(observer)
+        let conditioning = self.conditioning(&request.prompt)?;
+        let first = self.job(request, &conditioning, request.images.start)?;
+        let slots = request.batch.min(request.images.len());
+        let limits = BatchLimits { slots, ..BatchLimits::of(&first, self.config().layout.sequence_len()) };
+        let batch = Batch::new(Arc::clone(self.model.target()), limits)?;
+        let prefix_tokens = conditioning.cond.tokens().len();
+        Run { engine: self, batch, under_way: Vec::new(), prefix_tokens, outcome: Outcome::default() }
+            .run(first, &mut |image| self.job(request, &conditioning, image), request, observer)
     }
 
-    /// The tokens before the first cell, as a prompt makes them.
+    fn job(&self, request: &Request, conditioning: &Conditioning, image: u32) -> Result<Job> {
+        let noise = Noise { seed: request.seed, image: ImageIndex(image) };
+        self.model.job(conditioning, noise, request.sampling, request.decoding)
+    }
+
+    /// A batch for requests of several users: jobs of [`Model::job`] enter and leave between passes. It has room for the longest prompt.
+    ///
+    /// # Errors
+    /// More slots than [`MAX_BATCH`], or no memory for them.
+    pub fn batch(&self, slots: usize, nodes: usize) -> Result<Batch> {
+        if !(1..=MAX_BATCH).contains(&slots) {
+            let expected = format!("1 to {MAX_BATCH} slots");
+            return Err(Error::input("invalid batch size").at("slots").expected(expected).got(slots));
+        }
+        let head_rows = self.heads().map_or(0, |heads| heads.heads.len() * nodes);
+        let tokens = self.backend().config().max_positions;
+        Batch::new(Arc::clone(self.model.target()), BatchLimits { slots, streams: 2, nodes, tokens, head_rows })
+    }
+
+    /// The parts of the model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The transformer on its device.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.model.target().backend
+    }
+
+    /// The configuration of the draft heads, if there are any.
+    #[must_use]
+    pub fn heads(&self) -> Option<&HeadsConfig> {
+        self.model.target().heads.as_ref()
+    }
+
+    /// See [`Model::conditioning`].
     ///
     /// # Errors
     /// A prompt that is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
-        let named = self.asked_size.unwrap_or(self.config.image_size);
-        self.prompter.condition((prompt, named), &self.config, self.target.config())
+        self.model.conditioning(prompt)
     }
 
-    /// The pixels of a whole grid of codes.
+    /// See [`Model::decode`].
     ///
     /// # Errors
     /// Codes that do not fill the grid or are not in the codebook.
     pub fn decode(&self, codes: &[Code]) -> Result<Image> {
-        self.vq.decode(&self.pool, codes, self.config.layout.grid())
+        self.model.decode(codes)
     }
 
-    /// Where the model was read from.
-    pub fn source(&self) -> &ModelSource {
-        &self.source
-    }
-
-    /// Layout, sampling defaults, prompt template.
+    /// See [`Model::config`].
+    #[must_use]
     pub fn config(&self) -> &HawkConfig {
-        &self.config
+        self.model.config()
     }
 
-    /// The transformer.
-    pub fn target(&self) -> &Target {
-        &self.target
+    /// See [`Model::source`].
+    #[must_use]
+    pub fn source(&self) -> &ModelSource {
+        self.model.source()
     }
 
-    /// The draft heads, if there are any.
-    pub fn heads(&self) -> Option<&Heads> {
-        self.heads.as_ref()
-    }
-
-    /// What the heads and the cache of a decoder take, beside the target.
-    pub fn draft_memory(&self, decoding: Decoding) -> DraftMemory {
-        let heads = self.heads.as_ref().filter(|_| decoding.decoder().needs_heads());
-        DraftMemory {
-            heads_bytes: heads.map_or(0, Heads::bytes),
-            cache_bytes: heads.map_or(0, |heads| drafter::cache_bytes(heads, decoding, &self.config.layout)),
-            target_bytes: self.target.weight_bytes(),
-        }
-    }
-
-    /// How weights are stored and multiplied.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// Threads in all.
-    pub fn threads(&self) -> usize {
-        self.pool.threads()
-    }
-
-    /// SHA-256 over the model's files, computed when it is first asked for.
+    /// See [`Model::digest`].
     ///
     /// # Errors
     /// A file cannot be read any more.
     pub fn digest(&self) -> Result<&str> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(digest);
-        }
-        let digest = self.source.digest()?;
-        Ok(self.digest.get_or_init(|| digest))
+        self.model.digest()
     }
 
-    /// The family's order of guidance and warping.
-    pub(crate) fn pipeline(&self) -> Pipeline {
-        match self.config.family {
-            Family::Chameleon | Family::Llama => Pipeline::LUMINA,
-            Family::Janus(_) | Family::LlamaGen(_) => Pipeline::TEMPERATURE_FIRST,
-        }
+    /// See [`Model::asked_size`].
+    #[must_use]
+    pub fn asked_size(&self) -> Option<ImageSize> {
+        self.model.asked_size()
     }
 
-    pub(crate) fn verifier(&self, rule: AnyRule) -> Verifier {
-        let codes = self.config.layout.codes() as usize;
-        match rule {
-            AnyRule::Exact(rule) => Verifier::new(rule, codes),
-            AnyRule::Lossy(LossyRule::Typical) => Verifier::lossy(hawk_spec::LossyRule::TYPICAL, codes),
-            AnyRule::Lossy(LossyRule::Lantern) => {
-                let neighbours = self.neighbours.get_or_init(|| {
-                    let (codebook, width) = self.vq.codebook();
-                    Arc::new(Neighbours::of_codebook(&codebook[..codes * width], width, LANTERN_NEIGHBOURS))
-                });
-                let neighbours = Arc::clone(neighbours);
-                Verifier::lossy(hawk_spec::LossyRule::Lantern { lambda: LANTERN_LAMBDA, neighbours }, codes)
+    /// See [`Model::features_digest`].
+    #[must_use]
+    pub fn features_digest(&self, prompt: &str) -> &str {
+        self.model.features_digest(prompt)
+    }
+
+    /// How weights are stored and multiplied.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.backend().precision()
+    }
+
+    /// Threads of the device on this machine.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Memory of a decoder's heads and cache, beside the target's.
+    ///
+    /// # Errors
+    /// The decoder cannot be made, for want of heads.
+    pub fn draft_memory(&self, decoding: Decoding) -> Result<DraftMemory> {
+        let drafter = self.model.target().drafter(decoding, Shaping::Sampling(self.config().defaults))?;
+        Ok(DraftMemory {
+            heads_bytes: if decoding.decoder().needs_heads() { self.backend().heads_bytes() } else { 0 },
+            cache_bytes: drafter.bytes(),
+            target_bytes: self.backend().cost(self.backend().config().readable()).bytes,
+        })
+    }
+}
+
+/// The images of one request under way.
+struct Run<'a> {
+    engine: &'a Engine,
+    batch: Batch,
+    under_way: Vec<(JobId, u32)>,
+    prefix_tokens: usize,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    fn run(
+        mut self,
+        first: Job,
+        job: &mut dyn FnMut(u32) -> Result<Job>,
+        request: &Request,
+        observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Outcome> {
+        let (mut waiting, mut first) = (request.images.clone(), Some(first));
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue() {
+            while self.batch.has_room()
+                && let Some(image) = waiting.next()
+            {
+                let job = first.take().map_or_else(|| job(image), Ok)?;
+                self.under_way.push((self.batch.admit(job)?, image));
+            }
+            if self.batch.is_empty() {
+                break;
+            }
+            let events: Vec<BatchEvent> = self.batch.step()?.collect();
+            for event in events {
+                if flow.is_continue() {
+                    flow = self.tell(event, observer)?;
+                }
             }
         }
+        self.outcome.timings = Timings { pixels: self.outcome.timings.pixels, ..self.batch.timings() };
+        match (self.outcome.images.is_empty(), self.outcome.failures.is_empty()) {
+            (true, false) => Err(self.outcome.failures.remove(0).error),
+            _ => Ok(self.outcome),
+        }
     }
 
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+    fn tell(
+        &mut self,
+        event: BatchEvent,
+        observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let Some(at) = self.under_way.iter().position(|(job, _)| *job == event.job) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let (job, image) = self.under_way[at];
+        Ok(match event.happened {
+            // All images of a request have the same prompt.
+            Happened::PrefillDone => match std::mem::replace(&mut self.prefix_tokens, 0) {
+                0 => ControlFlow::Continue(()),
+                prefix_tokens => observer(Event::PrefillDone { prefix_tokens }),
+            },
+            Happened::CellsCommitted => match self.batch.new_cells(job) {
+                Some((first, codes, sources)) => observer(Event::CellsCommitted { image, first, codes, sources }),
+                None => ControlFlow::Continue(()),
+            },
+            Happened::Finished => {
+                self.under_way.swap_remove(at);
+                match self.batch.take(job) {
+                    Some(finished) => self.finish(image, finished, observer),
+                    None => ControlFlow::Continue(()),
+                }
+            }
+            Happened::Failed(error) => {
+                self.under_way.swap_remove(at);
+                self.fail(image, error, observer)
+            }
+        })
     }
 
-    pub(crate) fn paces(&self) -> &Paces {
-        &self.paces
+    fn finish(
+        &mut self,
+        index: u32,
+        finished: Finished,
+        observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let started = Instant::now();
+        let Finished { codes, sources, stats, elapsed } = finished;
+        let image = match self.engine.decode(&codes) {
+            Ok(image) => image,
+            Err(error) => return self.fail(index, error, observer),
+        };
+        let pixels = started.elapsed();
+        self.outcome.timings.pixels += pixels;
+        let image = Generated { index, image, codes, sources, stats, elapsed: elapsed + pixels };
+        let flow = observer(Event::ImageDone(&image));
+        self.outcome.images.push(image);
+        flow
     }
 
-    /// The codes' ids.
-    pub(crate) fn codes(&self) -> Range<usize> {
-        self.config.layout.code_ids()
+    fn fail(
+        &mut self,
+        index: u32,
+        error: Error,
+        observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let failure = Failure { index, error: error.at(format!("image {index}")) };
+        let flow = observer(Event::ImageFailed(&failure));
+        self.outcome.failures.push(failure);
+        flow
     }
-
-    /// A pass that reads the laws over the codes.
-    pub(crate) fn forward<'p>(&self, workspace: &'p mut Workspace, streams: &'p mut [Stream]) -> Result<Staged<'p>> {
-        self.target.forward(&self.pool, workspace, streams, self.codes())
-    }
-}
-
-pub(crate) fn no_image_side(source: &ModelSource) -> Error {
-    Error::input("the model does not say what its images look like")
-        .at(source.describe("hawk.json"))
-        .expected("hawk.json, or a public model of the Chameleon family with its text tokenizer")
-        .hint("Lumina-mGPT and Anole need Chameleon's text_tokenizer.json beside their weights or in tokenizer/")
-}
-
-pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig> {
-    TransformerConfig::from_json(&source.read("config.json")?).map_err(|e| e.at(source.describe("config.json")))
-}
-
-/// What turns prompts into tokens.
-fn read_prompter(source: &ModelSource, config: &HawkConfig, transformer: &TransformerConfig) -> Result<Prompter> {
-    let tokenizer = match config.condition {
-        Condition::Text(_) => Some(read_tokenizer(source, transformer)?),
-        Condition::Class(_) | Condition::Caption(_) => None,
-    };
-    Prompter::new(&config.condition, tokenizer)
-}
-
-pub(crate) fn read_tokenizer(source: &ModelSource, transformer: &TransformerConfig) -> Result<TextTokenizer> {
-    let (place, bytes) = source.read_tokenizer()?;
-    TextTokenizer::from_bytes(&bytes)
-        .and_then(|tokenizer| tokenizer.check(transformer).map(|()| tokenizer))
-        .map_err(|e| e.at(place))
 }

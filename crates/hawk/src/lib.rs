@@ -10,7 +10,7 @@
 //!     seed: Seed(7),
 //!     images: 0..1,
 //!     sampling: engine.config().defaults,
-//!     decoding: Decoding::with_defaults(Decoder::Neighbour, Rule::Replay),
+//!     decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
 //!     batch: 1,
 //! };
 //! let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
@@ -36,33 +36,33 @@
 //!
 //! It parses no arguments and prints nothing. It does not choose seeds.
 
+mod analyse;
 mod builtin;
-mod conditioning;
+mod decode;
 mod drafter;
 mod engine;
-mod equip;
-mod lane;
-mod observe;
-mod pace;
-mod png;
+mod model;
+mod prompt;
+mod record;
 mod request;
-mod session;
 mod size;
-mod sources;
 mod text;
-mod tools;
 
-pub use builtin::{BUILT_IN, built_in_model};
-pub use conditioning::{Conditioning, Prefix};
-pub use engine::{DraftMemory, Engine, LoadOptions};
+pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
+pub use builtin::BUILT_IN;
+#[cfg(feature = "built-in")]
+pub use builtin::built_in_model;
+pub use decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+pub use drafter::{DefaultTree, DraftMode, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
+pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
 pub use hawk_nn::{Error, Fault, Image, ImageSize, ModelSource, Result};
-pub use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TreeShape};
-pub use observe::Observed;
-pub use png::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
+pub use hawk_spec::{DecodeStats, Noise, Rule, Sampling, Seed, TreeShape};
+pub use model::{LoadOptions, Model};
+pub use prompt::{Conditioning, Prefix};
+pub use record::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
 pub use request::{
-    AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Generated, LossyRule, MAX_BATCH, MAX_NODES, Outcome,
-    Request, Timings, Tree,
+    AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Failure, Generated, LossyRule, MAX_BATCH, MAX_NODES,
+    Outcome, Request, Timings, Tree,
 };
 pub use text::{GeneratedText, PromptStyle, Stop, TextEngine, TextEvent, TextRequest, TextSampling, TextStream};
-pub use tools::{Inspection, decode, inspect, logits, logits_after_features, packed_for};

@@ -1,10 +1,14 @@
 //! The size of an image as the model itself draws it (Lumina-mGPT), in place of a forced one.
 
-use hawk_nn::{Error, ImageSize, PassLimits, Readout, Result, Sizes, Stream, Workspace, lumina_sizes};
+use hawk_nn::{
+    Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Ranking, Readout, Result, Shaping, Sizes, Staged, StreamId,
+    lumina_sizes,
+};
 use hawk_spec::{
     Cell, ImageIndex, LawError, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise,
 };
 
+use crate::decode::read_tokens;
 use crate::engine::Engine;
 
 /// Surviving ids of a size token's law, as upstream samples text (Lumina-mGPT 104abe4, `text_top_k`).
@@ -33,46 +37,58 @@ impl Engine {
         let conditioning = self.conditioning(prompt)?;
         let tokens = conditioning.cond.tokens();
         let vocabulary = sizes.iter().flatten().max().map_or(0, |most| (size_base.0 + most) as usize + 1);
-        let limits = PassLimits { rows: ROWS, readouts: 1, tokens: tokens.len(), vocabulary };
-        let (mut workspace, mut stream) = (self.target().workspace(limits), [self.target().stream(tokens.len())]);
-        let (mut unread, mut drawn) = (tokens[..tokens.len() - 2].to_vec(), [0; 2]);
+        let plan = PassPlan {
+            ids: 0..vocabulary,
+            dropped: 0..0,
+            pipeline: Pipeline::LUMINA,
+            rows: ROWS,
+            stream_rows: ROWS,
+            readouts: 1,
+            tokens: tokens.len(),
+            head_rows: 0,
+        };
+        let mut passes = self.backend().passes(plan)?;
+        let stream = passes.open(conditioning.cond.own().clone())?;
+        let (mut drawn, last) = ([0; 2], tokens.len() - 3);
+        read_tokens(&mut *passes, stream, &tokens[..last])?;
+        let mut token = tokens[last];
         for place in 0..drawn.len() {
             let possible = |size: &&[u32; 2]| size[..place] == drawn[..place];
             let ids: Vec<u32> = sizes.iter().filter(possible).map(|size| size_base.0 + size[place]).collect();
-            let logits = self.read_on(&mut workspace, &mut stream, &unread, vocabulary)?;
-            let id = draw_among(&ids, &logits, (seed, Cell(1 + place as u32)))?;
-            unread = vec![TokenId(id)];
+            let logits = logits_behind(&mut *passes, stream, token)?;
+            let id = draw_among(&ids, &logits, Draw { seed, position: Cell(1 + place as u32) })?;
+            token = TokenId(id);
             drawn[place] = id - size_base.0;
         }
         Ok(ImageSize { height: drawn[0] * pixels, width: drawn[1] * pixels })
     }
+}
 
-    /// Commits the tokens, and gives the logits behind them.
-    fn read_on(
-        &self,
-        workspace: &mut Workspace,
-        stream: &mut [Stream; 1],
-        tokens: &[TokenId],
-        vocabulary: usize,
-    ) -> Result<Vec<f32>> {
-        let mut logits = Vec::new();
-        for part in tokens.chunks(ROWS) {
-            let row = stream[0].rows.push_chain(part.iter().copied(), None, Readout::Logits);
-            let staged = self.target().forward(self.pool(), workspace, stream, 0..vocabulary)?;
-            logits.splice(.., staged.all_logits().iter().copied());
-            staged.commit(&[row]);
-        }
-        Ok(logits)
-    }
+/// Commits a token, and gives the logits behind it.
+fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> Result<Vec<f32>> {
+    let row = passes.rows(stream).push(token, None, Readout::Law(Cell(0)));
+    let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
+    let mut staged = Staged::run(passes, &[laws])?;
+    let scores = staged.read().scores(NodeOf { tree: 0, node: 0 });
+    let logits = scores.map_err(|e| Error::input(format!("the law of a size token: {e}")))?.to_vec();
+    staged.commit([(stream, row)]);
+    Ok(logits)
+}
+
+/// Key and place of a size token's noise.
+#[derive(Clone, Copy)]
+struct Draw {
+    seed: Seed,
+    position: Cell,
 }
 
 /// One of `ids` as the next token.
-fn draw_among(ids: &[u32], logits: &[f32], (seed, position): (Seed, Cell)) -> Result<u32> {
+fn draw_among(ids: &[u32], logits: &[f32], draw: Draw) -> Result<u32> {
     let mut possible = vec![f32::NEG_INFINITY; logits.len()];
     ids.iter().for_each(|&id| possible[id as usize] = logits[id as usize]);
     let wrong = |e: LawError| Error::input(format!("the law of a size token: {e}"));
     let sampling = Sampling::new(1.0, 1.0, TOP_K, 1.0).map_err(|e| Error::input(e.to_string()))?;
     let mut scores = vec![0.0; logits.len()];
     Warper::new(Pipeline::LUMINA, logits.len()).warp(&sampling, &possible, None, &mut scores).map_err(wrong)?;
-    Ok(argmax_with_noise(seed, ImageIndex(0), position, &scores, Purpose::Text).map_err(wrong)?.0)
+    Ok(argmax_with_noise(draw.seed, ImageIndex(0), draw.position, &scores, Purpose::Text).map_err(wrong)?.0)
 }

@@ -147,14 +147,14 @@ fn codes(images: &[Generated]) -> Vec<&[Code]> {
 }
 
 fn ways() -> impl Iterator<Item = (Decoder, &'static str)> {
-    let trees = |decoder| -> &[&str] {
-        match decoder {
-            Decoder::Ar => &["1"],
-            Decoder::Neighbour => &["2", "5"],
+    let trees = |decoder: Decoder| -> &[&str] {
+        match decoder.name() {
+            "ar" => &["1"],
+            "neighbour" => &["2", "5"],
             _ => &["2", "7", "16", "3x2x1", "auto"],
         }
     };
-    Decoder::ALL.into_iter().flat_map(move |decoder| trees(decoder).iter().map(move |tree| (decoder, *tree)))
+    Decoder::all().flat_map(move |decoder| trees(decoder).iter().map(move |tree| (decoder, *tree)))
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
         let all = [Precision::Bf16, Precision::F32, Precision::Int8];
         for precision in all.into_iter().take(if family.width == 0 { 1 } else { 3 }) {
             let engines = [1, 2].map(|threads| family.load(dir.path(), precision, threads));
-            let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::Ar, Rule::Replay), 1);
+            let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);
             assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);
             let (mut accepted, mut compared) = (0, 0);
             let step = if family.width == 0 { 4 } else { 1 };
@@ -313,7 +313,7 @@ fn both_layouts_of_a_janus_draw_the_same_codes() {
     });
     fs::write(original.path().join("config.json"), config.to_string()).unwrap();
     let other = FAMILIES[1].load(original.path(), Precision::F32, 2);
-    let decoding = Decoding::with_defaults(Decoder::Ar, Rule::Replay);
+    let decoding = Decoding::with_defaults(Decoder::AR, Rule::Replay);
     let [a, b] = [&engine, &other].map(|engine| FAMILIES[1].draw(engine, decoding, 1));
     assert_eq!(codes(&a), codes(&b));
     let found = hawk::inspect(&ModelSource::Dir(original.path().to_owned())).unwrap();

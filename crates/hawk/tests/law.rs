@@ -80,13 +80,13 @@ fn every_decoder_and_rule_draws_from_the_targets_joint_law() {
         let law = exact_law(dir.path(), &engine, &sampling);
         for rule in [Rule::Replay, Rule::Rejection] {
             for (decoder, tree) in
-                [(Decoder::Ar, "1"), (Decoder::Neighbour, "4"), (Decoder::Medusa, "5"), (Decoder::HawkVertical, "4")]
+                [(Decoder::AR, "1"), (Decoder::NEIGHBOUR, "4"), (Decoder::MEDUSA, "5"), (Decoder::HAWK_VERTICAL, "4")]
                     .into_iter()
                     .chain([
-                        (Decoder::HawkPaper, "6"),
-                        (Decoder::Hawk, "2"),
-                        (Decoder::Hawk, "6"),
-                        (Decoder::Hawk, "3x2x1"),
+                        (Decoder::HAWK_PAPER, "6"),
+                        (Decoder::HAWK, "2"),
+                        (Decoder::HAWK, "6"),
+                        (Decoder::HAWK, "3x2x1"),
                     ])
             {
                 let decoding = Decoding::new(decoder, rule, tree.parse::<TreeShape>().unwrap()).unwrap();
@@ -106,7 +106,7 @@ fn rules_that_change_the_law_are_seen_to_do_so() {
     let sampling = engine.config().defaults;
     let law = exact_law(dir.path(), &engine, &sampling);
     for rule in [LossyRule::Typical, LossyRule::Lantern] {
-        let decoding = Decoding::new(Decoder::Hawk, AnyRule::Lossy(rule), "6".parse::<TreeShape>().unwrap()).unwrap();
+        let decoding = Decoding::new(Decoder::HAWK, AnyRule::Lossy(rule), "6".parse::<TreeShape>().unwrap()).unwrap();
         let deviation = deviation(&engine, &law, sampling, decoding);
         println!("{rule:?}: {deviation:.1}");
         assert!(deviation > 8.0, "{rule:?}: {deviation:.1} standard deviations");

@@ -56,7 +56,7 @@ fn text() {
             prompt: "The hawk".to_owned(),
             style: PromptStyle::Plain,
             sampling,
-            decoding: Decoding::new(Decoder::Medusa, rule, TreeShape::Budget(7)).unwrap(),
+            decoding: Decoding::new(Decoder::MEDUSA, rule, TreeShape::Budget(7)).unwrap(),
             max_tokens: 100,
         };
         let (mut steps, mut before) = (0, 0);
@@ -76,10 +76,10 @@ fn text() {
 
 fn images() {
     for (precision, decoder, rule) in [
-        (Precision::F32, Decoder::Neighbour, Rule::Replay),
-        (Precision::Bf16, Decoder::Ar, Rule::Replay),
-        (Precision::Int8, Decoder::Hawk, Rule::Replay),
-        (Precision::Bf16, Decoder::Hawk, Rule::Rejection),
+        (Precision::F32, Decoder::NEIGHBOUR, Rule::Replay),
+        (Precision::Bf16, Decoder::AR, Rule::Replay),
+        (Precision::Int8, Decoder::HAWK, Rule::Replay),
+        (Precision::Bf16, Decoder::HAWK, Rule::Rejection),
     ] {
         let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
         let request = Request {
@@ -87,7 +87,7 @@ fn images() {
             seed: Seed(1),
             images: 0..1,
             sampling: engine.config().defaults,
-            decoding: Decoding::new(decoder, rule, TreeShape::Budget(if decoder == Decoder::Ar { 1 } else { 7 }))
+            decoding: Decoding::new(decoder, rule, TreeShape::Budget(if decoder == Decoder::AR { 1 } else { 7 }))
                 .unwrap(),
             batch: 1,
         };

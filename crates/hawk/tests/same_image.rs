@@ -57,23 +57,23 @@ struct How {
     batch: usize,
 }
 
-const PLAIN: How = How { decoder: Decoder::Ar, tree: "1", batch: 1 };
+const PLAIN: How = How { decoder: Decoder::AR, tree: "1", batch: 1 };
 const PLAIN_TOGETHER: How = How { batch: 4, ..PLAIN };
 
 /// Ways of guessing, of which every prompt meets one.
 const WAYS: [How; 12] = [
-    How { decoder: Decoder::Hawk, tree: "4", batch: 1 },
-    How { decoder: Decoder::Medusa, tree: "4", batch: 2 },
-    How { decoder: Decoder::HawkVertical, tree: "5", batch: 3 },
-    How { decoder: Decoder::Neighbour, tree: "3", batch: 4 },
-    How { decoder: Decoder::Hawk, tree: "16", batch: 4 },
-    How { decoder: Decoder::Medusa, tree: "12", batch: 1 },
-    How { decoder: Decoder::HawkVertical, tree: "20", batch: 2 },
-    How { decoder: Decoder::Hawk, tree: "auto", batch: 3 },
-    How { decoder: Decoder::Hawk, tree: "4x2x1x1", batch: 2 },
-    How { decoder: Decoder::Neighbour, tree: "16", batch: 1 },
-    How { decoder: Decoder::Hawk, tree: "24", batch: 1 },
-    How { decoder: Decoder::HawkPaper, tree: "6", batch: 4 },
+    How { decoder: Decoder::HAWK, tree: "4", batch: 1 },
+    How { decoder: Decoder::MEDUSA, tree: "4", batch: 2 },
+    How { decoder: Decoder::HAWK_VERTICAL, tree: "5", batch: 3 },
+    How { decoder: Decoder::NEIGHBOUR, tree: "3", batch: 4 },
+    How { decoder: Decoder::HAWK, tree: "16", batch: 4 },
+    How { decoder: Decoder::MEDUSA, tree: "12", batch: 1 },
+    How { decoder: Decoder::HAWK_VERTICAL, tree: "20", batch: 2 },
+    How { decoder: Decoder::HAWK, tree: "auto", batch: 3 },
+    How { decoder: Decoder::HAWK, tree: "4x2x1x1", batch: 2 },
+    How { decoder: Decoder::NEIGHBOUR, tree: "16", batch: 1 },
+    How { decoder: Decoder::HAWK, tree: "24", batch: 1 },
+    How { decoder: Decoder::HAWK_PAPER, tree: "6", batch: 4 },
 ];
 
 /// The images of a prompt in the order of their numbers.

@@ -9,7 +9,6 @@ use hawk::{
     TreeShape, built_in_model,
 };
 
-use hawk_spec::Source;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
 
@@ -27,7 +26,7 @@ fn request(decoder: Decoder, rule: Rule) -> Request {
 #[test]
 fn events_tell_every_cell_once_and_in_order() {
     for rule in [Rule::Replay, Rule::Rejection] {
-        let request = Request { images: 3..6, batch: 2, ..request(Decoder::Neighbour, rule) };
+        let request = Request { images: 3..6, batch: 2, ..request(Decoder::NEIGHBOUR, rule) };
         let (mut prefills, mut heard, mut done) = (0, vec![Vec::new(); 6], Vec::new());
         let outcome = ENGINE
             .generate(&request, &mut |event| {
@@ -63,7 +62,7 @@ fn events_tell_every_cell_once_and_in_order() {
 
 #[test]
 fn an_observer_may_break_off() {
-    let request = Request { images: 0..3, ..request(Decoder::Ar, Rule::Replay) };
+    let request = Request { images: 0..3, ..request(Decoder::AR, Rule::Replay) };
     let mut cells = 0;
     let outcome = ENGINE.generate(&request, &mut |event| {
         if let Event::CellsCommitted { codes, .. } = event {
@@ -84,16 +83,16 @@ fn rejection_repeats_itself_and_differs_from_replay() {
         let outcome = ENGINE.generate(&request, &mut |_| ControlFlow::Continue(()));
         outcome.unwrap().images.remove(0).codes
     };
-    let rejection = draw(Decoder::Neighbour, Rule::Rejection);
-    assert_eq!(rejection, draw(Decoder::Neighbour, Rule::Rejection));
-    assert_ne!(rejection, draw(Decoder::Neighbour, Rule::Replay));
+    let rejection = draw(Decoder::NEIGHBOUR, Rule::Rejection);
+    assert_eq!(rejection, draw(Decoder::NEIGHBOUR, Rule::Rejection));
+    assert_ne!(rejection, draw(Decoder::NEIGHBOUR, Rule::Replay));
 }
 
 #[test]
 fn guidance_of_one_needs_no_second_stream_and_gives_the_conditional_law() {
     let draw = |cfg: f32| {
         let sampling = Sampling::new(cfg, 1.0, 50, 0.9).unwrap();
-        let request = Request { sampling, ..request(Decoder::Neighbour, Rule::Replay) };
+        let request = Request { sampling, ..request(Decoder::NEIGHBOUR, Rule::Replay) };
         ENGINE.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images.remove(0).codes
     };
     assert_ne!(draw(1.0), draw(3.0));
@@ -102,7 +101,7 @@ fn guidance_of_one_needs_no_second_stream_and_gives_the_conditional_law() {
 
 #[test]
 fn requests_out_of_range_are_refused_by_name() {
-    let good = request(Decoder::Ar, Rule::Replay);
+    let good = request(Decoder::AR, Rule::Replay);
     for (bad, named) in [
         (Request { images: 4..4, ..good.clone() }, "image"),
         (Request { batch: 0, ..good.clone() }, "batch"),
@@ -113,10 +112,10 @@ fn requests_out_of_range_are_refused_by_name() {
         let error = ENGINE.generate(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
-    assert!(Decoding::new(Decoder::Ar, Rule::Replay, TreeShape::Budget(2)).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(0)).is_err());
-    assert!(Decoding::new(Decoder::Neighbour, Rule::Replay, TreeShape::Budget(129)).is_err());
-    let error = Decoding::new(Decoder::Hawk, Rule::Rejection, Tree::Auto).unwrap_err().to_string();
+    assert!(Decoding::new(Decoder::AR, Rule::Replay, TreeShape::Budget(2)).is_err());
+    assert!(Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, TreeShape::Budget(0)).is_err());
+    assert!(Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, TreeShape::Budget(129)).is_err());
+    let error = Decoding::new(Decoder::HAWK, Rule::Rejection, Tree::Auto).unwrap_err().to_string();
     assert!(error.contains("tree") && error.contains("rejection"), "{error}");
 }
 
@@ -143,8 +142,8 @@ fn counts(sampling: Sampling, decoder: Decoder, rule: Rule, tree: &str) -> Decod
 fn no_head_and_no_cache_is_dead() {
     for rule in [Rule::Replay, Rule::Rejection] {
         // Of the law unwarped, which asks every head often enough.
-        let stats = counts(unwarped(), Decoder::Hawk, rule, "16");
-        for head in &ENGINE.heads().unwrap().config().heads {
+        let stats = counts(unwarped(), Decoder::HAWK, rule, "16");
+        for head in &ENGINE.heads().unwrap().heads {
             // Diagonals are counted by rows.
             let name = head.offset.to_string().split(['-', '+']).next().unwrap().to_owned();
             let of_head = stats.tallies().filter(|(source, ..)| source.to_string() == name);
@@ -157,8 +156,8 @@ fn no_head_and_no_cache_is_dead() {
 
 #[test]
 fn vertical_heads_go_on_where_horizontal_ones_end() {
-    let stats = counts(ENGINE.config().defaults, Decoder::Hawk, Rule::Replay, "16");
-    let deep = stats.tallies().filter(|(source, depth, _)| matches!(source, Source::Vertical(_)) && *depth > 2);
+    let stats = counts(ENGINE.config().defaults, Decoder::HAWK, Rule::Replay, "16");
+    let deep = stats.tallies().filter(|(source, depth, _)| source.family() == "V" && *depth > 2);
     assert!(deep.map(|(.., tally)| tally.accepted).sum::<u64>() > 0);
 }
 
@@ -167,8 +166,8 @@ fn two_directions_accept_more_than_one_and_together_more_than_apart() {
     for rule in [Rule::Replay, Rule::Rejection] {
         for tree in ["4", "16"] {
             let of = |decoder| counts(unwarped(), decoder, rule, tree).acceptance_length();
-            let others = [Decoder::Medusa, Decoder::HawkVertical, Decoder::HawkPaper].map(|other| (other, of(other)));
-            let hawk = of(Decoder::Hawk);
+            let others = [Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER].map(|other| (other, of(other)));
+            let hawk = of(Decoder::HAWK);
             println!("{rule} {tree}: hawk {hawk:.3}, {others:?}");
             assert!(others.iter().all(|(_, other)| hawk > *other), "{rule} {tree}: {hawk} against {others:?}");
         }
@@ -178,7 +177,7 @@ fn two_directions_accept_more_than_one_and_together_more_than_apart() {
 #[test]
 fn under_rejection_an_image_does_not_depend_on_those_before_it() {
     let draw = |images, batch| {
-        let request = Request { images, batch, ..request(Decoder::Hawk, Rule::Rejection) };
+        let request = Request { images, batch, ..request(Decoder::HAWK, Rule::Rejection) };
         ENGINE.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images.pop().unwrap()
     };
     let (alone, third) = (draw(2..3, 1), draw(0..3, 1));
@@ -188,7 +187,7 @@ fn under_rejection_an_image_does_not_depend_on_those_before_it() {
 #[test]
 fn heads_and_cache_are_small() {
     for rule in [Rule::Replay, Rule::Rejection] {
-        let memory = ENGINE.draft_memory(Decoding::with_defaults(Decoder::Hawk, rule));
+        let memory = ENGINE.draft_memory(Decoding::with_defaults(Decoder::HAWK, rule)).unwrap();
         println!("{rule}: {memory:?}, {:.1} %", 100.0 * memory.share());
         assert!(memory.cache_bytes > 0 && memory.share() < 0.1, "{rule}: {memory:?}");
     }

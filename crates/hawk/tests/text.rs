@@ -95,10 +95,10 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
     let (mut all, mut different) = (DecodeStats::default(), HashSet::new());
     for (number, prompt) in (0..).zip(prompts) {
         for sampling in [TextSampling::Greedy, drawn(number)] {
-            let plain = write(&one, &request(prompt, sampling, decoding(Decoder::Ar, Rule::Replay, "1")));
+            let plain = write(&one, &request(prompt, sampling, decoding(Decoder::AR, Rule::Replay, "1")));
             assert_eq!((plain.tokens.len(), plain.stats.target_passes), (48, 48));
             for tree in ["2", "4", "7", "16", "40", "auto", "4x2x1"] {
-                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::Medusa, Rule::Replay, tree)));
+                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::MEDUSA, Rule::Replay, tree)));
                 assert_eq!(guessed.tokens, plain.tokens, "{precision} {prompt:?} {sampling:?} {tree}");
                 assert_eq!((guessed.prompt, guessed.stop), (plain.prompt.clone(), Stop::MaxTokens));
                 assert_eq!(guessed.stats.committed, 48);
@@ -106,7 +106,7 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
             }
             // Greedy decoding tests by equality, whatever the rule.
             if sampling == TextSampling::Greedy {
-                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::Medusa, Rule::Rejection, "5")));
+                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::MEDUSA, Rule::Rejection, "5")));
                 assert_eq!(guessed.tokens, plain.tokens, "{precision} {prompt:?} greedy under rejection");
             }
             different.insert(plain.tokens);
@@ -139,7 +139,7 @@ fn the_texts_are_those_of_the_logits() {
     let engine = place.engine(Precision::F32, 2);
     let source = ModelSource::Dir(place.model());
     for sampling in [TextSampling::Greedy, drawn(11)] {
-        let text = write(&engine, &request(PROMPTS[0], sampling, decoding(Decoder::Medusa, Rule::Replay, "6")));
+        let text = write(&engine, &request(PROMPTS[0], sampling, decoding(Decoder::MEDUSA, Rule::Replay, "6")));
         let all = [text.prompt.clone(), text.tokens.clone()].concat();
         let options = LoadOptions { precision: Precision::F32, threads: 1 };
         let (logits, ids) = hawk::logits(&source, options, &all).unwrap();
@@ -163,7 +163,7 @@ fn events_tell_every_token_and_an_observer_may_break_off() {
     let place = Place::new();
     let engine = place.engine(Precision::Bf16, 1);
     for rule in [Rule::Replay, Rule::Rejection] {
-        let request = request(PROMPTS[0], drawn(2), decoding(Decoder::Medusa, rule, "6"));
+        let request = request(PROMPTS[0], drawn(2), decoding(Decoder::MEDUSA, rule, "6"));
         let (mut prompt, mut heard, mut from) = (Vec::new(), Vec::new(), Vec::new());
         let text = engine.generate(&request, &mut |event| {
             match event {
@@ -182,7 +182,7 @@ fn events_tell_every_token_and_an_observer_may_break_off() {
         assert_eq!(text.stats.accepted + text.stats.target_passes, 48);
     }
     let mut steps = 0;
-    let broken = engine.generate(&request("x", drawn(2), decoding(Decoder::Ar, Rule::Replay, "1")), &mut |_| {
+    let broken = engine.generate(&request("x", drawn(2), decoding(Decoder::AR, Rule::Replay, "1")), &mut |_| {
         steps += 1;
         if steps > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -193,7 +193,7 @@ fn events_tell_every_token_and_an_observer_may_break_off() {
 #[test]
 fn a_text_ends_with_the_first_end_wherever_it_was_guessed() {
     let place = Place::new();
-    let plain = decoding(Decoder::Ar, Rule::Replay, "1");
+    let plain = decoding(Decoder::AR, Rule::Replay, "1");
     let mut ended = 0;
     for (number, prompt) in (0..).zip(PROMPTS) {
         for sampling in [TextSampling::Greedy, drawn(number)] {
@@ -204,7 +204,7 @@ fn a_text_ends_with_the_first_end_wherever_it_was_guessed() {
             let first = whole.iter().position(|token| ends.contains(token)).unwrap();
             place.configure("generation_config.json", |config| config["eos_token_id"] = json!(ends.map(|end| end.0)));
             let engine = place.engine(Precision::Bf16, 1);
-            for how in [plain].into_iter().chain(["3", "8", "30"].map(|t| decoding(Decoder::Medusa, Rule::Replay, t))) {
+            for how in [plain].into_iter().chain(["3", "8", "30"].map(|t| decoding(Decoder::MEDUSA, Rule::Replay, t))) {
                 let text = write(&engine, &request(prompt, sampling, how));
                 assert_eq!((text.tokens, text.stop), (whole[..=first].to_vec(), Stop::Eos), "{prompt:?} {how:?}");
                 assert_eq!((text.stats.committed, text.sources.len()), (first as u64 + 1, first + 1));
@@ -220,7 +220,7 @@ fn positions_and_prompts_are_limited() {
     let place = Place::new();
     place.reconfigure(|config| config["max_position_embeddings"] = json!(40));
     let engine = place.engine(Precision::Bf16, 1);
-    for how in [decoding(Decoder::Ar, Rule::Replay, "1"), decoding(Decoder::Medusa, Rule::Replay, "9")] {
+    for how in [decoding(Decoder::AR, Rule::Replay, "1"), decoding(Decoder::MEDUSA, Rule::Replay, "9")] {
         let text = write(&engine, &request(PROMPTS[0], TextSampling::Greedy, how));
         assert_eq!((text.prompt.len() + text.tokens.len(), text.stop), (40, Stop::Positions));
         // Begin of text and a space before 37 letters leave one position.
@@ -231,7 +231,7 @@ fn positions_and_prompts_are_limited() {
         let result: Result<_> = engine.generate(&request, &mut |_| ControlFlow::Continue(()));
         result.unwrap_err().to_string()
     };
-    let good = request("x", TextSampling::Greedy, decoding(Decoder::Ar, Rule::Replay, "1"));
+    let good = request("x", TextSampling::Greedy, decoding(Decoder::AR, Rule::Replay, "1"));
     let guided = TextSampling::Drawn { sampling: Sampling::new(3.0, 1.0, 0, 1.0).unwrap(), seed: Seed(1) };
     for (bad, words) in [
         (TextRequest { prompt: String::new(), ..good.clone() }, "prompt is empty"),
@@ -239,10 +239,10 @@ fn positions_and_prompts_are_limited() {
         (TextRequest { prompt: "a".repeat(38), ..good.clone() }, "at most 39 tokens"),
         (TextRequest { max_tokens: 0, ..good.clone() }, "max_tokens"),
         (TextRequest { sampling: guided, ..good.clone() }, "guidance"),
-        (TextRequest { decoding: decoding(Decoder::Hawk, Rule::Replay, "4"), ..good.clone() }, "ar or medusa"),
+        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar or medusa"),
         (
             TextRequest {
-                decoding: Decoding::with_defaults(Decoder::Medusa, hawk::AnyRule::Lossy(hawk::LossyRule::Typical)),
+                decoding: Decoding::with_defaults(Decoder::MEDUSA, hawk::AnyRule::Lossy(hawk::LossyRule::Typical)),
                 ..good.clone()
             },
             "replay or rejection",
@@ -357,12 +357,12 @@ fn every_decoder_and_rule_writes_by_the_targets_joint_law() {
         let law = exact_law(&place.model(), &sampling);
         for rule in [Rule::Replay, Rule::Rejection] {
             for (decoder, tree) in
-                [(Decoder::Ar, "1"), (Decoder::Medusa, "2"), (Decoder::Medusa, "6"), (Decoder::Medusa, "3x2x1")]
+                [(Decoder::AR, "1"), (Decoder::MEDUSA, "2"), (Decoder::MEDUSA, "6"), (Decoder::MEDUSA, "3x2x1")]
             {
                 let (deviation, length) = deviation(&engine, &law, sampling, decoding(decoder, rule, tree));
                 println!("{decoder} {rule} {tree}: {deviation:.2}, {length:.2} tokens a pass");
                 assert!(deviation < 4.0, "{decoder} {rule} {tree}: {deviation:.1} standard deviations");
-                assert!(decoder == Decoder::Ar || length > 1.05, "{rule} {tree}: {length}");
+                assert!(decoder == Decoder::AR || length > 1.05, "{rule} {tree}: {length}");
             }
         }
     }

@@ -19,5 +19,5 @@ pub(super) fn colour(report: &Report, decoder: &str) -> String {
 
 /// Whether it is more than plain decoding.
 pub(super) fn guesses(row: &Row) -> bool {
-    row.decoder != hawk::Decoder::Ar.name()
+    row.decoder != hawk::Decoder::AR.name()
 }

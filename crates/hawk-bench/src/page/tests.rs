@@ -16,7 +16,7 @@ fn fake(request: &Request) -> Outcome {
     let mut stats = DecodeStats { target_passes: 4, committed: 4, ..DecodeStats::default() };
     stats.tokens_per_pass[1] = 4;
     let mut sources = vec![CellSource::Target(Drawn::Recovered); 4];
-    if request.decoding.decoder() != Decoder::Ar {
+    if request.decoding.decoder() != Decoder::AR {
         stats = DecodeStats { target_passes: 1, committed: 4, accepted: 3, ..DecodeStats::default() };
         stats.tokens_per_pass[4] = 1;
         stats.by_source[Source::Vertical(1).index()][0] = SourceTally { proposed: 4, tested: 3, accepted: 3 };
@@ -29,7 +29,7 @@ fn fake(request: &Request) -> Outcome {
 }
 
 fn report(prompt: &str) -> Report {
-    let with = |rule, nodes| Decoding::new(Decoder::Neighbour, rule, TreeShape::Budget(nodes)).unwrap();
+    let with = |rule, nodes| Decoding::new(Decoder::NEIGHBOUR, rule, TreeShape::Budget(nodes)).unwrap();
     let plan = Plan {
         prompts: vec![prompt.to_owned()],
         seed: Seed(7),

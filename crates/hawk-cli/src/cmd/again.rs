@@ -1,21 +1,50 @@
-//! `hawk again`: the image once more from its own record.
+//! `hawk again`: an image once more, from the record in its PNG.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hawk::{
-    AnyRule, Decoding, Engine, Error, ImageSize, ModelSource, Record, Result, Rule, built_in_model, read_png, write_png,
+    AnyRule, Decoder, Decoding, Engine, Error, ImageSize, ModelSource, Record, Result, Rule, read_png, write_png,
 };
+use hawk_hub::find_model;
 
-use crate::args::{AgainArgs, caption};
-use crate::hub::find_model;
-use crate::{files, say};
+use crate::args::{ModelArgs, built_in, decoder, with_features};
+use crate::inputs;
+use crate::output::{files, say};
 
-/// Exit code where the pixels differ.
+/// The exit code if the pixels differ.
 const DIFFERENT: u8 = 1;
 
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk again apple.png                     # same model, seed and settings: \"identical: all 16384 pixels\"
+  hawk again apple.png --decoder ar        # plain decoding draws the same image under the rule replay
+  hawk again apple.png --out copy.png --model models/emoji-v1
+
+The exit code is 0 if all pixels are the same and 1 if some differ.")]
+pub(crate) struct AgainArgs {
+    /// PNG file written by `hawk generate`
+    #[arg(value_name = "FILE.png")]
+    image: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Decoder to use instead of the recorded one
+    #[arg(long, value_parser = decoder())]
+    decoder: Option<Decoder>,
+    /// Caption features (safetensors) that the image was made from
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    t5: super::features::T5Args,
+    /// Write the regenerated image
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+}
+
 pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
-    let (image, record) = read_png(&files::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
+    let (image, record) = read_png(&inputs::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
     let size = ImageSize { height: image.height, width: image.width };
     let engine = load(args, &record)?;
     let engine = match record.asked_size {
@@ -31,7 +60,7 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     }
     let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
     let Some(again) = outcome.images.first() else {
-        return Err(Error::input("nothing was made").at(args.image.display()));
+        return Err(Error::input("no image was generated").at(args.image.display()));
     };
     if let Some(out) = &args.out {
         files::write(out, &write_png(&again.image, &Record::new(&engine, &record.model, &request, again)?)?)?;
@@ -40,47 +69,47 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     let (old, new) = (pixels(&image), pixels(&again.image));
     let decoder = request.decoding.decoder();
     if (image.width, image.height) == (again.image.width, again.image.height) && old == new {
-        say(format_args!("identical: all {} pixels, made again with the decoder {decoder}", old.len()));
+        say(format_args!("identical: all {} pixels, regenerated with the decoder {decoder}", old.len()));
         return Ok(ExitCode::SUCCESS);
     }
     let differing = old.iter().zip(&new).filter(|(old, new)| old != new).count();
-    say(format_args!("DIFFERENT: {differing} of {} pixels, made again with the decoder {decoder}", old.len()));
+    say(format_args!("DIFFERENT: {differing} of {} pixels, regenerated with the decoder {decoder}", old.len()));
     if request.decoding.rule() != AnyRule::Exact(Rule::Replay) && args.decoder.is_some() {
-        say("hint: under this rule another decoder gives another image; only replay promises the same one");
+        say("hint: under this rule another decoder gives another image; only replay gives the same one");
     } else {
-        say("hint: was the file edited, or made by another version?");
+        say("hint: was the file edited, or written by another version?");
     }
     Ok(ExitCode::from(DIFFERENT))
 }
 
-/// The model of the record, or the one that is given; its files must be the same.
+/// Loads the recorded model, or the one of `--model`, which must have the same files.
 fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
-    // Before the model is loaded, so that the encoder's memory is free again.
+    // Before the model is loaded, so that the encoder's memory is free by then.
     #[cfg(feature = "t5")]
     let features = args.t5.encode(std::slice::from_ref(&record.prompt))?;
     let source = match &args.model.model {
         Some(dir) => ModelSource::Dir(find_model(dir)?),
-        None if record.model == hawk::BUILT_IN => built_in_model(),
+        None if record.model == hawk::BUILT_IN => built_in()?,
         None => ModelSource::Dir(find_model(record.model.as_ref())?),
     };
     let engine = Engine::load(source, args.model.options(record.precision()?))
-        .map_err(|e| if args.model.model.is_none() { e.hint("name the model's folder with --model") } else { e })?;
+        .map_err(|e| if args.model.model.is_none() { e.hint("give the model's folder with --model") } else { e })?;
     if engine.digest()? != record.model_digest {
-        return Err(Error::input("the image was made by another model")
+        return Err(Error::input("the image was generated by another model")
             .at(args.image.display())
             .expected(format!("{}, digest {}", record.model, record.model_digest))
             .got(format!("digest {}", engine.digest()?))
-            .hint("name the folder of the right one with --model"));
+            .hint("give the folder of the right model with --model"));
     }
     #[cfg(feature = "t5")]
-    let engine = crate::cmd::features::equip(engine, features)?;
-    let engine = caption(engine, args.features.as_deref())?;
+    let engine = super::features::with_encoded(engine, features)?;
+    let engine = with_features(engine, args.features.as_deref())?;
     if engine.features_digest(&record.prompt) != record.features_digest {
-        return Err(Error::input("the image was made from other features")
+        return Err(Error::input("the image was generated from other features")
             .at(args.image.display())
-            .expected(format!("features of the digest {:?}", record.features_digest))
+            .expected(format!("features with digest {:?}", record.features_digest))
             .got(format!("{:?}", engine.features_digest(&record.prompt)))
-            .hint("name the file with --features, or the text encoder with --t5 where one made them"));
+            .hint("give their file with --features, or their text encoder with --t5"));
     }
     Ok(engine)
 }

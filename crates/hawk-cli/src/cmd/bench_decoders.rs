@@ -1,15 +1,15 @@
-//! `hawk bench decoders`: decoders draw the same images in turn.
+//! `hawk bench decoders`: decoders compared on the same images.
 
-use std::time::Duration;
+use std::path::PathBuf;
 
-use hawk::{Decoder, Decoding, Engine, Error, Precision, Result, Seed, TreeShape};
+use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Result, Seed, TreeShape};
 use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{BenchDecodersArgs, equip};
-use crate::{files, say};
+use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
+use crate::inputs;
+use crate::output::{files, progress, say};
 
-/// What is drawn where no prompts are given: captions in the styles of the model inside the program.
+/// The default prompts: captions in the styles of the built-in model.
 const PROMPTS: [&str; 12] = [
     "red apple, fluent 3d style",
     "snowman, fluent flat style",
@@ -25,19 +25,63 @@ const PROMPTS: [&str; 12] = [
     "birthday cake, fluent flat style",
 ];
 
-/// Node budgets of decoders that rank their guesses by laws.
+/// Node budgets of decoders that rank candidates by probability.
 const BUDGETS: &[usize] = &[2, 4, 8, 16, 32];
-/// Node budgets of a decoder whose guesses are copies: more of them add little.
+/// Node budgets of a decoder that proposes copies, of which it has few.
 const COPY_BUDGETS: &[usize] = &[2, 4, 8];
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench decoders --images 8 --json bench.json --html bench.html
+  hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8,16 --precision bf16,int8
+  hawk bench decoders --model Janus-Pro-1B --heads janus-heads/ --prompts captions.txt --images 4
+
+Every decoder's images are compared with those of plain decoding before a time counts.
+docs/benchmarks.md explains every column.")]
+pub(crate) struct BenchDecodersArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// File with one prompt per line; - is standard input [default: twelve captions of emoji]
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Images that every decoder draws
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
+    /// Seed of the first image; the next image has the next seed
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Number formats of the weights, such as bf16,int8
+    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
+    precisions: Vec<Precision>,
+    /// Decoders besides plain decoding, such as hawk,medusa [default: all that the model has heads for]
+    #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
+    decoders: Vec<Decoder>,
+    /// Verification rules, such as replay,typical
+    #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
+    rules: Vec<AnyRule>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
+    /// Largest numbers of tree nodes, such as 4,8,16 [default: 2,4,8,16,32; neighbour 2,4,8]
+    #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
+    budgets: Vec<usize>,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "F.json")]
+    json: Option<PathBuf>,
+    /// Write a page of tables, plots and images
+    #[arg(long, value_name = "F.html")]
+    html: Option<PathBuf>,
+}
 
 pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
     let contenders = contenders(args)?;
     let prompts = match &args.prompts {
-        Some(path) => files::read_prompts(path)?,
+        Some(path) => inputs::read_prompts(path)?,
         None => PROMPTS.map(str::to_owned).to_vec(),
     };
     if prompts.is_empty() {
-        return Err(Error::input("there is nothing to draw").expected("a prompt a line in the file of --prompts"));
+        return Err(Error::input("no prompts: there is nothing to draw")
+            .expected("one prompt per line in the file of --prompts"));
     }
     for file in [&args.json, &args.html].into_iter().flatten() {
         files::check_writable(file)?;
@@ -54,7 +98,8 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
             }
         }
     }
-    let report = report.ok_or_else(|| Error::input("there is nothing to compare").expected("a --precision"))?;
+    let report =
+        report.ok_or_else(|| Error::input("there is nothing to compare").expected("at least one --precision"))?;
     print(&report);
     if let Some(file) = &args.json {
         files::write_json(file, &report)?;
@@ -62,7 +107,7 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
     args.html.as_deref().map_or(Ok(()), |file| files::write(file, report.page()?.as_bytes()))
 }
 
-/// Every decoder under every rule with every budget.
+/// Every decoder with every rule and every budget.
 fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
     let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
     let possible = Decoder::ALL.into_iter().filter(|decoder| heads || !decoder.needs_heads());
@@ -80,9 +125,9 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
 
 fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[usize] {
     match decoder {
-        Decoder::Ar => &[1],
+        Decoder::AR => &[1],
         _ if !args.budgets.is_empty() => &args.budgets,
-        Decoder::Neighbour => COPY_BUDGETS,
+        Decoder::NEIGHBOUR => COPY_BUDGETS,
         _ => BUDGETS,
     }
 }
@@ -93,7 +138,7 @@ fn load(
     prompts: &[String],
     contenders: &[Decoding],
 ) -> Result<(Engine, Plan)> {
-    let engine = equip(Engine::load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
+    let engine = with_heads(Engine::load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
     let plan = Plan {
         prompts: prompts.to_vec(),
         seed: Seed(args.seed),
@@ -108,10 +153,7 @@ fn load(
 }
 
 fn measure(engine: &Engine, plan: &Plan) -> Result<Vec<Row>> {
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  eta {eta}");
-    let bar =
-        ProgressBar::new(plan.drawings() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(200));
+    let bar = progress::steady_bar(plan.drawings() as u64, "{bar:30} {percent:>3} %  {msg}  eta {eta}");
     let measured = compare(plan, &mut |request| draw(engine, request), &mut |decoding| {
         let (decoder, rule, nodes) = (decoding.decoder(), decoding.rule(), decoding.shape().nodes());
         bar.set_message(format!("{} {decoder}, {rule}, {nodes} nodes", engine.precision()));

@@ -1,18 +1,65 @@
-//! `hawk bench model`: what a model of full size needs and how fast it is here, from loading to the first cells of an image.
+//! `hawk bench model`: load time, memory, pass times and first cells of a full-size model.
 
 use std::ops::{ControlFlow, Range};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use hawk::{Decoder, Decoding, Engine, Error, Event, ModelSource, Precision, Request, Result, Rule, Seed};
+use hawk::{Decoder, Decoding, Engine, Error, Event, Precision, Request, Result, Rule, Seed, Tree};
 use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
-use hawk_nn::kernels::{Isa, Pool};
+use hawk_kernels::{Isa, Threads};
 use hawk_nn::{PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;
 
 use super::bench_step::{Row, print_rows, rows_of};
-use crate::args::BenchModelArgs;
-use crate::{files, say};
+use crate::args::{ModelArgs, precision, tree_forms, with_heads};
+use crate::output::{files, say};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench model --model Janus-Pro-1B --precision int8 --json janus.json
+  hawk synth lumina-mgpt-7b --out lumina/ && hawk synth heads --model lumina/ --out lumina-heads/
+  hawk bench model --model lumina/ --heads lumina-heads/ --precision int8 --rows 2,8 --cells 20
+
+The command fails if a decoder's cells differ from those of plain decoding.")]
+pub(crate) struct BenchModelArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
+    /// Rows of the timed passes, conditional and unconditional rows counted together
+    #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "2,4,8,16")]
+    rows: Vec<usize>,
+    /// Seconds of measurement for each number of rows
+    #[arg(long, value_name = "S", default_value_t = 6.0)]
+    effort: f64,
+    /// Cells of the image that every decoder draws
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    cells: usize,
+    /// Tree of the decoders that propose cells: nodes (7), a shape (4x2x1) or auto
+    #[arg(long, value_name = "NODES|SHAPE|auto", default_value = "4", long_help = concat!(
+        "Tree of the decoders that propose cells\n", tree_forms!()))]
+    tree: Tree,
+    /// Text to draw
+    #[arg(long, value_name = "PROMPT", default_value = "a red apple on a wooden table")]
+    prompt: String,
+    /// Random seed of the image
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "F.json")]
+    json: Option<PathBuf>,
+}
+
+impl BenchModelArgs {
+    fn effort(&self) -> Duration {
+        Duration::try_from_secs_f64(self.effort).unwrap_or_default()
+    }
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -33,7 +80,7 @@ struct Report {
 #[derive(Serialize)]
 struct Load {
     seconds: f64,
-    /// The first pass touches every weight; of a mapped file for the first time.
+    /// The first pass reads every weight, from disk if the file is mapped.
     first_pass_seconds: f64,
     peak_gb: Option<f64>,
 }
@@ -43,12 +90,12 @@ struct Load {
 struct Decoded {
     decoder: String,
     cells: usize,
-    /// From the end of the prompt on.
+    /// Target passes after prefill.
     passes: usize,
     seconds: f64,
     prefill_seconds: f64,
     cells_per_second: f64,
-    /// Whether its cells are plain decoding's.
+    /// Whether its cells equal those of plain decoding.
     same: bool,
 }
 
@@ -60,9 +107,9 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let begin = Instant::now();
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let (target, pool) = (engine.target(), Pool::new(engine.threads()));
+    let (target, threads) = (engine.target(), Threads::new(engine.threads()));
     let codes = engine.config().layout.code_ids();
-    let first_pass_seconds = first_pass(target, &pool, &codes)?;
+    let first_pass_seconds = first_pass(target, &threads, &codes)?;
     let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
     let name = args.model.name();
     say(format_args!("{name}, {precision}, {} on {} threads", Isa::detect(), engine.threads()));
@@ -73,22 +120,19 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     ));
 
     let cost = target.pass_cost(codes.clone());
-    let before = Ceilings::measure(&pool, cost.bytes);
-    let times = time_passes(target, &pool, &codes, &args.rows, args.effort())?;
-    let ceilings = before.or_better(Ceilings::measure(&pool, cost.bytes));
+    let before = Ceilings::measure(&threads, cost.bytes);
+    let times = time_passes(target, &threads, &codes, &args.rows, args.effort())?;
+    let ceilings = before.or_better(Ceilings::measure(&threads, cost.bytes));
     let passes = rows_of(&times, ceilings, cost);
     say(format_args!(
-        "\n{:.2} GB of weights a pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens a stream",
+        "\n{:.2} GB of weights per pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens per stream",
         cost.bytes as f64 / 1e9,
         ceilings.bytes_per_s / 1e9,
         ceilings.flops / 1e9
     ));
     print_rows(&passes);
 
-    let engine = match &args.heads {
-        Some(folder) => engine.with_heads(&ModelSource::Dir(folder.clone()))?,
-        None => engine,
-    };
+    let engine = with_heads(engine, args.heads.as_deref())?;
     let decoders = decode(&engine, args)?;
     let report = Report {
         model: name,
@@ -108,31 +152,31 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))?;
     match report.decoders.iter().find(|decoded| !decoded.same) {
         Some(Decoded { decoder, .. }) => {
-            Err(Error::environment("a decoder drew other cells than plain decoding").at(decoder))
+            Err(Error::environment("the cells of a decoder differ from those of plain decoding").at(decoder))
         }
         None => Ok(()),
     }
 }
 
-/// Seconds of a pass over one row.
-fn first_pass(target: &Target, pool: &Pool, codes: &Range<usize>) -> Result<f64> {
+/// Seconds of one pass over one row.
+fn first_pass(target: &Target, threads: &Threads, codes: &Range<usize>) -> Result<f64> {
     let limits = PassLimits { rows: 1, readouts: 1, tokens: 1, vocabulary: codes.len() };
     let (mut workspace, mut streams) = (target.workspace(limits), [target.stream(1)]);
     streams[0].rows.push(TokenId(codes.start as u32), None, Readout::Logits);
     let begin = Instant::now();
-    target.forward(pool, &mut workspace, &mut streams, codes.clone())?;
+    target.forward(threads, &mut workspace, &mut streams, codes.clone())?;
     Ok(begin.elapsed().as_secs_f64())
 }
 
 /// Plain decoding, then every decoder that the engine has heads for.
 fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
-    let decoders = [Decoder::Ar, Decoder::Medusa, Decoder::HawkVertical, Decoder::Hawk];
+    let decoders = [Decoder::AR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK];
     let wanted = decoders.into_iter().filter(|decoder| engine.heads().is_some() || !decoder.needs_heads());
     say("\ndecoder        cells passes  seconds  cells/s  as plain decoding");
     let (mut plain, mut all) = (Vec::new(), Vec::new());
     for decoder in wanted {
         let (codes, mut decoded) = first_cells(engine, args, decoder)?;
-        if decoder == Decoder::Ar {
+        if decoder == Decoder::AR {
             plain = codes;
         } else {
             decoded.same = codes == plain;
@@ -151,10 +195,10 @@ fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
     Ok(all)
 }
 
-/// The first cells of an image, then breaks off.
+/// Draws the first cells of an image and stops.
 fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Result<(Vec<Code>, Decoded)> {
     let decoding = match decoder {
-        Decoder::Ar => Decoding::with_defaults(decoder, Rule::Replay),
+        Decoder::AR => Decoding::with_defaults(decoder, Rule::Replay),
         _ => Decoding::new(decoder, Rule::Replay, args.tree)?,
     };
     let request = Request {
@@ -193,7 +237,7 @@ fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Resu
     Ok((cells, decoded))
 }
 
-/// The most memory that the process ever had, in GB, where the system says so.
+/// The peak memory of the process in GB, where the system reports it.
 fn peak_gb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -201,5 +245,5 @@ fn peak_gb() -> Option<f64> {
 }
 
 fn in_gb(bytes: Option<f64>) -> String {
-    bytes.map_or_else(|| "not known".to_owned(), |gb| format!("{gb:.2} GB"))
+    bytes.map_or_else(|| "unknown".to_owned(), |gb| format!("{gb:.2} GB"))
 }

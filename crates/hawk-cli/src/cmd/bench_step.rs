@@ -1,21 +1,46 @@
-//! `hawk bench step`: the time of a whole target pass beside its roof.
+//! `hawk bench step`: times of whole target passes against the roofline.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hawk::Result;
 use hawk_bench::step::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
-use hawk_nn::kernels::{Isa, Pool, Precision};
-use hawk_nn::{Checkpoint, HawkConfig, PassCost, Target, TransformerConfig};
+use hawk_files::{Checkpoint, HawkConfig, TransformerConfig};
+use hawk_kernels::{Isa, Precision, Threads};
+use hawk_nn::{PassCost, Target};
 use serde::Serialize;
 
-use crate::args::{BenchStepArgs, ModelArgs};
-use crate::{files, say};
+use crate::args::{ModelArgs, precision};
+use crate::output::{files, say};
 
 const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// Rows whose bits are compared; more would take longer than the timing.
+/// Rows whose bits are compared. More would take longer than the timing.
 const CHECKED_ROWS: usize = 8;
 const SEED: u64 = 1;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk bench step
+  hawk bench step --precision int8 --effort-ms 3000 --json step.json
+  hawk bench step --model Janus-Pro-1B --precision bf16
+
+A synthetic model of hidden size 512 with 8 layers is measured first, then the model of --model.
+The roofline bound of a pass is the larger of two times: reading its weights at the measured bandwidth, and computing
+its operations at the measured peak. /bound is the ratio of the time to it; 1 is the best possible.")]
+pub(crate) struct BenchStepArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Measure only this number format [default: all]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
+    /// Milliseconds of measurement for each number of rows
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    effort_ms: u64,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "F.json")]
+    json: Option<PathBuf>,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -32,12 +57,12 @@ struct Table {
     precision: String,
     weight_bytes: usize,
     weights: usize,
-    /// Bandwidth of reading `weight_bytes` over and over, so from the caches where they fit in.
+    /// Bandwidth of reading `weight_bytes` repeatedly, which is that of the caches if they fit.
     read_gb_per_s: f64,
     read_gb_per_s_one_thread: f64,
     peak_gflops: f64,
     peak_gflops_one_thread: f64,
-    /// Reading weights, keys and values of one stream and of two, in as many regions as a pass has, and nothing else.
+    /// Time to read the weights, keys and values of one stream and of two, in as many parallel regions as a pass has.
     reading_ms: [f64; 2],
     passes: Vec<Row>,
 }
@@ -54,17 +79,17 @@ pub(super) struct Row {
     median_over_roof: f64,
 }
 
-/// A model as it is measured.
+/// A model to measure.
 struct Model {
     name: String,
     config: TransformerConfig,
     checkpoint: Checkpoint,
-    /// The ids that are read: those of the codes.
+    /// The ids whose logits are computed: those of the codes.
     codes: Range<usize>,
 }
 
 pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
-    let pool = Pool::new(args.model.options(Precision::F32).threads);
+    let threads = Threads::new(args.model.options(Precision::F32).threads);
     if let Some(file) = &args.json {
         files::check_writable(file)?;
     }
@@ -73,16 +98,16 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
     let models = [Model { name: "synthetic".to_owned(), config, checkpoint, codes }, Model::open(&args.model)?];
     let mut report = Report {
         isa: Isa::detect().to_string(),
-        threads: pool.threads(),
+        threads: threads.threads(),
         committed_tokens: COMMITTED,
         tables: Vec::new(),
     };
-    say(format_args!("{} on {} threads, {COMMITTED} committed tokens a stream", report.isa, report.threads));
+    say(format_args!("{} on {} threads, {COMMITTED} committed tokens per stream", report.isa, report.threads));
     for model in &models {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
             if is(args.precision) && is(model.checkpoint.packed_for()) {
-                let table = measure(model, precision, &pool, Duration::from_millis(args.effort_ms))?;
+                let table = measure(model, precision, &threads, Duration::from_millis(args.effort_ms))?;
                 table.print();
                 report.tables.push(table);
             }
@@ -102,15 +127,15 @@ impl Model {
     }
 }
 
-fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -> Result<Table> {
+fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Duration) -> Result<Table> {
     let target = Target::load(model.config.clone(), &model.checkpoint, precision)?;
-    check_bits(&target, pool, model.codes.clone(), CHECKED_ROWS)?;
+    check_bits(&target, threads, model.codes.clone(), CHECKED_ROWS)?;
     let cost = target.pass_cost(model.codes.clone());
-    let alone = Ceilings::measure(&Pool::new(1), cost.bytes);
-    let before = Ceilings::measure(pool, cost.bytes);
-    let times = time_passes(&target, pool, &model.codes, &ROWS, effort)?;
-    let ceilings = before.or_better(Ceilings::measure(pool, cost.bytes));
-    let reading = |streams| reading_ms(&target, pool, &model.codes, streams, effort / 4);
+    let alone = Ceilings::measure(&Threads::new(1), cost.bytes);
+    let before = Ceilings::measure(threads, cost.bytes);
+    let times = time_passes(&target, threads, &model.codes, &ROWS, effort)?;
+    let ceilings = before.or_better(Ceilings::measure(threads, cost.bytes));
+    let reading = |streams| reading_ms(&target, threads, &model.codes, streams, effort / 4);
     Ok(Table {
         model: model.name.clone(),
         precision: precision.to_string(),
@@ -125,7 +150,7 @@ fn measure(model: &Model, precision: Precision, pool: &Pool, effort: Duration) -
     })
 }
 
-/// Times beside their roofs.
+/// Times with their roofline bounds.
 pub(super) fn rows_of(times: &[PassTimes], ceilings: Ceilings, cost: PassCost) -> Vec<Row> {
     let row = |times: &PassTimes| {
         let roof_ms = ceilings.roof_ms(cost, times.rows);
@@ -143,7 +168,7 @@ pub(super) fn rows_of(times: &[PassTimes], ceilings: Ceilings, cost: PassCost) -
 }
 
 pub(super) fn print_rows(rows: &[Row]) {
-    say("rows  roof ms   min ms  /roof  median ms  /roof  passes");
+    say("rows bound ms   min ms /bound  median ms /bound  passes");
     for row in rows {
         say(format_args!(
             "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
@@ -167,7 +192,7 @@ impl Table {
         print_rows(&self.passes);
         let [one, two] = self.reading_ms;
         say(format_args!(
-            "weights, keys and values read in as many regions, and nothing else: {one:.2} ms (one stream), {two:.2} ms (two)"
+            "reading weights, keys and values alone, in as many parallel regions: {one:.2} ms (one stream), {two:.2} ms (two)"
         ));
     }
 }

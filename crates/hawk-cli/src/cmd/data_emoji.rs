@@ -1,14 +1,13 @@
-//! `hawk data emoji`: captioned pictures to learn from, made of emoji.
+//! `hawk data emoji`: training pictures with captions, made of emoji.
 
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use hawk::{LoadOptions, Result};
 use hawk_train::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::say;
+use crate::output::{progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -17,31 +16,32 @@ use crate::say;
   hawk data emoji --out things/ --styles 'fluent 3d,fluent flat' --things --scenes 3000
   hawk data emoji --out quick/ --limit 400 --scenes 100 --cache packages/
 
-Called again with the same settings, a run that was stopped goes on. The digest is the same on every machine of the same kind.
-The packages (32 MB) are fetched from the npm registry, or taken from the cache: `npm pack` makes files of the right names.")]
+The same command resumes an interrupted run. The printed digest is the same on every machine of one kind.
+The emoji come from packages of the npm registry (32 MB). Packages that are in --cache are not downloaded; `npm pack
+PACKAGE@VERSION` writes files with the expected names.")]
 pub(crate) struct DataEmojiArgs {
-    /// Folder of the result: images/, captions.jsonl, manifest.json, sheet.png, ATTRIBUTION
+    /// Folder to write: images/, captions.jsonl, manifest.json, sheet.png, ATTRIBUTION
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Composed scenes: two things beside or above each other, counts, coloured grounds
+    /// Number of composed scenes: two things beside or above each other, counts, coloured grounds
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     scenes: usize,
-    /// Take only these styles, separated by commas [default: all eight]
+    /// Styles to use, such as 'fluent 3d,noto' [default: all eight]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     styles: Vec<String>,
-    /// Take only the 296 things that scenes are composed of, faces and hearts: what a small model can learn in an hour or two
+    /// Use only the 296 things of scenes, faces and hearts, which a small model learns in an hour or two
     #[arg(long)]
     things: bool,
-    /// Take only this many emoji, evenly from all, for a quick look
+    /// Use only N emoji, spread evenly over all, for a quick look
     #[arg(long, value_name = "N")]
     limit: Option<NonZero<usize>>,
-    /// Folder of the packages; what is there is not fetched [default: OUT/packages]
+    /// Folder of downloaded packages [default: OUT/packages]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Address of the npm registry or of a mirror
     #[arg(long, value_name = "URL", env = "HAWK_NPM_REGISTRY", default_value = NPM_REGISTRY)]
     registry: String,
-    /// Threads; the result does not depend on it [default: one per core]
+    /// Number of threads; the result does not depend on it [default: one per core]
     #[arg(long, value_name = "T")]
     threads: Option<NonZero<usize>>,
 }
@@ -58,11 +58,7 @@ pub(crate) fn run(args: &DataEmojiArgs) -> Result<()> {
         limit: args.limit,
         threads,
     };
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {per_sec}  eta {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.enable_steady_tick(Duration::from_millis(200));
+    let bar = progress::steady_bar(0, "{bar:30} {pos}/{len} {msg}  {per_sec}  eta {eta}");
     let manifest = make_emoji(&settings, &mut |progress| show(&bar, progress))?;
     bar.finish_and_clear();
     report(&manifest);

@@ -1,14 +1,32 @@
 //! `hawk decode`: codes to pixels.
 
+use std::path::PathBuf;
+
 use hawk::{Precision, Result, write_plain_png};
 use hawk_spec::Code;
 
-use crate::args::DecodeArgs;
-use crate::files::{self, Destination, Name};
-use crate::{inputs, say};
+use crate::args::ModelArgs;
+use crate::inputs;
+use crate::output::files::{self, Destination, Name};
+use crate::output::say;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk generate \"octopus, fluent flat style\" --tokens-out tokens.json && hawk decode --codes tokens.json --out octopus.png
+  hawk decode --model Janus-Pro-1B --codes codes.json --out image.png   # codes.json: {\"codes\": [17, 4, ...]}")]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// File with {"codes": [one per cell, row by row]}, or a file of `hawk generate --tokens-out`
+    #[arg(long, value_name = "F.json")]
+    codes: PathBuf,
+    /// Image file to write; several images get numbers
+    #[arg(long, value_name = "F.png")]
+    out: PathBuf,
+}
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
-    let images = inputs::codes(&files::read(&args.codes)?).map_err(|e| e.at(args.codes.display()))?;
+    let images = inputs::codes(&inputs::read(&args.codes)?).map_err(|e| e.at(args.codes.display()))?;
     let destination = Destination::new(Some(&args.out))?;
     let grids: Vec<Vec<Code>> = images.into_iter().map(|codes| codes.into_iter().map(Code).collect()).collect();
     let threads = args.model.options(Precision::F32).threads;

@@ -1,14 +1,13 @@
-//! `hawk evaluate`: whether a model draws what captions say.
+//! `hawk evaluate`: how well a model's images match their captions.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Precision, Result, Seed};
-use hawk_train::{Evaluation, Share, evaluate};
-use indicatif::{ProgressBar, ProgressStyle};
+use hawk_train::{Accuracy, EvaluationRun, evaluate};
 
 use crate::args::{ModelArgs, SamplingArgs, precision};
-use crate::say;
+use crate::output::{progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -16,18 +15,18 @@ use crate::say;
   hawk evaluate --pictures emoji/ --out evaluation/
   hawk evaluate --model model/ --pictures emoji/ --cfg 4 --out evaluation/
 
-Draws captions of emoji that training showed, and of scenes whose combination it did not show, and compares the images with the pictures.
-OUT/concepts.png is for the eye: beside it are its captions in order.")]
+The command draws captions of emoji from training and captions of scenes that are new combinations, and compares the
+images with the pictures of --pictures. Look at OUT/concepts.png too; its captions lie beside it, in order.")]
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Folder of the captioned pictures that the model learnt from, as `hawk data emoji` makes it
+    /// Folder of the model's training pictures, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: PathBuf,
-    /// Folder of the result: figures.json, and a sheet and its captions for each measure
+    /// Folder to write: figures.json, and a sheet of images with its captions for each measure
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Prompts of each measure
+    /// Number of prompts for each measure
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) prompts: usize,
     #[command(flatten)]
@@ -35,24 +34,21 @@ pub(crate) struct EvaluateArgs {
     /// Number format of the weights
     #[arg(long, default_value = "bf16", value_parser = precision())]
     pub(crate) precision: Precision,
-    /// Key of the noise
+    /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let engine = Engine::load(args.model.source()?, args.model.options(args.precision))?;
-    let evaluation = Evaluation {
+    let evaluation = EvaluationRun {
         pictures: args.pictures.clone(),
         prompts: args.prompts,
         sampling: args.sampling.or(engine.config().defaults)?,
         seed: Seed(args.seed),
         out: args.out.clone(),
     };
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} images  {per_sec}  eta {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = progress::bar(0, "{bar:30} {pos}/{len} images  {per_sec}  eta {eta}");
     let evaluated = evaluate(&engine, &evaluation, &mut |done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
@@ -61,15 +57,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     bar.finish_and_clear();
     let Some(evaluated) = evaluated else { return Ok(()) };
     for (name, share) in [
-        ("the nearest picture of the style shows the concept", evaluated.nearest),
-        ("one of the five nearest does", evaluated.nearest_five),
-        ("style named, by the nearest of the concept's pictures", evaluated.style),
-        ("ground of new scenes", evaluated.ground),
-        ("order of new scenes", evaluated.order),
-        ("number in new scenes", evaluated.number),
-        ("the rule for numbers on the pictures themselves", evaluated.number_of_pictures),
+        ("nearest picture of the style shows the concept", evaluated.nearest),
+        ("one of the five nearest pictures shows it", evaluated.nearest_five),
+        ("nearest picture of the concept has the style", evaluated.style),
+        ("new scenes: colour of the ground", evaluated.ground),
+        ("new scenes: order of the two things", evaluated.order),
+        ("new scenes: number of things", evaluated.number),
+        ("training pictures: number of things, as counted", evaluated.number_of_pictures),
     ] {
-        let Share { right, of, .. } = share;
+        let Accuracy { right, of, .. } = share;
         say(format_args!("{name:<55} {right:>4} of {of:>3}"));
     }
     say(args.out.display());

@@ -1,14 +1,14 @@
-//! `hawk features`, and `--t5` of other commands: captions through a text encoder.
+//! `hawk features`, and `--t5` of other commands: captions encoded by a T5.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, ModelSource, Precision, Result};
+use hawk_hub::find_model;
 use hawk_t5::{Cleaner, Features, T5Encoder};
 
-use crate::hub::find_model;
-use crate::{files, say};
+use crate::output::{files, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -16,28 +16,28 @@ use crate::{files, say};
   hawk features \"a red house\" --t5 google/flan-t5-xl --out red-house.safetensors
   hawk generate --features red-house.safetensors --model llamagen-t2i-XL --out house.png
 
-`hawk generate \"a red house\" --t5 google/flan-t5-xl` does both at once. The file holds the tensor `features` [tokens, width] in f32, without
-padding. LlamaGen was trained on features of flan-t5-xl and of captions that were cleaned of what the web puts around them (addresses, tags,
-serial numbers, capital letters); `--cleaning none` encodes the caption as it is. More: docs/models.md")]
+`hawk generate \"a red house\" --t5 google/flan-t5-xl` does both steps at once. The file holds the tensor `features`
+[tokens, width] in f32, without padding. LlamaGen was trained with flan-t5-xl and with cleaned captions: lower case,
+without addresses, tags and serial numbers. docs/models.md says more.")]
 pub(crate) struct FeaturesArgs {
-    /// The caption
+    /// Caption to encode
     #[arg(value_name = "CAPTION")]
     caption: String,
-    /// Folder of the T5, or ORG/NAME of one that was pulled
+    /// Folder of the T5 model, or name of a pulled one, such as google/flan-t5-xl
     #[arg(long, value_name = "DIR|ORG/NAME")]
     t5: PathBuf,
     #[command(flatten)]
     settings: T5Settings,
-    /// Where the tensor `features` [tokens, width] goes, in f32
+    /// File to write: the tensor `features` [tokens, width] in f32
     #[arg(long, value_name = "F.safetensors")]
     out: PathBuf,
 }
 
-/// Captions through a text encoder on the way, or not.
+/// An optional T5 that encodes the prompts.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Text encoder")]
 pub(crate) struct T5Args {
-    /// Folder of a T5 (flan-t5-xl for LlamaGen), or ORG/NAME of one that was pulled: turns prompts into features, for a model that reads
-    /// those
+    /// T5 that encodes prompts for models that read features (LlamaGen: google/flan-t5-xl): folder, or name of a pulled one
     #[arg(long, value_name = "DIR|ORG/NAME", conflicts_with = "features")]
     t5: Option<PathBuf>,
     #[command(flatten)]
@@ -46,24 +46,23 @@ pub(crate) struct T5Args {
 
 #[derive(clap::Args)]
 struct T5Settings {
-    /// Number format of the T5's weights in memory: flan-t5-xl takes 2.5 GB in bf16, as LlamaGen has it, and 4.8 GB in f32; the arithmetic
-    /// is f32's
+    /// Number format of the T5's weights in memory; flan-t5-xl takes 2.5 GB in bf16, 4.8 GB in f32
     #[arg(long, default_value = "bf16", value_parser = t5_precision())]
     t5_precision: Precision,
-    /// Most tokens of a caption; the rest is cut off
+    /// Maximum tokens of a caption; further tokens are cut off
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=4096))]
     t5_tokens: u32,
-    /// What is done to captions before they are encoded
+    /// Cleaning of captions before they are encoded
     #[arg(long, value_enum, default_value_t = Cleaning::Llamagen)]
     cleaning: Cleaning,
 }
 
-/// What is done to captions.
+/// How captions are cleaned.
 #[derive(Clone, Copy, ValueEnum)]
 enum Cleaning {
-    /// What LlamaGen does, to the training's captions too: lower case, no addresses, tags, serial numbers
+    /// As in LlamaGen's training: lower case, no addresses, tags or serial numbers
     Llamagen,
-    /// Nothing
+    /// Captions as they are
     None,
 }
 
@@ -82,7 +81,7 @@ pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
 }
 
 impl T5Args {
-    /// Each prompt with its file of features; nothing without `--t5`. The encoder is gone afterwards.
+    /// Each prompt with its file of features; nothing without `--t5`. The encoder's memory is free afterwards.
     pub(crate) fn encode(&self, prompts: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
         let Some(t5) = &self.t5 else { return Ok(Vec::new()) };
         let mut captions = Captions::load(t5, &self.settings)?;
@@ -92,7 +91,7 @@ impl T5Args {
 }
 
 /// The engine with the features of its prompts.
-pub(crate) fn equip(engine: Engine, features: Vec<(String, Vec<u8>)>) -> Result<Engine> {
+pub(crate) fn with_encoded(engine: Engine, features: Vec<(String, Vec<u8>)>) -> Result<Engine> {
     features.into_iter().try_fold(engine, |engine, (prompt, file)| engine.with_features_of(&prompt, file))
 }
 
@@ -112,7 +111,7 @@ impl<'a> Captions<'a> {
         Ok(Self { encoder, cleaner, settings })
     }
 
-    /// The caption as it is encoded, and its features.
+    /// The caption as it was encoded, and its features.
     fn encode(&mut self, caption: &str) -> Result<(String, Features)> {
         let clean = match &self.cleaner {
             Some(cleaner) => cleaner.clean(caption)?,
@@ -121,7 +120,7 @@ impl<'a> Captions<'a> {
         let most = self.settings.t5_tokens as usize;
         let features = self.encoder.features(&clean, most)?;
         if features.cut > 0 {
-            eprintln!("note: {} tokens of the caption are beyond the first {most} and cut off", features.cut);
+            eprintln!("note: the caption has {} tokens more than --t5-tokens {most}; they were cut off", features.cut);
         }
         Ok((clean, features))
     }

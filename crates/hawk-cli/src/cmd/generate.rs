@@ -2,25 +2,100 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Request, Result, Sampling, Seed, write_png};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::args::{GenerateArgs, caption, equip, refused};
-use crate::files::{self, Destination, Name};
-use crate::preview::half_blocks;
-use crate::report::{StatsReport, TokensReport};
-use crate::say;
+use crate::args::{
+    DecodingArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features, with_heads,
+};
+use crate::inputs;
+use crate::output::files::{self, Destination, Name};
+use crate::output::preview::{Preview, half_blocks};
+use crate::output::report::{StatsReport, TokensReport};
+use crate::output::{progress, say};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk generate \"a red apple, fluent 3d style\" --out apple.png
+  hawk generate \"octopus, fluent flat style\" --n 8 --seed 1 --out octopuses/
+  hawk generate --prompts captions.txt --decoder ar --precision f32 --stats stats.json --out sheet/
+  hawk generate \"a lighthouse at night\" --model Janus-Pro-1B --out lighthouse.png
+  hawk generate --class 207 --class 360 --model llamagen-c2i-L --out dogs-and-otters/
+
+Under the rule `replay` one seed gives one image, byte for byte, with every decoder, tree, batch and number of threads.")]
+pub(crate) struct GenerateArgs {
+    /// Text to draw; several prompts give several images
+    #[arg(value_name = "PROMPT")]
+    prompts: Vec<String>,
+    /// File with one prompt per line; - is standard input
+    #[arg(long = "prompts", value_name = "FILE")]
+    prompts_file: Option<PathBuf>,
+    /// Class number to draw, for class-conditional models; repeatable
+    #[arg(long = "class", value_name = "N")]
+    classes: Vec<u32>,
+    /// Caption features (safetensors), for models that read them; PROMPT then only names the image
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Images per prompt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    n: u32,
+    /// Random seed [default: a new one, printed and stored in the PNG]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Image size in pixels, such as 768x768, for models with several sizes [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = image_size)]
+    size: Option<ImageSize>,
+    /// Let the model choose the size (Lumina-mGPT); --size is then only part of the prompt
+    #[arg(long)]
+    draw_size: bool,
+    #[cfg(feature = "t5")]
+    #[command(flatten)]
+    t5: super::features::T5Args,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, help_heading = "Model", value_parser = precision())]
+    precision: Option<Precision>,
+    #[command(flatten)]
+    decoding: DecodingArgs,
+    /// Images of one prompt that share a target pass, 1 to 64
+    #[arg(long, help_heading = "Decoding", value_name = "B", default_value_t = 4)]
+    batch: usize,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is written.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
+    /// Image file (.png; several images get numbers) or folder, made if missing [default: the current folder]
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    out: Option<PathBuf>,
+    /// Write token ids, prefixes and codes of all images as JSON
+    #[arg(long, value_name = "F.json")]
+    tokens_out: Option<PathBuf>,
+    /// Write passes, acceptance and times as JSON
+    #[arg(long, value_name = "F.json")]
+    stats: Option<PathBuf>,
+    /// When to show images in the terminal
+    #[arg(long, value_enum, default_value_t = Preview::Auto)]
+    preview: Preview,
+}
 
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let prompts = prompts(&args)?;
-    args.sampling.or(Sampling::new(1.0, 1.0, 0, 1.0).map_err(refused)?)?;
-    let destination = Destination::new(args.out.as_deref())?;
-    for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
+    args.sampling.or(Sampling::new(1.0, 1.0, 0, 1.0).map_err(invalid_setting)?)?;
+    let destination = Destination::new(args.output.out.as_deref())?;
+    for report in [&args.output.tokens_out, &args.output.stats].into_iter().flatten() {
         files::check_writable(report)?;
     }
-    // Before the model is loaded, so that the encoder's memory is free again.
+    // Before the model is loaded, so that the encoder's memory is free by then.
     #[cfg(feature = "t5")]
     let features = args.t5.encode(&prompts)?;
     let clock = Instant::now();
@@ -34,9 +109,9 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         let size = draw_size(&engine, &prompts, seed)?;
         engine = engine.with_drawn_size(size)?;
     }
-    let engine = caption(equip(engine, args.decoding.heads.as_deref())?, args.features.as_deref())?;
+    let engine = with_features(with_heads(engine, args.decoding.heads.as_deref())?, args.features.as_deref())?;
     #[cfg(feature = "t5")]
-    let engine = crate::cmd::features::equip(engine, features)?;
+    let engine = super::features::with_encoded(engine, features)?;
     let request = Request {
         prompt: String::new(),
         seed,
@@ -51,12 +126,12 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     }
     let rule = request.decoding.rule();
     if !rule.warning().is_empty() {
-        eprintln!("note: the rule {rule} {}: these are not the target's images", rule.warning());
+        eprintln!("note: the rule {rule} is lossy: it {}", rule.warning());
     }
     let mut work = Work {
         stats: StatsReport::new(&engine, &request, load),
         tokens: TokensReport::new(&engine, &request),
-        progress: progress(prompts.len() as u64 * u64::from(args.n), &engine),
+        bar: cells_bar(prompts.len() as u64 * u64::from(args.n), &engine),
         several_prompts: prompts.len() > 1,
         several_images: prompts.len() > 1 || args.n > 1,
         made: 0,
@@ -67,26 +142,26 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     for (number, prompt) in prompts.iter().enumerate() {
         work.draw(number, &Request { prompt: prompt.clone(), ..request.clone() })?;
     }
-    work.progress.finish_and_clear();
+    work.bar.finish_and_clear();
     work.reports()
 }
 
-/// The images of one call under way.
+/// The images of one call, while they are drawn.
 struct Work<'a> {
     args: &'a GenerateArgs,
     engine: &'a Engine,
     destination: Destination,
     stats: StatsReport,
     tokens: TokensReport,
-    progress: ProgressBar,
+    bar: ProgressBar,
     several_prompts: bool,
     several_images: bool,
-    /// Images so far.
+    /// Images written so far.
     made: usize,
 }
 
 impl Work<'_> {
-    /// The images of one prompt, each written as soon as it is finished.
+    /// Draws the images of one prompt and writes each as soon as it is finished.
     fn draw(&mut self, prompt_number: usize, request: &Request) -> Result<()> {
         let mut failure = None;
         let (mut passes, mut cells) = (0_u64, 0_u64);
@@ -112,11 +187,11 @@ impl Work<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    fn advance(&self, cells: u64, tokens_a_pass: f64) {
-        self.progress.inc(cells);
-        let images = self.progress.position() as f64 / f64::from(self.engine.config().layout.grid().cells());
-        let rate = images / self.progress.elapsed().as_secs_f64().max(1e-3);
-        self.progress.set_message(format!("{tokens_a_pass:.2} tokens a pass, {rate:.2} images/s"));
+    fn advance(&self, cells: u64, tokens_per_pass: f64) {
+        self.bar.inc(cells);
+        let images = self.bar.position() as f64 / f64::from(self.engine.config().layout.grid().cells());
+        let rate = images / self.bar.elapsed().as_secs_f64().max(1e-3);
+        self.bar.set_message(format!("{tokens_per_pass:.2} tokens per pass, {rate:.2} images/s"));
     }
 
     fn keep(&mut self, prompt_number: usize, request: &Request, image: &Generated) -> Result<()> {
@@ -132,12 +207,12 @@ impl Work<'_> {
         self.made += 1;
         self.tokens.add(self.engine, request, image)?;
         self.stats.add(request, image, &path);
-        self.progress.suspend(|| {
-            if self.args.preview.wanted() {
+        self.bar.suspend(|| {
+            if self.args.output.preview.wanted() {
                 say(half_blocks(&image.image).trim_end());
             }
             say(format_args!(
-                "{}  seed {}, {} cells in {} passes ({:.2} tokens a pass), {:.2} s",
+                "{}  seed {}, {} cells in {} passes ({:.2} tokens per pass), {:.2} s",
                 path.display(),
                 request.seed,
                 image.codes.len(),
@@ -150,10 +225,10 @@ impl Work<'_> {
     }
 
     fn reports(&self) -> Result<()> {
-        if let Some(path) = &self.args.tokens_out {
+        if let Some(path) = &self.args.output.tokens_out {
             files::write_json(path, &self.tokens)?;
         }
-        if let Some(path) = &self.args.stats {
+        if let Some(path) = &self.args.output.stats {
             files::write_json(path, &self.stats)?;
         }
         Ok(())
@@ -163,14 +238,14 @@ impl Work<'_> {
 fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
     let mut prompts = args.prompts.clone();
     if let Some(path) = &args.prompts_file {
-        prompts.extend(files::read_prompts(path)?);
+        prompts.extend(inputs::read_prompts(path)?);
     }
     prompts.extend(args.classes.iter().map(u32::to_string));
     if let Some(file) = &args.features {
         if prompts.len() > 1 {
-            return Err(Error::input("one file of features is one caption")
+            return Err(Error::input("a file of features holds one caption")
                 .at("--features")
-                .expected("at most one prompt, as its name")
+                .expected("at most one prompt, as the name")
                 .got(prompts.len()));
         }
         if prompts.is_empty() {
@@ -178,23 +253,23 @@ fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
         }
     }
     if prompts.is_empty() {
-        return Err(Error::input("there is nothing to draw")
-            .expected("a PROMPT, or --prompts FILE with a prompt a line")
+        return Err(Error::input("no prompts: there is nothing to draw")
+            .expected("a PROMPT, or --prompts FILE with one prompt per line")
             .hint("hawk generate \"a red apple, fluent 3d style\" --out apple.png"));
     }
     Ok(prompts)
 }
 
-/// Short enough to type again.
+/// A random seed, short enough to type.
 pub(super) fn fresh_seed() -> u64 {
     u64::from(RandomState::new().hash_one(std::process::id()) as u32)
 }
 
-/// The size that the model draws for the one prompt.
+/// The size that the model chooses for the only prompt.
 fn draw_size(engine: &Engine, prompts: &[String], seed: Seed) -> Result<ImageSize> {
     match prompts {
         [prompt] => engine.draw_size(prompt, seed),
-        _ => Err(Error::input("each prompt has a size of its own")
+        _ => Err(Error::input("the model chooses a size for each prompt")
             .at("--draw-size")
             .expected("one prompt")
             .got(prompts.len())),
@@ -206,10 +281,7 @@ fn shortened(prompt: &str) -> String {
     if start.len() < prompt.len() { start + "..." } else { start }
 }
 
-fn progress(images: u64, engine: &Engine) -> ProgressBar {
+fn cells_bar(images: u64, engine: &Engine) -> ProgressBar {
     let cells = images * u64::from(engine.config().layout.grid().cells());
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  eta {eta}");
-    let bar = ProgressBar::new(cells).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    progress::steady_bar(cells, "{bar:30} {percent:>3} %  {msg}  eta {eta}")
 }

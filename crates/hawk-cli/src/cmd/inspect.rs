@@ -1,33 +1,48 @@
-//! `hawk inspect`: what a model's folder holds, or how an image was made.
+//! `hawk inspect`: what a model's folder holds, or how an image was generated.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hawk::{Error, Inspection, ModelSource, Result, built_in_model, read_png, write_plain_png};
+use hawk::{Error, Inspection, ModelSource, Result, read_png, write_plain_png};
 use hawk_bench::{SourceShare, overlay, source_shares};
-use hawk_nn::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
+use hawk_files::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
+use hawk_hub::find_model;
 use hawk_spec::Structure;
 
-use crate::args::InspectArgs;
-use crate::hub::find_model;
-use crate::{files, say};
+use crate::args::built_in;
+use crate::inputs;
+use crate::output::{files, say};
 
-/// Names of a list that are printed.
+/// How many names of a list are printed.
 const SHOWN: usize = 12;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk inspect                                      # the built-in model
+  hawk inspect Alpha-VLLM/Lumina-mGPT-7B-768        # sizes, layout, missing and unused tensors
+  hawk inspect apple.png --overlay sources.png      # the record, and the source of every cell")]
+pub(crate) struct InspectArgs {
+    /// Folder of a model, name of a pulled one, or PNG file of `hawk generate` [default: the built-in model]
+    #[arg(value_name = "MODEL|FILE.png")]
+    subject: Option<PathBuf>,
+    /// Write the image beside a copy that is tinted by the source of each cell: target or drafter
+    #[arg(long, value_name = "FILE.png", requires = "subject")]
+    overlay: Option<PathBuf>,
+}
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     match &args.subject {
         Some(path) if path.is_file() => image(path, args.overlay.as_deref()),
         Some(dir) if args.overlay.is_some() => {
             let expected = "a PNG of `hawk generate`";
-            Err(Error::input("only an image has cells to show").at(dir.display()).expected(expected).got("no file"))
+            Err(Error::input("--overlay needs an image").at(dir.display()).expected(expected).got("not a file"))
         }
         Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(find_model(dir)?)),
-        None => model(hawk::BUILT_IN, &built_in_model()),
+        None => model(hawk::BUILT_IN, &built_in()?),
     }
 }
 
 fn image(path: &Path, out: Option<&Path>) -> Result<()> {
-    let (image, mut record) = read_png(&files::read(path)?).map_err(|e| e.at(path.display()))?;
+    let (image, mut record) = read_png(&inputs::read(path)?).map_err(|e| e.at(path.display()))?;
     let sources = std::mem::take(&mut record.sources);
     say(format_args!("{}: {} x {} pixels", path.display(), image.width, image.height));
     say(serde_json::to_string_pretty(&record).map_err(|e| Error::input(e.to_string()))?);
@@ -39,9 +54,9 @@ fn image(path: &Path, out: Option<&Path>) -> Result<()> {
     }
     let Some(out) = out else { return Ok(()) };
     if shares.is_empty() {
-        return Err(Error::input("the image does not say where its cells came from")
+        return Err(Error::input("the image has no record of its cells' sources")
             .at(path.display())
-            .hint("an older version made it; `hawk again IMAGE.png --out NEW.png` makes it again"));
+            .hint("an older version wrote it; `hawk again IMAGE.png --out NEW.png` adds the record"));
     }
     files::write(out, &write_plain_png(&overlay(&image, &sources).map_err(|e| e.at(path.display()))?)?)
 }
@@ -52,7 +67,7 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     say(format_args!("model      {name}"));
     say(format_args!("digest     {}", source.digest()?));
     if let Some(precision) = hawk::packed_for(source)? {
-        say(format_args!("packed     for {precision}, data as their digest says"));
+        say(format_args!("packed     for {precision}, the data match their digest"));
     }
     let norms = match t.norm_placement {
         NormPlacement::Before => "before",
@@ -63,7 +78,7 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
         say(format_args!("           {own}"));
     }
     say(format_args!(
-        "sizes      {:.2} M weights: {} layers, dim {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
+        "sizes      {:.2} M weights: {} layers, hidden size {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
         found.weights as f64 / 1e6,
         t.layers,
         t.hidden,
@@ -76,7 +91,7 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     say(format_args!("positions  {} trained, rotary base {}", t.max_positions, t.rope_base));
     image_side(&found);
     list("faults", &found.faults);
-    list("left over", &found.left_over);
+    list("unused", &found.left_over);
     Ok(())
 }
 
@@ -90,20 +105,20 @@ fn of_its_own(family: Family) -> Option<String> {
                 JanusLayout::HuggingFace => "transformers",
             };
             Some(format!(
-                "names of {names}; codes of {} numbers through an aligner of {} layers, a head {} wide",
+                "tensor names of {names}; code vectors of size {}, aligner of {} layers, output head of width {}",
                 sizes.code_width, sizes.aligner_layers, sizes.head_width
             ))
         }
         Family::LlamaGen(sizes) => Some(match sizes.condition {
             LlamaGenCondition::Classes(classes) => format!("draws {classes} classes"),
             LlamaGenCondition::Captions { width, most } => {
-                format!("draws captions of at most {most} features of {width} numbers")
+                format!("draws captions of at most {most} features of size {width}")
             }
         }),
     }
 }
 
-/// The tokens around the cells.
+/// The structure tokens.
 fn structure(structure: Structure) -> String {
     match structure {
         Structure::Lumina { begin, end, row_end, size_base, .. } => {
@@ -126,14 +141,14 @@ fn image_side(found: &Inspection) {
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
     } else if found.transformer.family == Family::Llama {
-        say("layout     none (no hawk.json): a model of text, for `hawk text`");
+        say("layout     none (no hawk.json): a language model, for `hawk text`");
     } else {
         say("layout     unknown (no hawk.json, no tokenizers of a public model): only `hawk logits` works");
     }
     if let Some((vq, left_over)) = &found.vq {
         let per_cell = vq.pixels_per_cell();
-        say(format_args!("VQ         {} codes of {}, {per_cell} pixels a cell", vq.codes, vq.embed_dim));
-        list("VQ beside", left_over);
+        say(format_args!("VQ         {} codes of size {}, {per_cell} pixels per cell side", vq.codes, vq.embed_dim));
+        list("VQ unused", left_over);
     }
 }
 

@@ -1,21 +1,45 @@
 //! `hawk logits`: the transformer alone, for comparison with other implementations.
 
+use std::path::PathBuf;
+
 use hawk::{Error, Precision, Result};
 use hawk_spec::TokenId;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::args::LogitsArgs;
-use crate::{files, inputs, say};
+use crate::args::{ModelArgs, precision};
+use crate::inputs;
+use crate::output::{files, say};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  echo '{\"tokens\": [1, 2, 3]}' | hawk logits --tokens - --out logits.safetensors
+  hawk logits --model Janus-Pro-1B --tokens tokens.json --precision bf16 --out logits.safetensors")]
+pub(crate) struct LogitsArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else f32]
+    #[arg(long, help_heading = "Model", value_parser = precision())]
+    precision: Option<Precision>,
+    /// File with {"tokens": [ids]}; - is standard input
+    #[arg(long, value_name = "F.json")]
+    tokens: PathBuf,
+    /// Caption features (safetensors) before the tokens, for models that read them
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// File to write: the tensor `logits` [1, T, V] in f32
+    #[arg(long, value_name = "F.safetensors")]
+    out: PathBuf,
+}
 
 pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
     files::check_writable(&args.out)?;
-    let tokens = inputs::tokens(&files::read(&args.tokens)?).map_err(|e| e.at(args.tokens.display()))?;
+    let tokens = inputs::tokens(&inputs::read(&args.tokens)?).map_err(|e| e.at(args.tokens.display()))?;
     let ids: Vec<TokenId> = tokens.into_iter().map(TokenId).collect();
     let precision = args.model.precision(args.precision, Precision::F32)?;
     let (source, options) = (args.model.source()?, args.model.options(precision));
     let (logits, vocabulary) = match &args.features {
-        Some(file) => hawk::logits_after_features(&source, options, files::read(file)?, &ids)?,
+        Some(file) => hawk::logits_after_features(&source, options, inputs::read(file)?, &ids)?,
         None => hawk::logits(&source, options, &ids)?,
     };
     let positions = logits.len() / vocabulary;

@@ -1,4 +1,4 @@
-//! One file a command.
+//! One file per command: its arguments and what it does.
 
 pub(crate) mod again;
 pub(crate) mod bench_decoders;
@@ -24,5 +24,15 @@ pub(crate) mod train_heads;
 pub(crate) mod train_target;
 #[cfg(feature = "train")]
 pub(crate) mod train_vq;
+
 #[cfg(feature = "train")]
-mod training;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// The number format of a training run's matrix products.
+#[cfg(feature = "train")]
+fn train_precision() -> impl TypedValueParser<Value = hawk_train::TrainingPrecision> {
+    PossibleValuesParser::new(["f32", "bf16"]).map(|name| match name.as_str() {
+        "bf16" => hawk_train::TrainingPrecision::Bf16,
+        _ => hawk_train::TrainingPrecision::F32,
+    })
+}

@@ -1,37 +1,48 @@
 //! `hawk pull`: a repository of a hub into the shared cache.
 
-use hawk::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use hawk::Result;
+use hawk_hub::{Event, Repository, Settings, pull};
 
-use crate::args::PullArgs;
-use crate::hub::{Event, Repository, Settings, pull};
-use crate::say;
+use crate::output::{progress, say};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk pull deepseek-ai/Janus-Pro-1B
+  hawk pull Alpha-VLLM/Lumina-mGPT-7B-768 --revision main
+  hawk generate \"a red apple on a table\" --model Alpha-VLLM/Lumina-mGPT-7B-768
+
+The same command resumes an interrupted download.
+Environment: HF_HUB_CACHE, else hub/ in HF_HOME, else ~/.cache/huggingface/hub is the cache; HF_ENDPOINT is the hub;
+HF_TOKEN is a token for gated repositories; HF_HUB_OFFLINE=1 forbids the network.")]
+pub(crate) struct PullArgs {
+    /// Repository to download, as ORG/NAME or ORG/NAME@REVISION
+    #[arg(value_name = "ORG/NAME")]
+    repository: String,
+    /// Branch, tag or commit [default: main]
+    #[arg(long, value_name = "R")]
+    revision: Option<String>,
+}
 
 pub(crate) fn run(args: &PullArgs) -> Result<()> {
-    let Some(mut repository) = Repository::parse(&args.repository) else {
-        return Err(Error::input("not the name of a repository")
-            .expected("ORG/NAME")
-            .got(format!("{:?}", args.repository)));
-    };
+    let mut repository: Repository = args.repository.parse()?;
     if let Some(revision) = &args.revision {
-        repository = repository.at(revision)?;
+        repository = repository.with_revision(revision)?;
     }
-    let style = "{prefix} {bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  eta {eta}  {msg}";
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar = progress::bar(0, "{prefix} {bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  eta {eta}  {msg}");
     let folder = pull(&repository, &Settings::from_env()?, &mut |event| match event {
-        Event::File { number, files, name, bytes, there } => {
+        Event::FileStarted { number, files, name, bytes, cached_bytes } => {
             bar.set_prefix(format!("{number}/{files}"));
             bar.set_message(name.to_owned());
             bar.set_length(bytes);
-            bar.set_position(there);
+            bar.set_position(cached_bytes);
             bar.reset_eta();
         }
-        Event::Bytes(bytes) => bar.inc(bytes),
-        Event::Again(why) => bar.suspend(|| eprintln!("note: {why}; going on")),
+        Event::BytesReceived(bytes) => bar.inc(bytes),
+        Event::Retrying(why) => bar.suspend(|| eprintln!("note: {why}; retrying")),
+        _ => {}
     })?;
     bar.finish_and_clear();
     say(folder.display());
-    say(format_args!("look at it with: hawk inspect {repository}"));
+    say(format_args!("show its contents with: hawk inspect {repository}"));
     Ok(())
 }

@@ -1,36 +1,155 @@
-//! `hawk text`: a prompt to text, as it is committed.
+//! `hawk text`: a prompt to text, printed as it is committed.
 
 use std::io::Write;
+use std::num::NonZero;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{
-    Error, GeneratedText, ModelSource, Precision, PromptStyle, Result, Sampling, Seed, TextEngine, TextEvent,
-    TextRequest, TextSampling, TextStream,
+    AnyRule, Decoder, Decoding, Error, GeneratedText, ModelSource, Precision, PromptStyle, Result, Rule, Sampling,
+    Seed, TextEngine, TextEvent, TextRequest, TextSampling, TextStream, Tree,
 };
 
 use super::generate::fresh_seed;
-use crate::args::{TextArgs, refused};
-use crate::files;
-use crate::text_report::{TextStats, TextTokens, tokens_per_s};
+use crate::args::{ModelArgs, invalid_setting, precision, rule_help, tree_forms};
+use crate::output::files;
+use crate::output::text_report::{TextStats, TextTokens, tokens_per_s};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk text \"The hawk is a bird of prey that\" --model meta-llama/Llama-2-7b-hf
+  hawk text \"Why is the sky blue?\" --model Llama-2-7b-chat-hf --chat --max-tokens 400 --precision int8
+  hawk text \"Once upon a time\" --model llama --heads llama-heads --temperature 0.8 --top-p 0.95 --seed 7
+  hawk synth tiny-llama --out tiny && hawk text \"Hello\" --model tiny   # no download; the text is noise
+
+The text goes to standard output, one line of statistics to standard error.
+Greedy decoding and the rule `replay` give one text per seed, token for token, with every decoder, tree and number of
+threads. docs/text.md says more.")]
+pub(crate) struct TextArgs {
+    /// Text to continue; with --chat, the question
+    #[arg(value_name = "PROMPT")]
+    prompt: String,
+    /// Put LLaMA 2's chat format around the prompt: [INST] PROMPT [/INST]
+    #[arg(long)]
+    chat: bool,
+    /// Maximum tokens after the prompt; an end-of-text token or the last position of the model ends the text earlier
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: u32,
+    #[command(flatten)]
+    model: TextModelArgs,
+    #[command(flatten)]
+    decoding: TextDecodingArgs,
+    #[command(flatten)]
+    sampling: TextSamplingArgs,
+    /// Write the token ids of prompt and text as JSON
+    #[arg(long, help_heading = "Output", value_name = "F.json")]
+    tokens_out: Option<PathBuf>,
+    /// Write passes, acceptance and times as JSON
+    #[arg(long, help_heading = "Output", value_name = "F.json")]
+    stats: Option<PathBuf>,
+}
+
+/// As [`ModelArgs`], without a built-in model.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+struct TextModelArgs {
+    /// Folder of a Llama in the Hugging Face layout, or name of a pulled one
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    model: PathBuf,
+    /// Number of threads; the text does not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZero<usize>>,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
+}
+
+/// As [`DecodingArgs`](crate::args::DecodingArgs), with the decoders and rules of text.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Decoding")]
+struct TextDecodingArgs {
+    /// Drafter that proposes tokens [default: medusa; ar for a model without draft heads]
+    #[arg(long, value_parser = decoder())]
+    decoder: Option<Decoder>,
+    /// How proposals are verified
+    #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = exact_rule())]
+    rule: AnyRule,
+    /// Tree of proposals: nodes (7), a shape (4x2x1) or auto
+    /// [default: ar 1; medusa auto, or 4 under the rule rejection]
+    #[arg(long, visible_alias = "budget", value_name = "NODES|SHAPE|auto", value_parser = str::parse::<Tree>,
+        long_help = concat!(
+            "Tree of proposals [default: ar 1; medusa auto, or 4 under the rule rejection]\n",
+            tree_forms!()
+        ))]
+    tree: Option<Tree>,
+    /// Folder of draft heads of text (H1, H2, ...) [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sampling")]
+struct TextSamplingArgs {
+    /// Temperature; 0 = greedy decoding, which always takes the most likely token
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    temperature: f32,
+    /// Sample from the K most likely tokens; 0 = all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: u32,
+    /// Sample from the most likely tokens that together have probability P, above 0, at most 1
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Random seed, for a temperature above 0 [default: a new one, printed]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+impl TextModelArgs {
+    fn shared(&self) -> ModelArgs {
+        ModelArgs { model: Some(self.model.clone()), threads: self.threads }
+    }
+}
+
+impl TextDecodingArgs {
+    fn decoding(&self, engine: &TextEngine) -> Result<Decoding> {
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::MEDUSA } else { Decoder::AR });
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
+    }
+}
+
+fn decoder() -> impl TypedValueParser<Value = Decoder> {
+    PossibleValuesParser::new([
+        PossibleValue::new(Decoder::AR.name()).help("No drafter: plain decoding, one token per pass"),
+        PossibleValue::new(Decoder::MEDUSA.name()).help("Draft heads, each for a token further ahead"),
+    ])
+    .try_map(|name| name.parse())
+}
+
+fn exact_rule() -> impl TypedValueParser<Value = AnyRule> {
+    let value = |rule: AnyRule| PossibleValue::new(rule.name()).help(rule_help(rule));
+    PossibleValuesParser::new([Rule::Replay, Rule::Rejection].map(|rule| value(rule.into())))
+        .try_map(|name| name.parse())
+}
 
 pub(crate) fn run(args: &TextArgs) -> Result<()> {
-    let sampling = sampling(args)?;
+    let sampling = sampling(&args.sampling)?;
     for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
         files::check_writable(report)?;
     }
     let clock = Instant::now();
-    let model = args.model();
-    let precision = model.precision(args.precision, Precision::Bf16)?;
+    let model = args.model.shared();
+    let precision = model.precision(args.model.precision, Precision::Bf16)?;
     let mut engine = TextEngine::load(model.source()?, model.options(precision))?;
-    if let Some(dir) = &args.heads {
+    if let Some(dir) = &args.decoding.heads {
         engine = engine.with_heads(&ModelSource::Dir(dir.clone()))?;
     }
     let request = TextRequest {
         prompt: args.prompt.clone(),
         style: if args.chat { PromptStyle::Chat } else { PromptStyle::Plain },
         sampling,
-        decoding: args.decoding(&engine)?,
+        decoding: args.decoding.decoding(&engine)?,
         max_tokens: args.max_tokens as usize,
     };
     let load = clock.elapsed();
@@ -41,7 +160,7 @@ pub(crate) fn run(args: &TextArgs) -> Result<()> {
         TextSampling::Drawn { seed, .. } => format!("seed {seed}"),
     };
     eprintln!(
-        "{tokens} tokens in {} passes ({:.2} tokens a pass), {:.1} tokens/s, {seed}, {} in {precision}, stopped by {}",
+        "{tokens} tokens in {} passes ({:.2} tokens per pass), {:.1} tokens/s, {seed}, {} in {precision}, stopped by {}",
         stats.target_passes,
         stats.acceptance_length(),
         tokens_per_s(&text),
@@ -57,7 +176,7 @@ pub(crate) fn run(args: &TextArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes the text to standard output while it comes.
+/// Writes the text to standard output as it is committed.
 fn write(engine: &TextEngine, request: &TextRequest) -> Result<GeneratedText> {
     let mut stream: Option<TextStream<'_>> = None;
     let mut failure = None;
@@ -92,17 +211,17 @@ fn put(piece: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-fn sampling(args: &TextArgs) -> Result<TextSampling> {
+fn sampling(args: &TextSamplingArgs) -> Result<TextSampling> {
     if args.temperature == 0.0 {
         let given = [("--seed", args.seed.is_some()), ("--top-k", args.top_k != 0), ("--top-p", args.top_p != 1.0)];
         return match given.into_iter().find(|(_, given)| *given) {
-            Some((name, _)) => Err(Error::input("greedy decoding draws nothing")
+            Some((name, _)) => Err(Error::input("greedy decoding does not sample")
                 .at(name)
-                .expected("a --temperature above 0 beside it")
+                .expected("a --temperature above 0")
                 .got("--temperature 0, the default")),
             None => Ok(TextSampling::Greedy),
         };
     }
-    let sampling = Sampling::new(1.0, args.temperature, args.top_k, args.top_p).map_err(refused)?;
+    let sampling = Sampling::new(1.0, args.temperature, args.top_k, args.top_p).map_err(invalid_setting)?;
     Ok(TextSampling::Drawn { sampling, seed: Seed(args.seed.unwrap_or_else(fresh_seed)) })
 }

@@ -1,72 +1,78 @@
-//! `hawk train heads`: draft heads for a model, by default from images that the model draws itself.
+//! `hawk train heads`: draft heads for a model, by default from images that it draws itself.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, Error, Precision, Result, Seed};
 use hawk_train::{
-    Ended, HeadOffset, Images, Labels, Point, Progress, Run, Settings, default_prompts, pictures, train_heads,
+    Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages, captioned_pictures,
+    default_prompts, train_heads,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::args::ModelArgs;
-use crate::{files, say};
+use crate::inputs;
+use crate::output::{progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk train heads --out heads/
   hawk train heads --model DIR --self 2000 --prompts captions.txt --heads H1,H2,H3,V1,V2,V3,D1-1,D1+1 --out heads/
 
-Called again with the same settings, a run that was stopped goes on, and ends with the same bytes.")]
+The same command resumes an interrupted run, and gives the same bytes as an uninterrupted one.
+docs/training-heads.md says more.")]
 pub(crate) struct TrainHeadsArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Folder of the heads: config.json, model.safetensors, curve.json, curve.svg
+    /// Folder to write: config.json, model.safetensors, curve.json, curve.svg
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Learn from this many images that the model draws itself; every tenth is kept for validation
+    /// Number of training images that the model draws itself; every tenth is for validation
     #[arg(long = "self", value_name = "N", default_value_t = 600)]
     pub(crate) images: usize,
-    /// Learn from the PNG and JPEG files of this folder instead; captions in .txt files of the same names, else the names
+    /// Train on the PNG and JPEG files of this folder instead; a .txt file of the same name, else the name, is the caption
     #[arg(long = "images", value_name = "DIR", conflicts_with_all = ["images", "prompts_file"])]
     pub(crate) pictures: Option<PathBuf>,
-    /// File with a prompt a line, used in turn [default: 150 captions in the built-in model's styles]
+    /// File with one prompt per line, used in turn [default: 150 captions in the built-in model's styles]
     #[arg(long = "prompts", value_name = "FILE")]
     pub(crate) prompts_file: Option<PathBuf>,
-    /// Folder of the images as the model sees them (3.3 KB a cell of the built-in model); kept for other runs [default: OUT/data]
+    /// Folder of the hidden states (3.3 KB per cell of the built-in model), which other runs reuse [default: OUT/data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where heads look: H2 two cells on, V1 one row down, D1-1 one row down and one column to the left
+    /// Offsets of the heads: H2 = two cells ahead, V1 = one row down, D1-1 = one row down and one column left
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "H1,H2,V1,V2")]
     pub(crate) heads: Vec<HeadOffset>,
-    /// What heads learn to tell: the model's whole law at a cell, or the one code that the image has there
+    /// Training labels
     #[arg(long, default_value_t = Labels::Law, value_parser = labels())]
     pub(crate) labels: Labels,
-    /// How often every image is seen
-    #[arg(long, value_name = "E", default_value_t = Settings::default().epochs)]
+    /// Passes over the training images
+    #[arg(long, value_name = "E", default_value_t = HeadsSettings::default().epochs)]
     pub(crate) epochs: usize,
-    /// Images of a step
-    #[arg(long, value_name = "B", default_value_t = Settings::default().batch)]
+    /// Images per step
+    #[arg(long, value_name = "B", default_value_t = HeadsSettings::default().batch)]
     pub(crate) batch: usize,
-    /// Largest step size; it rises over the first twentieth of the steps and falls along a cosine
-    #[arg(long, value_name = "F", default_value_t = Settings::default().learning_rate)]
+    /// Peak learning rate, after a warm-up of 5 % of the steps; a cosine decay follows
+    #[arg(long, value_name = "F", default_value_t = HeadsSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
-    /// Key of the images' noise and of their order
+    /// Random seed of the images and of their order
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 fn labels() -> impl TypedValueParser<Value = Labels> {
-    PossibleValuesParser::new(["law", "code"]).try_map(|name| name.parse::<Labels>())
+    PossibleValuesParser::new([
+        PossibleValue::new("law").help("The model's distribution at the cell (distillation)"),
+        PossibleValue::new("code").help("The one code of the image at the cell"),
+    ])
+    .try_map(|name| name.parse::<Labels>())
 }
 
 pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
-    let run = Run {
+    let run = HeadsRun {
         target_name: args.model.name(),
         images: images(args)?,
-        settings: Settings {
+        settings: HeadsSettings {
             offsets: args.heads.clone(),
             labels: args.labels,
             epochs: args.epochs,
@@ -78,26 +84,22 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
         data: args.data.clone().unwrap_or_else(|| args.out.join("data")),
     };
     let engine = Engine::load(args.model.source()?, args.model.options(Precision::Bf16))?;
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  eta {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.enable_steady_tick(Duration::from_millis(200));
+    let bar = progress::steady_bar(0, "{bar:30} {pos}/{len} {msg}  eta {eta}");
     let ended = train_heads(&engine, &run, &mut |progress| {
         show(&bar, &run, progress);
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was broken off").at(args.out.display()));
+        return Err(Error::environment("training was interrupted").at(args.out.display()));
     };
     if let Some((_, bound)) = &trained.curve.bound {
-        say(format_args!("target's own loss {bound:.3} nats"));
+        say(format_args!("lower bound of the loss (entropy of the target): {bound:.3} nats"));
     }
     for head in &trained.config.heads {
         if let Some(figures) = &head.validation {
             say(format_args!(
-                "{:<5} cross-entropy {:.3}, 1-TV {:.3}, replay match of the best {:.3}, of the best 4 {:.3}",
+                "{:<5} cross-entropy {:.3}, overlap (1 - TV) {:.3}, accepted under replay: top 1 {:.3}, top 4 {:.3}",
                 head.offset,
                 figures.cross_entropy,
                 figures.overlap,
@@ -110,26 +112,26 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     Ok(())
 }
 
-fn images(args: &TrainHeadsArgs) -> Result<Images> {
+fn images(args: &TrainHeadsArgs) -> Result<TrainingImages> {
     let seed = Seed(args.seed);
     if let Some(dir) = &args.pictures {
-        return Ok(Images::Pictures { pictures: pictures(dir)?, seed });
+        return Ok(TrainingImages::Pictures { pictures: captioned_pictures(dir)?, seed });
     }
     let prompts = match &args.prompts_file {
-        Some(path) => files::read_prompts(path)?,
+        Some(path) => inputs::read_prompts(path)?,
         None => default_prompts(),
     };
-    Ok(Images::Sampled { images: args.images, prompts, seed })
+    Ok(TrainingImages::Sampled { images: args.images, prompts, seed })
 }
 
-fn show(bar: &ProgressBar, run: &Run, progress: Progress<'_>) {
+fn show(bar: &ProgressBar, run: &HeadsRun, progress: RunProgress<'_>) {
     match progress {
-        Progress::Images { done, of } => {
+        RunProgress::Images { done, of } => {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
             bar.set_message("images");
         }
-        Progress::Steps { done, of, point } => {
+        RunProgress::Steps { done, of, point } => {
             if bar.length() != Some(of as u64) || done == 1 {
                 bar.set_length(of as u64);
                 bar.reset_eta();
@@ -137,12 +139,12 @@ fn show(bar: &ProgressBar, run: &Run, progress: Progress<'_>) {
             bar.set_position(done as u64);
             bar.set_message(point.map_or_else(|| "steps".to_owned(), |point| losses(run, point)));
         }
-        Progress::Measuring => bar.set_message("measuring the heads"),
+        RunProgress::Measuring => bar.set_message("validation"),
         _ => {}
     }
 }
 
-fn losses(run: &Run, point: &Point) -> String {
+fn losses(run: &HeadsRun, point: &Point) -> String {
     let loss = run.settings.offsets.iter().zip(&point.validation).map(|(head, loss)| format!("{head} {loss:.3}"));
     format!("steps, validation loss {}", loss.collect::<Vec<_>>().join(" "))
 }

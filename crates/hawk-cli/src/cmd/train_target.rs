@@ -1,15 +1,16 @@
-//! `hawk train target`: a whole model from captioned pictures and a VQ tokenizer.
+//! `hawk train target`: a text-to-image model from captioned pictures and a VQ tokenizer.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{Error, ModelSource, Result};
 use hawk_nn::VqEncoder;
-use hawk_train::{Ended, Optimizer, Precision, Progress, TargetRun, TargetSettings, train_target};
+use hawk_train::{Ended, Optimizer, RunProgress, TargetRun, TargetSettings, TrainingPrecision, train_target};
 
-use crate::cmd::training::{Pace, precision};
-use crate::say;
+use super::train_precision;
+use crate::output::say;
+use crate::output::training::TrainingProgress;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -18,65 +19,72 @@ use crate::say;
   hawk train target --pictures emoji/ --tokenizer tokenizer/ --out model/
   hawk generate --model model/ \"a red apple, fluent 3d style\" --out apple.png
 
-At every point of the curve (a sixtieth of the steps) OUT is a whole model that every command loads; at every tenth OUT/sheet.png shows
-what it draws: three rows of emoji, a row of scenes. Called again with the same settings, a run that was stopped goes on.")]
+At every point of the curve, a sixtieth of the steps, OUT is a complete model that every command loads. At every tenth
+point OUT/sheet.png shows what it draws: three rows of emoji and a row of scenes. The same command resumes an
+interrupted run. docs/training-models.md says more.")]
 pub(crate) struct TrainTargetArgs {
-    /// Folder of captioned pictures, 128 pixels square, as `hawk data emoji` makes it
+    /// Folder of captioned pictures, 128 x 128 pixels each, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: PathBuf,
-    /// Folder of a VQ tokenizer, as `hawk train vq` makes it
+    /// Folder of a VQ tokenizer, as written by `hawk train vq`
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: PathBuf,
-    /// Folder of a model of the same tokenizer and shape: training begins with its weights and words, instead of random weights
+    /// Folder of a model with the same tokenizer and sizes to start from [default: random weights]
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
-    /// Folder of the model
+    /// Folder of the model to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Layers
+    /// Number of layers
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().layers)]
     pub(crate) layers: usize,
-    /// Numbers of a hidden state
+    /// Hidden size
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().width)]
     pub(crate) width: usize,
-    /// Attention heads
+    /// Attention heads per layer
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().heads)]
     pub(crate) heads: usize,
-    /// Width inside a SwiGLU
+    /// Inner size of the SwiGLU
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().inner)]
     pub(crate) inner: usize,
-    /// Tokens that are learnt for text
+    /// Vocabulary size of the text tokenizer
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().words)]
     pub(crate) words: usize,
-    /// How often every emoji is seen
+    /// Passes over the emoji
     #[arg(long, value_name = "F", default_value_t = TargetSettings::default().passes)]
     pub(crate) passes: f64,
-    /// Scenes of a pass, for each emoji of it
+    /// Scenes per emoji in a pass
     #[arg(long = "scenes", value_name = "F", default_value_t = TargetSettings::default().scenes_an_emoji)]
     pub(crate) scenes_an_emoji: f64,
-    /// The largest share of a picture's codes that training reads as random ones (a quarter of the pictures has none, every
-    /// other draws its own share), so that pictures are told from their captions and not from the codes before alone
+    /// Largest share of a picture's input codes that is replaced by random ones, 0 to 1
+    ///
+    /// It makes the model attend to the caption and not only to the codes before. Three quarters of the pictures get a
+    /// random share up to this one; the others stay as they are.
     #[arg(long = "corrupt", value_name = "F", default_value_t = TargetSettings::default().corrupted)]
     pub(crate) corrupted: f64,
-    /// Pictures of a step
+    /// Pictures per step
     #[arg(long, value_name = "B", default_value_t = TargetSettings::default().batch)]
     pub(crate) batch: usize,
-    /// Largest step size; it rises over the first fiftieth of the steps and falls along a cosine
+    /// Peak learning rate, after a warm-up of 2 % of the steps; a cosine decay follows
     #[arg(long, value_name = "F", default_value_t = TargetSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
-    /// What trains the products; AdamW trains the rest
+    /// Optimizer
     #[arg(long, default_value = "adamw", value_parser = optimizer())]
     pub(crate) optimizer: Optimizer,
-    /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
-    #[arg(long, default_value = "f32", value_parser = precision())]
-    pub(crate) precision: Precision,
-    /// Key of all that is drawn
+    /// Number format of matrix products; bf16 is faster with libtorch on CPUs with AVX512-BF16 or AMX
+    #[arg(long, default_value = "f32", value_parser = train_precision())]
+    pub(crate) precision: TrainingPrecision,
+    /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 fn optimizer() -> impl TypedValueParser<Value = Optimizer> {
-    PossibleValuesParser::new(["adamw", "muon"]).map(|name| match name.as_str() {
+    PossibleValuesParser::new([
+        PossibleValue::new("adamw").help("AdamW for all parameters"),
+        PossibleValue::new("muon").help("Muon for the weight matrices of the layers, AdamW for the rest"),
+    ])
+    .map(|name| match name.as_str() {
         "muon" => Optimizer::Muon,
         _ => Optimizer::AdamW,
     })
@@ -99,7 +107,7 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
         seed: args.seed,
     };
     let codes = VqEncoder::load(&ModelSource::Dir(args.tokenizer.clone()), "")?.config().codes;
-    let mut pace = Pace::new("pictures", args.batch, settings.operations_a_step(codes));
+    let mut bar = TrainingProgress::new(args.batch, settings.operations_a_step(codes));
     let run = TargetRun {
         pictures: args.pictures.clone(),
         tokenizer: args.tokenizer.clone(),
@@ -109,26 +117,26 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
     };
     let ended = train_target(&run, &mut |progress| {
         match progress {
-            Progress::Images { done, of } => pace.encode(done, of),
-            Progress::Steps { done, of, point } => {
+            RunProgress::Images { done, of } => bar.show_encoding(done, of),
+            RunProgress::Steps { done, of, point } => {
                 let losses = point.map(|point| {
                     let losses = point.validation.iter().map(|loss| format!("{loss:.3}")).collect::<Vec<_>>();
                     format!("loss {:.3}, validation {}", point.train[0], losses.join(" "))
                 });
-                pace.show(done, of, losses);
+                bar.show(done, of, losses);
             }
-            Progress::Measuring => pace.say("measuring"),
+            RunProgress::Measuring => bar.message("validation"),
             _ => {}
         }
         ControlFlow::Continue(())
     })?;
-    pace.finish();
+    bar.finish();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was broken off").at(args.out.display()));
+        return Err(Error::environment("training was interrupted").at(args.out.display()));
     };
     say(format_args!("{:.1} million parameters", trained.parameters as f64 / 1e6));
     for (name, loss) in &trained.losses {
-        say(format_args!("{name:<24} cross-entropy of a code {loss:.3} nats"));
+        say(format_args!("{name:<24} cross-entropy {loss:.3} nats per code"));
     }
     say(args.out.display());
     Ok(())

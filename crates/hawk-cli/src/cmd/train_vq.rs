@@ -4,51 +4,52 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Error, Result};
-use hawk_train::{Ended, Likeness, Precision, Progress, VqRun, VqSettings, train_vq};
+use hawk_train::{Ended, Likeness, RunProgress, TrainingPrecision, VqRun, VqSettings, train_vq};
 
-use crate::cmd::training::{Pace, precision};
-use crate::say;
+use super::train_precision;
+use crate::output::say;
+use crate::output::training::TrainingProgress;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk data emoji --out emoji/
   hawk train vq --pictures emoji/ --out tokenizer/
 
-The first quarter of the steps trains an autoencoder, then k-means makes the codebook; crops come first, whole pictures last.
-OUT/sheet.png shows pictures of validation above what is left of them, OUT/curve.svg the PSNR: look at them while it runs.
-Called again with the same settings, a run that was stopped goes on.")]
+The first quarter of the steps trains an autoencoder, then k-means makes the codebook. Training uses crops first and
+whole pictures last. Look at OUT/sheet.png (validation pictures above their reconstructions) and OUT/curve.svg (PSNR)
+while it runs. The same command resumes an interrupted run. docs/training-models.md says more.")]
 pub(crate) struct TrainVqArgs {
-    /// Folder of captioned pictures, 128 pixels square, as `hawk data emoji` makes it
+    /// Folder of captioned pictures, 128 x 128 pixels each, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: PathBuf,
-    /// Folder of the tokenizer: config.json, model.safetensors, figures.json, curve.json, curve.svg, sheet.png
+    /// Folder to write: config.json, model.safetensors, figures.json, curve.json, curve.svg, sheet.png
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Size of the codebook
+    /// Number of codes in the codebook
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().codes)]
     pub(crate) codes: usize,
-    /// Numbers of a code
+    /// Size of a code vector
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().width)]
     pub(crate) width: usize,
     /// Channels at full resolution
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().channels)]
     pub(crate) channels: usize,
-    /// By level, finest first, how many times as many channels; every level but the last halves the resolution
+    /// Factors of the channels at each level, such as 1,2,4; each level but the last halves the resolution
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = VqSettings::default().multipliers)]
     pub(crate) multipliers: Vec<usize>,
-    /// Steps in all
+    /// Training steps
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().steps)]
     pub(crate) steps: usize,
-    /// Whole pictures of a step; crops are four times as many
+    /// Whole pictures per step; a step of crops has four times as many
     #[arg(long, value_name = "B", default_value_t = VqSettings::default().batch)]
     pub(crate) batch: usize,
-    /// Largest step size; it rises over the first fiftieth of the steps and falls along a cosine
+    /// Peak learning rate, after a warm-up of 2 % of the steps; a cosine decay follows
     #[arg(long, value_name = "F", default_value_t = VqSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
-    /// What products are computed in; all else is f32. bf16 pays with libtorch on a processor that multiplies it (AVX512-BF16, AMX)
-    #[arg(long, default_value = "f32", value_parser = precision())]
-    pub(crate) precision: Precision,
-    /// Key of all that is drawn
+    /// Number format of matrix products; bf16 is faster with libtorch on CPUs with AVX512-BF16 or AMX
+    #[arg(long, default_value = "f32", value_parser = train_precision())]
+    pub(crate) precision: TrainingPrecision,
+    /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
 }
@@ -65,21 +66,21 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
         precision: args.precision,
         seed: args.seed,
     };
-    let mut pace = Pace::new("pictures", args.batch, settings.operations_a_step()?);
+    let mut bar = TrainingProgress::new(args.batch, settings.operations_a_step()?);
     let run = VqRun { pictures: args.pictures.clone(), settings, out: args.out.clone() };
     let ended = train_vq(&run, &mut |progress| {
         match progress {
-            Progress::Steps { done, of, point } => {
-                pace.show(done, of, point.map(|point| format!("validation PSNR {:.2} dB", point.validation[0])));
+            RunProgress::Steps { done, of, point } => {
+                bar.show(done, of, point.map(|point| format!("validation PSNR {:.2} dB", point.validation[0])));
             }
-            Progress::Measuring => pace.say("measuring"),
+            RunProgress::Measuring => bar.message("validation"),
             _ => {}
         }
         ControlFlow::Continue(())
     })?;
-    pace.finish();
+    bar.finish();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was broken off").at(args.out.display()));
+        return Err(Error::environment("training was interrupted").at(args.out.display()));
     };
     let figures = &trained.figures;
     let line = |name: &str, likeness: &Likeness| {

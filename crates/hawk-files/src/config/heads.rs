@@ -6,8 +6,10 @@ use std::str::FromStr;
 use hawk_spec::{Cell, Grid};
 use serde::{Deserialize, Serialize};
 
+use crate::config::transformer::TransformerConfig;
 use crate::error::{Error, Result};
 use crate::json::{from_json, size, unsupported};
+use crate::source::ModelSource;
 
 const MODEL_TYPE: &str = "hawk";
 const ARCHITECTURE: &str = "HawkHeads";
@@ -240,6 +242,24 @@ struct RawHead {
 }
 
 impl HeadsConfig {
+    /// Reads `config.json` in a folder of heads (`"heads/"` of a model, or `""` for a folder of its own). Whether
+    /// [`target_digest`](Self::target_digest) is the target's is for the caller to compare.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged, or heads of another hidden size than the target.
+    pub fn read(source: &ModelSource, folder: &str, target: &TransformerConfig) -> Result<Self> {
+        let name = format!("{folder}config.json");
+        let config = Self::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
+        if config.hidden == target.hidden {
+            return Ok(config);
+        }
+        Err(Error::input("the heads were trained for another target")
+            .at("hidden_size")
+            .at(source.describe(&name))
+            .expected(format!("{}, as the target has", target.hidden))
+            .got(config.hidden))
+    }
+
     /// Reads `config.json`; keys that it does not know are left alone.
     ///
     /// # Errors

@@ -84,6 +84,27 @@ impl Kv {
         }
     }
 
+    /// Takes the first `tokens` tokens of another stream of the same target in place of its own.
+    ///
+    /// # Panics
+    /// The shapes differ, or `other` has committed fewer.
+    pub(super) fn copy_from(&mut self, other: &Kv, tokens: usize) {
+        let shape = |kv: &Kv| (kv.keys.len(), kv.kv_heads, kv.head_dim, kv.capacity, kv.format);
+        assert!(shape(self) == shape(other) && tokens <= other.committed, "streams of different shapes");
+        let (key_panels, value_panels) = (tokens.div_ceil(PANEL), self.head_dim.div_ceil(PANEL));
+        for (from, to) in other.heads().zip(self.heads()) {
+            // SAFETY: both heads have the same shape, the ranges lie inside the capacity, and `self` is borrowed for writing.
+            unsafe {
+                std::ptr::copy_nonoverlapping(from.keys, to.keys, key_panels * from.key_pitch());
+                for panel in 0..value_panels {
+                    let at = panel * from.value_pitch();
+                    std::ptr::copy_nonoverlapping(from.values.add(at), to.values.add(at), tokens * from.format.step_bytes());
+                }
+            }
+        }
+        self.committed = tokens;
+    }
+
     pub(super) fn heads(&self) -> impl Iterator<Item = KvHead> {
         (0..self.keys.len()).flat_map(move |layer| (0..self.kv_heads).map(move |head| self.head(layer, head)))
     }

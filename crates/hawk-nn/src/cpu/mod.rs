@@ -1,6 +1,7 @@
 //! The transformer on CPUs: it runs any tree of rows of several streams in one pass.
 
 pub(crate) mod attention;
+pub(crate) mod backend;
 pub(crate) mod captions;
 pub(crate) mod dense;
 pub(crate) mod ends;
@@ -8,6 +9,7 @@ pub(crate) mod kv;
 pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod pass;
+pub(crate) mod passes;
 pub(crate) mod rope;
 pub(crate) mod rows;
 pub(crate) mod staged;

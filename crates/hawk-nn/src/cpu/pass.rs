@@ -26,6 +26,21 @@ impl Target {
         streams: &'p mut [Stream],
         vocabulary: Range<usize>,
     ) -> Result<Staged<'p>> {
+        let columns = self.run(pool, workspace, streams, vocabulary)?;
+        let readouts: usize = streams.iter().map(|stream| stream.rows.read().len()).sum();
+        let hidden = &workspace.normed[..readouts * self.config.hidden];
+        Ok(Staged::new(streams, hidden, &workspace.logits[..readouts * columns], columns))
+    }
+
+    /// Runs the rows of all streams and leaves them there. Of the rows that are read, stream after stream, the last hidden states are then in
+    /// the workspace's `normed`, `[readouts, D]`, and the logits in its `logits`, `[readouts, columns]`. Returns the columns.
+    pub(super) fn run(
+        &self,
+        pool: &Threads,
+        workspace: &mut Workspace,
+        streams: &[Stream],
+        vocabulary: Range<usize>,
+    ) -> Result<usize> {
         let rows: usize = streams.iter().map(|stream| stream.rows.len()).sum();
         let readouts: usize = streams.iter().map(|stream| stream.rows.read().len()).sum();
         let limits = workspace.limits;
@@ -40,7 +55,7 @@ impl Target {
         }
         let projection = Projection::new(&self.output, pool, vocabulary)?;
         let (d, mut at) = (self.config.hidden, 0);
-        for stream in &*streams {
+        for stream in streams {
             stream.check(self.config.vocab, d, workspace.rope.positions())?;
             assert!(stream.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
             for token in stream.rows.tokens() {
@@ -54,8 +69,7 @@ impl Target {
             pass.layer(layer);
         }
         pass.read_out(&projection);
-        let (hidden, columns) = (&workspace.normed[..readouts * d], projection.columns());
-        Ok(Staged::new(streams, hidden, &workspace.logits[..readouts * columns], columns))
+        Ok(projection.columns())
     }
 }
 

@@ -1,13 +1,15 @@
 //! The rows of a pass: a tree of tokens behind the committed ones.
 
-use hawk_spec::TokenId;
+use hawk_spec::{Cell, TokenId};
 
-/// Whether a pass computes the logits of a row.
+/// What is read of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readout {
-    /// The law behind the row is wanted.
+    /// The logits behind the row.
     Logits,
-    /// Only its keys and values are.
+    /// The law of this cell behind the row: its best codes are ranked with the cell's noise.
+    Law(Cell),
+    /// Nothing: only its keys and values are wanted.
     Nothing,
 }
 
@@ -17,6 +19,8 @@ pub struct Rows {
     tokens: Vec<TokenId>,
     /// The rows whose logits are wanted, in rising order.
     read: Vec<usize>,
+    /// Their cells; 0 where none was named.
+    read_cells: Vec<Cell>,
     /// The path of every row, oldest ancestor first and the row itself last, one after another.
     paths: Vec<usize>,
     /// Where each row's path ends.
@@ -29,6 +33,7 @@ impl Rows {
         Self {
             tokens: Vec::with_capacity(rows),
             read: Vec::with_capacity(rows),
+            read_cells: Vec::with_capacity(rows),
             paths: Vec::with_capacity(rows * depth),
             path_ends: Vec::with_capacity(rows),
         }
@@ -40,8 +45,14 @@ impl Rows {
     /// `parent` is not a row.
     pub fn push(&mut self, token: TokenId, parent: Option<usize>, readout: Readout) -> usize {
         let row = self.tokens.len();
-        if readout == Readout::Logits {
+        let cell = match readout {
+            Readout::Logits => Some(Cell(0)),
+            Readout::Law(cell) => Some(cell),
+            Readout::Nothing => None,
+        };
+        if let Some(cell) = cell {
             self.read.push(row);
+            self.read_cells.push(cell);
         }
         if let Some(parent) = parent {
             self.paths.extend_from_within(self.path_range(parent));
@@ -81,6 +92,7 @@ impl Rows {
     pub fn clear(&mut self) {
         self.tokens.clear();
         self.read.clear();
+        self.read_cells.clear();
         self.paths.clear();
         self.path_ends.clear();
     }
@@ -103,6 +115,11 @@ impl Rows {
     /// The rows whose logits are wanted, in rising order.
     pub fn read(&self) -> &[usize] {
         &self.read
+    }
+
+    /// The cells of [`read`](Self::read).
+    pub fn read_cells(&self) -> &[Cell] {
+        &self.read_cells
     }
 
     /// The row's ancestors, oldest first, and the row itself.

@@ -93,6 +93,21 @@ impl Stream {
         self.kv.committed = self.kv.committed.min(tokens);
     }
 
+    /// Takes the first `tokens` committed tokens of another stream of the same target in place of its own.
+    ///
+    /// # Panics
+    /// The streams have different capacities or belong to different targets, or `other` has committed fewer tokens.
+    pub(crate) fn copy_from(&mut self, other: &Stream, tokens: usize) {
+        self.kv.copy_from(&other.kv, tokens);
+    }
+
+    /// Begins another sequence, with inputs of its own.
+    pub(crate) fn restart(&mut self, own: OwnInputs) {
+        self.kv.committed = 0;
+        self.own = own;
+        self.rows.clear();
+    }
+
     /// Bytes of the keys and values.
     pub fn bytes(&self) -> usize {
         self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()

@@ -12,6 +12,7 @@ use super::output::OutputHead;
 use super::packed::MatrixSource;
 use super::stream::{OwnInputs, Stream};
 use super::weights::{Embedding, Layer};
+use crate::pass::PassCost;
 
 /// A loaded transformer.
 pub struct Target {
@@ -23,15 +24,6 @@ pub struct Target {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Vec<f32>,
     pub(super) output: OutputHead,
-}
-
-/// What a pass costs at least, whatever its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PassCost {
-    /// Weight bytes that are read.
-    pub bytes: usize,
-    /// Weights that every row is multiplied with.
-    pub weights: usize,
 }
 
 impl Target {

@@ -30,13 +30,8 @@ impl VqDecoder {
     /// # Errors
     /// There is none, or a file of it is damaged.
     pub fn of_model(source: &ModelSource) -> Result<Self> {
-        match source.vq()? {
-            Some(vq) => Self::from_checkpoint(vq.config, &vq.checkpoint),
-            None => Err(Error::input("the model has no VQ tokenizer to turn codes into pixels")
-                .at(source.describe("vq/"))
-                .expected("vq/config.json and vq/model.safetensors, or vqgan.yaml and vqgan.ckpt beside the weights or in tokenizer/")
-                .hint("Lumina-mGPT and Anole need Chameleon's; see docs/public-models.md")),
-        }
+        let vq = source.vq_tokenizer()?;
+        Self::from_checkpoint(vq.config, &vq.checkpoint)
     }
 
     /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.

@@ -10,7 +10,7 @@ pub use lossy::{LossyRule, Neighbours};
 
 use crate::chooser::Chooser;
 use crate::law::{LawError, check_length};
-use crate::token::{Code, NodeId};
+use crate::token::{Cell, Code, NodeId};
 use crate::tree::TokenTree;
 
 /// The target's laws over the tree, as the pass computed them.
@@ -21,6 +21,15 @@ pub trait TargetLaws {
     /// # Errors
     /// [`LawError`] when the logits are no law, or [`LawError::NoLaw`].
     fn scores(&mut self, node: NodeId) -> Result<&[f32], LawError>;
+
+    /// The token that plain AR draws at the node, for `cell`. A device that has drawn it already, with the chooser's own noise, gives it
+    /// without its scores; by default the chooser draws.
+    ///
+    /// # Errors
+    /// As [`scores`](Self::scores).
+    fn replay(&mut self, node: NodeId, cell: Cell, chooser: &mut dyn Chooser) -> Result<Code, LawError> {
+        chooser.replay(cell, self.scores(node)?)
+    }
 }
 
 /// How guesses are tested. Both rules keep the target's law exactly.
@@ -165,12 +174,16 @@ impl Verifier {
         verdict.clear();
         let mut node = NodeId::ROOT;
         loop {
-            let scores = laws.scores(node)?;
-            check_length("target scores", self.codes, scores.len())?;
             let Decision { step, outcome } = match &self.test {
-                Test::Exact(Rule::Replay) => replay::decide(tree, node, scores, chooser)?,
-                Test::Exact(Rule::Rejection) => self.scratch.decide(tree, node, scores, chooser, &|_, _| {})?,
-                Test::Lossy(rule) => rule.decide(&mut self.scratch, (tree, node), scores, chooser)?,
+                Test::Exact(Rule::Replay) => replay::decide(tree, node, laws, chooser)?,
+                Test::Exact(Rule::Rejection) => {
+                    let scores = checked(laws.scores(node)?, self.codes)?;
+                    self.scratch.decide(tree, node, scores, chooser, &|_, _| {})?
+                }
+                Test::Lossy(rule) => {
+                    let scores = checked(laws.scores(node)?, self.codes)?;
+                    rule.decide(&mut self.scratch, (tree, node), scores, chooser)?
+                }
             };
             verdict.steps.push(step);
             match outcome {
@@ -186,4 +199,8 @@ impl Verifier {
             }
         }
     }
+}
+
+fn checked(scores: &[f32], codes: usize) -> Result<&[f32], LawError> {
+    check_length("target scores", codes, scores.len()).map(|()| scores)
 }

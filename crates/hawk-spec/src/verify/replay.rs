@@ -1,6 +1,6 @@
 //! Exact replay: sampling is a pure function of seed, image, cell and law, so a guess is right or wrong.
 
-use super::{Decision, Outcome, Step};
+use super::{Decision, Outcome, Step, TargetLaws};
 use crate::chooser::Chooser;
 use crate::law::LawError;
 use crate::token::NodeId;
@@ -9,10 +9,10 @@ use crate::tree::TokenTree;
 pub(super) fn decide(
     tree: &TokenTree,
     node: NodeId,
-    scores: &[f32],
+    laws: &mut dyn TargetLaws,
     chooser: &mut dyn Chooser,
 ) -> Result<Decision, LawError> {
-    let code = chooser.replay(tree.open_cell_below(node), scores)?;
+    let code = laws.replay(node, tree.open_cell_below(node), chooser)?;
     let mut tested = 0;
     for candidate in tree.candidates(node) {
         tested += 1;

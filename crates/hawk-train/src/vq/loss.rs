@@ -1,24 +1,30 @@
-//! How far a reconstruction is from its picture.
+//! The reconstruction loss.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::{avg_pool2d, interpolate};
 use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
 
-/// Levels of the pyramid; the coarsest carries the colours of areas.
+/// Levels of the Laplacian pyramid. The coarsest level carries the colours of areas.
 const LEVELS: usize = 4;
-const SQUARES: f64 = 4.0;
+/// Weights of the three terms.
+const SQUARED_ERROR: f64 = 4.0;
 const PYRAMID: f64 = 0.5;
 const GRADIENTS: f64 = 0.5;
 
-/// Squared errors, which PSNR counts; absolute errors on a Laplacian pyramid, where an edge that is a little off costs less than a blurred
-/// one and an area that drifts costs at the coarsest level; absolute errors of the differences between neighbours. `[B, 3, H, W]` in -1..=1.
-pub(crate) fn reconstruction(made: Tensor<4>, wanted: Tensor<4>) -> Tensor<1> {
-    let error = made - wanted;
+/// The loss of reconstructions against pictures, both `[B, 3, H, W]` in `-1..=1`. It has three
+/// terms:
+///
+/// - the squared error, which PSNR measures;
+/// - the absolute error of a Laplacian pyramid: a shifted edge costs less than a blurred edge, and
+///   a colour shift of an area costs at the coarsest level;
+/// - the absolute error of the differences between neighbouring pixels.
+pub(crate) fn reconstruction_loss(decoded: Tensor<4>, pictures: Tensor<4>) -> Tensor<1> {
+    let error = decoded - pictures;
     let squares = error.clone().square().mean();
-    squares * SQUARES + pyramid(error.clone()) * PYRAMID + gradients(error) * GRADIENTS
+    squares * SQUARED_ERROR + pyramid(error.clone()) * PYRAMID + gradients(error) * GRADIENTS
 }
 
-/// The pyramid is linear, so that of the difference is the difference of the two.
+/// The pyramid is linear, so the pyramid of the error is the error of the pyramids.
 fn pyramid(mut error: Tensor<4>) -> Tensor<1> {
     let mut bands = Vec::new();
     for _ in 1..LEVELS {

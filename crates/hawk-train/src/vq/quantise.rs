@@ -1,36 +1,38 @@
-//! The codebook: k-means at its start, straight-through estimates in training, new places for codes that no latent comes near.
+//! The codebook: k-means at its start, straight-through gradients in training, revival of unused
+//! codes.
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use hawk_nn::{Error, Result};
+use hawk_files::{Error, Result};
 
-use super::model::Tokenizer;
-use crate::params::read;
-use crate::random::Random;
+use crate::run::params::read;
+use crate::run::random::Random;
+use crate::vq::model::Vqgan;
 
 const COMMITMENT: f64 = 0.25;
-/// Latents that are compared with all codes at a time.
+/// Latents that are compared with the codebook in one product.
 const CHUNK: usize = 4096;
 
-/// Latents on codes.
+/// Quantised latents.
 pub(crate) struct Quantised {
-    /// The codes' vectors `[B, E, rows, columns]`; the gradient passes to the latents as if they were equal.
+    /// The code vectors, `[B, E, rows, columns]`. The gradient passes straight through to the
+    /// latents.
     pub(crate) latents: Tensor<4>,
     /// Codebook and commitment terms.
     pub(crate) loss: Tensor<1>,
-    /// `[B * rows * columns]`, cell by cell in raster order.
+    /// Code indices `[B * rows * columns]` in raster order.
     pub(crate) codes: Tensor<1, Int>,
 }
 
-impl Tokenizer {
-    /// The nearest code to each latent of length one.
+impl Vqgan {
+    /// Replaces each latent of unit length by the nearest code.
     pub(crate) fn quantise(&self, latents: Tensor<4>) -> Quantised {
         let [batch, width, rows, columns] = latents.dims();
         let table = unit_rows(self.quantize.embedding.weight.val());
         let flat = latents.clone().permute([0, 2, 3, 1]).reshape([batch * rows * columns, width]);
         let codes = nearest(flat.detach(), table.clone().detach());
         let chosen = table.select(0, codes.clone()).reshape([batch, rows, columns, width]).permute([0, 3, 1, 2]);
-        // The mean is over cells and numbers, lengths are over numbers.
+        // `mean` averages over cells and dimensions; the distance sums over dimensions.
         let distance = |a: Tensor<4>, b: Tensor<4>| (a - b).square().mean() * width as f64;
         let loss = distance(chosen.clone(), latents.clone().detach())
             + distance(latents.clone(), chosen.clone().detach()) * COMMITMENT;
@@ -38,15 +40,15 @@ impl Tokenizer {
         Quantised { latents: through, loss, codes }
     }
 
-    /// The codebook `[codes, E]`, at length one.
+    /// The codebook `[codes, E]`, with rows of unit length.
     ///
     /// # Errors
-    /// The numbers cannot be read back.
+    /// It cannot be read from the device.
     pub(crate) fn codebook(&self) -> Result<Vec<f32>> {
         read(unit_rows(self.quantize.embedding.weight.val()).into_data())
     }
 
-    /// Puts `table`, `[codes, E]`, in the place of the codebook.
+    /// Replaces the codebook by `table`, `[codes, E]`.
     pub(crate) fn with_codebook(mut self, table: Vec<f32>) -> Self {
         let (id, old, _) = self.quantize.embedding.weight.consume();
         let table = Tensor::from_data(TensorData::new(table, old.dims()), &old.device()).require_grad();
@@ -55,68 +57,76 @@ impl Tokenizer {
     }
 }
 
-/// Rows at length one.
+/// Scales each row to unit length.
 fn unit_rows(table: Tensor<2>) -> Tensor<2> {
     let length = (table.clone().square().sum_dim(1) + 1e-12).sqrt();
     table / length
 }
 
-/// For rows of length one the nearest is the one with the largest product.
+/// The nearest row of `table` to each latent. Rows have unit length, so it has the largest dot
+/// product.
 fn nearest(latents: Tensor<2>, table: Tensor<2>) -> Tensor<1, Int> {
     latents.matmul(table.transpose()).argmax(1).squeeze_dim(1)
 }
 
-/// Numbers of codes on the host.
+/// Copies code indices from the device.
 ///
 /// # Errors
-/// They cannot be read back.
+/// The device fails.
 pub(crate) fn indices(codes: Tensor<1, Int>) -> Result<Vec<usize>> {
-    let failed = |e| Error::environment(format!("cannot read codes back: {e:?}"));
+    let failed = |e| Error::environment(format!("cannot read codes from the device: {e:?}"));
     let codes: Vec<i64> = codes.into_data().convert::<i64>().try_into_vec().map_err(failed)?;
     Ok(codes.into_iter().map(|code| code as usize).collect())
 }
 
-/// Spherical k-means over `latents`, `[n, width]` of length one, from random latents on: `[codes, width]`.
-///
-/// # Errors
-/// The numbers cannot be read back.
-pub(crate) fn k_means(
-    latents: &[f32],
-    (codes, width): (usize, usize),
-    rounds: usize,
-    mut random: Random,
-    device: &Device,
-) -> Result<Vec<f32>> {
-    let mut pick = || &latents[random.below(latents.len() / width) * width..][..width];
-    let mut table: Vec<f32> = (0..codes).flat_map(|_| pick().to_vec()).collect();
-    for _ in 0..rounds {
-        let (mut sums, mut counts) = (vec![0.0; table.len()], vec![0usize; codes]);
-        let centres = Tensor::<2>::from_data(TensorData::new(table.clone(), [codes, width]), device);
-        for chunk in latents.chunks(CHUNK * width) {
-            let rows = Tensor::from_data(TensorData::new(chunk.to_vec(), [chunk.len() / width, width]), device);
-            for (latent, code) in chunk.chunks(width).zip(indices(nearest(rows, centres.clone()))?) {
-                counts[code] += 1;
-                sums[code * width..].iter_mut().zip(latent).for_each(|(sum, x)| *sum += x);
-            }
-        }
-        for ((centre, sum), count) in table.chunks_mut(width).zip(sums.chunks(width)).zip(counts) {
-            let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
-            if count == 0 || length < 1e-6 {
-                centre.copy_from_slice(pick());
-            } else {
-                centre.iter_mut().zip(sum).for_each(|(centre, sum)| *centre = sum / length);
-            }
-        }
-    }
-    Ok(table)
+/// Spherical k-means.
+pub(crate) struct KMeans {
+    /// Number of clusters.
+    pub(crate) codes: usize,
+    /// Dimension of a latent.
+    pub(crate) width: usize,
+    pub(crate) rounds: usize,
 }
 
-/// How often codes were the nearest since the last revival.
-pub(crate) struct Usage {
+impl KMeans {
+    /// Clusters `latents`, `[n, width]` of unit length, starting from random latents. Returns
+    /// `[codes, width]`.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn run(&self, latents: &[f32], mut random: Random, device: &Device) -> Result<Vec<f32>> {
+        let Self { codes, width, rounds } = *self;
+        let mut pick = || &latents[random.below(latents.len() / width) * width..][..width];
+        let mut table: Vec<f32> = (0..codes).flat_map(|_| pick().to_vec()).collect();
+        for _ in 0..rounds {
+            let (mut sums, mut counts) = (vec![0.0; table.len()], vec![0usize; codes]);
+            let centres = Tensor::<2>::from_data(TensorData::new(table.clone(), [codes, width]), device);
+            for chunk in latents.chunks(CHUNK * width) {
+                let rows = Tensor::from_data(TensorData::new(chunk.to_vec(), [chunk.len() / width, width]), device);
+                for (latent, code) in chunk.chunks(width).zip(indices(nearest(rows, centres.clone()))?) {
+                    counts[code] += 1;
+                    sums[code * width..].iter_mut().zip(latent).for_each(|(sum, x)| *sum += x);
+                }
+            }
+            for ((centre, sum), count) in table.chunks_mut(width).zip(sums.chunks(width)).zip(counts) {
+                let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+                if count == 0 || length < 1e-6 {
+                    centre.copy_from_slice(pick());
+                } else {
+                    centre.iter_mut().zip(sum).for_each(|(centre, sum)| *centre = sum / length);
+                }
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// How often each code was used since the last revival.
+pub(crate) struct CodeUsage {
     counts: Vec<usize>,
 }
 
-impl Usage {
+impl CodeUsage {
     pub(crate) fn new(codes: usize) -> Self {
         Self { counts: vec![0; codes] }
     }
@@ -125,11 +135,13 @@ impl Usage {
         codes.iter().for_each(|&code| self.counts[code] += 1);
     }
 
+    /// Number of codes that were used.
     pub(crate) fn used(&self) -> usize {
         self.counts.iter().filter(|&&count| count > 0).count()
     }
 
-    /// Moves the codes that were not used onto random latents of `latents`, `[n, width]`, and begins to count anew.
+    /// Replaces unused codes of `table` by random rows of `latents`, `[n, width]`, and resets the
+    /// counts.
     pub(crate) fn revive(&mut self, table: &mut [f32], latents: &[f32], random: &mut Random) {
         let width = table.len() / self.counts.len();
         for (code, count) in table.chunks_mut(width).zip(&mut self.counts) {
@@ -144,24 +156,26 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Purpose;
+    use crate::run::random::RandomPurpose;
 
     #[test]
     fn k_means_finds_the_middles_of_clusters_and_unused_codes_move_to_latents() {
         let device = Device::flex();
         let angles = [0.1f32, 0.2, 0.3, 2.1, 2.2, 2.3, 4.1, 4.2, 4.3];
         let latents: Vec<f32> = angles.iter().flat_map(|a| [a.cos(), a.sin()]).collect();
-        let table = k_means(&latents, (3, 2), 20, Random::new(1, Purpose::Codes, 0), &device).unwrap();
+        let table = KMeans { codes: 3, width: 2, rounds: 20 }
+            .run(&latents, Random::new(1, RandomPurpose::Codes, 0), &device)
+            .unwrap();
         let mut found: Vec<f32> = table.chunks(2).map(|c| c[1].atan2(c[0]).rem_euclid(std::f32::consts::TAU)).collect();
         found.sort_by(f32::total_cmp);
         for (found, middle) in found.iter().zip([0.2, 2.2, 4.2]) {
             assert!((found - middle).abs() < 1e-4, "{found} {middle}");
         }
-        let mut usage = Usage::new(3);
+        let mut usage = CodeUsage::new(3);
         usage.add(&[0, 2, 2]);
         assert_eq!(usage.used(), 2);
         let mut revived = table.clone();
-        usage.revive(&mut revived, &[0.6, 0.8], &mut Random::new(1, Purpose::Codes, 1));
+        usage.revive(&mut revived, &[0.6, 0.8], &mut Random::new(1, RandomPurpose::Codes, 1));
         assert_eq!((&revived[..2], &revived[2..4], &revived[4..]), (&table[..2], &[0.6, 0.8][..], &table[4..]));
         assert_eq!(usage.used(), 0);
     }

@@ -1,82 +1,101 @@
-//! The steps of training a VQ tokenizer.
+//! Training steps of a VQ tokenizer.
 
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use hawk_nn::{Error, Result, VqConfig};
+use hawk_files::{Error, Result, VqConfig};
+use hawk_nn::Image;
 
-use super::loss::reconstruction;
-use super::model::{Tokenizer, unit};
-use super::quantise::{Usage, indices, k_means};
-use super::{Likeness, Pair, SIDE, VqSettings, metrics};
-use crate::corpus::Corpus;
-use crate::curve::{Curve, Point};
-use crate::data::SHEET_COLUMNS;
-use crate::device::device;
-use crate::params::{Named, average, collect, read, restore};
-use crate::pixels::{colours, crop, images, liveliness, mirrored};
-use crate::random::{Purpose, Random};
-use crate::run::Reached;
-use crate::schedule::warm_up_then_fall;
-use crate::state::{State, optimizer_bytes, restore_optimizer};
+use crate::pictures::canvas::SIDE;
+use crate::pictures::corpus::Corpus;
+use crate::pictures::pixels::{crop, detail, from_tensor, mirrored, to_tensor};
+use crate::pictures::sheet::COLUMNS;
+use crate::run::curve::{Curve, Point};
+use crate::run::device::device;
+use crate::run::params::{NamedTensor, average, collect, read, restore};
+use crate::run::random::{Random, RandomPurpose};
+use crate::run::schedule::Schedule;
+use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::steps::{StepOutcome, Trainer};
+use crate::vq::figures::{Likeness, Reconstruction};
+use crate::vq::loss::reconstruction_loss;
+use crate::vq::model::{Vqgan, unit};
+use crate::vq::quantise::{CodeUsage, KMeans, indices};
+use crate::vq::settings::VqSettings;
+use crate::vq::similarity;
 
 /// Points of a curve.
 const POINTS: usize = 60;
-/// The shares of the steps after which the codebook comes, whole pictures come, and codes are no longer revived.
-const CODEBOOK: f64 = 0.25;
-const WHOLE: f64 = 0.6;
-const REVIVED: f64 = 0.8;
+/// Fraction of the steps after which training has a codebook.
+const CODEBOOK_START: f64 = 0.25;
+/// Fraction of the steps after which training uses whole pictures.
+const WHOLE_START: f64 = 0.6;
+/// Fraction of the steps after which unused codes are no longer revived.
+const REVIVAL_END: f64 = 0.8;
+/// Fraction of the steps in which the learning rate rises, and its last value as a fraction of the
+/// largest.
+const WARM_UP: f64 = 0.02;
+const LAST_RATE: f64 = 0.02;
+/// Side of a crop in pixels.
 const CROP: usize = SIDE / 2;
-/// Of a latent's number before there are codes; latents have length one.
+/// Standard deviation of the noise on a latent's values before there is a codebook. Latents have
+/// unit length.
 const NOISE: f32 = 0.1;
-/// Pictures whose latents k-means sees, and its rounds.
+/// Pictures whose latents k-means clusters, and its rounds.
 const K_MEANS_PICTURES: usize = 256;
 const K_MEANS_ROUNDS: usize = 12;
-/// Pictures of validation in training.
-const VALIDATION: usize = 2 * SHEET_COLUMNS;
-/// Steps that the mean of the weights goes back.
+/// Validation pictures that are measured at each point of the curve.
+const VALIDATION: usize = 2 * COLUMNS;
+/// Steps in the moving average of the weights.
 const AVERAGE_STEPS: f64 = 1000.0;
+/// Name of the codebook in the checkpoint.
 const CODEBOOK_NAME: &str = "quantize.embedding.weight";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
-    /// No codes yet; noise on the latents of crops.
+    /// Crops, noisy latents, no codebook.
     Noise,
-    /// Codes, crops.
+    /// Crops, quantised latents.
     Crops,
-    /// Codes, whole pictures.
+    /// Whole pictures, quantised latents.
     Whole,
 }
 
-/// A run under way.
-pub(crate) struct Trainer<'a> {
+/// A tokenizer in training.
+pub(crate) struct VqTrainer<'a> {
     settings: &'a VqSettings,
     config: VqConfig,
     corpus: &'a Corpus,
     device: Device,
-    tokenizer: Tokenizer,
-    averaged: Vec<Named>,
+    tokenizer: Vqgan,
+    averaged: Vec<NamedTensor>,
     optimizer: ModuleOptimizer,
     step: usize,
     curve: Curve,
-    /// Squared errors in 0..=1 of the steps since the curve's last point.
+    /// Squared errors, `0..=1`, of the steps since the last point of the curve.
     recent: Vec<f64>,
-    usage: Usage,
+    usage: CodeUsage,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a> VqTrainer<'a> {
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// There are no pictures for training or validation.
     pub(crate) fn new(settings: &'a VqSettings, config: VqConfig, corpus: &'a Corpus) -> Result<Self> {
         let device = device().autodiff();
-        let tokenizer = Tokenizer::random(&config, settings.precision, settings.seed, &device)?;
+        let tokenizer = Vqgan::random(&config, settings.precision, settings.seed, &device)?;
         let (training, all) = (corpus.training(), corpus.validation());
         if training.is_empty() || all.is_empty() {
-            return Err(Error::input("too few pictures").expected("some to learn from and some for validation"));
+            return Err(
+                Error::input("not enough pictures").expected("at least one for training and one for validation")
+            );
         }
         let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.99).with_weight_decay(1e-4).with_epsilon(1e-8);
         Ok(Self {
             averaged: collect(&tokenizer)?,
-            usage: Usage::new(config.codes),
+            usage: CodeUsage::new(config.codes),
             validation: Corpus::spread(&all, VALIDATION),
             curve: Curve::new("PSNR, dB", ["pictures".to_owned()], None),
             optimizer: adam.init(),
@@ -91,67 +110,137 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Goes on from a state that [`state`](Self::state) gave.
-    pub(crate) fn resume(self, state: State) -> Result<Self> {
-        let averaged = restore(self.tokenizer.clone(), &state.averaged)?;
-        Ok(Self {
-            tokenizer: restore(self.tokenizer, &state.numbers)?,
-            averaged: collect(&averaged)?,
-            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
-            step: state.step,
-            curve: state.curve,
-            ..self
-        })
-    }
-
-    pub(crate) fn state(&self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            curve: self.curve.clone(),
-            numbers: collect(&self.tokenizer)?,
-            averaged: self.averaged.clone(),
-            optimizer: optimizer_bytes(&self.optimizer)?,
-        })
-    }
-
-    /// Steps so far.
-    pub(crate) fn done(&self) -> usize {
-        self.step
-    }
-
-    pub(crate) fn curve(&self) -> &Curve {
-        &self.curve
-    }
-
-    /// The weights to use: their mean over the last steps, the codebook at length one.
-    pub(crate) fn averaged(&self) -> Result<Vec<Named>> {
+    /// The weights for inference: moving averages, with a codebook of unit-length rows.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn averaged(&self) -> Result<Vec<NamedTensor>> {
         let mut averaged = self.averaged.clone();
         let table = restore(self.tokenizer.clone(), &self.averaged)?.codebook()?;
         averaged
             .iter_mut()
-            .filter(|named| named.name == CODEBOOK_NAME)
-            .for_each(|named| named.numbers.clone_from(&table));
+            .filter(|tensor| tensor.name == CODEBOOK_NAME)
+            .for_each(|tensor| tensor.values.clone_from(&table));
         Ok(averaged)
     }
 
     fn stage(&self) -> Stage {
-        let share = self.step as f64 / self.settings.steps as f64;
-        match share {
-            _ if share < CODEBOOK => Stage::Noise,
-            _ if share < WHOLE => Stage::Crops,
+        let done = self.step as f64 / self.settings.steps as f64;
+        match done {
+            _ if done < CODEBOOK_START => Stage::Noise,
+            _ if done < WHOLE_START => Stage::Crops,
             _ => Stage::Whole,
         }
     }
 
-    /// One step. Says whether it ended with a point of the curve: the moment to save the state.
-    pub(crate) fn step(&mut self) -> Result<Reached> {
-        let stage = self.stage();
-        if stage != Stage::Noise && self.step == (CODEBOOK * self.settings.steps as f64).ceil() as usize {
-            self.begin_codebook()?;
+    /// The step that starts with a new codebook.
+    fn codebook_step(&self) -> usize {
+        (CODEBOOK_START * self.settings.steps as f64).ceil() as usize
+    }
+
+    /// Measures the validation pictures and revives unused codes. `latents` are those of the last
+    /// step.
+    fn add_point(&mut self, latents: Tensor<4>) -> Result<()> {
+        let train = similarity::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
+        let psnr_db: f64 = self.reconstructions()?.iter().map(|one| Likeness::of(one).psnr_db).sum();
+        let validation = psnr_db / self.validation.len() as f64;
+        self.curve.push(Point { step: self.step, train: vec![train], validation: vec![validation] })?;
+        self.recent.clear();
+        if self.stage() != Stage::Noise && self.usage.used() > 0 {
+            let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.step);
+            let mut table = self.tokenizer.codebook()?;
+            if (self.step as f64) < REVIVAL_END * self.settings.steps as f64 {
+                self.usage.revive(&mut table, &rows(latents)?, &mut random);
+                self.set_codebook(table);
+            }
+            self.usage = CodeUsage::new(self.config.codes);
         }
-        let colours = self.batch(stage)?;
-        let latents = self.tokenizer.encode(colours.clone());
-        let (codes, loss, made) = match stage {
+        Ok(())
+    }
+
+    /// A tokenizer with these weights and without autodiff, which would keep every tensor until the
+    /// next backward pass.
+    fn without_autodiff(&self, weights: &[NamedTensor]) -> Result<Vqgan> {
+        restore(Vqgan::zeros(&self.config, self.settings.precision, &device()), weights)
+    }
+
+    fn set_codebook(&mut self, table: Vec<f32>) {
+        for tensor in self.averaged.iter_mut().filter(|tensor| tensor.name == CODEBOOK_NAME) {
+            tensor.values.clone_from(&table);
+        }
+        self.tokenizer = self.tokenizer.clone().with_codebook(table);
+    }
+
+    /// Makes the codebook from the latents of some training pictures.
+    fn start_codebook(&mut self) -> Result<()> {
+        let (tokenizer, mut latents) = (self.without_autodiff(&collect(&self.tokenizer)?)?, Vec::new());
+        let chosen = self.training.len().min(K_MEANS_PICTURES);
+        for chunk in (0..chosen).collect::<Vec<_>>().chunks(8) {
+            let pictures =
+                chunk.iter().map(|&i| self.corpus.picture(self.training[i * self.training.len() / chosen], SIDE));
+            let pictures = to_tensor(&pictures.collect::<Result<Vec<_>>>()?, &device());
+            latents.extend(rows(tokenizer.encode(pictures))?);
+        }
+        let random = Random::new(self.settings.seed, RandomPurpose::Codes, self.step);
+        let k_means = KMeans { codes: self.config.codes, width: self.config.embed_dim, rounds: K_MEANS_ROUNDS };
+        let table = k_means.run(&latents, random, &device())?;
+        self.set_codebook(table);
+        Ok(())
+    }
+
+    fn noise(&self, shape: [usize; 4]) -> Tensor<4> {
+        let mut random = Random::new(self.settings.seed, RandomPurpose::Noise, self.step);
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| NOISE * random.normal()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    /// The pictures of a step, `[B, 3, height, width]`.
+    fn batch(&self, stage: Stage) -> Result<Tensor<4>> {
+        let count = if stage == Stage::Whole { self.settings.batch } else { 4 * self.settings.batch };
+        let mut random = Random::new(self.settings.seed, RandomPurpose::Pictures, self.step);
+        let mut images = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut image = self.corpus.picture(self.training[random.below(self.training.len())], SIDE)?;
+            if stage != Stage::Whole {
+                image = detailed_crop(&image, &mut random);
+            }
+            if random.below(2) == 1 {
+                image = mirrored(&image);
+            }
+            images.push(image);
+        }
+        Ok(to_tensor(&images, &self.device))
+    }
+
+    /// Reconstructs validation pictures with the averaged weights.
+    ///
+    /// # Errors
+    /// A picture cannot be read, or the device fails.
+    pub(crate) fn reconstructions(&self) -> Result<Vec<Reconstruction>> {
+        let tokenizer = self.without_autodiff(&self.averaged)?;
+        let has_codebook = self.stage() != Stage::Noise && self.step > self.codebook_step();
+        let mut reconstructions = Vec::new();
+        for chunk in self.validation.chunks(4) {
+            let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
+            let latents = tokenizer.encode(to_tensor(&pictures, &device()));
+            let latents = if has_codebook { tokenizer.quantise(latents).latents } else { latents };
+            let decoded = from_tensor(tokenizer.decode(latents))?;
+            let pairs = pictures.into_iter().zip(decoded);
+            reconstructions.extend(pairs.map(|(picture, decoded)| Reconstruction { picture, decoded }));
+        }
+        Ok(reconstructions)
+    }
+}
+
+impl Trainer for VqTrainer<'_> {
+    fn step(&mut self) -> Result<StepOutcome> {
+        let stage = self.stage();
+        if stage != Stage::Noise && self.step == self.codebook_step() {
+            self.start_codebook()?;
+        }
+        let pictures = self.batch(stage)?;
+        let latents = self.tokenizer.encode(pictures.clone());
+        let (codes, loss, decoded) = match stage {
             Stage::Noise => {
                 let noise = self.noise(latents.dims());
                 (None, None, self.tokenizer.decode(unit(latents.clone() + noise)))
@@ -161,10 +250,11 @@ impl<'a> Trainer<'a> {
                 (Some(quantised.codes), Some(quantised.loss), self.tokenizer.decode(quantised.latents))
             }
         };
-        let error = (made.clone() - colours.clone()).detach().square().mean() * 0.25;
-        let loss = loss.into_iter().fold(reconstruction(made, colours), |sum, loss| sum + loss);
+        let error = (decoded.clone() - pictures.clone()).detach().square().mean() * 0.25;
+        let loss = loss.into_iter().fold(reconstruction_loss(decoded, pictures), |sum, loss| sum + loss);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.tokenizer);
-        let rate = self.settings.learning_rate * warm_up_then_fall(self.step, self.settings.steps, 0.02, 0.02);
+        let schedule = Schedule { steps: self.settings.steps, warm_up: WARM_UP, last: LAST_RATE };
+        let rate = self.settings.learning_rate * schedule.factor(self.step);
         self.tokenizer = self.optimizer.step(rate, self.tokenizer.clone(), gradients);
         self.recent.push(read(error.into_data())?.iter().copied().map(f64::from).sum());
         if let Some(codes) = codes {
@@ -173,103 +263,58 @@ impl<'a> Trainer<'a> {
         self.step += 1;
         average(&mut self.averaged, &self.tokenizer, self.step, AVERAGE_STEPS)?;
         if !Curve::is_due(self.step, self.settings.steps, POINTS) {
-            return Ok(Reached::Step);
+            return Ok(StepOutcome::Step);
         }
-        self.point(latents)?;
-        Ok(Reached::Point)
+        self.add_point(latents)?;
+        Ok(StepOutcome::CurvePoint)
     }
 
-    fn point(&mut self, latents: Tensor<4>) -> Result<()> {
-        let train = metrics::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
-        let validation =
-            self.pairs()?.iter().map(|pair| Likeness::of(pair).psnr_db).sum::<f64>() / self.validation.len() as f64;
-        self.curve.push(Point { step: self.step, train: vec![train], validation: vec![validation] })?;
-        self.recent.clear();
-        if self.stage() != Stage::Noise && self.usage.used() > 0 {
-            let mut random = Random::new(self.settings.seed, Purpose::Codes, self.step);
-            let mut table = self.tokenizer.codebook()?;
-            if (self.step as f64) < REVIVED * self.settings.steps as f64 {
-                self.usage.revive(&mut table, &flat(latents)?, &mut random);
-                self.set_codebook(table);
-            }
-            self.usage = Usage::new(self.config.codes);
-        }
-        Ok(())
+    fn steps_done(&self) -> usize {
+        self.step
     }
 
-    /// A tokenizer of these weights outside of autodiff, which keeps what it saw until the next way back.
-    fn untracked(&self, weights: &[Named]) -> Result<Tokenizer> {
-        restore(Tokenizer::zeros(&self.config, self.settings.precision, &device()), weights)
+    fn steps(&self) -> usize {
+        self.settings.steps
     }
 
-    fn set_codebook(&mut self, table: Vec<f32>) {
-        for named in self.averaged.iter_mut().filter(|named| named.name == CODEBOOK_NAME) {
-            named.numbers.clone_from(&table);
-        }
-        self.tokenizer = self.tokenizer.clone().with_codebook(table);
+    fn curve(&self) -> &Curve {
+        &self.curve
     }
 
-    fn begin_codebook(&mut self) -> Result<()> {
-        let (tokenizer, mut latents) = (self.untracked(&collect(&self.tokenizer)?)?, Vec::new());
-        let chosen = self.training.len().min(K_MEANS_PICTURES);
-        for chunk in (0..chosen).collect::<Vec<_>>().chunks(8) {
-            let pictures =
-                chunk.iter().map(|&i| self.corpus.picture(self.training[i * self.training.len() / chosen], SIDE));
-            let colours = colours(&pictures.collect::<Result<Vec<_>>>()?, &device());
-            latents.extend(flat(tokenizer.encode(colours))?);
-        }
-        let random = Random::new(self.settings.seed, Purpose::Codes, self.step);
-        let size = (self.config.codes, self.config.embed_dim);
-        let table = k_means(&latents, size, K_MEANS_ROUNDS, random, &device())?;
-        self.set_codebook(table);
-        Ok(())
+    fn state(&self) -> Result<State> {
+        Ok(State {
+            step: self.step,
+            curve: self.curve.clone(),
+            parameters: collect(&self.tokenizer)?,
+            averaged: self.averaged.clone(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
+        })
     }
 
-    fn noise(&self, shape: [usize; 4]) -> Tensor<4> {
-        let mut random = Random::new(self.settings.seed, Purpose::Noise, self.step);
-        let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| NOISE * random.normal()).collect();
-        Tensor::from_data(TensorData::new(numbers, shape), &self.device)
-    }
-
-    /// The colours of a step.
-    fn batch(&self, stage: Stage) -> Result<Tensor<4>> {
-        let count = if stage == Stage::Whole { self.settings.batch } else { 4 * self.settings.batch };
-        let mut random = Random::new(self.settings.seed, Purpose::Pictures, self.step);
-        let mut images = Vec::with_capacity(count);
-        for _ in 0..count {
-            let mut image = self.corpus.picture(self.training[random.below(self.training.len())], SIDE)?;
-            if stage != Stage::Whole {
-                // The livelier of two places: much of many pictures is empty.
-                let mut place = || [random.below(SIDE - CROP + 1), random.below(SIDE - CROP + 1)];
-                let crops = [place(), place()].map(|place| crop(&image, place, CROP));
-                let [first, second] = [&crops[0], &crops[1]].map(liveliness);
-                let [a, b] = crops;
-                image = if first >= second { a } else { b };
-            }
-            if random.below(2) == 1 {
-                image = mirrored(&image);
-            }
-            images.push(image);
-        }
-        Ok(colours(&images, &self.device))
-    }
-
-    /// Pictures of validation and what the averaged weights leave of them.
-    pub(crate) fn pairs(&self) -> Result<Vec<Pair>> {
-        let tokenizer = self.untracked(&self.averaged)?;
-        let coded = self.stage() != Stage::Noise && self.step > (CODEBOOK * self.settings.steps as f64).ceil() as usize;
-        let mut pairs = Vec::new();
-        for chunk in self.validation.chunks(4) {
-            let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
-            let latents = tokenizer.encode(colours(&pictures, &device()));
-            let latents = if coded { tokenizer.quantise(latents).latents } else { latents };
-            pairs.extend(pictures.into_iter().zip(images(tokenizer.decode(latents))?));
-        }
-        Ok(pairs)
+    fn resume(self, state: State) -> Result<Self> {
+        let averaged = restore(self.tokenizer.clone(), &state.averaged)?;
+        Ok(Self {
+            tokenizer: restore(self.tokenizer, &state.parameters)?,
+            averaged: collect(&averaged)?,
+            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
+            step: state.step,
+            curve: state.curve,
+            ..self
+        })
     }
 }
 
-/// Latents `[n, E]`, cell by cell.
-fn flat(latents: Tensor<4>) -> Result<Vec<f32>> {
+/// Of two random crops, the one with more detail: large parts of many pictures are empty.
+fn detailed_crop(image: &Image, random: &mut Random) -> Image {
+    let mut random_crop = || {
+        let (left, top) = (random.below(SIDE - CROP + 1), random.below(SIDE - CROP + 1));
+        crop(image, left, top, CROP)
+    };
+    let (first, second) = (random_crop(), random_crop());
+    if detail(&first) >= detail(&second) { first } else { second }
+}
+
+/// Latents `[B, E, rows, columns]` as rows `[n, E]`, in raster order.
+fn rows(latents: Tensor<4>) -> Result<Vec<f32>> {
     read(latents.permute([0, 2, 3, 1]).into_data())
 }

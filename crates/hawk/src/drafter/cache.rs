@@ -1,9 +1,8 @@
-//! The Speculation Cache: what each head says of open cells, kept until their turn comes (Hawk, section "Speculation Cache").
+//! The Speculation Cache: the laws that heads give for open cells, kept until decoding reaches them (Hawk, section "Speculation Cache").
 //!
-//! A head that looks `n` cells on in raster order has spoken of at most the next `n` cells, so a ring of `n` entries holds all that can still be
-//! read: for vertical heads of 1 to D rows, C * D * (D + 1) / 2 entries in all. An entry dies when its cell is passed, by being written over.
-//! It is the head's output itself, one f32 per code less the largest of them: what candidates come of it is known when the other heads have
-//! spoken.
+//! A head that looks `n` cells ahead in raster order has predicted at most the next `n` cells. A ring of `n` entries therefore holds all
+//! that can still be read: for vertical heads of 1 to D rows, C * D * (D + 1) / 2 entries in all. An entry dies when its cell is passed: it
+//! is overwritten. It holds the head's logits less the largest of them, one f32 per code; candidates are made of it when its cell is drafted.
 
 use hawk_nn::{Arrangement, HeadOffset};
 use hawk_spec::Cell;
@@ -18,7 +17,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Entries for a head of this offset. A horizontal head is only asked at the anchor: it has said something of one cell.
+    /// Entries for a head of this offset. A horizontal head is only asked at the anchor, so it has one.
     pub(super) fn new(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> Self {
         let entries = Self::entries(offset, arrangement);
         Self { holds: vec![None; entries], logits: vec![0.0; entries * codes], codes }
@@ -35,16 +34,16 @@ impl Ring {
         }
     }
 
-    /// Memory of a head's entries.
-    pub(super) fn bytes(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> usize {
-        Self::entries(offset, arrangement) * (codes * size_of::<f32>() + size_of::<Option<Cell>>())
+    /// Bytes of the entries.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.logits) + size_of_val(&*self.holds)
     }
 
     pub(super) fn clear(&mut self) {
         self.holds.fill(None);
     }
 
-    /// Keeps what the head says of a cell: its logits, `[codes]`, all finite.
+    /// Keeps the head's logits for a cell, `[codes]`, all finite.
     pub(super) fn put(&mut self, cell: Cell, logits: &[f32]) {
         let entry = cell.index() % self.holds.len();
         self.holds[entry] = Some(cell);
@@ -52,7 +51,7 @@ impl Ring {
         self.logits[entry * self.codes..][..self.codes].iter_mut().zip(logits).for_each(|(kept, x)| *kept = x - best);
     }
 
-    /// What the head said of a cell, if it did: logits, the largest 0.
+    /// The head's logits for a cell, if it was asked: `[codes]`, the largest 0.
     pub(super) fn get(&self, cell: Cell) -> Option<&[f32]> {
         let entry = cell.index() % self.holds.len();
         (self.holds[entry] == Some(cell)).then(|| &self.logits[entry * self.codes..][..self.codes])

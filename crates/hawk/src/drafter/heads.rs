@@ -1,140 +1,164 @@
-//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all): heads speak, the cache keeps, the pool grows the tree.
+//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the cache keeps their laws, the pool grows the tree.
 
-use std::ops::Range;
+use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
+use hawk_spec::{Cell, ImageIndex, Pool, Seed, TokenTree, TreeError, TreeShape};
 
-use hawk_nn::{Arrangement, Error, HeadWorkspace, Heads, Result, Target, kernels};
-use hawk_spec::{Cell, ImageIndex, Layout, Pipeline, Pool, Purpose, Sampling, Seed, TokenTree, TreeError, TreeShape};
-
-use super::cache::Ring;
 use super::calibration::MAX_RANKS;
-use super::voices::{Manner, Voices, used};
-use super::{Drafter, Seen, View};
-use crate::engine::Engine;
-use crate::request::{Decoding, Request};
+use super::candidates::{Candidates, DraftMode, Joining, UsedHead};
+use super::{DefaultTree, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
+use crate::request::Decoder;
 
-/// Deepest level that is guessed.
+/// Deepest level that is proposed.
 const MAX_LEVELS: usize = 16;
 
-/// What a drafter's heads guess, and for whom.
-#[derive(Clone)]
-pub(crate) struct Brief<'a> {
-    pub(crate) target: &'a Target,
-    pub(crate) threads: &'a kernels::Pool,
-    pub(crate) heads: &'a Heads,
-    /// The codes' ids.
-    pub(crate) ids: Range<usize>,
-    pub(crate) arrangement: Arrangement,
-    pub(crate) decoding: Decoding,
-    pub(crate) manner: Manner,
-    /// Temperature, top-k and top-p of the drafts, and their order.
-    pub(crate) sampling: Sampling,
-    pub(crate) pipeline: Pipeline,
+const fn kind(
+    name: &'static str,
+    help: &'static str,
+    media: Media,
+    make: fn(&Setup<'_>) -> Result<Box<dyn Drafter>>,
+) -> DrafterKind {
+    DrafterKind { name, help, tree: DefaultTree::Auto { otherwise: 4 }, heads: Heads::Required, media, make }
 }
 
-impl<'a> Brief<'a> {
-    /// For the images of a request. Guidance is in the heads already.
-    pub(super) fn of_images(engine: &'a Engine, heads: &'a Heads, request: &Request) -> Result<Self> {
-        let s = request.sampling;
-        Ok(Self {
-            target: engine.target(),
-            threads: engine.pool(),
-            heads,
-            ids: engine.codes(),
-            arrangement: engine.config().layout.grid().into(),
-            decoding: request.decoding,
-            manner: Manner::of(request.decoding.rule(), Purpose::Replay),
-            sampling: Sampling::new(1.0, s.temperature(), s.top_k(), s.top_p())
-                .map_err(|e| Error::input(e.to_string()))?,
-            pipeline: engine.pipeline(),
-        })
-    }
+impl Decoder {
+    /// Horizontal draft heads (Medusa).
+    pub const MEDUSA: Decoder = Decoder::custom(
+        &const {
+            let help = "horizontal draft heads (Medusa)";
+            kind("medusa", help, Media::Any, |setup| make(setup, Directions::Horizontal, Joining::OneLaw))
+        },
+    );
+    /// Vertical draft heads and the Speculation Cache.
+    pub const HAWK_VERTICAL: Decoder = Decoder::custom(
+        &const {
+            let help = "vertical draft heads and the Speculation Cache";
+            kind("hawk-vertical", help, Media::Images, |setup| make(setup, Directions::Vertical, Joining::OneLaw))
+        },
+    );
+    /// All draft heads and the cache; each head's candidates enter the pool on their own, as in the paper.
+    pub const HAWK_PAPER: Decoder = Decoder::custom(
+        &const {
+            let help = "all draft heads; each head's candidates enter the pool on their own, as in the paper";
+            kind("hawk-paper", help, Media::Images, |setup| make(setup, Directions::All, Joining::Apart))
+        },
+    );
+    /// All draft heads and the cache; the heads that know a cell make one law.
+    pub const HAWK: Decoder = Decoder::custom(
+        &const {
+            let help = "all draft heads; the heads that know a cell are combined into one law";
+            kind("hawk", help, Media::Images, |setup| make(setup, Directions::All, Joining::OneLaw))
+        },
+    );
 }
 
-pub(crate) struct HeadsDrafter<'a> {
-    brief: Brief<'a>,
+/// Which heads a decoder uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Directions {
+    Horizontal,
+    Vertical,
+    All,
+}
+
+fn make(setup: &Setup<'_>, directions: Directions, joining: Joining) -> Result<Box<dyn Drafter>> {
+    let heads = setup.heads.ok_or_else(|| {
+        Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoding.decoder()))
+            .expected("heads/ in the model's folder, or --heads DIR")
+            .hint("`hawk train heads` makes them; --decoder ar and neighbour need none")
+    })?;
+    Ok(Box::new(HeadsDrafter::new(setup, heads, directions, joining)))
+}
+
+struct HeadsDrafter {
+    arrangement: Arrangement,
     shape: TreeShape,
-    voices: Voices,
+    mode: DraftMode,
+    candidates: Candidates,
     pool: Pool,
-    workspace: HeadWorkspace,
-    /// What each row of the workspace speaks of: voice and cell.
+    /// What each ask of the step is about: the head in use, and the cell that it predicts.
     asked: Vec<(usize, Cell)>,
 }
 
-impl<'a> HeadsDrafter<'a> {
-    pub(crate) fn new(brief: Brief<'a>) -> Self {
-        let shape = brief.decoding.shape();
-        let voices = Voices::new(&brief, levels(shape));
-        let count = voices.voices.len();
-        let rows = count * (levels(shape) + 1);
+impl HeadsDrafter {
+    fn new(setup: &Setup<'_>, heads: &HeadsConfig, directions: Directions, joining: Joining) -> Self {
+        let shape = setup.decoding.shape();
+        let used = heads.heads.iter().enumerate().filter(|(_, head)| match directions {
+            Directions::Horizontal => head.offset.down() == 0,
+            Directions::Vertical => head.offset.down() > 0 && head.offset.right() == 0,
+            Directions::All => true,
+        });
+        let used: Vec<UsedHead> = used.map(|(index, head)| UsedHead::new(index, head, setup)).collect();
+        let count = used.len();
         Self {
+            arrangement: setup.arrangement,
             shape,
-            voices,
+            mode: setup.mode,
+            candidates: Candidates::new(setup, used, joining, levels(shape)),
             pool: Pool::with_capacity(levels(shape), count * MAX_RANKS, shape.nodes()),
-            workspace: brief.heads.workspace(brief.target, rows, brief.ids.len()),
-            asked: Vec::with_capacity(rows),
-            brief,
+            asked: Vec::with_capacity(count * (levels(shape) + 1)),
         }
+    }
+
+    fn heads(&self) -> &[UsedHead] {
+        &self.candidates.heads
     }
 }
 
-impl Drafter for HeadsDrafter<'_> {
+impl Drafter for HeadsDrafter {
+    fn needs(&self) -> Needs {
+        let (levels, heads) = (levels(self.shape), self.heads().len());
+        Needs {
+            laws: if self.mode == DraftMode::Draws { levels * heads } else { 0 },
+            head_rows: heads * (levels + 1),
+            best: 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.heads().iter().map(|head| head.cache.bytes()).sum()
+    }
+
     fn start(&mut self, seed: Seed, image: ImageIndex) {
-        self.voices.start(seed, image);
+        self.candidates.start(seed, image);
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
-        self.voices.begin();
+        self.candidates.begin_step();
         let (first, deepest) = (view.codes.len(), levels(self.shape).min(tree.cells_left() as usize - 1));
         self.pool.grow(self.shape, tree, &mut |depth, level, tree| {
-            if depth < deepest { self.voices.guess(Cell((first + depth) as u32), level, tree) } else { Ok(()) }
+            if depth < deepest { self.candidates.propose(Cell((first + depth) as u32), level, tree) } else { Ok(()) }
         })
     }
 
-    /// Learns from what was guessed of the committed cells, then asks the vertical heads at every cell that was seen and the horizontal ones
-    /// at the new anchor.
-    fn observe(&mut self, seen: &Seen<'_>) -> Result<()> {
-        for (cell, &code) in (seen.first.0..).map(Cell).zip(seen.codes) {
-            self.voices.learn(cell, code);
-        }
-        self.workspace.clear();
+    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last: the new anchor.
+    fn ask(&mut self, seen: &mut Seen<'_>, heads: &mut HeadAsks<'_>) -> Result<()> {
         self.asked.clear();
-        let anchor = seen.rows.len() - 1;
-        for (at, (cell, hidden)) in seen.cells().enumerate() {
-            for (voice, head) in self.voices.voices.iter().enumerate() {
-                let asked = at == anchor || head.offset.down() > 0;
-                if let Some(target) = head.offset.target(self.brief.arrangement, cell).filter(|_| asked) {
-                    self.workspace.push(head.head, hidden);
-                    self.asked.push((voice, target));
+        let anchor = seen.verdict.path.len();
+        for (at, (cell, node)) in seen.path().enumerate() {
+            for (index, head) in self.candidates.heads.iter().enumerate() {
+                let wanted = at == anchor || head.offset.down() > 0;
+                if let Some(target) = head.offset.target(self.arrangement, cell).filter(|_| wanted) {
+                    heads.ask(node, head.index);
+                    self.asked.push((index, target));
                 }
             }
         }
-        let Brief { target, threads, heads, ids, .. } = &self.brief;
-        heads.run(target, threads, &mut self.workspace, ids.clone())?;
-        for (row, &(voice, cell)) in self.asked.iter().enumerate() {
-            let (head, logits) = (&mut self.voices.voices[voice], self.workspace.logits(row));
+        Ok(())
+    }
+
+    /// Calibrates the chances of what was proposed for the committed cells, then caches what the heads say.
+    fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
+        for (cell, &code) in (seen.first().0..).map(Cell).zip(seen.new_codes()) {
+            self.candidates.learn(cell, code);
+        }
+        for (ask, &(head, cell)) in self.asked.iter().enumerate() {
+            let (head, logits) = (&mut self.candidates.heads[head], seen.head_logits(ask));
             if logits.iter().any(|logit| !logit.is_finite()) {
-                return Err(
-                    Error::input("a draft head gives no finite logits").at(format!("{} of {cell}", head.offset))
-                );
+                return Err(Error::input("a draft head gives non-finite logits").at(format!("{} of {cell}", head.offset)));
             }
-            head.said.put(cell, logits);
+            head.cache.put(cell, logits);
         }
         Ok(())
     }
-}
-
-/// Draft laws that a tree must have room for.
-pub(super) fn laws(heads: &Heads, decoding: Decoding) -> usize {
-    match Manner::of(decoding.rule(), Purpose::Replay) {
-        Manner::Draws => levels(decoding.shape()) * used(heads, decoding.decoder()).count(),
-        Manner::SharedNoise(_) | Manner::Likeliest => 0,
-    }
-}
-
-/// Bytes of the cache.
-pub(super) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
-    let rings = used(heads, decoding.decoder());
-    rings.map(|(_, offset)| Ring::bytes(offset, layout.grid().into(), layout.codes() as usize)).sum()
 }
 
 /// Levels below the root that a shape may reach.

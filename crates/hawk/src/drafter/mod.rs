@@ -1,95 +1,137 @@
-//! What guesses the cells after the anchor. A new drafter is one new file here and one arm in [`new`].
+//! What proposes the cells after the anchor, and the contract that every drafter fulfils.
+//!
+//! A new drafter is one file that implements [`Drafter`] and describes itself in a [`DrafterKind`], plus its line in [`DECODERS`].
 
 mod cache;
 mod calibration;
+mod candidates;
+mod context;
+mod copies;
 mod heads;
-mod neighbour;
-mod voices;
+mod plain;
 
-use hawk_nn::{Error, Heads, Result, Staged};
-use hawk_spec::{Cell, Code, ImageIndex, Layout, Seed, TokenTree, TreeError, TreeLimits};
+use hawk_nn::{Arrangement, HeadsConfig, Result};
+use hawk_spec::{ImageIndex, Pipeline, Sampling, Seed, TokenTree, TreeError};
 
-pub(crate) use heads::{Brief, HeadsDrafter};
-pub(crate) use voices::Manner;
+pub use candidates::DraftMode;
+pub use context::{HeadAsks, Seen, View};
 
-use crate::engine::Engine;
-use crate::request::{Decoder, Decoding, Request};
+use crate::request::{Decoder, Decoding};
 
-/// What a drafter may look at: never the verifier's randomness.
-pub(crate) struct View<'a> {
-    /// The committed cells in raster order, or the text after the prompt.
-    pub(crate) codes: &'a [Code],
+/// The built-in decoders: one line each, in the order of `--help`.
+pub(crate) static DECODERS: [Decoder; 6] =
+    [Decoder::AR, Decoder::NEIGHBOUR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER, Decoder::HAWK];
+
+/// A kind of drafter: what users and the engine know of it before one is made.
+pub struct DrafterKind {
+    /// Name in code, files and arguments.
+    pub name: &'static str,
+    /// One sentence for `--help`.
+    pub help: &'static str,
+    /// The tree where none is asked for.
+    pub tree: DefaultTree,
+    /// Whether it needs draft heads.
+    pub heads: Heads,
+    /// What it can draft.
+    pub media: Media,
+    /// Makes a drafter for one slot.
+    pub make: fn(&Setup<'_>) -> Result<Box<dyn Drafter>>,
 }
 
-/// What the last pass showed at the root and at every accepted node: the hidden states that predict the cells from `first` on.
-pub(crate) struct Seen<'a> {
-    pub(crate) first: Cell,
-    /// The codes that the pass has committed for those cells.
-    pub(crate) codes: &'a [Code],
-    /// Their rows in the conditional stream.
-    pub(crate) rows: &'a [usize],
-    pub(crate) staged: &'a Staged<'a>,
-    /// The conditional stream.
-    pub(crate) stream: usize,
+/// The tree of a decoder where none is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultTree {
+    /// So many nodes, root included.
+    Nodes(usize),
+    /// Tuned at run time; where the rule forbids that, so many nodes.
+    Auto {
+        /// Nodes, root included.
+        otherwise: usize,
+    },
 }
 
-impl<'a> Seen<'a> {
-    /// The cells and the hidden states `[D]` that predict them, in raster order.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = (Cell, &'a [f32])> {
-        let states = self.rows.iter().map(|&row| self.staged.hidden(self.stream, row).unwrap_or_default());
-        (self.first.0..).map(Cell).zip(states)
+/// Whether a drafter needs draft heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heads {
+    /// It needs none.
+    Unused,
+    /// It needs them.
+    Required,
+}
+
+/// What a drafter can draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Images only: it looks at rows and columns.
+    Images,
+    /// Images and text.
+    Any,
+}
+
+/// What a drafter is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// How cells stand to each other: a grid, or a line of text.
+    pub arrangement: Arrangement,
+    /// V, number of codes.
+    pub codes: usize,
+    /// The draft heads at hand.
+    pub heads: Option<&'a HeadsConfig>,
+    /// Drafter, rule, tree.
+    pub decoding: Decoding,
+    /// How candidates are made of a law under the rule.
+    pub mode: DraftMode,
+    /// Temperature, top-k and top-p of the target. Guidance is 1: a draft law has it in already.
+    pub sampling: Sampling,
+    /// The order of the sampling stages.
+    pub pipeline: Pipeline,
+}
+
+/// Memory that a drafter needs in the tree and in the pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Draft laws in a tree.
+    pub laws: usize,
+    /// Rows of draft heads asked in a step.
+    pub head_rows: usize,
+    /// Best codes under noise, at every node of the pass.
+    pub best: usize,
+}
+
+/// Proposes cells. One drafter belongs to one slot; its memory is allocated when it is made.
+pub trait Drafter: Send {
+    /// What must have room for it.
+    fn needs(&self) -> Needs {
+        Needs::default()
     }
-}
 
-/// Guesses cells, in memory of its own that is allocated when it is made.
-pub(crate) trait Drafter {
-    /// Begins an image.
+    /// Bytes of its own memory.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Begins an image or a text.
     fn start(&mut self, _seed: Seed, _image: ImageIndex) {}
 
-    /// Adds candidates to a tree that has nothing but its root. A tree that is full and the grid's end are no faults.
+    /// Adds candidates to a tree that has only its root. A full tree and the end of the grid are no errors of the drafter: it returns them.
+    ///
+    /// # Errors
+    /// [`TreeError::Full`] and [`TreeError::TooDeep`] end proposing; any other one fails the slot.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError>;
 
-    /// Learns from a pass.
-    fn observe(&mut self, _seen: &Seen<'_>) -> Result<()> {
+    /// Asks draft heads about nodes of the pass that has just been verified. Heads of all slots run in one product.
+    ///
+    /// # Errors
+    /// Fails the slot.
+    fn ask(&mut self, _seen: &mut Seen<'_>, _heads: &mut HeadAsks<'_>) -> Result<()> {
         Ok(())
     }
-}
 
-/// Plain AR: no guesses.
-pub(crate) struct Nothing;
-
-impl Drafter for Nothing {
-    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> std::result::Result<(), TreeError> {
+    /// Learns from a pass: tree, verdict, laws and hidden states at all its nodes, and what the asked heads say.
+    ///
+    /// # Errors
+    /// Fails the slot.
+    fn observe(&mut self, _seen: &mut Seen<'_>) -> Result<()> {
         Ok(())
     }
-}
-
-/// The drafter of a request.
-pub(crate) fn new<'a>(engine: &'a Engine, request: &Request) -> Result<Box<dyn Drafter + 'a>> {
-    let decoder = request.decoding.decoder();
-    Ok(match decoder {
-        Decoder::Ar => Box::new(Nothing),
-        Decoder::Neighbour => Box::new(neighbour::Neighbour { grid: engine.config().layout.grid() }),
-        Decoder::Medusa | Decoder::HawkVertical | Decoder::HawkPaper | Decoder::Hawk => {
-            let heads = engine.heads().ok_or_else(|| {
-                Error::input(format!("the decoder {decoder} needs draft heads, and the model has none"))
-                    .expected("heads/ in the model's folder, or --heads DIR")
-                    .hint("`hawk train heads` makes them; --decoder neighbour needs none")
-            })?;
-            Box::new(HeadsDrafter::new(Brief::of_images(engine, heads, request)?))
-        }
-    })
-}
-
-/// Memory of the trees over so many codes.
-pub(crate) fn tree_limits(heads: Option<&Heads>, codes: usize, decoding: Decoding) -> TreeLimits {
-    let nodes = decoding.shape().nodes();
-    let laws = heads.map_or(0, |heads| heads::laws(heads, decoding));
-    // Two sources may propose one code: an edge more without a node more.
-    TreeLimits { nodes, candidates: 4 * nodes, laws, codes }
-}
-
-/// Bytes of what a drafter keeps beside its heads.
-pub(crate) fn cache_bytes(heads: &Heads, decoding: Decoding, layout: &Layout) -> usize {
-    heads::cache_bytes(heads, decoding, layout)
 }

@@ -1,24 +1,25 @@
 //! A loaded language model.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::OnceLock;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::Precision;
 use hawk_nn::{
-    Checkpoint, Error, Family, HawkConfig, Heads, ModelSource, Result, Staged, Stream, Target, TextConfig,
-    TextTokenizer, Workspace,
+    Backend, Checkpoint, Cpu, Device, Error, Family, HawkConfig, HeadsConfig, ModelSource, Result, Shaping, TextConfig,
+    TextTokenizer,
 };
-use hawk_spec::{Pipeline, TokenId};
+use hawk_spec::{Greedy, ImageIndex, Noise, Pipeline, Purpose, TokenId};
 
-use super::request::{GeneratedText, PromptStyle, TextEvent, TextRequest};
-use super::session::Session;
+use super::request::{GeneratedText, PromptStyle, Stop, TextEvent, TextRequest, TextSampling};
 use super::stream::TextStream;
-use crate::engine::{LoadOptions, read_tokenizer, read_transformer};
-use crate::equip::{Medium, other_heads, own_heads};
-use crate::pace::Paces;
+use crate::decode::medium::TextMedium;
+use crate::decode::{Batch, BatchLimits, Draws, Finished, Happened, Job, JobId, Target};
+use crate::model::{LoadOptions, read_tokenizer, read_transformer};
+use crate::prompt::Prefix;
+use crate::request::MAX_NODES;
 
 /// Temperature, then top-k, then top-p, as the reference library has it for text.
-pub(super) const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
+const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
 
 /// A model that writes text. Calls may come from several threads; each has memory of its own, and the threads are shared.
 ///
@@ -31,7 +32,7 @@ pub(super) const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
 ///     prompt: "The hawk is a bird that".to_owned(),
 ///     style: PromptStyle::Plain,
 ///     sampling: TextSampling::Greedy,
-///     decoding: Decoding::with_defaults(Decoder::Ar, Rule::Replay),
+///     decoding: Decoding::with_defaults(Decoder::AR, Rule::Replay),
 ///     max_tokens: 64,
 /// };
 /// let text = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
@@ -40,24 +41,28 @@ pub(super) const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
 /// ```
 pub struct TextEngine {
     source: ModelSource,
-    target: Target,
     tokenizer: TextTokenizer,
     config: TextConfig,
-    /// Ids of image codes, which text never has; empty for a model of text alone.
-    codes: Range<usize>,
-    pool: Pool,
-    heads: Option<Heads>,
+    target: Arc<Target>,
+    threads: usize,
     digest: OnceLock<String>,
-    paces: Paces,
 }
 
 impl TextEngine {
-    /// Reads and packs a model of the Llama or Chameleon family: `config.json`, `tokenizer.json`, the weights, and draft heads of text in
+    /// Reads a model of the Llama or Chameleon family onto the CPU: `config.json`, `tokenizer.json`, the weights, and draft heads of text in
     /// `heads/` if there are any. A model that draws images too (it has a `hawk.json`, or is Lumina-mGPT or Anole) writes text without codes.
     ///
     /// # Errors
     /// Another family, or a file that is missing, damaged, or in contradiction to another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
+        Ok(Self { threads: options.threads, ..Self::load_on(source, &Cpu::new(options.threads), options.precision)? })
+    }
+
+    /// The same on another device.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), or no room on the device.
+    pub fn load_on(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
         let transformer = read_transformer(&source)?;
         if !matches!(transformer.family, Family::Llama | Family::Chameleon) {
             return Err(Error::input("this family writes no text here")
@@ -74,18 +79,22 @@ impl TextEngine {
         let tokenizer = read_tokenizer(&source, &transformer)?;
         let config = TextConfig::of_model(&source, &transformer)?;
         let images = HawkConfig::of_model(&source, &transformer)?.map(|config| config.layout);
-        let target = Target::load(transformer, &Checkpoint::open(&source, "")?, options.precision)?;
-        Ok(Self {
-            heads: own_heads(&source, &target, Medium::Text)?,
-            codes: images.map_or(0..0, |layout| layout.code_ids()),
-            target,
-            tokenizer,
-            config,
-            pool: Pool::new(options.threads),
-            digest: OnceLock::new(),
-            paces: Paces::default(),
-            source,
-        })
+        let ids = transformer.readable();
+        let mut target = Target {
+            backend: device.load(transformer, &Checkpoint::open(&source, "")?, precision)?,
+            heads: None,
+            medium: Box::new(TextMedium { ends: config.eos.clone() }),
+            pixels: None,
+            ids,
+            // Text never has an image's codes.
+            dropped: images.map_or(0..0, |layout| layout.code_ids()),
+            pipeline: PIPELINE,
+            neighbours: OnceLock::new(),
+            tree_sizes: Default::default(),
+        };
+        target.load_own_heads(&source)?;
+        let (target, digest) = (Arc::new(target), OnceLock::new());
+        Ok(Self { tokenizer, config, target, threads: device.threads(), digest, source })
     }
 
     /// The engine with other draft heads than the model's own.
@@ -93,7 +102,9 @@ impl TextEngine {
     /// # Errors
     /// The heads cannot be read, or were trained for another model or for images.
     pub fn with_heads(mut self, folder: &ModelSource) -> Result<Self> {
-        self.heads = Some(other_heads(folder, &self.target, Medium::Text, self.digest()?)?);
+        let digest = self.digest()?.to_owned();
+        let busy = || Error::input("the model cannot change while a batch is under way");
+        Arc::get_mut(&mut self.target).ok_or_else(busy)?.load_other_heads(folder, &digest)?;
         Ok(self)
     }
 
@@ -107,7 +118,40 @@ impl TextEngine {
         observer: &mut dyn FnMut(TextEvent<'_>) -> ControlFlow<()>,
     ) -> Result<GeneratedText> {
         let decoding = request.checked_decoding()?;
-        Session::new(self, request, decoding, self.prompt(&request.prompt, request.style)?)?.run(observer)
+        let prompt = self.prompt(&request.prompt, request.style)?;
+        let room = self.backend().config().max_positions - prompt.len();
+        let (most, end) = match request.max_tokens {
+            asked if asked <= room => (asked, Stop::MaxTokens),
+            _ => (room, Stop::Positions),
+        };
+        let (shaping, draws) = match request.sampling {
+            TextSampling::Greedy => (Shaping::Logits, Draws::Greedy(Greedy)),
+            TextSampling::Drawn { sampling, seed } => {
+                let noise = Noise { seed, image: ImageIndex(0) };
+                (Shaping::Sampling(sampling), Draws::noise(noise, Purpose::Text))
+            }
+        };
+        let job = Job {
+            prefixes: Arc::new([Prefix::new(prompt.clone())]),
+            shaping,
+            draws,
+            decoding,
+            most: most as u32,
+            drafter: self.target.drafter(decoding, shaping)?,
+        };
+        let mut batch = Batch::new(Arc::clone(&self.target), BatchLimits::of(&job, most))?;
+        let job = batch.admit(job)?;
+        let stopped = run(&mut batch, job, &prompt, observer)?;
+        let timings = batch.timings();
+        let Finished { codes, sources, stats, elapsed } =
+            batch.take(job).ok_or_else(|| Error::input("the text was not decoded"))?;
+        let tokens: Vec<TokenId> = codes.iter().map(|code| TokenId(code.0)).collect();
+        let stop = match tokens.last() {
+            _ if stopped.is_break() => Stop::Observer,
+            Some(last) if self.config.eos.contains(last) => Stop::Eos,
+            _ => end,
+        };
+        Ok(GeneratedText { prompt, tokens, sources, stop, stats, timings, elapsed })
     }
 
     /// The tokens of a prompt, opened by the model's begin of text.
@@ -123,7 +167,7 @@ impl TextEngine {
         if let Some(bos) = self.config.bos.filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
-        let most = self.target.config().max_positions - 1;
+        let most = self.backend().config().max_positions - 1;
         if tokens.len() > most {
             return Err(Error::input("the prompt is too long")
                 .expected(format!("at most {most} tokens, begin of text included"))
@@ -154,29 +198,34 @@ impl TextEngine {
         TextStream::new(&self.tokenizer, prompt)
     }
 
-    /// The transformer.
-    pub fn target(&self) -> &Target {
-        &self.target
+    /// The transformer on its device.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.target.backend
     }
 
     /// Where texts begin and end.
+    #[must_use]
     pub fn config(&self) -> &TextConfig {
         &self.config
     }
 
-    /// The draft heads, if there are any.
-    pub fn heads(&self) -> Option<&Heads> {
-        self.heads.as_ref()
+    /// The configuration of the draft heads, if there are any.
+    #[must_use]
+    pub fn heads(&self) -> Option<&HeadsConfig> {
+        self.target.heads.as_ref()
     }
 
     /// How weights are stored and multiplied.
+    #[must_use]
     pub fn precision(&self) -> Precision {
-        self.target.precision()
+        self.backend().precision()
     }
 
-    /// Threads in all.
+    /// Threads of the device on this machine.
+    #[must_use]
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.threads
     }
 
     /// SHA-256 over the model's files, computed when it is first asked for.
@@ -190,26 +239,35 @@ impl TextEngine {
         let digest = self.source.digest()?;
         Ok(self.digest.get_or_init(|| digest))
     }
+}
 
-    pub(super) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    pub(super) fn paces(&self) -> &Paces {
-        &self.paces
-    }
-
-    /// Ids whose logits are read.
-    pub(super) fn ids(&self) -> Range<usize> {
-        self.target.config().readable()
-    }
-
-    /// Those of them that text never has.
-    pub(super) fn codes(&self) -> Range<usize> {
-        self.codes.clone()
-    }
-
-    pub(super) fn forward<'p>(&self, workspace: &'p mut Workspace, streams: &'p mut [Stream]) -> Result<Staged<'p>> {
-        self.target.forward(&self.pool, workspace, streams, self.ids())
+/// Runs a batch of one text to its end, or until the observer breaks off.
+fn run(
+    batch: &mut Batch,
+    job: JobId,
+    prompt: &[TokenId],
+    observer: &mut dyn FnMut(TextEvent<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
+    let (mut tokens, mut events) = (Vec::with_capacity(MAX_NODES), Vec::new());
+    loop {
+        events.extend(batch.step()?);
+        for event in events.drain(..) {
+            let flow = match event.happened {
+                Happened::PrefillDone => observer(TextEvent::PrefillDone { prompt }),
+                Happened::CellsCommitted => match batch.new_cells(job) {
+                    Some((_, codes, sources)) => {
+                        tokens.clear();
+                        tokens.extend(codes.iter().map(|code| TokenId(code.0)));
+                        observer(TextEvent::TokensCommitted { tokens: &tokens, sources })
+                    }
+                    None => ControlFlow::Continue(()),
+                },
+                Happened::Finished => return Ok(ControlFlow::Continue(())),
+                Happened::Failed(error) => return Err(error),
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
     }
 }

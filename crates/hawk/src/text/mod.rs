@@ -4,9 +4,7 @@
 //! images; a cell is a position after the prompt, a code an id of the vocabulary.
 
 mod engine;
-mod laws;
 mod request;
-mod session;
 mod stream;
 
 pub use engine::TextEngine;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hawk_nn::{Error, Result};
 use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TokenId};
 
-use crate::request::{AnyRule, CellSource, Decoder, Decoding, Timings};
+use crate::request::{AnyRule, CellSource, Decoding, Timings};
 
 /// What stands around the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,33 +52,27 @@ pub struct TextRequest {
     pub style: PromptStyle,
     /// How tokens are taken.
     pub sampling: TextSampling,
-    /// Drafter, rule, budget: [`Decoder::Ar`] or [`Decoder::Medusa`], and an exact rule.
+    /// Drafter, rule, tree. The drafter must draft text ([`Decoder::AR`](crate::Decoder::AR),
+    /// [`Decoder::MEDUSA`](crate::Decoder::MEDUSA)), and the rule must be exact.
     pub decoding: Decoding,
     /// Most tokens after the prompt, at least 1; the model's positions may leave fewer.
     pub max_tokens: usize,
 }
 
 impl TextRequest {
-    /// The way of decoding as it is carried out: greedy decoding tests guesses by equality whatever the rule.
+    /// The way of decoding as it is carried out: greedy decoding tests drafts by equality whatever the rule.
     pub(super) fn checked_decoding(&self) -> Result<Decoding> {
-        let (decoder, rule) = (self.decoding.decoder(), self.decoding.rule());
-        if !matches!(decoder, Decoder::Ar | Decoder::Medusa) {
-            return Err(Error::input("text has no rows that this decoder could look at")
-                .at("decoder")
-                .expected("ar or medusa")
-                .got(decoder));
-        }
-        if let AnyRule::Lossy(_) = rule {
+        if let AnyRule::Lossy(_) = self.decoding.rule() {
             return Err(Error::input("text is written by exact rules alone")
                 .at("rule")
                 .expected("replay or rejection")
-                .got(rule));
+                .got(self.decoding.rule()));
         }
         if self.max_tokens == 0 {
-            return Err(Error::input("no token is asked for").at("max_tokens").expected("at least 1").got(0));
+            return Err(Error::input("no token asked for").at("max_tokens").expected("at least 1").got(0));
         }
         match self.sampling {
-            TextSampling::Greedy => Decoding::new(decoder, Rule::Replay, self.decoding.tree()),
+            TextSampling::Greedy => Decoding::new(self.decoding.decoder(), Rule::Replay, self.decoding.tree()),
             TextSampling::Drawn { sampling, .. } if sampling.guided() => {
                 Err(Error::input("text has no guidance").at("cfg").expected("1").got(sampling.cfg()))
             }

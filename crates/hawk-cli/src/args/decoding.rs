@@ -1,0 +1,81 @@
+//! Which drafter proposes cells, how proposals are verified, and how large their trees are.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use hawk::{AnyRule, Decoder, Decoding, Engine, LossyRule, Result, Rule, Tree};
+
+/// The help of `--tree`, less its first line.
+macro_rules! tree_forms {
+    () => {
+        "
+  7      at most 7 nodes, the last committed token included
+  4x2x1  at most 4 candidates at depth 1, 2 below each of them, 1 below each of those; 4x has one level
+  auto   autotune: 1 to 16 nodes, whichever number gives the most tokens per second on this machine; needs the rule
+         replay, under which the tree does not change the result"
+    };
+}
+pub(crate) use tree_forms;
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Decoding")]
+pub(crate) struct DecodingArgs {
+    /// Drafter that proposes cells [default: hawk; ar for a model without draft heads]
+    #[arg(long, value_parser = decoder())]
+    pub(crate) decoder: Option<Decoder>,
+    /// How proposals are verified
+    #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = rule())]
+    pub(crate) rule: AnyRule,
+    /// Tree of proposals: nodes (7), a shape (4x2x1) or auto
+    /// [default: ar 1, neighbour 3; others auto, or 4 if the rule is not replay]
+    #[arg(long, value_name = "NODES|SHAPE|auto", value_parser = str::parse::<Tree>, long_help = concat!(
+        "Tree of proposals [default: ar 1, neighbour 3; others auto, or 4 if the rule is not replay]\n",
+        tree_forms!()
+    ))]
+    pub(crate) tree: Option<Tree>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) heads: Option<PathBuf>,
+}
+
+impl DecodingArgs {
+    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
+        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::HAWK } else { Decoder::AR });
+        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
+    }
+}
+
+/// A decoder by its name, each with its help.
+pub(crate) fn decoder() -> impl TypedValueParser<Value = Decoder> {
+    let value = |decoder: Decoder| PossibleValue::new(decoder.name()).help(decoder_help(decoder));
+    PossibleValuesParser::new(Decoder::ALL.map(value)).try_map(|name| name.parse())
+}
+
+fn decoder_help(decoder: Decoder) -> &'static str {
+    match decoder {
+        Decoder::AR => "No drafter: plain decoding, one cell per pass",
+        Decoder::NEIGHBOUR => "Copies of the cell to the left and of the cell above",
+        Decoder::MEDUSA => "Horizontal draft heads",
+        Decoder::HAWK_VERTICAL => "Vertical draft heads and their cache",
+        Decoder::HAWK_PAPER => "All draft heads, the candidates of each head apart, as in the paper",
+        Decoder::HAWK => "All draft heads, joined into one distribution per cell",
+        _ => "",
+    }
+}
+
+/// A rule by its name, each with its help.
+pub(crate) fn rule() -> impl TypedValueParser<Value = AnyRule> {
+    let value = |rule: AnyRule| PossibleValue::new(rule.name()).help(rule_help(rule));
+    PossibleValuesParser::new(AnyRule::ALL.map(value)).try_map(|name| name.parse())
+}
+
+pub(crate) fn rule_help(rule: AnyRule) -> &'static str {
+    match rule {
+        AnyRule::Exact(Rule::Replay) => "Lossless: exactly the result of plain decoding with the same seed",
+        AnyRule::Exact(Rule::Rejection) => "Lossless: another sample of the same distribution (the paper's rule)",
+        AnyRule::Lossy(LossyRule::Typical) => {
+            "LOSSY, for comparison: typical acceptance, which changes the distribution"
+        }
+        AnyRule::Lossy(LossyRule::Lantern) => "LOSSY, for comparison: LANTERN++, which changes the distribution",
+    }
+}

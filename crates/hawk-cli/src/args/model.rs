@@ -1,0 +1,78 @@
+//! Which model, and how it is loaded.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use hawk::{Engine, LoadOptions, ModelSource, Precision, Result};
+use hawk_hub::find_model;
+
+use crate::inputs;
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Folder of the model, or name of a pulled one [default: the built-in model]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    pub(crate) model: Option<PathBuf>,
+    /// Number of threads; results do not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    pub(crate) threads: Option<NonZero<usize>>,
+}
+
+impl ModelArgs {
+    /// The model's files.
+    pub(crate) fn source(&self) -> Result<ModelSource> {
+        match &self.model {
+            Some(model) => Ok(ModelSource::Dir(find_model(model)?)),
+            None => built_in(),
+        }
+    }
+
+    /// The precision asked for, else the one that the model is packed in, else `default`.
+    pub(crate) fn precision(&self, asked: Option<Precision>, default: Precision) -> Result<Precision> {
+        match asked {
+            Some(precision) => Ok(precision),
+            None => Ok(hawk::packed_for(&self.source()?)?.unwrap_or(default)),
+        }
+    }
+
+    pub(crate) fn options(&self, precision: Precision) -> LoadOptions {
+        let threads = self.threads.map_or(LoadOptions::default().threads, NonZero::get);
+        LoadOptions { precision, threads }
+    }
+
+    /// The model's name in records.
+    pub(crate) fn name(&self) -> String {
+        self.model.as_ref().map_or_else(|| hawk::BUILT_IN.to_owned(), |dir| dir.display().to_string())
+    }
+}
+
+/// The model inside the program.
+#[cfg(feature = "built-in")]
+pub(crate) fn built_in() -> Result<ModelSource> {
+    Ok(hawk::built_in_model())
+}
+
+/// The error that this program has no model inside.
+#[cfg(not(feature = "built-in"))]
+pub(crate) fn built_in() -> Result<ModelSource> {
+    Err(hawk::Error::input("this program was built without the built-in model")
+        .expected("--model DIR")
+        .hint("build it with the cargo feature `built-in`"))
+}
+
+/// The engine with the draft heads of a folder, where one is given.
+pub(crate) fn with_heads(engine: Engine, heads: Option<&Path>) -> Result<Engine> {
+    match heads {
+        Some(dir) => engine.with_heads(&ModelSource::Dir(dir.to_owned())),
+        None => Ok(engine),
+    }
+}
+
+/// The engine with the caption features of a file, where one is given.
+pub(crate) fn with_features(engine: Engine, features: Option<&Path>) -> Result<Engine> {
+    match features {
+        Some(file) => engine.with_features(inputs::read(file)?).map_err(|e| e.at(file.display())),
+        None => Ok(engine),
+    }
+}

@@ -1,0 +1,38 @@
+//! How codes are sampled.
+
+use hawk::{Error, Result, Sampling};
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingArgs {
+    /// Scale of classifier-free guidance, 0 to 100; 1 = off [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) cfg: Option<f32>,
+    /// Temperature, above 0; higher = more varied [default: the model's]
+    #[arg(long, value_name = "F")]
+    pub(crate) temperature: Option<f32>,
+    /// Sample from the K most likely codes; 0 = all [default: the model's]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Sample from the most likely codes that together have probability P, above 0, at most 1 [default: the model's]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+}
+
+impl SamplingArgs {
+    /// The settings that were given, the others from `defaults`.
+    pub(crate) fn or(&self, defaults: Sampling) -> Result<Sampling> {
+        Sampling::new(
+            self.cfg.unwrap_or(defaults.cfg()),
+            self.temperature.unwrap_or(defaults.temperature()),
+            self.top_k.unwrap_or(defaults.top_k()),
+            self.top_p.unwrap_or(defaults.top_p()),
+        )
+        .map_err(invalid_setting)
+    }
+}
+
+/// The error for a setting that the library refuses.
+pub(crate) fn invalid_setting(e: impl std::fmt::Display) -> Error {
+    Error::input(format!("invalid setting: {e}"))
+}

@@ -1,0 +1,188 @@
+//! The JSON files of `hawk generate`: tokens and statistics.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Request, Result, Timings};
+use hawk_spec::TokenId;
+use serde::Serialize;
+
+/// The settings that were used, the same for all images of a call.
+#[derive(Clone, Serialize)]
+struct Settings {
+    #[serde(flatten)]
+    sampling: RecordedSampling,
+    precision: String,
+    decoder: String,
+    rule: String,
+    /// Whether the rule is lossless.
+    exact: bool,
+    tree: String,
+    threads: usize,
+    batch: usize,
+}
+
+impl Settings {
+    fn new(engine: &Engine, request: &Request) -> Self {
+        Self {
+            sampling: request.sampling.into(),
+            precision: engine.precision().to_string(),
+            decoder: request.decoding.decoder().to_string(),
+            rule: request.decoding.rule().to_string(),
+            exact: request.decoding.rule().warning().is_empty(),
+            tree: request.decoding.tree().to_string(),
+            threads: engine.threads(),
+            batch: request.batch,
+        }
+    }
+}
+
+/// The file of `--tokens-out`.
+#[derive(Serialize)]
+pub(crate) struct TokensReport {
+    settings: Settings,
+    images: Vec<ImageTokens>,
+}
+
+#[derive(Serialize)]
+struct ImageTokens {
+    prompt: String,
+    seed: u64,
+    index: u32,
+    cond_prefix: Vec<u32>,
+    uncond_prefix: Vec<u32>,
+    tokens: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl TokensReport {
+    pub(crate) fn new(engine: &Engine, request: &Request) -> Self {
+        Self { settings: Settings::new(engine, request), images: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, engine: &Engine, request: &Request, image: &Generated) -> Result<()> {
+        let conditioning = engine.conditioning(&request.prompt)?;
+        let ids = |tokens: &[TokenId]| tokens.iter().map(|token| token.0).collect();
+        self.images.push(ImageTokens {
+            prompt: request.prompt.clone(),
+            seed: request.seed.0,
+            index: image.index,
+            cond_prefix: ids(conditioning.cond.tokens()),
+            uncond_prefix: ids(conditioning.uncond.tokens()),
+            tokens: ids(&engine.config().layout.sequence(&image.codes)),
+            codes: image.codes.iter().map(|code| code.0).collect(),
+        });
+        Ok(())
+    }
+}
+
+/// The file of `--stats`.
+#[derive(Serialize)]
+pub(crate) struct StatsReport {
+    settings: Settings,
+    images: Vec<ImageStats>,
+    load_s: f64,
+    generate_s: f64,
+    /// Seconds of each part of `generate_s`.
+    parts_s: Parts,
+    images_per_s: f64,
+}
+
+#[derive(Serialize)]
+struct ImageStats {
+    file: String,
+    prompt: String,
+    seed: u64,
+    index: u32,
+    elapsed_s: f64,
+    #[serde(flatten)]
+    stats: RecordedStats,
+    recovered: u64,
+    bonus: u64,
+    /// Passes by the number of cells that they committed.
+    passes_by_cells: Vec<u64>,
+    sources: Vec<SourceStats>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SourceStats {
+    source: String,
+    depth: usize,
+    proposed: u64,
+    tested: u64,
+    accepted: u64,
+}
+
+impl SourceStats {
+    pub(crate) fn of(stats: &DecodeStats) -> Vec<Self> {
+        let sources = stats.tallies().map(|(source, depth, tally)| Self {
+            source: source.to_string(),
+            depth,
+            proposed: tally.proposed,
+            tested: tally.tested,
+            accepted: tally.accepted,
+        });
+        sources.collect()
+    }
+}
+
+/// Passes by the number of tokens that they committed, from 0 up to the longest.
+pub(crate) fn passes_by_tokens(stats: &DecodeStats) -> Vec<u64> {
+    let last = stats.tokens_per_pass.iter().rposition(|&passes| passes > 0).unwrap_or(0);
+    stats.tokens_per_pass[..=last].to_vec()
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct Parts {
+    prefill: f64,
+    draft: f64,
+    target: f64,
+    verify: f64,
+    commit: f64,
+    pixels: f64,
+}
+
+impl StatsReport {
+    pub(crate) fn new(engine: &Engine, request: &Request, load: Duration) -> Self {
+        Self {
+            settings: Settings::new(engine, request),
+            images: Vec::new(),
+            load_s: load.as_secs_f64(),
+            generate_s: 0.0,
+            parts_s: Parts::default(),
+            images_per_s: 0.0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, request: &Request, image: &Generated, file: &Path) {
+        let stats = &image.stats;
+        self.images.push(ImageStats {
+            file: file.display().to_string(),
+            prompt: request.prompt.clone(),
+            seed: request.seed.0,
+            index: image.index,
+            elapsed_s: image.elapsed.as_secs_f64(),
+            stats: stats.into(),
+            recovered: stats.recovered,
+            bonus: stats.bonus,
+            passes_by_cells: passes_by_tokens(stats),
+            sources: SourceStats::of(stats),
+        });
+    }
+
+    pub(crate) fn add_time(&mut self, timings: &Timings, elapsed: Duration) {
+        self.generate_s += elapsed.as_secs_f64();
+        self.images_per_s = self.images.len() as f64 / self.generate_s;
+        let parts = &mut self.parts_s;
+        for (sum, part) in [
+            (&mut parts.prefill, timings.prefill),
+            (&mut parts.draft, timings.draft),
+            (&mut parts.target, timings.target),
+            (&mut parts.verify, timings.verify),
+            (&mut parts.commit, timings.commit),
+            (&mut parts.pixels, timings.pixels),
+        ] {
+            *sum += part.as_secs_f64();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The CPU as a device: one pool of threads, weights packed for its kernels.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hawk_files::{CaptionFeatures, Checkpoint, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
+use hawk_kernels::{Precision, Threads};
+use hawk_spec::{Code, Grid};
+
+use super::passes::CpuPasses;
+use super::stream::OwnInputs;
+use super::target::Target;
+use crate::backend::{Backend, Device, Passes, PixelDecoder};
+use crate::heads::Heads;
+use crate::pass::{PassCost, PassPlan};
+use crate::vq::decoder::VqDecoder;
+use crate::vq::image::Image;
+
+/// The CPU. All models that are loaded on it share its threads.
+pub struct Cpu {
+    threads: Arc<Threads>,
+}
+
+impl Cpu {
+    /// A CPU with so many threads in all, at least 1. No result depends on their number.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self { threads: Arc::new(Threads::new(threads)) }
+    }
+}
+
+impl Device for Cpu {
+    fn load(&self, config: TransformerConfig, from: &Checkpoint, precision: Precision) -> Result<Box<dyn Backend>> {
+        let target = Arc::new(Target::load(config, from, precision)?);
+        Ok(Box::new(CpuBackend { target, heads: None, threads: Arc::clone(&self.threads) }))
+    }
+
+    fn load_vq(&self, vq: &VqTokenizer) -> Result<Box<dyn PixelDecoder>> {
+        let decoder = VqDecoder::from_checkpoint(vq.config.clone(), &vq.checkpoint)?;
+        Ok(Box::new(CpuPixels { decoder, threads: Arc::clone(&self.threads) }))
+    }
+
+    fn threads(&self) -> usize {
+        self.threads.threads()
+    }
+}
+
+struct CpuPixels {
+    decoder: VqDecoder,
+    threads: Arc<Threads>,
+}
+
+impl PixelDecoder for CpuPixels {
+    fn config(&self) -> &VqConfig {
+        self.decoder.config()
+    }
+
+    fn codebook(&self) -> &[f32] {
+        self.decoder.codebook().0
+    }
+
+    fn decode(&self, codes: &[Code], grid: Grid) -> Result<Image> {
+        self.decoder.decode(&self.threads, codes, grid)
+    }
+}
+
+struct CpuBackend {
+    target: Arc<Target>,
+    heads: Option<Arc<Heads>>,
+    threads: Arc<Threads>,
+}
+
+impl Backend for CpuBackend {
+    fn config(&self) -> &TransformerConfig {
+        self.target.config()
+    }
+
+    fn precision(&self) -> Precision {
+        self.target.precision()
+    }
+
+    fn cost(&self, ids: Range<usize>) -> PassCost {
+        self.target.pass_cost(ids)
+    }
+
+    fn caption(&self, features: &CaptionFeatures) -> Result<OwnInputs> {
+        self.target.caption(&self.threads, features)
+    }
+
+    fn load_heads(&mut self, config: &HeadsConfig, checkpoint: &Checkpoint) -> Result<()> {
+        self.heads = Some(Arc::new(Heads::from_checkpoint(config.clone(), checkpoint, self.target.precision())?));
+        Ok(())
+    }
+
+    fn heads_bytes(&self) -> usize {
+        self.heads.as_ref().map_or(0, |heads| heads.bytes())
+    }
+
+    fn passes(&self, plan: PassPlan) -> Result<Box<dyn Passes>> {
+        let (target, heads, threads) = (Arc::clone(&self.target), self.heads.clone(), Arc::clone(&self.threads));
+        Ok(Box::new(CpuPasses::new(target, heads, threads, plan)?))
+    }
+}

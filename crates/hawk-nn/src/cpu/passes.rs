@@ -1,0 +1,243 @@
+//! Streams and passes on the CPU. Laws are made when they are asked for: the logits are at hand.
+
+use std::result::Result as StdResult;
+use std::sync::Arc;
+
+use hawk_files::{Error, Result};
+use hawk_kernels::Threads;
+use hawk_spec::{Code, LawError, NodeId, Warper, argmax_with_noise, gumbel, rank_with_noise};
+
+use super::output::Projection;
+use super::rows::Rows;
+use super::stream::{OwnInputs, Stream};
+use super::target::Target;
+use super::workspace::{PassLimits, Workspace};
+use crate::backend::Passes;
+use crate::heads::{HeadWorkspace, Heads};
+use crate::pass::{HeadRow, Laws, NodeOf, PassPlan, Ranking, Shaping, StreamId};
+
+/// Best codes that are kept in memory of their own.
+const BEST: usize = 16;
+
+pub(super) struct CpuPasses {
+    target: Arc<Target>,
+    heads: Option<(Arc<Heads>, HeadWorkspace)>,
+    threads: Arc<Threads>,
+    plan: PassPlan,
+    /// By number. Closed ones have no rows.
+    streams: Vec<Stream>,
+    closed: Vec<usize>,
+    workspace: Workspace,
+    /// Logits of a row in the last pass.
+    columns: usize,
+    trees: Vec<Laws>,
+    warper: Warper,
+    scores: Vec<f32>,
+    best: Vec<(f64, Code)>,
+}
+
+impl CpuPasses {
+    pub(super) fn new(
+        target: Arc<Target>,
+        heads: Option<Arc<Heads>>,
+        threads: Arc<Threads>,
+        plan: PassPlan,
+    ) -> Result<Self> {
+        let codes = plan.ids.len();
+        // Refuses ids beyond the vocabulary before anything is allocated.
+        Projection::new(target.output(), &threads, plan.ids.clone())?;
+        let limits = PassLimits { rows: plan.rows, readouts: plan.readouts, tokens: plan.tokens, vocabulary: codes };
+        let with_workspace = |heads: Arc<Heads>| {
+            let workspace = heads.workspace(&target, plan.head_rows, codes);
+            (heads, workspace)
+        };
+        Ok(Self {
+            heads: heads.filter(|_| plan.head_rows > 0).map(with_workspace),
+            streams: Vec::new(),
+            closed: Vec::new(),
+            workspace: target.workspace(limits),
+            columns: 0,
+            trees: Vec::new(),
+            warper: Warper::new(plan.pipeline, codes),
+            scores: vec![0.0; codes],
+            best: Vec::with_capacity(BEST),
+            target,
+            threads,
+            plan,
+        })
+    }
+
+    /// Index of a node among all rows that the pass has read; none where there is no such node.
+    fn readout(&self, stream: StreamId, node: usize) -> Option<usize> {
+        let before: usize = self.streams.get(..stream.0)?.iter().map(|stream| stream.rows.read().len()).sum();
+        (node < self.streams.get(stream.0)?.rows.read().len()).then_some(before + node)
+    }
+
+    fn hidden_at(&self, at: NodeOf) -> Option<&[f32]> {
+        let (readout, d) = (self.readout(self.trees.get(at.tree)?.cond, at.node)?, self.target.config().hidden);
+        Some(&self.workspace.normed[readout * d..][..d])
+    }
+
+    fn no_heads(&self, rows: usize) -> Error {
+        let expected = match &self.heads {
+            None => "draft heads, and room for their rows".to_owned(),
+            Some(_) => format!("at most {} rows", self.plan.head_rows),
+        };
+        Error::input("the draft heads cannot run").expected(expected).got(format!("{rows} rows"))
+    }
+}
+
+impl Passes for CpuPasses {
+    fn open(&mut self, own: OwnInputs) -> Result<StreamId> {
+        if let Some(at) = self.closed.pop() {
+            self.streams[at].restart(own);
+            return Ok(StreamId(at));
+        }
+        let mut stream = self.target.stream(self.plan.tokens).with_inputs(own);
+        stream.rows = Rows::with_capacity(self.plan.stream_rows, self.plan.stream_rows);
+        self.streams.push(stream);
+        Ok(StreamId(self.streams.len() - 1))
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        self.streams[stream.0].restart(OwnInputs::default());
+        self.closed.push(stream.0);
+    }
+
+    fn committed(&self, stream: StreamId) -> usize {
+        self.streams[stream.0].committed()
+    }
+
+    fn truncate(&mut self, stream: StreamId, tokens: usize) {
+        self.streams[stream.0].truncate(tokens);
+    }
+
+    fn copy(&mut self, from: StreamId, to: StreamId, tokens: usize) {
+        if let Ok([from, to]) = self.streams.get_disjoint_mut([from.0, to.0]) {
+            to.copy_from(from, tokens);
+        }
+    }
+
+    fn rows(&mut self, stream: StreamId) -> &mut Rows {
+        &mut self.streams[stream.0].rows
+    }
+
+    fn forward(&mut self, trees: &[Laws]) -> Result<()> {
+        self.trees.clear();
+        self.trees.extend_from_slice(trees);
+        let ids = self.plan.ids.clone();
+        self.columns = self.target.run(&self.threads, &mut self.workspace, &self.streams, ids)?;
+        Ok(())
+    }
+
+    fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError> {
+        let no_law = LawError::NoLaw { node: NodeId(at.node as u32) };
+        let tree = *self.trees.get(at.tree).ok_or(no_law.clone())?;
+        let (cond, columns) = (self.readout(tree.cond, at.node).ok_or(no_law.clone())?, self.columns);
+        let uncond = match tree.uncond {
+            Some(stream) => Some(self.readout(stream, at.node).ok_or(no_law)?),
+            None => None,
+        };
+        let dropped = self.plan.dropped.clone();
+        if !dropped.is_empty() {
+            for readout in [Some(cond), uncond].into_iter().flatten() {
+                self.workspace.logits[readout * columns..][dropped.clone()].fill(f32::NEG_INFINITY);
+            }
+        }
+        let logits = |readout: usize| &self.workspace.logits[readout * columns..][..columns];
+        match tree.shaping {
+            Shaping::Logits => self.scores.copy_from_slice(logits(cond)),
+            Shaping::Sampling(sampling) => {
+                self.warper.warp(&sampling, logits(cond), uncond.map(logits), &mut self.scores)?;
+            }
+        }
+        Ok(&self.scores)
+    }
+
+    fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError> {
+        self.scores(at)?;
+        let tree = self.trees[at.tree];
+        let cell = self.streams[tree.cond.0].rows.read_cells()[at.node];
+        match tree.ranking {
+            Ranking::Noise(noise, purpose) if count == 1 => {
+                let code = argmax_with_noise(noise.seed, noise.image, cell, &self.scores, purpose)?;
+                let value = f64::from(self.scores[code.index()]) + gumbel(noise.seed, noise.image, cell, code, purpose);
+                self.best.clear();
+                self.best.push((value, code));
+            }
+            Ranking::Noise(noise, purpose) => {
+                rank_with_noise((noise.seed, noise.image, cell, purpose), &self.scores, count, &mut self.best);
+            }
+            Ranking::Score => rank(&self.scores, count, &mut self.best)?,
+        }
+        Ok(&self.best)
+    }
+
+    fn hidden(&mut self, at: NodeOf) -> Option<&[f32]> {
+        self.hidden_at(at)
+    }
+
+    fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()> {
+        // Taken out, because the hidden states lie in `self` as well.
+        let Some((heads, mut workspace)) = self.heads.take().filter(|_| rows.len() <= self.plan.head_rows) else {
+            return Err(self.no_heads(rows.len()));
+        };
+        workspace.clear();
+        let mut missing = None;
+        for row in rows {
+            match self.hidden_at(row.at) {
+                Some(hidden) => {
+                    workspace.push(row.head, hidden);
+                }
+                None => missing = Some(row.at),
+            }
+        }
+        let run = match missing {
+            None => heads.run(&self.target, &self.threads, &mut workspace, self.plan.ids.clone()),
+            Some(at) => Err(Error::input("a draft head reads a node that the pass has not").got(format!("{at:?}"))),
+        };
+        self.heads = Some((heads, workspace));
+        run
+    }
+
+    fn run_heads_on(&mut self, rows: &[(&[f32], usize)]) -> Result<()> {
+        let error = self.no_heads(rows.len());
+        let Some((heads, workspace)) = self.heads.as_mut().filter(|_| rows.len() <= self.plan.head_rows) else {
+            return Err(error);
+        };
+        workspace.clear();
+        for &(hidden, head) in rows {
+            workspace.push(head, hidden);
+        }
+        heads.run(&self.target, &self.threads, workspace, self.plan.ids.clone())
+    }
+
+    fn head_logits(&self, row: usize) -> &[f32] {
+        self.heads.as_ref().map_or(&[], |(_, workspace)| workspace.logits(row))
+    }
+
+    fn commit(&mut self, stream: StreamId, row: usize) {
+        self.streams[stream.0].commit(row);
+    }
+
+    fn roll_back(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.rows.clear());
+    }
+}
+
+/// The codes of the highest scores, best first, ties to the lower code.
+fn rank(scores: &[f32], count: usize, best: &mut Vec<(f64, Code)>) -> StdResult<(), LawError> {
+    best.clear();
+    for (code, &value) in (0..).map(Code).zip(scores) {
+        if value.is_nan() || value == f32::INFINITY {
+            return Err(LawError::NotALogit { code, value });
+        }
+        let value = f64::from(value);
+        let place = best.partition_point(|&(better, _)| better >= value);
+        if place < count && value > f64::NEG_INFINITY {
+            best.truncate(count - 1);
+            best.insert(place, (value, code));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Training steps of heads.
+//!
+//! The order of the batches depends on seed and step only, so that a run that resumes sees the same
+//! batches.
+
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+use hawk_files::{HeadOffset, Result};
+use hawk_spec::{Cell, philox4x32_10};
+
+use crate::heads::dataset::{Dataset, Subset};
+use crate::heads::module::{CellPairs, HeadBlocks, HeadsBatch};
+use crate::heads::observation::{Observation, ObservationShape};
+use crate::heads::settings::{HeadsSettings, Labels};
+use crate::run::curve::{Curve, Point};
+use crate::run::device::device;
+use crate::run::params::{NamedTensor, collect, read, restore};
+use crate::run::schedule::Schedule;
+use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::steps::{StepOutcome, Trainer};
+
+/// Points of a curve.
+const POINTS: usize = 40;
+/// Fraction of the steps in which the learning rate rises.
+const WARM_UP: f64 = 0.05;
+const BETAS: (f32, f32) = (0.9, 0.95);
+const WEIGHT_DECAY: f32 = 0.1;
+const EPSILON: f32 = 1e-8;
+
+/// Heads in training.
+pub(crate) struct HeadsTrainer<'a> {
+    settings: &'a HeadsSettings,
+    dataset: &'a Dataset,
+    device: Device,
+    /// The target's output projection for the codes, `[D, codes]`; frozen.
+    projection: Tensor<2>,
+    blocks: HeadBlocks,
+    optimizer: ModuleOptimizer,
+    step: usize,
+    curve: Curve,
+    /// The losses of all heads, for each step since the last point of the curve.
+    recent: Vec<Vec<f64>>,
+    training: Vec<usize>,
+    validation: Vec<usize>,
+}
+
+impl<'a> HeadsTrainer<'a> {
+    /// Starts a run. `projection` is the target's output projection, `[D, codes]`.
+    ///
+    /// # Errors
+    /// The validation images cannot be read.
+    pub(crate) fn new(settings: &'a HeadsSettings, dataset: &'a Dataset, projection: Vec<f32>) -> Result<Self> {
+        let device = device().autodiff();
+        let shape = dataset.shape();
+        let adam = AdamWConfig::new().with_beta_1(BETAS.0).with_beta_2(BETAS.1);
+        let mut trainer = Self {
+            settings,
+            dataset,
+            projection: Tensor::from_data(TensorData::new(projection, [shape.hidden_size, shape.codes]), &device),
+            blocks: HeadBlocks::zeros(settings.offsets.len(), shape.hidden_size, &device)?,
+            optimizer: adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
+            step: 0,
+            curve: Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
+            recent: Vec::new(),
+            training: dataset.subset(Subset::Training),
+            validation: dataset.subset(Subset::Validation),
+            device,
+        };
+        trainer.curve.bound = Some(("target".to_owned(), trainer.target_loss()?));
+        Ok(trainer)
+    }
+
+    fn steps_an_epoch(&self) -> usize {
+        // An epoch leaves out the images beyond its last whole batch.
+        (self.training.len() / self.settings.batch).max(1)
+    }
+
+    /// The parameters of all heads.
+    ///
+    /// # Errors
+    /// They cannot be read from the device.
+    pub(crate) fn blocks(&self) -> Result<Vec<NamedTensor>> {
+        collect(&self.blocks)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        let schedule = Schedule { steps: self.steps(), warm_up: WARM_UP, last: 0.0 };
+        self.settings.learning_rate * schedule.factor(self.step)
+    }
+
+    /// The images of a step. The order in an epoch depends on seed and epoch only.
+    fn images_of(&self, step: usize) -> Vec<usize> {
+        let (epoch, at) = (step / self.steps_an_epoch(), step % self.steps_an_epoch());
+        let seed = self.settings.seed.0;
+        let mut order = self.training.clone();
+        order.sort_by_key(|&image| {
+            philox4x32_10([seed as u32, (seed >> 32) as u32], [image as u32, epoch as u32, 0, 0])
+        });
+        order.into_iter().skip(at * self.settings.batch).take(self.settings.batch).collect()
+    }
+
+    fn batch(&self, images: &[usize]) -> Result<HeadsBatch> {
+        let shape = self.dataset.shape();
+        let (mut hidden, mut labels) = (Vec::new(), Vec::new());
+        for &image in images {
+            let observation = self.dataset.load(image)?;
+            hidden.extend_from_slice(&observation.hidden);
+            match self.settings.labels {
+                Labels::Law => observation.append_laws(&mut labels),
+                Labels::Code => append_one_hot(&observation, shape.codes, &mut labels),
+            }
+        }
+        let rows = images.len() * shape.cells();
+        Ok(HeadsBatch {
+            hidden: Tensor::from_data(TensorData::new(hidden, [rows, shape.hidden_size]), &self.device),
+            labels: Tensor::from_data(TensorData::new(labels, [rows, shape.codes]), &self.device),
+            pairs: self.settings.offsets.iter().map(|&offset| pairs(offset, shape, images.len())).collect(),
+        })
+    }
+
+    fn losses(&self, batch: &HeadsBatch) -> Vec<Tensor<1>> {
+        (0..self.settings.offsets.len()).map(|head| self.blocks.loss(head, batch, &self.projection)).collect()
+    }
+
+    fn validate(&self) -> Result<Vec<f64>> {
+        let mut losses = Vec::new();
+        for images in self.validation.chunks(self.settings.batch) {
+            let of_batch = values_of(self.losses(&self.batch(images)?))?;
+            // Every image has the same number of rows for a head.
+            losses.extend(vec![of_batch; images.len()]);
+        }
+        Ok(mean(&losses))
+    }
+
+    /// The loss of the target's own law on the validation images.
+    fn target_loss(&self) -> Result<f64> {
+        let codes = self.dataset.shape().codes;
+        let (mut sum, mut cells) = (0.0, 0);
+        for &image in &self.validation {
+            let observation = self.dataset.load(image)?;
+            for (law, code) in observation.laws.chunks(codes).zip(&observation.codes) {
+                sum += match self.settings.labels {
+                    Labels::Law => law.iter().map(|p| p.to_f64()).filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum(),
+                    // A drawn code has a positive probability. If f16 rounded it to zero, use half
+                    // of the smallest f16.
+                    Labels::Code => {
+                        -law[code.index()].to_f64().max(half::f16::MIN_POSITIVE_SUBNORMAL.to_f64() / 2.0).ln()
+                    }
+                };
+                cells += 1;
+            }
+        }
+        Ok(sum / f64::from(cells))
+    }
+}
+
+impl Trainer for HeadsTrainer<'_> {
+    fn step(&mut self) -> Result<StepOutcome> {
+        let batch = self.batch(&self.images_of(self.step))?;
+        let losses: Vec<Tensor<1>> = self.losses(&batch);
+        let Some(sum) = losses.iter().cloned().reduce(|sum, loss| sum + loss) else { return Ok(StepOutcome::Step) };
+        let gradients = GradientsParams::from_grads(sum.backward(), &self.blocks);
+        self.blocks = self.optimizer.step(self.learning_rate(), self.blocks.clone(), gradients);
+        self.recent.push(values_of(losses)?);
+        self.step += 1;
+        if !Curve::is_due(self.step, self.steps(), POINTS) {
+            return Ok(StepOutcome::Step);
+        }
+        self.curve.push(Point { step: self.step, train: mean(&self.recent), validation: self.validate()? })?;
+        self.recent.clear();
+        Ok(StepOutcome::CurvePoint)
+    }
+
+    fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    fn steps(&self) -> usize {
+        self.settings.epochs * self.steps_an_epoch()
+    }
+
+    fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State {
+            step: self.step,
+            curve: self.curve.clone(),
+            parameters: self.blocks()?,
+            averaged: Vec::new(),
+            optimizer: optimizer_bytes(&self.optimizer)?,
+        })
+    }
+
+    fn resume(self, state: State) -> Result<Self> {
+        Ok(Self {
+            blocks: restore(self.blocks, &state.parameters)?,
+            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
+            step: state.step,
+            curve: state.curve,
+            ..self
+        })
+    }
+}
+
+/// All cells whose offset leads to a cell of the grid, for `images` images in a row.
+fn pairs(offset: HeadOffset, shape: ObservationShape, images: usize) -> CellPairs {
+    let mut pairs = CellPairs { from: Vec::new(), to: Vec::new() };
+    for first in (0..images).map(|image| (image * shape.cells()) as i64) {
+        for cell in (0..shape.cells() as u32).map(Cell) {
+            if let Some(target) = offset.target(shape.grid, cell) {
+                pairs.from.push(first + i64::from(cell.0));
+                pairs.to.push(first + i64::from(target.0));
+            }
+        }
+    }
+    pairs
+}
+
+fn append_one_hot(observation: &Observation, codes: usize, out: &mut Vec<f32>) {
+    let start = out.len();
+    out.resize(start + observation.codes.len() * codes, 0.0);
+    for (law, code) in out[start..].chunks_mut(codes).zip(&observation.codes) {
+        law[code.index()] = 1.0;
+    }
+}
+
+fn values_of(losses: Vec<Tensor<1>>) -> Result<Vec<f64>> {
+    losses.into_iter().map(|loss| Ok(read(loss.into_data())?.iter().copied().map(f64::from).sum())).collect()
+}
+
+/// The mean of each column.
+fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
+    let columns = rows.first().map_or(0, Vec::len);
+    (0..columns).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / rows.len() as f64).collect()
+}

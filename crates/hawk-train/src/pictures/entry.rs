@@ -1,0 +1,60 @@
+//! A line of `captions.jsonl`: one captioned picture of a folder.
+
+use serde::{Deserialize, Serialize};
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// One drawing on white.
+    Emoji,
+    /// Several drawings, or one drawing on a coloured background.
+    Scene,
+}
+
+/// Which part of the data set a picture belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Split {
+    /// Training.
+    Train,
+    /// Validation: training has the family, but not in this style.
+    NewStyle,
+    /// Validation: training does not have the family.
+    NewConcept,
+    /// Validation: training has the parts, but never combined.
+    NewScene,
+}
+
+/// One captioned picture.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Path of the PNG file, relative to the folder.
+    pub(crate) file: String,
+    /// The most detailed caption comes first.
+    pub(crate) captions: Vec<String>,
+    pub(crate) style: String,
+    /// Emoji: its label. Scene: the parts that are combined.
+    pub(crate) concept: String,
+    /// Emoji: the group of concepts that are held out together. Scene: the layout.
+    pub(crate) family: String,
+    pub(crate) kind: Kind,
+    pub(crate) split: Split,
+    /// Relative sampling frequency in training, `0..=1`.
+    pub(crate) weight: f32,
+    /// Whether the captions also describe the mirrored picture.
+    pub(crate) mirror: bool,
+    /// SHA-256 of the RGB pixels.
+    #[serde(default)]
+    pub(crate) pixels: String,
+}
+
+impl Entry {
+    /// The group under which the manifest counts the picture: style of an emoji, layout of a scene.
+    pub(crate) fn group(&self) -> &str {
+        match self.kind {
+            Kind::Emoji => &self.style,
+            Kind::Scene => &self.family,
+        }
+    }
+}

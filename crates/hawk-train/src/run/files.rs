@@ -1,0 +1,53 @@
+//! Files of a run. They are written whole or not at all, so that a run that was killed can resume.
+
+use std::fs;
+use std::path::Path;
+
+use hawk_files::atomic::{self, Durability};
+use hawk_files::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use hawk_files::atomic::{write, write_json};
+
+/// Creates a folder and its parents if they do not exist.
+///
+/// # Errors
+/// The folder cannot be created.
+pub(crate) fn make_dir(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| Error::io("make the folder", dir, &e))
+}
+
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::io("read the file", path, &e))
+}
+
+/// As [`write`], but a power cut may leave a damaged file. Used for thousands of small files that
+/// are checked when they are read again.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
+    atomic::write_with(path, bytes, Durability::Fast)
+}
+
+/// Checks that a folder belongs to this run. `path` holds the identity of the run that started in
+/// the folder: it is written if it does not exist, and compared with `identity` if it does.
+///
+/// # Errors
+/// The folder belongs to another run, or the file cannot be read or written.
+pub(crate) fn check_identity<T: Serialize + DeserializeOwned + PartialEq>(path: &Path, identity: &T) -> Result<()> {
+    if !path.exists() {
+        return write_json(path, identity);
+    }
+    let found: T = serde_json::from_slice(&read(path)?)
+        .map_err(|e| Error::input(format!("invalid file of a training run: {e}")).at(path.display()))?;
+    if found == *identity {
+        return Ok(());
+    }
+    Err(Error::input("the folder belongs to a run with other settings")
+        .at(path.display())
+        .hint("use the settings that the run started with, choose another folder, or remove this one"))
+}

@@ -1,0 +1,97 @@
+//! The saved state of a run, as safetensors. A run that was stopped resumes from it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Bytes;
+use hawk_files::{Error, Result};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::run::curve::Curve;
+use crate::run::files;
+use crate::run::params::{NamedTensor, Storage, serialize_with_bytes};
+
+/// Key of step and curve in the file's metadata.
+const PROGRESS: &str = "progress";
+/// Name of the optimizer's state, in burn's format.
+const OPTIMIZER: &str = "optimizer";
+/// Prefix of the names of averaged parameters.
+const AVERAGED: &str = "averaged.";
+
+/// Everything that a run needs to resume.
+pub(crate) struct State {
+    pub(crate) step: usize,
+    pub(crate) curve: Curve,
+    pub(crate) parameters: Vec<NamedTensor>,
+    /// Moving averages of the parameters; empty if the run keeps none.
+    pub(crate) averaged: Vec<NamedTensor>,
+    /// In burn's format.
+    pub(crate) optimizer: Vec<u8>,
+}
+
+/// The part of the state that is stored as JSON in the metadata.
+#[derive(Serialize, Deserialize)]
+struct StepAndCurve {
+    step: usize,
+    curve: Curve,
+}
+
+/// Encodes the optimizer for [`State::optimizer`].
+///
+/// # Errors
+/// burn fails.
+pub(crate) fn optimizer_bytes(optimizer: &ModuleOptimizer) -> Result<Vec<u8>> {
+    let failed = |e| Error::environment(format!("cannot write the optimizer's state: {e}"));
+    Ok(optimizer.into_bytes().map_err(failed)?.to_vec())
+}
+
+/// Decodes what [`optimizer_bytes`] wrote.
+///
+/// # Errors
+/// The bytes are damaged.
+pub(crate) fn restore_optimizer(optimizer: ModuleOptimizer, bytes: Vec<u8>) -> Result<ModuleOptimizer> {
+    let failed = |e| Error::input(format!("cannot read the optimizer's saved state: {e}"));
+    optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(failed)
+}
+
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn save(path: &Path, state: State) -> Result<()> {
+    let progress = serde_json::to_string(&StepAndCurve { step: state.step, curve: state.curve })
+        .map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
+    let mut tensors = state.parameters;
+    let renamed = |tensor: NamedTensor| NamedTensor { name: format!("{AVERAGED}{}", tensor.name), ..tensor };
+    tensors.extend(state.averaged.into_iter().map(renamed));
+    let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
+    let optimizer = [(OPTIMIZER, &*state.optimizer)];
+    files::write(path, &serialize_with_bytes(&tensors, Storage::F32, &optimizer, Some(metadata))?)
+}
+
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub(crate) fn load(path: &Path) -> Result<State> {
+    let bytes = files::read(path)?;
+    parse(&bytes).map_err(|e| e.at(path.display()).hint("remove the file to start the training again"))
+}
+
+fn parse(bytes: &[u8]) -> Result<State> {
+    let damaged = |e: &dyn std::fmt::Display| Error::input(format!("invalid saved state of a training run: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+    let progress = metadata.metadata().as_ref().and_then(|metadata| metadata.get(PROGRESS));
+    let progress = progress.ok_or_else(|| damaged(&"the metadata has no progress"))?;
+    let StepAndCurve { step, curve } = serde_json::from_str(progress).map_err(|e| damaged(&e))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+    let optimizer = file.tensor(OPTIMIZER).map_err(|e| damaged(&e))?.data().to_vec();
+    let (mut parameters, mut averaged) = (Vec::new(), Vec::new());
+    for (name, view) in file.iter().filter(|(name, _)| *name != OPTIMIZER) {
+        let values = view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+        let (list, name) = match name.strip_prefix(AVERAGED) {
+            Some(name) => (&mut averaged, name),
+            None => (&mut parameters, name),
+        };
+        list.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values });
+    }
+    Ok(State { step, curve, parameters, averaged, optimizer })
+}

@@ -1,0 +1,105 @@
+//! The transformer and the VQ decoder on their own, to compare them with other implementations.
+
+use hawk_nn::{
+    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Family, HawkConfig, Image, Laws, ModelSource, NodeOf,
+    OwnInputs, PassPlan, Ranking, Readout, Result, Shaping, Staged,
+};
+use hawk_spec::{Cell, Code, Grid, Pipeline, TokenId};
+
+use crate::model::{LoadOptions, no_image_side, read_transformer};
+
+/// Rows of a pass over a long sequence.
+const ROWS: usize = 64;
+
+/// Logits of a whole sequence, `[tokens, ids]` row after row, and the number of [`ids`](hawk_nn::TransformerConfig::readable). Needs
+/// `config.json` and the transformer's weights alone.
+///
+/// # Errors
+/// The model cannot be read, or a token is not in its vocabulary.
+pub fn logits(source: &ModelSource, options: LoadOptions, tokens: &[TokenId]) -> Result<(Vec<f32>, usize)> {
+    run(&*load(source, options)?, OwnInputs::default(), tokens)
+}
+
+/// As [`logits`], of a model that reads captions: the features' positions come first.
+///
+/// # Errors
+/// As [`logits`], or features that do not fit the model.
+pub fn logits_after_features(
+    source: &ModelSource,
+    options: LoadOptions,
+    features: Vec<u8>,
+    tokens: &[TokenId],
+) -> Result<(Vec<f32>, usize)> {
+    let backend = load(source, options)?;
+    let features = CaptionFeatures::from_bytes(features)?;
+    let (own, first) = (backend.caption(&features)?, backend.config().vocab as u32);
+    let ids = (first..first + features.count() as u32).map(TokenId).chain(tokens.iter().copied());
+    run(&*backend, own, &ids.collect::<Vec<_>>())
+}
+
+fn load(source: &ModelSource, options: LoadOptions) -> Result<Box<dyn Backend>> {
+    let checkpoint = Checkpoint::open(source, "")?;
+    Cpu::new(options.threads).load(read_transformer(source)?, &checkpoint, options.precision)
+}
+
+fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec<f32>, usize)> {
+    let ids = backend.config().readable();
+    let mut passes = backend.passes(PassPlan {
+        ids: ids.clone(),
+        dropped: 0..0,
+        pipeline: Pipeline::LUMINA,
+        rows: ROWS,
+        stream_rows: ROWS,
+        readouts: ROWS,
+        tokens: tokens.len(),
+        head_rows: 0,
+    })?;
+    let stream = passes.open(own)?;
+    let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
+    let mut logits = Vec::with_capacity(tokens.len() * ids.len());
+    for part in tokens.chunks(ROWS) {
+        let mut last = None;
+        for &token in part {
+            last = Some(passes.rows(stream).push(token, last, Readout::Law(Cell(0))));
+        }
+        let mut staged = Staged::run(&mut *passes, &[laws])?;
+        for node in 0..part.len() {
+            let scores = staged.read().scores(NodeOf { tree: 0, node });
+            logits.extend_from_slice(scores.map_err(|e| Error::input(e.to_string()))?);
+        }
+        staged.commit(last.map(|row| (stream, row)));
+    }
+    Ok((logits, ids.len()))
+}
+
+/// The images of whole grids of codes. Needs the config that tells of the grid and the VQ tokenizer alone.
+///
+/// # Errors
+/// The decoder cannot be read, or codes do not fill the grid or are not in the codebook.
+pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
+    let grid = read_grid(source)?;
+    let decoder = Cpu::new(threads).load_vq(&source.vq_tokenizer()?)?;
+    let image = |(number, codes): (usize, &Vec<Code>)| {
+        decoder.decode(codes, grid).map_err(|e| e.at(format!("image {number}")))
+    };
+    grids.iter().enumerate().map(image).collect()
+}
+
+fn read_grid(source: &ModelSource) -> Result<Grid> {
+    let square = |side: usize| {
+        Grid::new(side as u32, side as u32).map_err(|e| Error::input(e.to_string()).at(source.describe("config.json")))
+    };
+    // A folder for decoding alone needs no transformer.
+    if source.contains("hawk.json") {
+        let config = HawkConfig::from_json(&source.read("hawk.json")?);
+        return config.map(|config| config.layout.grid()).map_err(|e| e.at(source.describe("hawk.json")));
+    }
+    let transformer = read_transformer(source)?;
+    match transformer.family {
+        Family::Janus(sizes) => square(sizes.side),
+        Family::LlamaGen(sizes) => square(sizes.side),
+        Family::Chameleon | Family::Llama => HawkConfig::of_model(source, &transformer)?
+            .map(|config| config.layout.grid())
+            .ok_or_else(|| no_image_side(source)),
+    }
+}

@@ -1,0 +1,9 @@
+//! Looks into a model without decoding: its files, its logits, its laws over a finished image.
+
+mod inspect;
+mod logits;
+mod observe;
+
+pub use inspect::{Inspection, inspect, packed_for};
+pub use logits::{decode, logits, logits_after_features};
+pub use observe::Observed;

@@ -1,0 +1,176 @@
+//! What the target sees in a finished image: the input of training, and of measurements that need its law at every cell.
+
+use std::sync::Arc;
+
+use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
+use hawk_spec::{Cell, Code, Sampling};
+
+use crate::decode::read_tokens;
+use crate::engine::Engine;
+use crate::prompt::Prefix;
+
+/// Rows of a pass.
+const ROWS: usize = 64;
+
+/// What predicts a cell, given the true cells before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The cell.
+    pub cell: Cell,
+    /// The conditional stream's last hidden state, `[D]`: what draft heads read.
+    pub hidden: &'a [f32],
+    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their softmax is the target's law.
+    pub scores: &'a [f32],
+}
+
+impl Engine {
+    /// Runs a finished image through the target and shows every cell's law in raster order; the bits are those that decoding meets.
+    ///
+    /// # Errors
+    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long, logits that are no numbers, or what the
+    /// observer returns.
+    pub fn observe(
+        &self,
+        prompt: &str,
+        codes: &[Code],
+        sampling: &Sampling,
+        observer: &mut dyn FnMut(Observed<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let layout = &self.config().layout;
+        if codes.len() != layout.grid().cells() as usize {
+            return Err(Error::input("the codes do not fill the grid")
+                .expected(format!("{} codes", layout.grid().cells()))
+                .got(codes.len()));
+        }
+        if let Some(code) = codes.iter().find(|code| code.0 >= layout.codes()) {
+            let expected = format!("below {}", layout.codes());
+            return Err(Error::input("a code is not in the model's codebook").expected(expected).got(code));
+        }
+        let target = self.model().target();
+        target.pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
+        let prefixes = self.conditioning(prompt)?.prefixes(sampling);
+        let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
+        let mut passes = target.backend.passes(target.plan(ROWS, ROWS, longest + layout.sequence_len()))?;
+        let mut streams = Vec::new();
+        for prefix in &*prefixes {
+            let stream = passes.open(prefix.own().clone())?;
+            read_tokens(&mut *passes, stream, prefix.before_anchor())?;
+            streams.push(stream);
+        }
+        Walk { engine: self, codes, sampling, prefixes, streams, passes }.run(observer)
+    }
+}
+
+/// An image under way through the target.
+struct Walk<'a> {
+    engine: &'a Engine,
+    codes: &'a [Code],
+    sampling: &'a Sampling,
+    prefixes: Arc<[Prefix]>,
+    /// Cond, and uncond where guided; their prefixes are committed but for the last token.
+    streams: Vec<StreamId>,
+    passes: Box<dyn Passes>,
+}
+
+impl Walk<'_> {
+    fn run(mut self, observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
+        let rows_per_cell = self.streams.len() * (1 + self.engine.config().layout.max_structure_run());
+        let at_once = (ROWS / rows_per_cell).max(1);
+        let cells: Vec<Cell> = (0..self.codes.len() as u32).map(Cell).collect();
+        cells.chunks(at_once).try_for_each(|cells| self.pass(cells, observer))
+    }
+
+    /// One pass for the laws of some consecutive cells.
+    fn pass(&mut self, cells: &[Cell], observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
+        let last = self.lay_out(cells);
+        let laws = Laws {
+            cond: self.streams[0],
+            uncond: self.streams.get(1).copied(),
+            shaping: Shaping::Sampling(*self.sampling),
+            ranking: Ranking::Score,
+            best: 0,
+        };
+        let mut staged = Staged::run(&mut *self.passes, &[laws])?;
+        let mut hidden = Vec::new();
+        for (node, &cell) in cells.iter().enumerate() {
+            let (at, passes) = (NodeOf { tree: 0, node }, staged.read());
+            hidden.clear();
+            hidden.extend_from_slice(passes.hidden(at).unwrap_or_default());
+            let scores = passes.scores(at).map_err(|e| Error::input(e.to_string()).at(format!("cell {cell}")))?;
+            observer(Observed { cell, hidden: &hidden, scores })?;
+        }
+        staged.commit(self.streams.iter().copied().zip(last));
+        Ok(())
+    }
+
+    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row of each stream.
+    fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
+        let layout = &self.engine.config().layout;
+        let mut lasts = Vec::with_capacity(self.streams.len());
+        for (&stream, prefix) in self.streams.iter().zip(&*self.prefixes) {
+            let (rows, mut last) = (self.passes.rows(stream), None);
+            for &cell in cells {
+                let readout = Readout::Law(cell);
+                last = match cell.0.checked_sub(1).map(Cell) {
+                    None => Some(rows.push(prefix.anchor(), None, readout)),
+                    Some(before) => {
+                        let token = layout.token(self.codes[before.index()]);
+                        let tokens = [token].into_iter().chain(layout.after(before).iter().copied());
+                        rows.push_chain(tokens, last, readout)
+                    }
+                };
+            }
+            lasts.extend(last);
+        }
+        lasts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use hawk_spec::{ImageIndex, Purpose, Seed, argmax_with_noise};
+
+    use super::*;
+    use crate::{Decoder, Decoding, LoadOptions, Request, Rule, built_in_model};
+
+    /// The strongest test there is: the noise of the image and the observed laws give the image.
+    #[test]
+    fn the_observed_laws_are_those_that_drew_the_image() {
+        let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
+        for (cfg, top_k) in [(3.0, 0), (1.0, 50)] {
+            let request = Request {
+                prompt: "frog, fluent flat style".to_owned(),
+                seed: Seed(11),
+                images: 2..3,
+                sampling: Sampling::new(cfg, 0.9, top_k, 1.0).unwrap(),
+                decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
+                batch: 1,
+            };
+            let image = &engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images[0];
+            let mut drawn = Vec::new();
+            let mut keep = |seen: Observed<'_>| {
+                assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.backend().config().hidden));
+                let (image, purpose) = (ImageIndex(2), Purpose::Replay);
+                drawn.push(argmax_with_noise(request.seed, image, seen.cell, seen.scores, purpose).unwrap());
+                Ok(())
+            };
+            engine.observe(&request.prompt, &image.codes, &request.sampling, &mut keep).unwrap();
+            assert_eq!(drawn, image.codes);
+        }
+    }
+
+    #[test]
+    fn wrong_codes_are_named_and_a_failing_observer_is_heard() {
+        let engine = Engine::load(built_in_model(), LoadOptions::default()).unwrap();
+        let sampling = engine.config().defaults;
+        let observe = |codes: &[Code], fail: bool| {
+            let mut observer = |_: Observed<'_>| if fail { Err(Error::input("enough")) } else { Ok(()) };
+            engine.observe("x", codes, &sampling, &mut observer).unwrap_err().to_string()
+        };
+        assert!(observe(&[Code(0); 3], false).contains("256"));
+        assert!(observe(&[Code(4096); 256], false).contains("4096"));
+        assert!(observe(&[Code(0); 256], true).contains("enough"));
+    }
+}

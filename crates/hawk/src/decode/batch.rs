@@ -1,0 +1,453 @@
+//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hawk_nn::{Error, HeadRow, Laws, Passes, Result, Shaping, Staged, StreamId};
+use hawk_spec::Cell;
+
+use super::draws::Draws;
+use super::prefill::{self, PREFILL_ROWS};
+use super::slot::{Finished, Slot, State};
+use super::target::Target;
+use super::tree_size::TreeSize;
+use crate::drafter::Drafter;
+use crate::prompt::Prefix;
+use crate::request::{CellSource, Decoding, Timings, Tree};
+
+/// One image or text to be decoded. Engines make jobs; every job has its own prompt, sampling, decoder, tree and seed.
+pub struct Job {
+    /// What each stream starts with: cond, and uncond where guided.
+    pub(crate) prefixes: Arc<[Prefix]>,
+    pub(crate) shaping: Shaping,
+    pub(crate) draws: Draws,
+    pub(crate) decoding: Decoding,
+    /// Most cells, at least 1.
+    pub(crate) most: u32,
+    pub(crate) drafter: Box<dyn Drafter>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("decoding", &self.decoding).field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+/// A job's number in its batch. Numbers are not used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(u64);
+
+/// What a batch has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Slots.
+    pub slots: usize,
+    /// Streams of a slot: 2 where guided, else 1.
+    pub streams: usize,
+    /// Nodes of a slot's tree.
+    pub nodes: usize,
+    /// Tokens of a stream: the longest prefix and everything after it.
+    pub tokens: usize,
+    /// Draft-head rows of a slot in a step.
+    pub head_rows: usize,
+}
+
+impl BatchLimits {
+    /// Room for one slot with this job; [`tokens`](Self::tokens) for `sequence` tokens after the prefix.
+    pub(crate) fn of(job: &Job, sequence: usize) -> Self {
+        let longest = job.prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
+        Self {
+            slots: 1,
+            streams: job.prefixes.len(),
+            nodes: job.decoding.shape().nodes(),
+            tokens: longest + sequence,
+            head_rows: job.drafter.needs().head_rows,
+        }
+    }
+}
+
+/// What happened to a job in the last step.
+#[derive(Debug)]
+pub struct BatchEvent {
+    /// The job.
+    pub job: JobId,
+    /// What happened to it.
+    pub happened: Happened,
+}
+
+/// Kinds of [`BatchEvent`].
+#[derive(Debug)]
+pub enum Happened {
+    /// Its prompt is in the keys and values.
+    PrefillDone,
+    /// Cells were committed; [`Batch::new_cells`] has them until the next step.
+    CellsCommitted,
+    /// Nothing is left to decode; [`Batch::take`] gives the result and frees the slot.
+    Finished,
+    /// The job failed and has left the batch. Other jobs go on.
+    Failed(Error),
+}
+
+/// Streams that a finished job has left, with its prompt still in the keys and values.
+struct Retired {
+    prefixes: Arc<[Prefix]>,
+    streams: Vec<StreamId>,
+}
+
+/// Jobs under way on one target. It can move between threads; a step allocates nothing but where jobs come and go.
+pub struct Batch {
+    target: Arc<Target>,
+    limits: BatchLimits,
+    passes: Box<dyn Passes>,
+    slots: Vec<Slot>,
+    retired: Vec<Retired>,
+    next: u64,
+    tree_sizes: Vec<(Decoding, TreeSize)>,
+    trees: Vec<Laws>,
+    head_rows: Vec<HeadRow>,
+    events: Vec<BatchEvent>,
+    timings: Timings,
+}
+
+impl Batch {
+    /// An empty batch.
+    ///
+    /// # Errors
+    /// No memory for the passes.
+    pub(crate) fn new(target: Arc<Target>, limits: BatchLimits) -> Result<Self> {
+        let trees = limits.slots * limits.streams * limits.nodes;
+        // A tree is staged behind the last committed token.
+        let tree_rows = limits.nodes * target.medium.tokens_per_cell();
+        let rows = limits.slots * limits.streams * tree_rows + PREFILL_ROWS;
+        let mut plan = target.plan(rows, trees, limits.tokens + tree_rows);
+        plan.stream_rows = tree_rows.max(PREFILL_ROWS);
+        plan.head_rows = limits.slots * limits.head_rows;
+        Ok(Self {
+            passes: target.backend.passes(plan)?,
+            slots: Vec::with_capacity(limits.slots),
+            retired: Vec::with_capacity(limits.slots),
+            next: 0,
+            tree_sizes: Vec::new(),
+            trees: Vec::with_capacity(limits.slots),
+            head_rows: Vec::with_capacity(limits.slots * limits.head_rows),
+            events: Vec::with_capacity(3 * limits.slots),
+            timings: Timings::default(),
+            target,
+            limits,
+        })
+    }
+
+    /// Whether [`admit`](Self::admit) has room for a job.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.slots.len() < self.limits.slots
+    }
+
+    /// Whether no job is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Where the time went so far.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    /// Takes a job in; it rides in the passes from the next step on.
+    ///
+    /// # Errors
+    /// No free slot, or a job larger than the batch was made for. The batch goes on as before.
+    pub fn admit(&mut self, job: Job) -> Result<JobId> {
+        if !self.has_room() {
+            let expected = format!("at most {} jobs", self.limits.slots);
+            return Err(Error::input("the batch is full").expected(expected).got(self.slots.len() + 1));
+        }
+        self.check(&job)?;
+        let id = JobId(self.next);
+        let mut slot = Slot::new(id, &self.target, job)?;
+        if let Tree::Auto = slot.decoding.tree()
+            && self.tree_sizes.iter().all(|(decoding, _)| *decoding != slot.decoding)
+        {
+            let known = self.target.tree_sizes.known(slot.decoding, self.limits.slots * self.limits.streams);
+            self.tree_sizes.push((slot.decoding, known));
+        }
+        self.give_streams(&mut slot)?;
+        self.next += 1;
+        self.slots.push(slot);
+        Ok(id)
+    }
+
+    fn check(&self, job: &Job) -> Result<()> {
+        let (wants, has) = (BatchLimits::of(job, job.most as usize), self.limits);
+        for (what, wanted, room) in [
+            ("streams", wants.streams, has.streams),
+            ("nodes", wants.nodes, has.nodes),
+            ("tokens", wants.tokens, has.tokens),
+            ("rows of draft heads", wants.head_rows, has.head_rows),
+        ] {
+            if wanted > room {
+                let expected = format!("at most {room} {what}");
+                return Err(Error::input("the job is larger than the batch").at(what).expected(expected).got(wanted));
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same, or new ones.
+    fn give_streams(&mut self, slot: &mut Slot) -> Result<()> {
+        if let Some(at) = self.retired.iter().position(|retired| same_prompt(&retired.prefixes, &slot.prefixes)) {
+            slot.streams = self.retired.swap_remove(at).streams;
+            for (&stream, prefix) in slot.streams.iter().zip(&*slot.prefixes) {
+                self.passes.truncate(stream, prefix.before_anchor().len());
+            }
+            return Ok(());
+        }
+        // Finished jobs must not keep more memory than the slots need.
+        while !self.retired.is_empty() && self.slots.len() + self.retired.len() >= self.limits.slots {
+            self.retired.remove(0).streams.into_iter().for_each(|stream| self.passes.close(stream));
+        }
+        for prefix in &*slot.prefixes {
+            match self.passes.open(prefix.own().clone()) {
+                Ok(stream) => slot.streams.push(stream),
+                Err(error) => {
+                    slot.streams.drain(..).for_each(|stream| self.passes.close(stream));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch is left alone.
+    pub fn cancel(&mut self, job: JobId) {
+        drop(self.remove(job));
+    }
+
+    /// The result of a job that is finished, or what there is of one that is not. It leaves the batch.
+    pub fn take(&mut self, job: JobId) -> Option<Finished> {
+        self.remove(job).map(Slot::finish)
+    }
+
+    fn remove(&mut self, job: JobId) -> Option<Slot> {
+        let at = self.slots.iter().position(|slot| slot.id == job)?;
+        let mut slot = self.slots.remove(at);
+        let streams = std::mem::take(&mut slot.streams);
+        if slot.state == State::Decoding {
+            self.retired.push(Retired { prefixes: Arc::clone(&slot.prefixes), streams });
+        } else {
+            streams.into_iter().for_each(|stream| self.passes.close(stream));
+        }
+        Some(slot)
+    }
+
+    /// The cells that the last step has committed of a job, as (first cell, codes, sources).
+    #[must_use]
+    pub fn new_cells(&self, job: JobId) -> Option<(Cell, &[hawk_spec::Code], &[CellSource])> {
+        let slot = self.slots.iter().find(|slot| slot.id == job)?;
+        let (codes, sources) = slot.new_cells();
+        Some((slot.first_new(), codes, sources))
+    }
+
+    /// Runs one pass for all jobs, and returns what happened, job after job.
+    ///
+    /// # Errors
+    /// The pass itself failed. Errors of one job are events; the other jobs go on.
+    pub fn step(&mut self) -> Result<impl Iterator<Item = BatchEvent> + '_> {
+        self.events.clear();
+        if !self.slots.is_empty() {
+            let started = Instant::now();
+            let mut clock = Clock::start();
+            self.share_prompts();
+            self.stage_prompts();
+            self.propose();
+            clock.lap(&mut self.timings.draft);
+            self.run(&mut clock)?;
+            self.tell(started.elapsed());
+        }
+        Ok(self.events.drain(..))
+    }
+
+    /// Slots whose prompt another slot has read already copy it.
+    fn share_prompts(&mut self) {
+        for at in 0..self.slots.len() {
+            let (reader, prefixes) = (&self.slots[at], &self.slots[at].prefixes);
+            if reader.state != State::Reading || reader.is_read(&*self.passes) {
+                continue;
+            }
+            let live = self.slots.iter().filter(|slot| same_prompt(&slot.prefixes, prefixes));
+            let donor = live.filter(|slot| slot.is_read(&*self.passes)).map(|slot| &slot.streams).next();
+            let Some(donor) = donor else { continue };
+            for ((&from, &to), prefix) in donor.iter().zip(&reader.streams).zip(&**prefixes) {
+                self.passes.copy(from, to, prefix.before_anchor().len());
+            }
+        }
+    }
+
+    /// Lays out the next rows of prompts. Of slots with the same prompt the first one reads.
+    fn stage_prompts(&mut self) {
+        let reads = |slots: &[Slot], at: usize, passes: &dyn Passes| {
+            let slot = &slots[at];
+            slot.state == State::Reading
+                && !slot.is_read(passes)
+                && !slots[..at].iter().any(|other| same_prompt(&other.prefixes, &slot.prefixes))
+        };
+        let count = (0..self.slots.len()).filter(|&at| reads(&self.slots, at, &*self.passes)).count();
+        let most = PREFILL_ROWS / (count * self.limits.streams).max(1);
+        for at in 0..self.slots.len() {
+            if !reads(&self.slots, at, &*self.passes) {
+                continue;
+            }
+            let slot = &mut self.slots[at];
+            slot.kept_prompt.clear();
+            for (&stream, prefix) in slot.streams.iter().zip(&*slot.prefixes) {
+                let row = prefill::stage(&mut *self.passes, stream, prefix.before_anchor(), most.max(1));
+                slot.kept_prompt.extend(row.map(|row| (stream, row)));
+            }
+            slot.stats.record_prefill();
+        }
+    }
+
+    /// Lets the slots whose prompt is read lay out their trees.
+    fn propose(&mut self) {
+        self.trees.clear();
+        let mut at = 0;
+        while at < self.slots.len() {
+            let slot = &mut self.slots[at];
+            if slot.state == State::Reading && slot.is_read(&*self.passes) {
+                slot.begin();
+                self.events.push(BatchEvent { job: slot.id, happened: Happened::PrefillDone });
+            }
+            if slot.state == State::Reading {
+                at += 1;
+                continue;
+            }
+            let nodes = nodes(&self.tree_sizes, slot.decoding);
+            slot.tree_index = self.trees.len();
+            match slot.propose(&self.target, nodes, &mut *self.passes) {
+                Ok(()) => {
+                    self.trees.push(slot.laws());
+                    at += 1;
+                }
+                Err(error) => self.fail(at, error),
+            }
+        }
+    }
+
+    /// The pass: runs, verifies, lets drafters ask and observe, commits.
+    fn run(&mut self, clock: &mut Clock) -> Result<()> {
+        let target = Arc::clone(&self.target);
+        let mut failed: Vec<(JobId, Error)> = Vec::new();
+        let mut staged = Staged::run(&mut *self.passes, &self.trees)?;
+        clock.lap(if self.trees.is_empty() { &mut self.timings.prefill } else { &mut self.timings.target });
+        let passes = staged.read();
+        let decoding = |slot: &&mut Slot| slot.state == State::Decoding;
+        for slot in self.slots.iter_mut().filter(decoding) {
+            slot.kept = None;
+            if let Err(error) = slot.verify(&target, passes) {
+                failed.push((slot.id, error));
+            }
+        }
+        clock.lap(&mut self.timings.verify);
+        self.head_rows.clear();
+        // Where nothing will be proposed, drafters need not learn.
+        let drafting = |slot: &&mut Slot, sizes: &[(Decoding, TreeSize)]| {
+            slot.kept.is_some() && nodes(sizes, slot.decoding) > 1 && !slot.is_done(&target)
+        };
+        for slot in self.slots.iter_mut().filter(|slot| drafting(slot, &self.tree_sizes)) {
+            if let Err(error) = slot.ask(passes, &mut self.head_rows) {
+                slot.kept = None;
+                failed.push((slot.id, error));
+            }
+        }
+        if !self.head_rows.is_empty() {
+            passes.run_heads(&self.head_rows)?;
+        }
+        for slot in self.slots.iter_mut().filter(|slot| drafting(slot, &self.tree_sizes)) {
+            if let Err(error) = slot.observe(passes) {
+                failed.push((slot.id, error));
+            }
+        }
+        clock.lap(&mut self.timings.draft);
+        let kept = self.slots.iter().flat_map(Slot::kept_rows);
+        staged.commit(kept);
+        for slot in &mut self.slots {
+            slot.kept_prompt.clear();
+        }
+        for (job, error) in failed {
+            if let Some(at) = self.slots.iter().position(|slot| slot.id == job) {
+                self.fail(at, error);
+            }
+        }
+        clock.lap(&mut self.timings.commit);
+        Ok(())
+    }
+
+    /// Events of the step, and what it tells the tuners of tree sizes.
+    fn tell(&mut self, elapsed: Duration) {
+        for (decoding, size) in &mut self.tree_sizes {
+            let of = self.slots.iter().filter(|slot| slot.decoding == *decoding && slot.kept.is_some());
+            let cells: usize = of.map(|slot| slot.new_cells().0.len()).sum();
+            if cells > 0 {
+                size.record(cells, elapsed);
+            }
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Decoding) {
+            if slot.kept.take().is_some() {
+                self.events.push(BatchEvent { job: slot.id, happened: Happened::CellsCommitted });
+                if slot.is_done(&self.target) {
+                    self.events.push(BatchEvent { job: slot.id, happened: Happened::Finished });
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, at: usize, error: Error) {
+        let job = self.slots[at].id;
+        // Rows that it has laid out belong to no tree of the pass.
+        for &stream in &self.slots[at].streams {
+            self.passes.rows(stream).clear();
+        }
+        drop(self.remove(job));
+        self.events.push(BatchEvent { job, happened: Happened::Failed(error) });
+    }
+}
+
+impl Drop for Batch {
+    /// Keeps what the tuners have measured for the next batch.
+    fn drop(&mut self) {
+        let streams = self.limits.slots * self.limits.streams;
+        for (decoding, size) in self.tree_sizes.drain(..) {
+            self.target.tree_sizes.keep(decoding, streams, size);
+        }
+    }
+}
+
+fn same_prompt(a: &Arc<[Prefix]>, b: &Arc<[Prefix]>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// Most nodes of the next trees of a decoding.
+fn nodes(sizes: &[(Decoding, TreeSize)], decoding: Decoding) -> usize {
+    match sizes.iter().find(|(known, _)| *known == decoding) {
+        Some((_, size)) => size.nodes(),
+        None => decoding.shape().nodes(),
+    }
+}
+
+/// A stopwatch that hands out laps.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self, sum: &mut Duration) {
+        let now = Instant::now();
+        *sum += now - self.0;
+        self.0 = now;
+    }
+}

@@ -1,0 +1,236 @@
+//! One image or text under way: its tree, its rows, its verdict.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hawk_nn::{Error, HeadRow, Laws, Passes, Readout, Result, Shaping, StreamId};
+use hawk_spec::{Cell, Code, DecodeStats, NodeId, TokenTree, TreeError, TreeLimits, Verdict, Verifier};
+
+use super::batch::{Job, JobId};
+use super::draws::Draws;
+use super::laws::PassLaws;
+use super::target::Target;
+use crate::drafter::{Drafter, HeadAsks, Needs, Seen, View};
+use crate::prompt::Prefix;
+use crate::request::{CellSource, Decoding};
+
+/// What a slot does in the next pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The prompt is not in the keys and values yet.
+    Reading,
+    /// Cells are decoded.
+    Decoding,
+}
+
+/// A job in a batch.
+pub(super) struct Slot {
+    pub(super) id: JobId,
+    pub(super) state: State,
+    /// What each stream starts with: cond, and uncond where guided.
+    pub(super) prefixes: Arc<[Prefix]>,
+    pub(super) streams: Vec<StreamId>,
+    pub(super) decoding: Decoding,
+    /// Index of the slot's tree in the pass.
+    pub(super) tree_index: usize,
+    /// After a pass that was verified: the row whose path is to be committed in every stream.
+    pub(super) kept: Option<usize>,
+    /// Rows of the prompt that the pass reads.
+    pub(super) kept_prompt: Vec<(StreamId, usize)>,
+    shaping: Shaping,
+    draws: Draws,
+    /// Most cells.
+    most: u32,
+    started: Instant,
+    codes: Vec<Code>,
+    sources: Vec<CellSource>,
+    pub(super) stats: DecodeStats,
+    drafter: Box<dyn Drafter>,
+    needs: Needs,
+    tree: TokenTree,
+    /// The row of each node's law: its token, or the last structure token after it. The same in every stream.
+    node_rows: Vec<usize>,
+    verifier: Verifier,
+    verdict: Verdict,
+    /// The slot's asks in the run of the draft heads.
+    first_head_row: usize,
+}
+
+/// What a job came to.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The codes in raster order, or the text's tokens after the prompt.
+    pub codes: Vec<Code>,
+    /// Where each code came from.
+    pub sources: Vec<CellSource>,
+    /// What the decode did.
+    pub stats: DecodeStats,
+    /// From the first pass after prefill to the last one.
+    pub elapsed: Duration,
+}
+
+impl Slot {
+    /// A slot for a job, before its streams are opened.
+    pub(super) fn new(id: JobId, target: &Target, job: Job) -> Result<Self> {
+        let Job { prefixes, shaping, draws, decoding, most, drafter } = job;
+        let nodes = decoding.shape().nodes();
+        let needs = drafter.needs();
+        // Two sources may propose one code: an edge more without a node more.
+        let limits = TreeLimits { nodes, candidates: 4 * nodes, laws: needs.laws, codes: target.codes() };
+        let key = draws.key();
+        let mut slot = Self {
+            id,
+            state: State::Reading,
+            streams: Vec::with_capacity(prefixes.len()),
+            prefixes,
+            decoding,
+            tree_index: 0,
+            kept: None,
+            kept_prompt: Vec::with_capacity(2),
+            shaping,
+            draws,
+            most,
+            started: Instant::now(),
+            codes: Vec::with_capacity(most as usize),
+            sources: Vec::with_capacity(most as usize),
+            stats: DecodeStats::default(),
+            drafter,
+            needs,
+            tree: TokenTree::with_limits(limits),
+            node_rows: Vec::with_capacity(nodes),
+            verifier: target.verifier(decoding.rule())?,
+            verdict: Verdict::with_capacity(nodes),
+            first_head_row: 0,
+        };
+        slot.drafter.start(key.seed, key.image);
+        Ok(slot)
+    }
+
+    /// Whether the prompt is in the keys and values, all but the anchor.
+    pub(super) fn is_read(&self, passes: &dyn Passes) -> bool {
+        let mut streams = self.streams.iter().zip(&*self.prefixes);
+        streams.all(|(&stream, prefix)| passes.committed(stream) >= prefix.before_anchor().len())
+    }
+
+    /// The rows that the pass is to commit.
+    pub(super) fn kept_rows(&self) -> impl Iterator<Item = (StreamId, usize)> + '_ {
+        let tree = self.kept.into_iter().flat_map(|row| self.streams.iter().map(move |&stream| (stream, row)));
+        tree.chain(self.kept_prompt.iter().copied())
+    }
+
+    /// Ends prefill.
+    pub(super) fn begin(&mut self) {
+        self.state = State::Decoding;
+        self.started = Instant::now();
+    }
+
+    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's streams: for the anchor and each node its
+    /// token and the structure tokens behind it.
+    pub(super) fn propose(&mut self, target: &Target, nodes: usize, passes: &mut dyn Passes) -> Result<()> {
+        let committed = self.codes.len() as u32;
+        self.tree.reset(Cell(committed), self.most - committed);
+        self.tree.bound(nodes);
+        if !self.tree.is_full() {
+            match self.drafter.propose(&View { codes: &self.codes }, &mut self.tree) {
+                Ok(()) | Err(TreeError::Full { what: "nodes" | "candidates", .. } | TreeError::TooDeep { .. }) => {}
+                Err(fault) => return Err(Error::input(format!("a drafter's proposal is invalid: {fault}"))),
+            }
+        }
+        let medium = &*target.medium;
+        self.node_rows.clear();
+        for node in self.tree.nodes() {
+            let readout = Readout::Law(self.tree.open_cell_below(node));
+            let parent = self.tree.parent(node).map(|parent| self.node_rows[parent.index()]);
+            let proposed = self.tree.cell(node).zip(self.tree.code(node));
+            let anchor = self.codes.last().map(|&code| (Cell(committed - 1), code));
+            let mut row = None;
+            for (&stream, prefix) in self.streams.iter().zip(&*self.prefixes) {
+                let rows = passes.rows(stream);
+                row = match proposed.or(anchor) {
+                    Some((cell, code)) => {
+                        let tokens = [medium.token(code)].into_iter().chain(medium.after(cell).iter().copied());
+                        rows.push_chain(tokens, parent, readout)
+                    }
+                    None => Some(rows.push(prefix.anchor(), None, readout)),
+                };
+            }
+            self.node_rows.extend(row);
+        }
+        Ok(())
+    }
+
+    /// The laws of the slot's tree.
+    pub(super) fn laws(&self) -> Laws {
+        Laws {
+            cond: self.streams[0],
+            uncond: self.streams.get(1).copied(),
+            shaping: self.shaping,
+            ranking: self.draws.ranking(),
+            best: self.needs.best,
+        }
+    }
+
+    /// Tests the tree by the pass, and takes what the rule keeps.
+    pub(super) fn verify(&mut self, target: &Target, passes: &mut dyn Passes) -> Result<()> {
+        let committed = self.codes.len();
+        let mut laws = PassLaws { passes, tree: self.tree_index };
+        self.verifier
+            .verify(&self.tree, &mut laws, &mut self.draws, &mut self.verdict)
+            .map_err(|e| Error::input(e.to_string()).at(format!("after cell {committed}")))?;
+        target.medium.end_verdict(&self.tree, &mut self.verdict);
+        self.codes.extend(self.verdict.codes(&self.tree));
+        let accepted = self.verdict.path.iter().filter_map(|&node| self.tree.source_of(node));
+        self.sources.extend(accepted.map(CellSource::Drafted));
+        self.sources.push(CellSource::Target(self.verdict.next.drawn));
+        self.stats.record(&self.tree, &self.verdict);
+        let last = self.verdict.path.last().copied().unwrap_or(NodeId::ROOT);
+        self.kept = Some(self.node_rows[last.index()]);
+        Ok(())
+    }
+
+    /// Lets the drafter ask draft heads.
+    pub(super) fn ask(&mut self, passes: &mut dyn Passes, rows: &mut Vec<HeadRow>) -> Result<()> {
+        self.first_head_row = rows.len();
+        let mut asks = HeadAsks { rows, tree: self.tree_index };
+        let (drafter, mut seen) = self.seen(passes);
+        drafter.ask(&mut seen, &mut asks)
+    }
+
+    /// Shows the drafter the pass.
+    pub(super) fn observe(&mut self, passes: &mut dyn Passes) -> Result<()> {
+        let (drafter, mut seen) = self.seen(passes);
+        drafter.observe(&mut seen)
+    }
+
+    fn seen<'a>(&'a mut self, passes: &'a mut dyn Passes) -> (&'a mut dyn Drafter, Seen<'a>) {
+        let seen = Seen {
+            tree: &self.tree,
+            verdict: &self.verdict,
+            codes: &self.codes,
+            passes,
+            index: self.tree_index,
+            first_head_row: self.first_head_row,
+        };
+        (&mut *self.drafter, seen)
+    }
+
+    /// Whether nothing is left to decode.
+    pub(super) fn is_done(&self, target: &Target) -> bool {
+        self.codes.len() == self.most as usize || self.codes.last().is_some_and(|&code| target.medium.ends(code))
+    }
+
+    /// First cell of the last verdict.
+    pub(super) fn first_new(&self) -> Cell {
+        self.tree.first_open()
+    }
+
+    /// The cells of the last verdict, with their sources.
+    pub(super) fn new_cells(&self) -> (&[Code], &[CellSource]) {
+        let first = self.first_new().index();
+        (&self.codes[first..], &self.sources[first..])
+    }
+
+    pub(super) fn finish(self) -> Finished {
+        Finished { codes: self.codes, sources: self.sources, stats: self.stats, elapsed: self.started.elapsed() }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built and tested.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use hawk_nn::{Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result};
+use hawk_spec::{Neighbours, Pipeline, Verifier};
+
+use super::medium::Medium;
+use super::tree_size::TreeSizes;
+use crate::drafter::{DraftMode, Drafter, Media, Setup};
+use crate::request::{AnyRule, Decoding, LossyRule};
+use hawk_nn::{Arrangement, Shaping};
+use hawk_spec::Sampling;
+
+/// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
+const LANTERN_NEIGHBOURS: usize = 10;
+const LANTERN_LAMBDA: f64 = 2.0;
+
+/// A target that can be decoded.
+pub(crate) struct Target {
+    pub(crate) backend: Box<dyn Backend>,
+    /// The draft heads that the backend has loaded.
+    pub(crate) heads: Option<HeadsConfig>,
+    pub(crate) medium: Box<dyn Medium>,
+    /// From codes to pixels; text has none.
+    pub(crate) pixels: Option<Box<dyn PixelDecoder>>,
+    /// The codes' ids.
+    pub(crate) ids: Range<usize>,
+    /// Codes that no law ever has.
+    pub(crate) dropped: Range<usize>,
+    /// The family's order of guidance and warping.
+    pub(crate) pipeline: Pipeline,
+    pub(crate) neighbours: OnceLock<Arc<Neighbours>>,
+    /// What the tuner of tree sizes has measured, kept from request to request.
+    pub(crate) tree_sizes: TreeSizes,
+}
+
+impl Target {
+    /// V, number of codes.
+    pub(crate) fn codes(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// A plan of passes that read the laws of the codes.
+    pub(crate) fn plan(&self, rows: usize, readouts: usize, tokens: usize) -> PassPlan {
+        PassPlan {
+            ids: self.ids.clone(),
+            dropped: self.dropped.clone(),
+            pipeline: self.pipeline,
+            rows,
+            stream_rows: rows,
+            readouts,
+            tokens,
+            head_rows: 0,
+        }
+    }
+
+    /// A drafter for one slot.
+    ///
+    /// # Errors
+    /// The decoder needs heads that the model lacks, or cannot draft this medium.
+    pub(crate) fn drafter(&self, decoding: Decoding, shaping: Shaping) -> Result<Box<dyn Drafter>> {
+        let kind = decoding.decoder().kind();
+        if kind.media == Media::Images && self.medium.arrangement() == Arrangement::Line {
+            return Err(Error::input("text has no rows that this decoder could look at")
+                .at("decoder")
+                .expected("ar or medusa")
+                .got(kind.name));
+        }
+        let out_of_range = |e: hawk_spec::SamplingError| Error::input(e.to_string());
+        let (mode, sampling) = match shaping {
+            Shaping::Logits => (DraftMode::Likeliest, Sampling::new(1.0, 1.0, 0, 1.0).map_err(out_of_range)?),
+            Shaping::Sampling(s) => (
+                DraftMode::of(decoding.rule(), self.medium.purpose()),
+                Sampling::new(1.0, s.temperature(), s.top_k(), s.top_p()).map_err(out_of_range)?,
+            ),
+        };
+        (kind.make)(&Setup {
+            arrangement: self.medium.arrangement(),
+            codes: self.codes(),
+            heads: self.heads.as_ref(),
+            decoding,
+            mode,
+            sampling,
+            pipeline: self.pipeline,
+        })
+    }
+
+    /// The verifier of a rule.
+    ///
+    /// # Errors
+    /// LANTERN without a codebook.
+    pub(crate) fn verifier(&self, rule: AnyRule) -> Result<Verifier> {
+        let codes = self.codes();
+        Ok(match rule {
+            AnyRule::Exact(rule) => Verifier::new(rule, codes),
+            AnyRule::Lossy(LossyRule::Typical) => Verifier::lossy(hawk_spec::LossyRule::TYPICAL, codes),
+            AnyRule::Lossy(LossyRule::Lantern) => {
+                let pixels = self.pixels.as_ref().ok_or_else(|| {
+                    Error::input("LANTERN needs a codebook").at("rule").expected("replay or rejection").got(rule)
+                })?;
+                let neighbours = self.neighbours.get_or_init(|| {
+                    let width = pixels.config().embed_dim;
+                    Arc::new(Neighbours::of_codebook(&pixels.codebook()[..codes * width], width, LANTERN_NEIGHBOURS))
+                });
+                let neighbours = Arc::clone(neighbours);
+                Verifier::lossy(hawk_spec::LossyRule::Lantern { lambda: LANTERN_LAMBDA, neighbours }, codes)
+            }
+        })
+    }
+
+    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this medium.
+    pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
+        if !source.contains("heads/config.json") {
+            return Ok(());
+        }
+        let config = HeadsConfig::read(source, "heads/", self.backend.config())?;
+        if self.fits(&config) { self.load_heads(source, "heads/", config) } else { Ok(()) }
+    }
+
+    /// Loads the heads of another folder, for the model of this digest.
+    ///
+    /// # Errors
+    /// They cannot be read, or were trained for another model or medium.
+    pub(crate) fn load_other_heads(&mut self, folder: &ModelSource, digest: &str) -> Result<()> {
+        let config = HeadsConfig::read(folder, "", self.backend.config())?;
+        let place = || folder.describe("config.json");
+        if config.target_digest != digest {
+            return Err(Error::input("the heads were trained for another model")
+                .at(place())
+                .expected(format!("target digest {digest}"))
+                .got(&config.target_digest));
+        }
+        if !self.fits(&config) {
+            let expected = match self.medium.arrangement() {
+                Arrangement::Grid(_) => "heads of images, with a grid in their config",
+                Arrangement::Line => "heads of text, without a grid in their config",
+            };
+            let got = format!("heads of {}", config.arrangement);
+            return Err(Error::input("the heads were trained for another medium").at(place()).expected(expected).got(got));
+        }
+        self.load_heads(folder, "", config)
+    }
+
+    fn load_heads(&mut self, source: &ModelSource, folder: &str, config: HeadsConfig) -> Result<()> {
+        self.backend.load_heads(&config, &Checkpoint::open(source, folder)?)?;
+        self.heads = Some(config);
+        Ok(())
+    }
+
+    fn fits(&self, config: &HeadsConfig) -> bool {
+        let is_line = |arrangement| matches!(arrangement, Arrangement::Line);
+        is_line(config.arrangement) == is_line(self.medium.arrangement())
+    }
+}

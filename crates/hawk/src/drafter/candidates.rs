@@ -1,0 +1,300 @@
+//! From the cached laws of a cell to candidates for it.
+
+use hawk_nn::{HeadConfig, HeadOffset};
+use hawk_spec::{
+    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree, TreeError,
+    Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
+};
+
+use super::Setup;
+use super::cache::Ring;
+use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
+use crate::request::{AnyRule, LossyRule};
+
+/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws overlap more with its own (measured, see
+/// `docs/performance.md`).
+const SHARPNESS: f64 = 1.6;
+
+/// How candidates are made of a law, as the rule needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DraftMode {
+    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw will have.
+    SharedNoise(Purpose),
+    /// The likeliest codes; greedy decoding and typical acceptance read no draft law either.
+    Likeliest,
+    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement, from a random stream of their own.
+    Draws,
+}
+
+impl DraftMode {
+    /// The mode under a rule; `noise` is the purpose of the target's own draws.
+    pub(crate) fn of(rule: AnyRule, noise: Purpose) -> Self {
+        match rule {
+            AnyRule::Exact(Rule::Replay) => DraftMode::SharedNoise(noise),
+            AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(LossyRule::Lantern) => DraftMode::Draws,
+            AnyRule::Lossy(LossyRule::Typical) => DraftMode::Likeliest,
+        }
+    }
+}
+
+/// What several laws for one cell become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion pool).
+    OneLaw,
+    /// Candidates of each law on their own, as in the paper.
+    Apart,
+}
+
+/// A head in use.
+pub(super) struct UsedHead {
+    /// Its index among the model's heads.
+    pub(super) index: usize,
+    pub(super) offset: HeadOffset,
+    pub(super) cache: Ring,
+    source: Source,
+    /// Its weight in a combined law, before normalisation.
+    weight: f64,
+    /// Of the combined laws in which it has the largest weight.
+    calibration: Calibration,
+}
+
+impl UsedHead {
+    pub(super) fn new(index: usize, head: &HeadConfig, setup: &Setup<'_>) -> Self {
+        Self {
+            index,
+            offset: head.offset,
+            cache: Ring::new(head.offset, setup.arrangement, setup.codes),
+            source: source(head.offset),
+            weight: weight(head),
+            calibration: Calibration::new(prior(head)),
+        }
+    }
+}
+
+/// What was proposed for a cell, to be learned from.
+struct Proposed {
+    cell: Cell,
+    head: usize,
+    ranked: Vec<Ranked>,
+}
+
+/// The heads in use, and what makes candidates of their laws.
+pub(super) struct Candidates {
+    pub(super) heads: Vec<UsedHead>,
+    mode: DraftMode,
+    joining: Joining,
+    /// Draws of a law for one cell: more could never be proposed.
+    draws: usize,
+    sampling: Sampling,
+    warper: Warper,
+    logits: Vec<f32>,
+    scores: Vec<f32>,
+    law: Vec<f64>,
+    ranked: Vec<(f64, Code)>,
+    /// Those of the step are the first `used`.
+    proposed: Vec<Proposed>,
+    used: usize,
+    seed: Seed,
+    image: ImageIndex,
+    /// Steps of the image, so that no random number is used twice.
+    step: u32,
+}
+
+impl Candidates {
+    /// `levels`: most cells that are drafted in a step.
+    pub(super) fn new(setup: &Setup<'_>, heads: Vec<UsedHead>, joining: Joining, levels: usize) -> Self {
+        let codes = setup.codes;
+        let empty = || Proposed { cell: Cell(0), head: 0, ranked: Vec::with_capacity(MAX_RANKS) };
+        Self {
+            proposed: (0..levels * heads.len()).map(|_| empty()).collect(),
+            used: 0,
+            heads,
+            mode: setup.mode,
+            joining,
+            draws: MAX_RANKS.min(setup.decoding.shape().nodes() - 1),
+            sampling: setup.sampling,
+            warper: Warper::new(setup.pipeline, codes),
+            logits: vec![0.0; codes],
+            scores: vec![0.0; codes],
+            law: vec![0.0; codes],
+            ranked: Vec::with_capacity(MAX_RANKS),
+            // Until an image begins.
+            seed: Seed(0),
+            image: ImageIndex(0),
+            step: 0,
+        }
+    }
+
+    /// Begins an image.
+    pub(super) fn start(&mut self, seed: Seed, image: ImageIndex) {
+        (self.seed, self.image, self.step, self.used) = (seed, image, 0, 0);
+        for head in &mut self.heads {
+            head.cache.clear();
+            // An image must not depend on those before it, as it would where candidates are drawn.
+            if self.mode == DraftMode::Draws {
+                head.calibration.clear();
+            }
+        }
+    }
+
+    /// Begins a step.
+    pub(super) fn begin_step(&mut self) {
+        self.step += 1;
+        self.used = 0;
+    }
+
+    /// The candidates for a cell.
+    pub(super) fn propose(
+        &mut self,
+        cell: Cell,
+        level: &mut Vec<Pooled>,
+        tree: &mut TokenTree,
+    ) -> Result<(), TreeError> {
+        if self.joining == Joining::OneLaw {
+            return match self.join(cell) {
+                Some(leader) => self.propose_from_law(leader, cell, level, tree),
+                None => Ok(()),
+            };
+        }
+        for head in 0..self.heads.len() {
+            if let Some(cached) = self.heads[head].cache.get(cell) {
+                self.logits.copy_from_slice(cached);
+                self.propose_from_law(head, cell, level, tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns the code of a committed cell.
+    pub(super) fn learn(&mut self, cell: Cell, code: Code) {
+        for proposed in self.proposed[..self.used].iter().filter(|proposed| proposed.cell == cell) {
+            self.heads[proposed.head].calibration.learn(&proposed.ranked, code);
+        }
+    }
+
+    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest weight; none where no head knows the cell.
+    fn join(&mut self, cell: Cell) -> Option<usize> {
+        let known = || (0..).zip(&self.heads).filter_map(|(i, head)| Some((i, head.weight, head.cache.get(cell)?)));
+        let all: f64 = known().map(|(_, weight, _)| weight).sum();
+        self.logits.fill(0.0);
+        for (_, weight, cached) in known() {
+            let weight = (SHARPNESS * weight / all) as f32;
+            self.logits.iter_mut().zip(cached).for_each(|(joint, logit)| *joint += weight * logit);
+        }
+        known().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(leader, ..)| leader)
+    }
+
+    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the law is its own.
+    fn propose_from_law(
+        &mut self,
+        head: usize,
+        cell: Cell,
+        level: &mut Vec<Pooled>,
+        tree: &mut TokenTree,
+    ) -> Result<(), TreeError> {
+        // Cached logits are finite, and top-k and top-p always leave something: this cannot fail.
+        if self.warper.warp(&self.sampling, &self.logits, None, &mut self.scores).is_err() {
+            return Ok(());
+        }
+        let draft = self.rank_candidates(head, cell, tree)?;
+        let proposed = &mut self.proposed[self.used];
+        self.used += 1;
+        (proposed.cell, proposed.head) = (cell, head);
+        proposed.ranked.clear();
+        for (rank, &(value, code)) in self.ranked.iter().enumerate() {
+            let nats = match self.mode {
+                DraftMode::Draws => value,
+                // Of the best, how far the second is behind.
+                _ => self.ranked.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - value).abs()),
+            };
+            proposed.ranked.push(Ranked { code, bucket: bucket(nats) });
+            let chance = self.heads[head].calibration.chance(rank, bucket(nats));
+            let source = match self.joining {
+                Joining::OneLaw => main_source(&self.heads, cell, code),
+                Joining::Apart => None,
+            };
+            let candidate = Pooled { code, draft, source: source.unwrap_or(self.heads[head].source), chance };
+            match self.mode {
+                DraftMode::Draws => level.push(candidate),
+                _ => push_or_raise(level, candidate),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence by.
+    fn rank_candidates(&mut self, head: usize, cell: Cell, tree: &mut TokenTree) -> Result<DraftLaw, TreeError> {
+        match self.mode {
+            DraftMode::SharedNoise(purpose) => {
+                rank_with_noise((self.seed, self.image, cell, purpose), &self.scores, MAX_RANKS, &mut self.ranked);
+            }
+            DraftMode::Likeliest => rank(&self.scores, &mut self.ranked),
+            DraftMode::Draws => {
+                self.ranked.clear();
+                if probabilities(&self.scores, &mut self.law).is_ok() {
+                    let law = tree.add_law(&self.law)?;
+                    self.draw(head, cell);
+                    return Ok(DraftLaw::Drawn { law, replacement: Replacement::Without });
+                }
+            }
+        }
+        Ok(DraftLaw::Deterministic)
+    }
+
+    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest probability.
+    fn draw(&mut self, head: usize, cell: Cell) {
+        let doubt = -self.law.iter().copied().fold(0.0, f64::max).ln();
+        self.ranked.clear();
+        let mut mass = 1.0;
+        for rank in 0..self.draws as u32 {
+            let block = (self.step * self.heads.len() as u32 + head as u32) * MAX_RANKS as u32 + rank;
+            let u = uniform(self.seed, self.image, cell, block, Purpose::Draft);
+            let Some(code) = draw_at(&self.law, u * mass) else { break };
+            self.ranked.push((doubt, code));
+            self.law[code.index()] = 0.0;
+            mass = self.law.iter().sum();
+        }
+    }
+}
+
+/// The source of a code of a combined law: the head whose own law ranks it nearest to its best code.
+fn main_source(heads: &[UsedHead], cell: Cell, code: Code) -> Option<Source> {
+    let known = heads.iter().filter_map(|head| Some((head.cache.get(cell)?[code.index()], head.source)));
+    known.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, source)| source)
+}
+
+fn source(offset: HeadOffset) -> Source {
+    match (offset.down(), offset.right()) {
+        (0, right) => Source::numbered('H', right.unsigned_abs()),
+        (down, 0) => Source::numbered('V', down),
+        (down, _) => Source::numbered('D', down),
+    }
+}
+
+/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of 0.25 if not measured.
+fn weight(head: &HeadConfig) -> f64 {
+    let overlap = head.validation.as_ref().map_or(0.25, |figures| figures.overlap);
+    overlap.max(0.01).powi(3)
+}
+
+/// The chance of a head's candidates by rank before any was tested: as measured in its validation, else 0.25 halved from rank to rank.
+fn prior(head: &HeadConfig) -> [f64; MAX_RANKS] {
+    let measured = head.validation.as_ref().map(|figures| &figures.replay_match_by_rank);
+    std::array::from_fn(|rank| {
+        measured.and_then(|by_rank| by_rank.get(rank)).copied().unwrap_or(0.25 * 0.5_f64.powi(rank as i32))
+    })
+}
+
+/// The likeliest codes, best first, ties to the lower code.
+fn rank(scores: &[f32], ranked: &mut Vec<(f64, Code)>) {
+    ranked.clear();
+    for (code, &score) in (0..).map(Code).zip(scores) {
+        let score = f64::from(score);
+        let place = ranked.partition_point(|&(better, _)| better >= score);
+        if place < MAX_RANKS && score > f64::NEG_INFINITY {
+            ranked.truncate(MAX_RANKS - 1);
+            ranked.insert(place, (score, code));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Plain autoregressive decoding: nothing is proposed.
+
+use hawk_spec::{TokenTree, TreeError};
+
+use super::{DefaultTree, Drafter, DrafterKind, Heads, Media, View};
+use crate::request::Decoder;
+
+impl Decoder {
+    /// Plain autoregressive decoding, one cell a pass.
+    pub const AR: Decoder = Decoder::custom(&DrafterKind {
+        name: "ar",
+        help: "plain autoregressive decoding: one cell per pass",
+        tree: DefaultTree::Nodes(1),
+        heads: Heads::Unused,
+        media: Media::Any,
+        make: |_| Ok(Box::new(Plain)),
+    });
+}
+
+struct Plain;
+
+impl Drafter for Plain {
+    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> Result<(), TreeError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! What an image says of how it was made: the record, and the PNG that holds it.
+
+mod png;
+mod sources;
+
+use hawk_nn::kernels::Precision;
+use hawk_nn::{Error, Result};
+use hawk_spec::{DecodeStats, Sampling, Seed};
+use serde::{Deserialize, Serialize};
+
+pub use png::{read_png, write_plain_png, write_png};
+
+use crate::engine::Engine;
+use crate::request::{AnyRule, CellSource, Decoding, Generated, Request, Tree};
+
+/// How an image was made. Choices stand as their names, as a user would type them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the program.
+    pub version: String,
+    /// The prompt.
+    pub prompt: String,
+    /// SHA-256 of the file of a caption's features, where the model read one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub features_digest: String,
+    /// Width and height that the prompt names, where the model drew the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_size: Option<[u32; 2]>,
+    /// Key of the noise.
+    pub seed: u64,
+    /// Running number of the image.
+    pub index: u32,
+    /// Where the model was: a folder, or [`BUILT_IN`](crate::BUILT_IN).
+    pub model: String,
+    /// SHA-256 over the model's files.
+    pub model_digest: String,
+    /// How weights were stored and multiplied.
+    pub precision: String,
+    /// What guessed.
+    pub decoder: String,
+    /// How guesses were tested.
+    pub rule: String,
+    /// Node budget, root included, or candidates per level.
+    pub tree: String,
+    /// Guidance and warping.
+    pub sampling: RecordedSampling,
+    /// What the decode did.
+    pub stats: RecordedStats,
+    /// Where each cell's code came from, in raster order; empty in records of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sources")]
+    pub sources: Vec<CellSource>,
+}
+
+/// [`Sampling`] in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedSampling {
+    /// Scale of guidance.
+    pub cfg: f32,
+    /// Divisor of the logits.
+    pub temperature: f32,
+    /// Surviving codes, 0 = all.
+    pub top_k: u32,
+    /// Surviving mass.
+    pub top_p: f32,
+}
+
+impl From<Sampling> for RecordedSampling {
+    fn from(sampling: Sampling) -> Self {
+        Self {
+            cfg: sampling.cfg(),
+            temperature: sampling.temperature(),
+            top_k: sampling.top_k(),
+            top_p: sampling.top_p(),
+        }
+    }
+}
+
+/// The counts of a decode in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedStats {
+    /// Cells.
+    pub cells: u64,
+    /// Passes over trees.
+    pub target_passes: u64,
+    /// Cells a pass.
+    pub acceptance_length: f64,
+    /// Guesses that were kept.
+    pub accepted: u64,
+    /// Guesses in all.
+    pub nodes: u64,
+}
+
+impl From<&DecodeStats> for RecordedStats {
+    fn from(stats: &DecodeStats) -> Self {
+        Self {
+            cells: stats.committed,
+            target_passes: stats.target_passes,
+            acceptance_length: stats.acceptance_length(),
+            accepted: stats.accepted,
+            nodes: stats.nodes,
+        }
+    }
+}
+
+impl Record {
+    /// The record of an image that `engine`, loaded from `model`, made for `request`.
+    ///
+    /// # Errors
+    /// The model's files cannot be read for the digest.
+    pub fn new(engine: &Engine, model: &str, request: &Request, image: &Generated) -> Result<Self> {
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            prompt: request.prompt.clone(),
+            features_digest: engine.features_digest(&request.prompt).to_owned(),
+            asked_size: engine.asked_size().map(|size| [size.width, size.height]),
+            seed: request.seed.0,
+            index: image.index,
+            model: model.to_owned(),
+            model_digest: engine.digest()?.to_owned(),
+            precision: engine.precision().to_string(),
+            decoder: request.decoding.decoder().to_string(),
+            rule: request.decoding.rule().to_string(),
+            tree: request.decoding.tree().to_string(),
+            sampling: request.sampling.into(),
+            stats: (&image.stats).into(),
+            sources: image.sources.clone(),
+        })
+    }
+
+    /// The request that makes the image again.
+    ///
+    /// # Errors
+    /// A choice that this version does not know, or a setting out of range.
+    pub fn request(&self) -> Result<Request> {
+        let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
+        let s = self.sampling;
+        let rule: AnyRule = self.rule.parse()?;
+        let tree: Tree = self.tree.parse().map_err(|e: hawk_spec::ShapeError| refused(e.to_string()))?;
+        let end = self.index.checked_add(1).ok_or_else(|| refused("the image's number is too large".to_owned()))?;
+        Ok(Request {
+            prompt: self.prompt.clone(),
+            seed: Seed(self.seed),
+            images: self.index..end,
+            sampling: Sampling::new(s.cfg, s.temperature, s.top_k, s.top_p).map_err(|e| refused(e.to_string()))?,
+            decoding: Decoding::new(self.decoder.parse()?, rule, tree)?,
+            batch: 1,
+        })
+    }
+
+    /// How weights were stored.
+    ///
+    /// # Errors
+    /// A precision that this version does not know.
+    pub fn precision(&self) -> Result<Precision> {
+        Ok(self.precision.parse()?)
+    }
+}
