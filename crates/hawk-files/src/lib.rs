@@ -12,7 +12,6 @@ mod places;
 mod source;
 mod tokenizer;
 
-
 pub use checkpoint::Checkpoint;
 pub use checkpoint::inventory::WantedTensor;
 pub use checkpoint::packed::PackedMatrix;
@@ -28,9 +27,9 @@ pub use config::text::TextConfig;
 pub use config::transformer::{NormPlacement, Rotary, TransformerConfig};
 pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};
 pub use error::{Error, Fault, Result};
-pub use family::chameleon::lumina_sizes;
-pub use family::llamagen::{CLASSES, NO_CAPTION, projection};
-pub use family::names::{Names, Part};
+pub use family::chameleon::{HeadNormTensors, lumina_sizes};
+pub use family::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
+pub use family::names::{Names, Part, RotaryPairs};
 pub use features::CaptionFeatures;
 pub use import::llamagen_files::LlamaGenExtras;
 pub use import::workdir::{check_new_folder, finish, work_folder};

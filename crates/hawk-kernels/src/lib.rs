@@ -14,6 +14,6 @@ pub use error::{Error, Result};
 pub use gemm::{Activations, Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
-pub use matrix::{LAYOUT, Line, Matrix, PANEL, Precision, bf16_slot};
+pub use matrix::{LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
 pub use threads::Threads;
 pub use tile::{CHUNK_ROWS, PLACES, Panels};

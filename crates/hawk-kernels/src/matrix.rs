@@ -80,6 +80,15 @@ impl Line {
     pub const ZERO: Self = Self([0; 64]);
 }
 
+/// Sizes of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixSize {
+    /// Rows: what a product gives for each row of its input.
+    pub outputs: usize,
+    /// Columns: numbers of a row of a product's input.
+    pub inputs: usize,
+}
+
 /// A packed matrix `W[n, k]`: `n` outputs, `k` inputs.
 pub struct Matrix {
     precision: Precision,
@@ -123,11 +132,13 @@ impl Matrix {
     /// The place is not in the file or not on a line's border in memory, or there are not as many scales as the layout has.
     pub fn mapped(
         precision: Precision,
-        [n, k]: [usize; 2],
-        (file, start): (Arc<FileBytes>, usize),
+        size: MatrixSize,
+        file: Arc<FileBytes>,
+        start: usize,
         scales: Vec<f32>,
     ) -> Result<Self> {
-        let bytes = Self::packed_bytes(precision, [n, k]);
+        let (n, k) = (size.outputs, size.inputs);
+        let bytes = Self::packed_bytes(precision, size);
         let place = start.checked_add(bytes).and_then(|end| file.get(start..end));
         let aligned = place.is_some_and(|place| (place.as_ptr() as usize).is_multiple_of(size_of::<Line>()));
         if !aligned || scales.len() != scales_of(precision, n) {
@@ -143,9 +154,9 @@ impl Matrix {
     }
 
     /// Bytes of the panels of a matrix, whole lines.
-    pub fn packed_bytes(precision: Precision, [n, k]: [usize; 2]) -> usize {
-        let panel_bytes = PANEL * k.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
-        (n.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
+    pub fn packed_bytes(precision: Precision, size: MatrixSize) -> usize {
+        let panel_bytes = PANEL * size.inputs.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
+        (size.outputs.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
     }
 
     /// The panels as a file keeps them, and the scales.
@@ -155,12 +166,15 @@ impl Matrix {
 
     /// Packs `n` rows of `k` weights; `fill(row, out)` writes one row, so that no whole f32 copy of the matrix is ever needed.
     pub fn pack(precision: Precision, n: usize, k: usize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
-        let mut data = vec![Line::zeroed(); Self::packed_bytes(precision, [n, k]) / size_of::<Line>()];
+        let mut data = vec![
+            Line::zeroed();
+            Self::packed_bytes(precision, MatrixSize { outputs: n, inputs: k }) / size_of::<Line>()
+        ];
         let mut scales = vec![0.0; scales_of(precision, n)];
         let mut row = vec![0.0; k];
         for output in 0..n {
             fill(output, &mut row);
-            put(precision, &mut data, &mut scales, (output, &row));
+            put(precision, &mut data, &mut scales, output, &row);
         }
         Self { precision, n, k, data: Lines::Owned(data), scales }
     }
@@ -226,7 +240,7 @@ pub const fn bf16_slot(lane: usize) -> usize {
 }
 
 /// Writes a row of weights into its lane.
-fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], (output, row): (usize, &[f32])) {
+fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], output: usize, row: &[f32]) {
     let (panel, lane, k) = (output / PANEL, output % PANEL, row.len());
     match precision {
         Precision::F32 => {

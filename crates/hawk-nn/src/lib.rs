@@ -3,8 +3,8 @@
 pub mod backend;
 mod cpu;
 mod heads;
-mod pass;
 mod loader;
+mod pass;
 mod vq;
 
 /// The kernels, with the names that users of this crate know.
@@ -13,6 +13,7 @@ pub mod kernels {
     pub use hawk_kernels::*;
 }
 
+pub use backend::Staged;
 pub use backend::{Backend, Device, Passes, PixelDecoder};
 pub use cpu::backend::Cpu;
 pub use cpu::rows::{Readout, Rows};
@@ -29,10 +30,9 @@ pub use hawk_files::{
     TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
     from_json, hex, lumina_sizes,
 };
-pub use backend::Staged;
 pub use heads::{HeadWorkspace, Heads};
-pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use loader::CpuLoader;
+pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;
 pub use vq::image::Image;

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ::safetensors::Dtype;
-use hawk_kernels::Precision;
+use hawk_kernels::{MatrixSize, Precision};
 
 use self::packed::{Description, PackedMatrix, scales_name};
 use self::packed_writer::PackedWriter;
@@ -299,7 +299,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The checkpoint is packed for another precision, layout or model.
-    pub fn packed_matrix(&self, name: &str, precision: Precision, size: [usize; 2]) -> Result<Option<PackedMatrix>> {
+    pub fn packed_matrix(&self, name: &str, precision: Precision, size: MatrixSize) -> Result<Option<PackedMatrix>> {
         let Some(description) = &self.packed else { return Ok(None) };
         let file = self.only_file()?;
         description.check(name, precision, size)?;

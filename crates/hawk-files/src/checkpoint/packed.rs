@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hawk_kernels::{LAYOUT, Precision};
+use hawk_kernels::{LAYOUT, MatrixSize, Precision};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -79,7 +79,7 @@ impl Description {
     }
 
     /// Refuses a matrix that the file does not have in this precision and size.
-    pub(super) fn check(&self, name: &str, precision: Precision, size: [usize; 2]) -> Result<()> {
+    pub(super) fn check(&self, name: &str, precision: Precision, size: MatrixSize) -> Result<()> {
         if precision.to_string() != self.precision {
             return Err(Error::input("the model is packed for another precision")
                 .expected(&self.precision)
@@ -89,6 +89,7 @@ impl Description {
                     self.precision
                 )));
         }
+        let size = [size.outputs, size.inputs];
         if self.matrices.get(name) != Some(&size) {
             return Err(Error::input("a packed matrix is missing or has the wrong size")
                 .at(name)

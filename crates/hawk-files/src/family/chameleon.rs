@@ -55,6 +55,25 @@ pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
     sizes
 }
 
+/// The norm over each head of the queries, or of the keys, of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadNormTensors {
+    /// Name of the weights, `[heads, E]`; or of fewer rows, each of which serves several heads.
+    pub weight: String,
+    /// Name of the biases, of the same shape.
+    pub bias: String,
+    /// Number of heads.
+    pub heads: usize,
+}
+
+/// The norms of a layer: of the queries, and of the keys.
+pub(super) fn head_norms(c: &TransformerConfig, layer: usize) -> [HeadNormTensors; 2] {
+    [("q", c.heads), ("k", c.kv_heads)].map(|(part, heads)| {
+        let name = |kind: &str| format!("model.layers.{layer}.self_attn.{part}_norm.{kind}");
+        HeadNormTensors { weight: name("weight"), bias: name("bias"), heads }
+    })
+}
+
 /// The ids of the tokens of a text tokenizer by name.
 struct Vocabulary(HashMap<String, u32>);
 
@@ -178,7 +197,7 @@ impl HawkConfig {
         };
         Self {
             family: Family::Chameleon,
-            layout: layout(size, (code_offset, codes), structure)?,
+            layout: layout(size, code_offset, codes, structure)?,
             image_size: size,
             sizes: Sizes::Lumina,
             condition: Condition::Text(TextPrompt {
@@ -195,10 +214,11 @@ impl HawkConfig {
     fn anole(vocabulary: &Vocabulary) -> Result<Self> {
         let token = |name: &str| vocabulary.id(name).map(TokenId);
         let side = ANOLE_SIDE * CELL_PIXELS;
+        let (code_offset, codes) = vocabulary.codes()?;
         let size = ImageSize { height: side, width: side };
         Self {
             family: Family::Chameleon,
-            layout: layout(size, vocabulary.codes()?, Structure::Plain)?,
+            layout: layout(size, code_offset, codes, Structure::Plain)?,
             image_size: size,
             sizes: Sizes::Fixed,
             condition: Condition::Text(TextPrompt {
@@ -233,11 +253,7 @@ impl HawkConfig {
                 .got(written(&size)));
         }
         let l = &self.layout;
-        Ok(Self {
-            image_size: size,
-            layout: layout(size, (l.code_offset(), l.codes()), l.structure())?,
-            ..self.clone()
-        })
+        Ok(Self { image_size: size, layout: layout(size, l.code_offset(), l.codes(), l.structure())?, ..self.clone() })
     }
 
     /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
@@ -279,7 +295,7 @@ impl HawkConfig {
     }
 }
 
-fn layout(size: ImageSize, (offset, codes): (u32, u32), structure: Structure) -> Result<Layout> {
+fn layout(size: ImageSize, offset: u32, codes: u32, structure: Structure) -> Result<Layout> {
     Grid::new(size.height / CELL_PIXELS, size.width / CELL_PIXELS)
         .and_then(|grid| Layout::new(grid, offset, codes, structure))
         .map_err(|e| Error::input(e.to_string()).at("layout"))

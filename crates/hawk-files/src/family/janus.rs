@@ -7,8 +7,8 @@ use hawk_spec::Structure;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::ends::{Activation, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
 use super::names::Names;
-use crate::checkpoint::inventory::WantedTensor;
 use crate::config::family::{Family, JanusLayout, JanusSizes};
 use crate::config::image::{
     Condition, HawkConfig, PromptTemplate, Sizes, TextPrompt, Unconditional, decoded, defaults, square_layout,
@@ -220,18 +220,14 @@ impl Original {
 }
 
 impl JanusSizes {
-    /// The table of codes.
-    #[must_use]
-    pub fn table(&self) -> &'static str {
+    fn table(&self) -> &'static str {
         match self.layout {
             JanusLayout::Original => "gen_embed.weight",
             JanusLayout::HuggingFace => "model.generation_embeddings.weight",
         }
     }
 
-    /// A layer of the aligner.
-    #[must_use]
-    pub fn aligner(&self, layer: usize) -> String {
+    fn aligner(&self, layer: usize) -> String {
         match (self.layout, layer) {
             // Activations are numbered too.
             (JanusLayout::Original, layer) => format!("gen_aligner.layers.{}", 2 * layer),
@@ -241,40 +237,35 @@ impl JanusSizes {
     }
 
     /// The head's two layers.
-    #[must_use]
-    pub fn head(&self) -> [&'static str; 2] {
+    fn head(&self) -> [&'static str; 2] {
         match self.layout {
             JanusLayout::Original => ["gen_head.output_mlp_projector", "gen_head.vision_head"],
             JanusLayout::HuggingFace => ["model.generation_head.proj_out", "model.generation_head.vision_head"],
         }
     }
 
-    /// Outputs and inputs of a layer of the aligner.
-    #[must_use]
-    pub fn aligner_shape(&self, layer: usize, hidden: usize) -> [usize; 2] {
-        [hidden, if layer == 0 { self.code_width } else { hidden }]
-    }
-
-    /// Outputs and inputs of the head's two layers.
-    #[must_use]
-    pub fn head_shapes(&self, hidden: usize) -> [[usize; 2]; 2] {
-        [[self.head_width, hidden], [self.codes, self.head_width]]
-    }
-
-    /// Everything beside the layers, for an inventory.
-    pub(crate) fn tensors(&self, c: &TransformerConfig) -> Vec<WantedTensor> {
-        let names = Names::of(c.family);
-        let mut wanted = vec![
-            WantedTensor::exact(names.embedding(), vec![c.text().len(), c.hidden]),
-            WantedTensor::exact(self.table().to_owned(), vec![self.codes, self.code_width]),
-        ];
-        let aligner = (0..self.aligner_layers).map(|i| (self.aligner(i), self.aligner_shape(i, c.hidden)));
-        let head = self.head().map(str::to_owned).into_iter().zip(self.head_shapes(c.hidden));
-        for (name, [n, k]) in aligner.chain(head) {
-            wanted.push(WantedTensor::exact(format!("{name}.weight"), vec![n, k]));
-            wanted.push(WantedTensor::exact(format!("{name}.bias"), vec![n]));
+    /// The tables of text and of codes, and the head. A code's input is what the aligner makes of its row.
+    pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
+        let inputs = |layer: usize| if layer == 0 { self.code_width } else { c.hidden };
+        let aligner = |layer| LinearTensors::biased(&self.aligner(layer), c.hidden, inputs(layer));
+        let aligner = (0..self.aligner_layers).map(aligner).collect();
+        let [inner, outputs] = self.head();
+        EndTensors {
+            inputs: vec![
+                InputTensors::Stored { name: Names::of(c.family).embedding(), rows: c.text().len() },
+                InputTensors::Computed {
+                    name: self.table().to_owned(),
+                    rows: self.codes,
+                    width: self.code_width,
+                    mlp: MlpTensors { layers: aligner, activation: Activation::Gelu },
+                },
+            ],
+            logits: LogitTensors::Mlp {
+                inner: LinearTensors::biased(inner, self.head_width, c.hidden),
+                outputs: LinearTensors::biased(outputs, self.codes, self.head_width),
+            },
+            captions: None,
         }
-        wanted
     }
 }
 

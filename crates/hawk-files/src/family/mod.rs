@@ -1,6 +1,7 @@
 //! What a family fixes: its configs, the names of its tensors, what stands around an image. Each family has a file; this one chooses among them.
 
 pub(crate) mod chameleon;
+pub(crate) mod ends;
 mod janus;
 mod llama;
 pub(crate) mod llamagen;
@@ -10,6 +11,8 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use self::chameleon::HeadNormTensors;
+use self::ends::{EndTensors, LogitTensors};
 use self::names::Names;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::WantedTensor;
@@ -54,17 +57,34 @@ impl TransformerConfig {
     #[must_use]
     pub fn tensors(&self) -> Vec<WantedTensor> {
         let names = Names::of(self.family);
-        let mut wanted = match self.family {
-            Family::Chameleon | Family::Llama => llama::tensors(self),
-            Family::Janus(sizes) => sizes.tensors(self),
-            Family::LlamaGen(sizes) => sizes.tensors(self),
-        };
+        let mut wanted = self.ends().wanted(self.hidden);
         for layer in 0..self.layers {
             wanted.extend(names.layer_tensors(self, layer));
-            wanted.extend(llama::head_norms(self, layer));
+            for HeadNormTensors { weight, bias, heads } in self.head_norms(layer).into_iter().flatten() {
+                wanted.extend([weight, bias].map(|name| WantedTensor::shared(name, vec![heads, self.head_dim])));
+            }
         }
         wanted.push(WantedTensor::exact(names.norm(), vec![self.hidden]));
         wanted
+    }
+
+    /// The tensors beside the layers, and how they become inputs and logits.
+    #[must_use]
+    pub fn ends(&self) -> EndTensors {
+        match self.family {
+            Family::Chameleon | Family::Llama => llama::ends(self),
+            Family::Janus(sizes) => sizes.ends(self),
+            Family::LlamaGen(sizes) => sizes.ends(self),
+        }
+    }
+
+    /// The norms over the heads of a layer's queries and keys, in families that have them.
+    #[must_use]
+    pub fn head_norms(&self, layer: usize) -> Option<[HeadNormTensors; 2]> {
+        match self.family {
+            Family::Chameleon => Some(chameleon::head_norms(self, layer)),
+            Family::Llama | Family::Janus(_) | Family::LlamaGen(_) => None,
+        }
     }
 
     /// Refuses weights of layers that the config says nothing of: without them it would be another model.
@@ -95,26 +115,12 @@ impl TransformerConfig {
     /// # Errors
     /// It is missing or does not fit the config, or the family's logits come from more than one projection.
     pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
-        let (name, shape) = self.output_projection_place()?;
-        checkpoint.tensor(name, &shape)
-    }
-
-    /// Name and shape of the output projection's tensor.
-    ///
-    /// # Errors
-    /// The family's logits come from more than one projection.
-    pub fn output_projection_place(&self) -> Result<(&'static str, [usize; 2])> {
-        let name = match self.family {
-            Family::Chameleon | Family::Llama if self.tied_embeddings => "model.embed_tokens.weight",
-            Family::Chameleon | Family::Llama => "lm_head.weight",
-            Family::LlamaGen(_) => "output.weight",
-            Family::Janus(_) => {
-                return Err(Error::input("this family's head is more than one projection")
-                    .expected("a family whose logits are one product with the hidden state")
-                    .got(self.family.name()));
-            }
-        };
-        Ok((name, [self.readable().len(), self.hidden]))
+        match self.ends().logits {
+            LogitTensors::Linear(linear) => checkpoint.tensor(&linear.weight, &linear.shape()),
+            LogitTensors::Mlp { .. } => Err(Error::input("this family's head is more than one projection")
+                .expected("a family whose logits are one product with the hidden state")
+                .got(self.family.name())),
+        }
     }
 }
 

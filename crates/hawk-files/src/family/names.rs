@@ -20,6 +20,15 @@ pub enum Part {
     Down,
 }
 
+/// Which two numbers of a head a rotary angle turns together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotaryPairs {
+    /// `(i, i + E/2)`.
+    Halves,
+    /// `(2i, 2i + 1)`.
+    Neighbours,
+}
+
 /// How a family names its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
@@ -71,12 +80,27 @@ impl Names {
         format!("{stem}layers.{layer}.{part}.weight")
     }
 
-    /// The tensors of a layer with their shapes, without the norms on queries and keys.
-    pub fn layer_tensors(self, c: &TransformerConfig, layer: usize) -> Vec<WantedTensor> {
-        let qkv: &[Part] = match self {
+    /// The tensors that queries, keys and values are made by.
+    #[must_use]
+    pub fn query_key_value(self) -> &'static [Part] {
+        match self {
             Self::HuggingFace(_) => &[Part::Query, Part::Key, Part::Value],
             Self::Meta => &[Part::Fused],
-        };
+        }
+    }
+
+    /// Which numbers of a head a rotary angle turns together.
+    #[must_use]
+    pub fn rotary_pairs(self) -> RotaryPairs {
+        match self {
+            Self::HuggingFace(_) => RotaryPairs::Halves,
+            Self::Meta => RotaryPairs::Neighbours,
+        }
+    }
+
+    /// The tensors of a layer with their shapes, without the norms on queries and keys.
+    pub fn layer_tensors(self, c: &TransformerConfig, layer: usize) -> Vec<WantedTensor> {
+        let qkv = self.query_key_value();
         let rest = [Part::Output, Part::MlpNorm, Part::Gate, Part::Up, Part::Down];
         let parts = [Part::AttentionNorm].iter().chain(qkv).chain(&rest);
         parts.map(|&part| WantedTensor::exact(self.layer(layer, part), part.shape(c))).collect()

@@ -98,7 +98,11 @@ impl Kv {
                 std::ptr::copy_nonoverlapping(from.keys, to.keys, key_panels * from.key_pitch());
                 for panel in 0..value_panels {
                     let at = panel * from.value_pitch();
-                    std::ptr::copy_nonoverlapping(from.values.add(at), to.values.add(at), tokens * from.format.step_bytes());
+                    std::ptr::copy_nonoverlapping(
+                        from.values.add(at),
+                        to.values.add(at),
+                        tokens * from.format.step_bytes(),
+                    );
                 }
             }
         }

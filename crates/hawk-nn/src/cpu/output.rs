@@ -18,8 +18,8 @@ pub(crate) struct OutputHead {
 
 impl OutputHead {
     /// One product, for the ids from `first` on.
-    pub(crate) fn plain(first: usize, weights: Matrix) -> Self {
-        Self { first, inner: None, outputs: Dense { weights, bias: Vec::new() } }
+    pub(crate) fn plain(first: usize, outputs: Dense) -> Self {
+        Self { first, inner: None, outputs }
     }
 
     /// `outputs(gelu(inner(x)))`.

@@ -38,12 +38,12 @@ impl Target {
     pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
         let checkpoint = source.checkpoint;
         config.check_layers(checkpoint)?;
-        let Ends { tables, output } = Ends::load(&config, source)?;
+        let Ends { tables, output, captions } = Ends::load(&config, source)?;
         Ok(Self {
             layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
             norm: checkpoint.tensor(&Names::of(config.family).norm(), &[config.hidden])?.to_f32(),
-            captions: Captions::of(&config, checkpoint)?,
             embedding: Embedding::new(config.hidden, tables),
+            captions,
             output,
             config,
             precision: source.precision,
