@@ -125,7 +125,7 @@ impl Heads {
         self.run_blocks(pool, workspace);
         let w = workspace;
         w.columns = projection.columns();
-        projection.run(&mut w.activations, &mut w.inner, (&w.states, w.heads.len()), &mut w.logits);
+        projection.run(&mut w.activations, &mut w.inner, &w.states, w.heads.len(), &mut w.logits);
         Ok(())
     }
 

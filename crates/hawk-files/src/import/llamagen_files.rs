@@ -113,13 +113,14 @@ fn joined(checkpoint: &Arc<Checkpoint>, from: Vec<String>) -> Result<LazyTensor>
 pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &Path,
-    (extras, told): (&LlamaGenExtras, &Value),
+    extras: &LlamaGenExtras,
+    told: &Value,
     vq: &VqConfig,
 ) -> Result<Value> {
     let [codes, dim] = shape(checkpoint, CODES)?;
     let dim = size("dim", dim as u64, 1 << 17)?;
     let layers = layers(checkpoint, "layers.", ".attention.wqkv.weight")?;
-    let heads = heads((extras, told), [layers, dim])?;
+    let heads = heads(extras, told, layers, dim)?;
     let [rows, _] = shape(checkpoint, "layers.0.attention.wqkv.weight")?;
     let head_dim = dim / heads;
     // Queries, keys and values one below the other.
@@ -179,7 +180,7 @@ fn layers(checkpoint: &Checkpoint, before: &str, behind: &str) -> Result<usize> 
     }
 }
 
-fn heads((extras, told): (&LlamaGenExtras, &Value), [layers, dim]: [usize; 2]) -> Result<usize> {
+fn heads(extras: &LlamaGenExtras, told: &Value, layers: usize, dim: usize) -> Result<usize> {
     let published = |(_, [l, h, d]): &(&str, [u64; 3])| {
         let sizes = [layers as u64, dim as u64];
         ([*l, *d] == sizes).then_some(*h as usize)
@@ -382,7 +383,7 @@ mod tests {
             };
             let checkpoint = shapes(&transformer(sizes, &condition));
             let extras = LlamaGenExtras::default();
-            let config = config(&checkpoint, Path::new(name), (&extras, &Value::Null), &sixteen).unwrap();
+            let config = config(&checkpoint, Path::new(name), &extras, &Value::Null, &sixteen).unwrap();
             let expected = [heads, heads, 256, cells, sizes[0], sizes[1]].map(Value::from);
             let keys = ["n_head", "n_kv_head", "multiple_of", "block_size", "n_layer", "dim"];
             assert_eq!(keys.map(|key| config[key].clone()), expected, "{name}");
@@ -403,7 +404,7 @@ mod tests {
         let heads = |heads| LlamaGenExtras { heads: Some(heads), ..LlamaGenExtras::default() };
         let cells_of = |name: &str, extras: &LlamaGenExtras, told: Option<u64>| {
             let told = json!({ "block_size": told });
-            config(&shapes(&transformer(b, &classes)), Path::new(name), (extras, &told), &sixteen)
+            config(&shapes(&transformer(b, &classes)), Path::new(name), extras, &told, &sixteen)
         };
         assert_eq!(cells_of("weights.pt", &size(square(384)), None).unwrap()["block_size"], 576);
         assert_eq!(cells_of("model_256/", &size(None), Some(576)).unwrap()["block_size"], 576);
@@ -411,7 +412,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Shapes)| {
             let mut tensors = transformer(b, &classes);
             change(&mut tensors);
-            config(&shapes(&tensors), Path::new("c2i_256.pt"), (&LlamaGenExtras::default(), &Value::Null), &sixteen)
+            config(&shapes(&tensors), Path::new("c2i_256.pt"), &LlamaGenExtras::default(), &Value::Null, &sixteen)
         };
         let reshape = |name: &'static str, shape: &'static [usize]| {
             with(&move |tensors| tensors.iter_mut().find(|(own, _)| own == name).unwrap().1 = shape.to_vec())

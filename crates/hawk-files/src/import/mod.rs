@@ -86,8 +86,10 @@ pub struct PackTo<'a> {
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-/// What a conversion is done with.
-struct Helpers<'a> {
+/// A conversion under way.
+struct Work<'a> {
+    /// The folder of unfinished work.
+    dir: PathBuf,
     loader: &'a dyn Loader,
     progress: &'a Progress,
 }
@@ -126,25 +128,25 @@ impl Conversion {
                 .at(self.source.display())
                 .expected("no --vq, --size or --n-head"));
         }
-        let (work, helpers) = (self.begin()?, Helpers { loader, progress });
+        let work = Work { dir: self.begin()?, loader, progress };
         let written = match opened {
-            Opened::File(file) => self.single_file(&file, &work, progress).map(|left_out| ("a single file", left_out)),
+            Opened::File(file) => self.single_file(&file, &work).map(|left_out| ("a single file", left_out)),
             Opened::LlamaGen(checkpoint, told) => {
-                let left_out = self.llamagen(checkpoint, &told, &work, &helpers);
+                let left_out = self.llamagen(checkpoint, &told, &work);
                 left_out.map(|left_out| ("the published files of a LlamaGen", left_out))
             }
             Opened::Folder(original) => {
                 let layout = original.layout;
-                self.folder(*original, &work, &helpers).map(|left_out| (layout, left_out))
+                self.folder(*original, &work).map(|left_out| (layout, left_out))
             }
         };
         let (layout, left_out) = written.inspect_err(|e| {
             // Another attempt at wrong input has nothing to go on with.
             if e.fault() == Fault::Input {
-                let _ = fs::remove_dir_all(&work);
+                let _ = fs::remove_dir_all(&work.dir);
             }
         })?;
-        finish(&work, &self.out)?;
+        finish(&work.dir, &self.out)?;
         let digest =
             ModelSource::Dir(self.out.clone()).digest().ok().filter(|_| self.out.join("config.json").is_file());
         Ok(Converted { digest, layout, left_out })
@@ -198,7 +200,7 @@ impl Conversion {
         Ok(Original { layout: "Meta's original layout", config, checkpoint, source })
     }
 
-    fn folder(&self, original: Original, work: &Path, helpers: &Helpers<'_>) -> Result<Vec<String>> {
+    fn folder(&self, original: Original, work: &Work<'_>) -> Result<Vec<String>> {
         let Original { mut config, checkpoint, source, .. } = original;
         let beside = self.tokenizer.clone().map(ModelSource::Dir);
         let places: Vec<&ModelSource> = beside.iter().chain([&source]).collect();
@@ -206,28 +208,30 @@ impl Conversion {
         let mut left_out = Vec::new();
         let apart = vq.as_ref().and_then(|vq| Some((vq, vq.json.as_ref()?)));
         match (&vq, apart, self.to) {
-            (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, work)?),
+            (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, &work.dir)?),
             // A Janus keeps its VQ tokenizer among its own tensors, where other programs look for it.
-            (Some(vq), None, ConvertTo::Packed(_)) => left_out.extend(write_vq(vq, &vq.config.janus_json(), work)?),
+            (Some(vq), None, ConvertTo::Packed(_)) => {
+                left_out.extend(write_vq(vq, &vq.config.janus_json(), &work.dir)?)
+            }
             (_, None, _) => {}
         }
         if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
-            put(&work.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
+            put(&work.dir.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
         }
         // The tokenizer has a folder and a config of its own now.
         let moved = apart.is_some_and(|(vq, _)| vq.files.is_empty());
         if moved && let Some(config) = config.as_object_mut() {
             config.remove("vq_config");
         }
-        put(&work.join("config.json"), config.to_string().as_bytes())?;
+        put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())
             .map_err(|e| e.at(source.describe("config.json")))?;
         // It may say where texts end.
         if source.contains("generation_config.json") {
-            put(&work.join("generation_config.json"), &source.read("generation_config.json")?)?;
+            put(&work.dir.join("generation_config.json"), &source.read("generation_config.json")?)?;
         }
-        self.write_hawk_json(&source, &transformer, work)?;
-        copy_heads(&source, work)?;
+        self.write_hawk_json(&source, &transformer, &work.dir)?;
+        copy_heads(&source, &work.dir)?;
         if let Some(packed) = checkpoint.packed_for() {
             let error =
                 Error::input("the model is packed already").at(source.describe("")).got(format!("packed for {packed}"));
@@ -241,7 +245,7 @@ impl Conversion {
             let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
             left_out.extend(unused.map(str::to_owned));
         }
-        self.weights(transformer, (checkpoint, &wanted), work, helpers)?;
+        self.weights(transformer, &checkpoint, &wanted, work)?;
         Ok(left_out)
     }
 
@@ -249,45 +253,39 @@ impl Conversion {
     fn weights(
         &self,
         transformer: TransformerConfig,
-        (checkpoint, wanted): (Checkpoint, &Wanted<'_>),
-        work: &Path,
-        Helpers { loader, progress }: &Helpers<'_>,
+        checkpoint: &Checkpoint,
+        wanted: &Wanted<'_>,
+        work: &Work<'_>,
     ) -> Result<()> {
-        let ConvertTo::Packed(precision) = self.to else { return write_all(&checkpoint, wanted, work, progress) };
+        let ConvertTo::Packed(precision) = self.to else { return write_all(checkpoint, wanted, work) };
         let total = transformer.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
-        let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(progress));
+        let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(work.progress));
         let hear = Box::new(move |done: u64| progress(done.min(total), total));
-        loader.pack(transformer, &checkpoint, PackTo { dir: work, precision, progress: hear })
+        work.loader.pack(transformer, checkpoint, PackTo { dir: &work.dir, precision, progress: hear })
     }
 
     /// The published files of a LlamaGen; `told` is the Llama's config beside them, or null.
-    fn llamagen(
-        &self,
-        checkpoint: Checkpoint,
-        told: &Value,
-        work: &Path,
-        helpers: &Helpers<'_>,
-    ) -> Result<Vec<String>> {
+    fn llamagen(&self, checkpoint: Checkpoint, told: &Value, work: &Work<'_>) -> Result<Vec<String>> {
         let file = match &self.llamagen.vq {
             Some(file) => file.clone(),
             None => llamagen_files::vq_beside(&self.source, &checkpoint)?,
         };
-        let (vq, json) = open_vq(&file, helpers.loader)?;
-        let config = llamagen_files::config(&checkpoint, &self.source, (&self.llamagen, told), &vq.config)
+        let (vq, json) = open_vq(&file, work.loader)?;
+        let config = llamagen_files::config(&checkpoint, &self.source, &self.llamagen, told, &vq.config)
             .map_err(|e| e.at(self.source.display()))?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())?;
         let used = transformer.tensors();
         if let Some(fault) = used.iter().find_map(|tensor| tensor.fault(&checkpoint)) {
             return Err(Error::input(format!("the tensors contradict each other: {fault}")).at(self.source.display()));
         }
-        put(&work.join("config.json"), config.to_string().as_bytes())?;
-        let mut left_out = write_vq(&vq, &json, work)?;
-        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.to_owned()), &transformer, &[])? {
+        put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+        let mut left_out = write_vq(&vq, &json, &work.dir)?;
+        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.dir.clone()), &transformer, &[])? {
             derived.check_decoder(&vq.config).map_err(|e| e.at(file.display()))?;
         }
         let wanted = |name: &&str| used.iter().any(|tensor| tensor.name == *name);
         left_out.extend(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned));
-        self.weights(transformer, (checkpoint, &wanted), work, helpers)?;
+        self.weights(transformer, &checkpoint, &wanted, work)?;
         Ok(left_out)
     }
 
@@ -311,7 +309,7 @@ impl Conversion {
     }
 
     /// A file of weights alone: a VQ tokenizer where its sizes are known, else any tensors under their own names.
-    fn single_file(&self, checkpoint: &Checkpoint, work: &Path, progress: &Progress) -> Result<Vec<String>> {
+    fn single_file(&self, checkpoint: &Checkpoint, work: &Work<'_>) -> Result<Vec<String>> {
         if let ConvertTo::Packed(_) = self.to {
             return Err(Error::input("weights without a config are not packed")
                 .at(self.source.display())
@@ -323,13 +321,13 @@ impl Conversion {
             let bytes = fs::read(&yaml).map_err(|e| Error::io("read the sizes of the tokenizer", &yaml, &e))?;
             let config = taming_config(&bytes).map_err(|e| e.at(yaml.display()))?;
             VqConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(yaml.display()))?;
-            put(&work.join("config.json"), config.to_string().as_bytes())?;
+            put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         } else if llamagen_files::is_vq(checkpoint) {
             let config = llamagen_files::vq_config(checkpoint).map_err(|e| e.at(self.source.display()))?;
-            put(&work.join("config.json"), config.to_string().as_bytes())?;
+            put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         }
         let wanted = |name: &&str| !(is_vq && (name.starts_with(LOSS) || *name == USED));
-        write_all(checkpoint, &wanted, work, progress)?;
+        write_all(checkpoint, &wanted, work)?;
         Ok(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned).collect())
     }
 }
@@ -389,7 +387,7 @@ fn first<T>(places: &[&ModelSource], mut look: impl FnMut(&ModelSource) -> Resul
 }
 
 /// Writes the wanted tensors of a checkpoint with the numbers that they have.
-fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, dir: &Path, progress: &Progress) -> Result<()> {
+fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, work: &Work<'_>) -> Result<()> {
     let plan: Vec<Planned> = checkpoint
         .names()
         .filter(wanted)
@@ -401,11 +399,11 @@ fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, dir: &Path, progress:
     let total = plan.iter().map(Planned::bytes).sum();
     let write = &mut |tensor: &Planned, out: &mut dyn std::io::Write| {
         let raw = checkpoint.raw(&tensor.name)?;
-        out.write_all(&raw.bytes).map_err(|e| Error::io("write the weights", dir, &e))?;
+        out.write_all(&raw.bytes).map_err(|e| Error::io("write the weights", &work.dir, &e))?;
         checkpoint.release();
         Ok(())
     };
-    writer::write(dir, &plan, write, &|done| progress(done, total))
+    writer::write(&work.dir, &plan, write, &|done| (work.progress)(done, total))
 }
 
 /// Writes the VQ tokenizer into `vq/` under its own names; returns what was left out.

@@ -93,7 +93,8 @@ impl<'a> Projection<'a> {
         &self,
         activations: &mut Activations,
         inner: &mut [f32],
-        (states, rows): (&[f32], usize),
+        states: &[f32],
+        rows: usize,
         logits: &mut [f32],
     ) {
         let states = match &self.head.inner {

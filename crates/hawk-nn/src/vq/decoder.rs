@@ -124,7 +124,7 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
             VqLayout::LlamaGen => format!("decoder.conv_blocks.{run}"),
         };
         levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks + 1)?,
+            blocks: loader.blocks(&name, level, inputs, config.res_blocks + 1)?,
             resample: match level {
                 0 => None,
                 _ => Some(loader.conv(&format!("{name}.upsample.conv"), Window::Three, channels, channels)?),
@@ -133,14 +133,14 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
         inputs = channels;
     }
     let decoder = VqDecoder {
-        codebook: loader.codebook(&config)?,
+        codebook: loader.codebook()?,
         post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
         conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
         mid: loader.mid("decoder.mid", coarsest)?,
         levels,
         norm_out: loader.norm("decoder.norm_out", inputs)?,
         conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
-        config,
+        config: config.clone(),
     };
     loader.nothing_left("decoder.")?;
     Ok(decoder)

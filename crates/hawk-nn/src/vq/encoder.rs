@@ -130,7 +130,7 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
         };
         let last = level + 1 == config.level_channels.len();
         levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
+            blocks: loader.blocks(&name, level, inputs, config.res_blocks)?,
             resample: match last {
                 true => None,
                 false => Some(loader.conv(&format!("{name}.downsample.conv"), Window::Three, channels, channels)?),
@@ -145,8 +145,8 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
         norm_out: loader.norm("encoder.norm_out", inputs)?,
         conv_out: loader.conv("encoder.conv_out", Window::Three, inputs, config.latent_channels)?,
         quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
-        codebook: loader.codebook(&config)?,
-        config,
+        codebook: loader.codebook()?,
+        config: config.clone(),
     };
     loader.nothing_left("encoder.")?;
     Ok(encoder)

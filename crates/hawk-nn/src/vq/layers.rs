@@ -98,7 +98,7 @@ impl Conv {
             } else {
                 let mut patches = vec![0.0; pixels * self.weights.k()];
                 for (pixel, patch) in (first..).zip(patches.chunks_exact_mut(self.weights.k())) {
-                    self.patch(input, zoom, (pixel / width, pixel % width), patch);
+                    self.patch(input, zoom, pixel / width, pixel % width, patch);
                 }
                 matmul(pool, &self.weights, &patches, pixels, out);
             }
@@ -110,7 +110,7 @@ impl Conv {
     }
 
     /// What lies under the window at an output pixel (row, column), `[window, window, in]`; `patch` is zero before.
-    fn patch(&self, input: &Plane, zoom: Zoom, (y, x): (usize, usize), patch: &mut [f32]) {
+    fn patch(&self, input: &Plane, zoom: Zoom, y: usize, x: usize, patch: &mut [f32]) {
         let (side, channels) = (self.window.side(), self.inputs);
         for (window_y, row) in patch.chunks_exact_mut(side * channels).enumerate() {
             let Some(y) = zoom.under(y, window_y, side, input.height) else { continue };
