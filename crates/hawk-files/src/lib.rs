@@ -17,7 +17,7 @@ pub use checkpoint::inventory::WantedTensor;
 pub use checkpoint::packed::PackedMatrix;
 pub use checkpoint::packed_writer::PackedWriter;
 pub use checkpoint::tensor::Tensor;
-pub use checkpoint::writer::{Planned, put, write as write_checkpoint};
+pub use checkpoint::writer::{Planned, WriteTensor, put, write as write_checkpoint};
 pub use config::family::{Family, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes};
 pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
 pub use config::image::{
@@ -29,7 +29,7 @@ pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};
 pub use error::{Error, Fault, Result};
 pub use family::chameleon::{HeadNormTensors, lumina_sizes};
 pub use family::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
-pub use family::names::{Names, Part, RotaryPairs};
+pub use family::names::{LayerPart, RotaryPairs, TensorNames};
 pub use features::CaptionFeatures;
 pub use import::llamagen_files::LlamaGenExtras;
 pub use import::workdir::{check_new_folder, finish, work_folder};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::ends::{Activation, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
-use super::names::Names;
+use super::names::TensorNames;
 use crate::config::family::{Family, JanusLayout, JanusSizes};
 use crate::config::image::{
     Condition, HawkConfig, PromptTemplate, Sizes, TextPrompt, Unconditional, decoded, defaults, square_layout,
@@ -252,7 +252,7 @@ impl JanusSizes {
         let [inner, outputs] = self.head();
         EndTensors {
             inputs: vec![
-                InputTensors::Stored { name: Names::of(c.family).embedding(), rows: c.text().len() },
+                InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: c.text().len() },
                 InputTensors::Computed {
                     name: self.table().to_owned(),
                     rows: self.codes,

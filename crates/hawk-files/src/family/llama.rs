@@ -3,11 +3,11 @@
 use hawk_kernels::MatrixSize;
 
 use super::ends::{EndTensors, InputTensors, LinearTensors, LogitTensors};
-use super::names::Names;
+use super::names::TensorNames;
 use crate::config::transformer::TransformerConfig;
 
 pub(super) fn ends(c: &TransformerConfig) -> EndTensors {
-    let table = Names::of(c.family).embedding();
+    let table = TensorNames::of(c.family).embedding();
     let weight = if c.tied_embeddings { table.clone() } else { "lm_head.weight".to_owned() };
     let size = MatrixSize { outputs: c.vocab, inputs: c.hidden };
     EndTensors {

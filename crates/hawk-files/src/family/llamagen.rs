@@ -7,7 +7,7 @@ use hawk_spec::{Structure, TokenId};
 use serde::Deserialize;
 
 use super::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
-use super::names::Names;
+use super::names::TensorNames;
 use crate::config::family::{Family, LlamaGenCondition, LlamaGenSizes};
 use crate::config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, Sizes, decoded, defaults, square_layout,
@@ -189,7 +189,7 @@ impl LlamaGenSizes {
                 (nothing, Some(CaptionTensors { mlp, width, most }))
             }
         };
-        let codes = InputTensors::Stored { name: Names::of(c.family).embedding(), rows: self.codes };
+        let codes = InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: self.codes };
         EndTensors {
             inputs: vec![codes, conditions],
             logits: LogitTensors::Linear(LinearTensors::unbiased("output", self.codes, d)),

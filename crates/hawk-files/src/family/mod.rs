@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use self::chameleon::HeadNormTensors;
 use self::ends::{EndTensors, LogitTensors};
-use self::names::Names;
+use self::names::TensorNames;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::WantedTensor;
 use crate::checkpoint::tensor::Tensor;
@@ -56,7 +56,7 @@ impl TransformerConfig {
     /// Every tensor that a transformer of this config is made of.
     #[must_use]
     pub fn tensors(&self) -> Vec<WantedTensor> {
-        let names = Names::of(self.family);
+        let names = TensorNames::of(self.family);
         let mut wanted = self.ends().wanted(self.hidden);
         for layer in 0..self.layers {
             wanted.extend(names.layer_tensors(self, layer));
@@ -93,7 +93,7 @@ impl TransformerConfig {
     /// There is such a tensor.
     pub fn check_layers(&self, checkpoint: &Checkpoint) -> Result<()> {
         let wanted: BTreeSet<String> = self.tensors().into_iter().map(|tensor| tensor.name).collect();
-        let stem = Names::of(self.family).layers();
+        let stem = TensorNames::of(self.family).layers();
         let unknown = |name: &&str| {
             name.starts_with(&stem)
                 && [".weight", ".bias"].iter().any(|end| name.ends_with(end))

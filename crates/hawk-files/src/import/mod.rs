@@ -358,7 +358,7 @@ const USED: &str = "quantize.codebook_used";
 /// How deep a source's folders are looked at.
 const MAX_DEPTH: usize = 4;
 
-/// Names, sizes and times of all files of a source: whether it is the one that a conversion began with.
+/// TensorNames, sizes and times of all files of a source: whether it is the one that a conversion began with.
 fn fingerprint(path: &Path) -> Result<Value> {
     let failed = |e: std::io::Error| Error::io("look at the source", path, &e);
     let place = fs::canonicalize(path).map_err(failed)?;

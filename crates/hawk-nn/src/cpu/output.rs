@@ -100,7 +100,12 @@ impl<'a> Projection<'a> {
         let states = match &self.head.inner {
             Some(layer) => {
                 let inner = &mut inner[..rows * layer.weights.n()];
-                Product::new(self.product.pool, self.product.isa, &layer.weights).run(activations, states, rows, inner);
+                Product::new(self.product.threads, self.product.isa, &layer.weights).run(
+                    activations,
+                    states,
+                    rows,
+                    inner,
+                );
                 layer.add_bias(inner);
                 gelu(inner);
                 &*inner

@@ -1,6 +1,6 @@
 //! The transformer's own weights, packed from a checkpoint.
 
-use hawk_files::{Checkpoint, HeadNormTensors, Names, Part, Result, RotaryPairs, Tensor, TransformerConfig};
+use hawk_files::{Checkpoint, HeadNormTensors, LayerPart, Result, RotaryPairs, Tensor, TensorNames, TransformerConfig};
 use hawk_kernels::{Matrix, MatrixSize, PANEL};
 
 use super::attention::HeadNorm;
@@ -99,17 +99,18 @@ fn neighbour_row(row: usize, head_dim: usize) -> usize {
 impl Layer {
     pub(super) fn load(c: &TransformerConfig, source: &MatrixSource<'_>, layer: usize) -> Result<Self> {
         let checkpoint = source.checkpoint;
-        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, Names::of(c.family));
-        let get = |part: Part| source.packable(&names.layer(layer, part), &part.shape(c));
-        let norm =
-            |part: Part| -> Result<_> { Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32()) };
+        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, TensorNames::of(c.family));
+        let get = |part: LayerPart| source.packable(&names.layer(layer, part), &part.shape(c));
+        let norm = |part: LayerPart| -> Result<_> {
+            Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32())
+        };
         let pack = |part: &str, outputs, inputs, fill: &mut dyn FnMut(usize, &mut [f32])| {
             source.matrix(&format!("layers.{layer}.{part}"), MatrixSize { outputs, inputs }, fill)
         };
         let qkv = names.query_key_value().iter().map(|&part| Ok((get(part)?, part.shape(c)[0])));
         let qkv = qkv.collect::<Result<Vec<_>>>()?;
-        let (gate, up) = (get(Part::Gate)?, get(Part::Up)?);
-        let (output, down) = (get(Part::Output)?, get(Part::Down)?);
+        let (gate, up) = (get(LayerPart::Gate)?, get(LayerPart::Up)?);
+        let (output, down) = (get(LayerPart::Output)?, get(LayerPart::Down)?);
         // Panels of gate and up alternate; the last of each is filled up with zeros.
         let inner = c.intermediate.next_multiple_of(PANEL);
         let gate_up = pack("gate_up", 2 * inner, d, &mut |row, out| {
@@ -134,8 +135,8 @@ impl Layer {
                 down.row_into(row, weights);
                 rest.fill(0.0);
             })?,
-            attention_norm: norm(Part::AttentionNorm)?,
-            mlp_norm: norm(Part::MlpNorm)?,
+            attention_norm: norm(LayerPart::AttentionNorm)?,
+            mlp_norm: norm(LayerPart::MlpNorm)?,
         })
     }
 
