@@ -1,4 +1,33 @@
-//! The files of autoregressive image models: bytes on disk to validated values. Nothing here computes with weights.
+//! The files of autoregressive image models: bytes on disk to validated values.
+//!
+//! ```
+//! use hawk_files::TransformerConfig;
+//!
+//! let config = TransformerConfig::from_json(
+//!     br#"{"model_type": "llama", "hidden_size": 64, "intermediate_size": 144, "num_hidden_layers": 2,
+//!          "num_attention_heads": 4, "vocab_size": 100, "rms_norm_eps": 1e-5}"#,
+//! )?;
+//! assert_eq!((config.head_dim, config.readable()), (16, 0..100));
+//! assert_eq!(config.tensors()[0].name, "model.embed_tokens.weight");
+//! # Ok::<(), hawk_files::Error>(())
+//! ```
+//!
+//! # The nouns
+//!
+//! | | |
+//! |---|---|
+//! | [`ModelSource`] | where the files of a model are: a folder, or the program itself |
+//! | [`Checkpoint`], [`Tensor`] | its tensors by name |
+//! | [`TransformerConfig`], [`HawkConfig`], [`TextConfig`], [`VqConfig`], [`HeadsConfig`] | its configs |
+//! | [`Family`], [`EndTensors`], [`TensorNames`] | what only some transformers have |
+//! | [`TextTokenizer`], [`VqTokenizer`], [`CaptionFeatures`] | what stands beside the transformer |
+//! | [`Conversion`] | public layouts to one folder that loads as it is |
+//! | [`Error`] | what went wrong and where, what was expected and found |
+//!
+//! # What it does not do
+//!
+//! It computes nothing with weights. Of `hawk-kernels` it knows the number formats and the version of
+//! the packed layout.
 
 pub mod atomic;
 mod checkpoint;

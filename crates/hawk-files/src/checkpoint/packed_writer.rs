@@ -50,7 +50,8 @@ impl Written {
     }
 }
 
-/// A packed file under way: written matrix by matrix while a target is loaded, with a journal beside it of what is done.
+/// A packed file that is being written, matrix by matrix while a target is loaded. A journal beside
+/// it records what is done, so that an interrupted conversion resumes.
 pub struct PackedWriter {
     path: PathBuf,
     precision: Precision,
@@ -78,7 +79,8 @@ impl State {
 }
 
 impl PackedWriter {
-    /// Begins `packed.safetensors` in `dir`, or goes on where an earlier one broke off. `progress` hears of the bytes that are written.
+    /// Starts `packed.safetensors` in `dir`, or resumes an interrupted one. `progress` is called
+    /// with the bytes that are written.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,4 +1,5 @@
-//! Writes checkpoints of any size as safetensors: in shards, tensor by tensor, each file whole or not at all.
+//! Writes checkpoints of any size as safetensors: sharded, tensor by tensor, each file complete or
+//! absent.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -37,8 +38,8 @@ impl Planned {
 /// Writes all bytes of a tensor.
 pub type WriteTensor<'a> = dyn FnMut(&Planned, &mut dyn Write) -> Result<()> + 'a;
 
-/// Writes `model.safetensors` into `dir`, or shards and their index. Existing shards are kept, so that
-/// the same call resumes an earlier one. `progress` is called with the bytes that are done.
+/// Writes `model.safetensors` into `dir`, or shards and their index. Existing shards are kept, so
+/// that the same call resumes an earlier one. `progress` is called with the bytes that are done.
 ///
 /// # Errors
 /// A file cannot be written, or `source` fails.

@@ -23,7 +23,8 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// Reads `bos_token_id` and `eos_token_id` of `generation_config.json`, else of `config.json`, else the library's.
+    /// Reads `bos_token_id` and `eos_token_id` from `generation_config.json`, else from
+    /// `config.json`, else takes the defaults of the reference library.
     ///
     /// # Errors
     /// A file that is damaged, or an id beyond the vocabulary.

@@ -1,7 +1,10 @@
-//! The `hawk.json` that public models of the Chameleon family come without: what their sequences look like, from the names of their tokens.
+//! Chameleon, Lumina-mGPT, Anole: derives the `hawk.json` that these public models lack from the
+//! names of their tokens.
 //!
-//! Lumina-mGPT draws `begin, height, width`, rows that each close with a token of their own, and an end; Anole (and Chameleon itself) draws 1024
-//! codes between begin and end. Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
+//! Lumina-mGPT draws `begin, height, width`, then rows that each end with a row token, then an end.
+//! Anole and Chameleon itself draw 1024 codes between begin and end.
+//!
+//! Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,8 +39,9 @@ const MAX_ASPECT: f64 = 4.0;
 /// Rows and columns of Anole's images.
 const ANOLE_SIDE: u32 = 32;
 
-/// The sizes that Lumina-mGPT was trained on around a square of `bucket` pixels (512, 768 or 1024), widest first: multiples of 32 that hold at
-/// most the square's area and nearly all of it, at most four times as long as wide.
+/// The image sizes that Lumina-mGPT was trained on for a `bucket` of 512, 768 or 1024 pixels,
+/// widest first. Sides are multiples of 32, the area is at most `bucket` squared and close to it,
+/// and the longer side is at most four times the shorter.
 #[must_use]
 pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
     let area = (bucket / UNIT_PIXELS).pow(2);
@@ -103,7 +107,8 @@ impl Vocabulary {
         })
     }
 
-    /// Id of code 0 and the number of codes. The codes are named by their digits, `A` for 0 to `J` for 9, and stand together in order.
+    /// Id of code 0, and the number of codes. The name of a code spells its digits, `A` for 0 to
+    /// `J` for 9. Ids are consecutive.
     fn codes(&self) -> Result<(u32, u32)> {
         let mut ids: Vec<(u32, u32)> = self.0.iter().filter_map(|(name, id)| Some((code_of(name)?, *id))).collect();
         ids.sort_unstable();
@@ -256,7 +261,7 @@ impl HawkConfig {
         Ok(Self { image_size: size, layout: layout(size, l.code_offset(), l.codes(), l.structure())?, ..self.clone() })
     }
 
-    /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
+    /// The `hawk.json` that reads as this config; none for families that need none.
     pub fn to_json(&self) -> Option<Value> {
         let (layout, s) = (&self.layout, self.defaults);
         let family = match self.family {
@@ -305,7 +310,8 @@ fn square(side: u32) -> ImageSize {
     ImageSize { height: side, width: side }
 }
 
-/// The size that the model's name ends in, as all of Lumina-mGPT's do (`Lumina-mGPT-7B-512`); 768, the most used, where none does.
+/// The bucket in the name of the model (`Lumina-mGPT-7B-512`); 768, the most used, if there is
+/// none.
 fn bucket_of(names: &[String]) -> u32 {
     let named = |name: &String| {
         BUCKETS.into_iter().find(|bucket| name.split(['-', '_', '.']).any(|word| word == bucket.to_string()))

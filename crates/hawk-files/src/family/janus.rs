@@ -1,7 +1,9 @@
-//! Janus-Pro: a Llama that reads image codes through a table and an aligner of their own and gives their logits by a head of their own.
+//! Janus-Pro: a Llama with a table and an aligner for the inputs of image codes, and a head of its
+//! own for their logits.
 //!
-//! Both layouts: the original (`multi_modality`, deepseek-ai/Janus) and the one that transformers converts it to (`janus`). Ids of text come
-//! first, those of image codes follow. The head over text and the understanding of images are left alone.
+//! Two layouts are read: the original (`multi_modality`, deepseek-ai/Janus) and that of
+//! transformers (`janus`). Ids of text come first, ids of image codes follow. The head over text
+//! and the understanding of images are not loaded.
 
 use hawk_spec::Structure;
 use serde::Deserialize;
@@ -19,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::json::{from_json, from_value, size, unsupported};
 use crate::tokenizer::TextTokenizer;
 
-/// What `LlamaConfig` of transformers takes for keys that are not there; the published 7B counts on it.
+/// Defaults of `LlamaConfig` in transformers for missing keys; the published 7B relies on them.
 fn llama_defaults() -> [(&'static str, Value); 7] {
     [
         ("hidden_size", json!(4096)),
@@ -244,7 +246,8 @@ impl JanusSizes {
         }
     }
 
-    /// The tables of text and of codes, and the head. A code's input is what the aligner makes of its row.
+    /// The tables of text and of codes, and the head. The input of a code is the aligner's output
+    /// for its row.
     pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
         let inputs = |layer: usize| if layer == 0 { self.code_width } else { c.hidden };
         let aligner = |layer| LinearTensors::biased(&self.aligner(layer), c.hidden, inputs(layer));
@@ -270,7 +273,8 @@ impl JanusSizes {
 }
 
 impl HawkConfig {
-    /// What a Janus fixes: its published sampling, its conversation's words, ids by the tokenizer's names.
+    /// What a Janus fixes: its published sampling, the words of its conversation, ids by the names
+    /// in the tokenizer.
     ///
     /// # Errors
     /// The tokenizer lacks a token that the prompt is made of, or sizes contradict each other.
@@ -306,7 +310,8 @@ mod tests {
         TransformerConfig::from_json(&serde_json::to_vec(json).unwrap())
     }
 
-    /// As deepseek-ai/Janus-Pro-7B has it: of the language part only what differs from the library's defaults.
+    /// As in deepseek-ai/Janus-Pro-7B: of the language part only what differs from the defaults of
+    /// the library.
     fn seven() -> Value {
         json!({
             "model_type": "multi_modality",

@@ -1,7 +1,8 @@
-//! LlamaGen: a Llama over image codes alone, with rotary positions by row and column, after a class or the features of a caption.
+//! LlamaGen: a Llama over image codes alone, with rotary positions by row and column. An image
+//! follows a class or the features of a caption.
 //!
-//! Tensors have the names of FoundationVision/LlamaGen. Ids of codes come first; behind them those of the classes, the last of which means
-//! no class, or those of the vectors that stand for no caption.
+//! Tensors are named as in FoundationVision/LlamaGen. Ids of codes come first. Behind them are the
+//! ids of classes, the last of which means no class, or of the vectors that stand for no caption.
 
 use hawk_spec::{Structure, TokenId};
 use serde::Deserialize;
@@ -35,7 +36,8 @@ impl LlamaGenCondition {
     }
 }
 
-/// The arguments of the reference by their names there, but `gpt_type` for its `model_type`; its defaults where they are left out.
+/// The arguments of the reference under their own names, with its defaults; `gpt_type` is its
+/// `model_type`.
 #[derive(Deserialize)]
 struct Raw {
     gpt_type: String,

@@ -1,4 +1,5 @@
-//! What a family fixes: its configs, the names of its tensors, what stands around an image. Each family has a file; this one chooses among them.
+//! What a family fixes: its configs, the names of its tensors, the tokens around an image. Each
+//! family has a file; this file chooses among them.
 
 pub(crate) mod chameleon;
 pub(crate) mod ends;
@@ -35,7 +36,8 @@ impl TransformerConfig {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// Not JSON, a field that is missing, out of range, in contradiction to another, or a feature that is not supported.
+    /// Not JSON, a field that is missing, out of range or contradicts another, or an unsupported
+    /// feature.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let kind: Kind = from_json("a model's config", bytes)?;
         let family = match kind.model_type.as_deref() {
@@ -87,7 +89,8 @@ impl TransformerConfig {
         }
     }
 
-    /// Refuses weights of layers that the config says nothing of: without them it would be another model.
+    /// Refuses weights of layers that the config does not mention: with them the model would be
+    /// another one.
     ///
     /// # Errors
     /// There is such a tensor.
@@ -109,11 +112,12 @@ impl TransformerConfig {
         }
     }
 
-    /// The output projection's tensor, `[ids, D]`, wherever a checkpoint keeps it; row 0 is the first of
+    /// The tensor of the output projection, `[ids, D]`; row 0 is the first of
     /// [`readable`](Self::readable).
     ///
     /// # Errors
-    /// It is missing or does not fit the config, or the family's logits come from more than one projection.
+    /// It is missing or does not fit the config, or logits of this family are more than one
+    /// product.
     pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
         match self.ends().logits {
             LogitTensors::Linear(linear) => checkpoint.tensor(&linear.weight, &linear.shape()),
@@ -125,8 +129,8 @@ impl TransformerConfig {
 }
 
 impl HawkConfig {
-    /// The content of `hawk.json`, or what it would be for a public model that has none; none where the folder lacks the text tokenizer or the
-    /// VQ tokenizer that tell.
+    /// The content of `hawk.json`, or what it would be for a public model without one. None if the
+    /// folder lacks the text tokenizer or VQ tokenizer that it is derived from.
     ///
     /// # Errors
     /// A file that is damaged, or a tokenizer that is not the family's.

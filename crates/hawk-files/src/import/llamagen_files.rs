@@ -1,8 +1,10 @@
-//! LlamaGen as it is published: a file of weights for the transformer and one for the VQ tokenizer, without configs. Sizes are read off the
-//! shapes of the tensors; what leaves no trace there comes from the file's name or from the caller.
+//! LlamaGen as it is published: weights of the transformer and of the VQ tokenizer in one file
+//! each, without configs. Sizes are read off the shapes of the tensors. The rest comes from the
+//! name of the file or from the caller.
 //!
-//! Sources: FoundationVision/LlamaGen (commit 5a50452) `autoregressive/models/gpt.py`, `tokenizer/tokenizer_image/vq_model.py`; the names that
-//! transformers' Llama gives to the same tensors: jadohu/LANTERN (commit 3a56e45) `models/kv_variants/modeling_llamagen_kv.py`.
+//! Sources: FoundationVision/LlamaGen (commit 5a50452) `autoregressive/models/gpt.py` and
+//! `tokenizer/tokenizer_image/vq_model.py`. The names of the same tensors in transformers' Llama:
+//! jadohu/LANTERN (commit 3a56e45) `models/kv_variants/modeling_llamagen_kv.py`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +49,8 @@ pub(crate) fn is_vq(checkpoint: &Checkpoint) -> bool {
     checkpoint.contains("quantize.embedding.weight") && checkpoint.contains("decoder.conv_blocks.0.res.0.conv1.weight")
 }
 
-/// A LlamaGen under the names of transformers' Llama seen under its own; the checkpoint itself where it is something else.
+/// Gives the tensors of a LlamaGen that is stored under the names of transformers' Llama their own
+/// names. Any other checkpoint is returned unchanged.
 pub(crate) fn under_own_names(checkpoint: Checkpoint, place: &str) -> Result<Checkpoint> {
     if !checkpoint.names().any(|name| name.starts_with("model.cls_embedding.")) {
         return Ok(checkpoint);
@@ -106,10 +109,11 @@ fn joined(checkpoint: &Arc<Checkpoint>, from: Vec<String>) -> Result<LazyTensor>
     Ok(LazyTensor { dtype, shape, read: Box::new(read) })
 }
 
-/// The `config.json` of the transformer in `checkpoint`, which was read from `source`; `told` is the Llama's config beside the weights, or null.
+/// The `config.json` of the transformer in `checkpoint`, which was read from `source`. `told` is
+/// the config of a Llama beside the weights, or null.
 ///
 /// # Errors
-/// Tensors that contradict each other, or something that nobody tells.
+/// Tensors contradict each other, or a size cannot be found.
 pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &Path,

@@ -26,18 +26,22 @@ use llamagen_files::LlamaGenExtras;
 /// What becomes of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvertTo {
-    /// Safetensors in the Hugging Face layout with the original's numbers; loads in every precision, and other programs read it.
+    /// Safetensors in the Hugging Face layout with the original's numbers. They load in every
+    /// precision, and other programs read them.
     Safetensors,
-    /// The layout of the kernels in this precision, bf16 or int8; loading maps the file and packs nothing.
+    /// The layout of the kernels in this precision, bf16 or int8. Loading maps the file and packs
+    /// nothing.
     Packed(Precision),
 }
 
 /// A conversion to be done.
 #[derive(Clone, Debug)]
 pub struct Conversion {
-    /// A folder of a model (Hugging Face layout, or Meta's with `params.json`), or a single file of weights.
+    /// The folder of a model, in the Hugging Face layout or in Meta's with `params.json`, or a
+    /// single file of weights.
     pub source: PathBuf,
-    /// Where `text_tokenizer.json`, `vqgan.yaml` and `vqgan.ckpt` are looked for, if not in the usual places around the source.
+    /// Folder of `text_tokenizer.json`, `vqgan.yaml` and `vqgan.ckpt`, if they are not in the usual
+    /// places.
     pub tokenizer: Option<PathBuf>,
     /// The new folder; there must be nothing of that name.
     pub out: PathBuf,
@@ -63,7 +67,7 @@ pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// What a conversion asks of the code that computes with the weights.
 pub trait Loader {
-    /// Writes the transformer's weights into `dir` in the layout of the kernels; `progress` hears of the bytes that are written.
+    /// Writes the weights of the transformer into a folder, in the layout of the kernels.
     ///
     /// # Errors
     /// Weights that do not fit the config, a file that cannot be written.
@@ -112,10 +116,11 @@ enum Opened {
 }
 
 impl Conversion {
-    /// Converts. What is unfinished lies in a hidden folder beside the new one; the same call again goes on with it.
+    /// Converts. Unfinished work stays in a hidden folder beside the new one; the same call resumes
+    /// it.
     ///
     /// # Errors
-    /// A source that is no model or is damaged, an output that is there already, a full disk.
+    /// The source is no model or is damaged, the output exists, or the disk is full.
     pub fn run(&self, loader: &dyn Loader, progress: &Progress) -> Result<Converted> {
         check_new_folder(&self.out)?;
         if let ConvertTo::Packed(Precision::F32) = self.to {
@@ -209,7 +214,7 @@ impl Conversion {
         let apart = vq.as_ref().and_then(|vq| Some((vq, vq.json.as_ref()?)));
         match (&vq, apart, self.to) {
             (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, &work.dir)?),
-            // A Janus keeps its VQ tokenizer among its own tensors, where other programs look for it.
+            // A Janus keeps its VQ tokenizer among its own tensors, where other programs expect it.
             (Some(vq), None, ConvertTo::Packed(_)) => {
                 left_out.extend(write_vq(vq, &vq.config.janus_json(), &work.dir)?)
             }
@@ -308,7 +313,8 @@ impl Conversion {
         }
     }
 
-    /// A file of weights alone: a VQ tokenizer where its sizes are known, else any tensors under their own names.
+    /// A single file of weights: a VQ tokenizer if its sizes are known, else any tensors under
+    /// their own names.
     fn single_file(&self, checkpoint: &Checkpoint, work: &Work<'_>) -> Result<Vec<String>> {
         if let ConvertTo::Packed(_) = self.to {
             return Err(Error::input("weights without a config are not packed")
@@ -358,7 +364,7 @@ const USED: &str = "quantize.codebook_used";
 /// How deep a source's folders are looked at.
 const MAX_DEPTH: usize = 4;
 
-/// TensorNames, sizes and times of all files of a source: whether it is the one that a conversion began with.
+/// Names, sizes and times of all files of a source, which identify it when a conversion resumes.
 fn fingerprint(path: &Path) -> Result<Value> {
     let failed = |e: std::io::Error| Error::io("look at the source", path, &e);
     let place = fs::canonicalize(path).map_err(failed)?;
