@@ -26,8 +26,8 @@
 //!
 //! # What it does not do
 //!
-//! It computes nothing with weights. Of `hawk-kernels` it knows the number formats and the version of
-//! the packed layout.
+//! It computes nothing with weights. Of `hawk-kernels` it knows the number formats and the version
+//! of the packed layout.
 
 pub mod atomic;
 mod checkpoint;

@@ -1,7 +1,7 @@
 //! `Y[rows, n] = X[rows, k] W[n, k]^T` for a few rows against packed weights.
 //!
-//! A row has the same bits whatever rows are beside it, on any number of threads and any instruction
-//! set: see `tile.rs`. Sums of int8 products are exact inside a slice of k.
+//! A row has the same bits whatever rows are beside it, on any number of threads and any
+//! instruction set: see `tile.rs`. Sums of int8 products are exact inside a slice of k.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -14,7 +14,8 @@ use crate::tile::{CHUNK_ROWS, PLACES, Panels};
 
 /// Chunks of a product that each thread should find at least, so that none waits long for another.
 const CHUNKS_PER_THREAD: usize = 4;
-/// Largest magnitude of a rounded activation: with 127 and the 64 inputs of an int8 slice the exact sum stays inside i32.
+/// Largest magnitude of a rounded activation. With 127 and the 64 inputs of an int8 slice the exact
+/// sum fits into i32.
 const QUANT_MAX: f32 = 16383.0;
 
 /// What is done with a finished sum.
@@ -219,7 +220,8 @@ impl Kernel for Chunk<'_> {
         // SAFETY: it was just filled.
         let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
         let x_bytes = if weights.precision() == Precision::Int8 { 2 } else { 4 };
-        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the rows, and `sums` has room for them.
+        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the
+        // rows, and `sums` has room for them.
         unsafe {
             let kernel = Panels {
                 precision: weights.precision(),

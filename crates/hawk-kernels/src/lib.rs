@@ -1,5 +1,5 @@
-//! CPU arithmetic for a few rows at a time: packed weights, products, elementwise functions, and the
-//! threads that run them.
+//! CPU arithmetic for a few rows at a time: packed weights, products, elementwise functions, and
+//! the threads that run them.
 //!
 //! Invariant of every kernel: a row of the result has the same bits for any number of rows, threads
 //! and vector lanes.

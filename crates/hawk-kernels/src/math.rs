@@ -12,8 +12,8 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Taylor coefficients of `e^r` from `r^7` down; `|r| <= ln 2 / 2`.
 const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
-/// `e^x` with a relative error of about 1e-7. `x` is clamped to -87..=88, where the result is a normal
-/// number; NaN stays NaN.
+/// `e^x` with a relative error of about 1e-7. `x` is clamped to -87..=88, where the result is a
+/// normal number; NaN stays NaN.
 #[inline(always)]
 unsafe fn exp<S: Simd>(x: S::F) -> S::F {
     // SAFETY: the caller gives the instruction set.

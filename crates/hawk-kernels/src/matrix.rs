@@ -5,7 +5,8 @@
 //! - f32: `[k][o % 16]`.
 //! - bf16: the same, with the 16 outputs in the order 0 8 1 9 ..., so that a shift and a mask give
 //!   both halves.
-//! - int8: `[k / 2][o % 16][k % 2]`, two steps of k together, as the multiply-add of pairs reads them.
+//! - int8: `[k / 2][o % 16][k % 2]`, two steps of k together, as the multiply-add of pairs reads
+//!   them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -171,8 +172,8 @@ impl Matrix {
         (bytemuck::cast_slice(&self.data), &self.scales)
     }
 
-    /// Packs `n` rows of `k` weights. `fill(row, out)` writes one row, so that no f32 copy of the whole
-    /// matrix is needed.
+    /// Packs `n` rows of `k` weights. `fill(row, out)` writes one row, so that no f32 copy of the
+    /// whole matrix is needed.
     pub fn pack(precision: Precision, n: usize, k: usize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
         let mut data = vec![
             Line::zeroed();

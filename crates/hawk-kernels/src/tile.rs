@@ -1,14 +1,14 @@
 //! The innermost loops: panels of packed weights against a few rows.
 //!
-//! - Up to [`PLACES`] panels take turns, a slice of k each, because the memory answers reads in several
-//!   places 1.5 times faster than in one.
-//! - Rows are cut into blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS). All blocks use a slice while it is
-//!   in the first-level cache.
+//! - Up to [`PLACES`] panels take turns, a slice of k each, because the memory answers reads in
+//!   several places 1.5 times faster than in one.
+//! - Rows are cut into blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS). All blocks use a slice while
+//!   it is in the first-level cache.
 //! - A block goes through as many panels together as their sums fit into the registers.
 //! - Sums wait in memory between slices.
 //!
-//! Invariant: every output is one chain of fused multiply-adds over k in rising order, for any number
-//! of rows or panels.
+//! Invariant: every output is one chain of fused multiply-adds over k in rising order, for any
+//! number of rows or panels.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -38,11 +38,11 @@ trait Weights {
     const X_STEP: usize;
     /// Bytes of a panel that are used before the next panel's turn, for one block of rows and for
     /// several. Short slices keep all places busy where memory is the limit. Long slices store and
-    /// load the sums less often. Where sums are exact inside a slice (int8) both are the same, or the
-    /// bits of a row would depend on the number of rows.
+    /// load the sums less often. Where sums are exact inside a slice (int8) both are the same, or
+    /// the bits of a row would depend on the number of rows.
     const SLICE_BYTES: [usize; 2];
-    /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher is
-    /// faster.
+    /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher
+    /// is faster.
     const FETCHED_ALONE: usize;
     /// The sums of a panel for one row.
     unsafe fn begin<S: Simd>(prior: *const f32) -> Self::Sum<S>;
@@ -150,8 +150,8 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let sums_of = |r: usize, n: usize| self.sums.wrapping_add(r * self.row_pitch + n * self.panel_pitch);
-        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch may
-        // point anywhere.
+        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch
+        // may point anywhere.
         unsafe {
             let mut sums = [[W::begin::<S>(self.sums); N]; R];
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -310,7 +310,8 @@ impl Panels {
         // After a panel's last slice the next group's panel is fetched.
         let last = steps.end == self.steps;
         let ahead = if last { self.panels * self.pitch - start } else { steps.len() * W::STEP_BYTES };
-        // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside of.
+        // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside
+        // of.
         unsafe {
             let tile = Tile::<W, R, N> {
                 w: self.w.add(panel * self.pitch + start),
@@ -329,9 +330,9 @@ impl Panels {
     }
 }
 
-/// The lines of a group that a block of rows prefetches. The first of several blocks waits for memory
-/// anyway, and its reads keep the hardware prefetcher busy. The others find their weights in the cache
-/// and share the prefetching.
+/// The lines of a group that a block of rows prefetches. The first of several blocks waits for
+/// memory anyway, and its reads keep the hardware prefetcher busy. The others find their weights in
+/// the cache and share the prefetching.
 #[inline(always)]
 fn fetched<S: Simd, W: Weights>(block: usize, blocks: usize) -> Range<usize> {
     let lines = GROUP * W::STEP_BYTES / 64;

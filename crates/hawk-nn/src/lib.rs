@@ -1,4 +1,5 @@
-//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees, draft heads, and the VQ tokenizer.
+//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees,
+//! draft heads, and the VQ tokenizer.
 
 pub mod backend;
 mod cpu;

@@ -21,7 +21,8 @@ pub(crate) fn parts(model: SynthModel) -> Result<Vec<Part>> {
     Ok(match model.kind() {
         Kind::Lumina(vq_sizes) | Kind::Anole(vq_sizes) => {
             let tensors = transformer()?.tensors().into_iter().map(|tensor| {
-                // One norm serves all heads, as Lumina-mGPT stores it; Hugging Face's conversions have one a head.
+                // Lumina-mGPT stores one norm for all heads, Hugging Face's conversions one per
+                // head.
                 let shared = tensor.name.contains("q_norm") || tensor.name.contains("k_norm");
                 let lumina = matches!(model.kind(), Kind::Lumina(_));
                 let mut shape = tensor.shape;
@@ -141,7 +142,8 @@ impl Layers {
 /// How the two families of code name the same layers.
 struct Naming {
     mid: [&'static str; 3],
-    /// Name of a level of the encoder and of the decoder, from the number of finer levels and of all.
+    /// Name of a level of `encoder` or `decoder`, from the number of finer levels and of all
+    /// levels.
     level: fn(&str, usize, usize) -> String,
     block: &'static str,
     /// Attention follows the blocks of the coarsest level.

@@ -1,4 +1,5 @@
-//! Plots as inline SVG. Colours are classes of the page's style sheet, so that plots follow it into the dark.
+//! Plots as inline SVG. Colours are classes of the style sheet of the page, so that plots have its
+//! dark mode.
 
 use std::fmt::Write;
 
@@ -105,7 +106,8 @@ fn spread(heights: &mut [f64]) {
     }
 }
 
-/// Lines over the budgets, doubled budgets at even distances, with the spread as whiskers and names at the ends.
+/// Lines over the budgets on a logarithmic scale, with the spread as whiskers and names at the
+/// ends.
 pub(super) fn lines(plot: &Lines<'_>) -> String {
     let points = || plot.series.iter().flat_map(|series| &series.points);
     let mut budgets: Vec<f64> = points().map(|point| point.x).collect();

@@ -1,5 +1,5 @@
-//! `hawk.json`: the sequence layout of an image model, and how it is sampled. Families that fix these
-//! themselves need no such file.
+//! `hawk.json`: the sequence layout of an image model, and how it is sampled. Families that fix
+//! these themselves need no such file.
 
 use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
 use serde::Deserialize;

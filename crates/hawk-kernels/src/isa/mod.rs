@@ -3,8 +3,8 @@
 //!
 //! Every kernel is written once over [`Simd`]. All implementations round alike: a fused
 //! multiply-add is one rounding everywhere, and sums along lanes have eight lanes everywhere. So a
-//! kernel gives the same bits on every instruction set; [`scalar::Scalar`] is the reference that the
-//! others are tested against.
+//! kernel gives the same bits on every instruction set; [`scalar::Scalar`] is the reference that
+//! the others are tested against.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -109,7 +109,8 @@ impl std::fmt::Display for Isa {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: the features of this function are those that `Avx2` needs; the rest is the caller's promise.
+    // SAFETY: the features of this function are those that `Avx2` needs; the rest is the caller's
+    // promise.
     unsafe { kernel.run::<avx2::Avx2>() }
 }
 

@@ -20,8 +20,8 @@ impl Captions {
         Ok(Self { mlp: Mlp::load(checkpoint, &tensors.mlp)?, width: tensors.width, most: tensors.most })
     }
 
-    /// The inputs of a caption: its features stand directly before the first cell, and what the reference puts before them as padding
-    /// nobody attends to, so that it is left out here.
+    /// The inputs of a caption. Its features stand directly before the first cell. The reference
+    /// puts padding before them that nobody attends to; it is left out.
     pub(crate) fn inputs(&self, threads: &Threads, features: &CaptionFeatures) -> Result<OwnInputs> {
         let (count, wrong) = (features.count(), |what: &str| Error::input(what).at("features"));
         if features.width() != self.width {

@@ -85,7 +85,8 @@ impl Mlp {
     }
 }
 
-/// `x / 2 (1 + erf(x / sqrt 2))` in place, as torch's GELU. libm's function has the same bits everywhere.
+/// `x / 2 (1 + erf(x / sqrt 2))` in place, as torch's GELU. The function of `libm` has the same
+/// bits everywhere.
 pub(crate) fn gelu(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = 0.5 * *x * (1.0 + libm::erff(*x * std::f32::consts::FRAC_1_SQRT_2)));
 }

@@ -87,8 +87,8 @@ impl<'a> Projection<'a> {
         self.outputs.len()
     }
 
-    /// `states` `[rows, D]` to `logits` `[rows, columns]`, which has [`room`](Self::room) for every row, by way of `inner`, which has
-    /// [`inner_width`](OutputHead::inner_width).
+    /// `states` `[rows, D]` to `logits` `[rows, columns]`. `logits` has [`room`](Self::room) for
+    /// every row, `inner` has [`inner_width`](OutputHead::inner_width).
     pub(crate) fn run(
         &self,
         activations: &mut Activations,

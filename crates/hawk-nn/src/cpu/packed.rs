@@ -1,4 +1,5 @@
-//! Where a target's matrices come from: packed while they are loaded, or mapped out of a packed file, or written into one.
+//! The matrices of a target: packed while they are loaded, mapped out of a packed file, or written
+//! into one.
 
 use std::sync::Arc;
 

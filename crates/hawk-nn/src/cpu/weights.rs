@@ -20,7 +20,7 @@ pub(super) struct Layer {
     pub(super) mlp_norm: Vec<f32>,
 }
 
-/// Inputs of ids from 0 on, in one table after another: a row is read per token, the rest only takes memory.
+/// Inputs of ids from 0 on, one table after another. A pass reads one row per token.
 pub(super) struct Embedding {
     tables: Vec<Table>,
     /// D.
@@ -90,7 +90,7 @@ fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
     }
 }
 
-/// The row of a matrix that turns neighbours `(2i, 2i + 1)` of a head together, for the one that turns `(i, i + E/2)`.
+/// Where row `row` of a matrix with rotary pairs `(i, i + E/2)` is in one with pairs `(2i, 2i + 1)`.
 fn neighbour_row(row: usize, head_dim: usize) -> usize {
     let (head, at, half) = (row / head_dim, row % head_dim, head_dim / 2);
     head * head_dim + if at < half { 2 * at } else { 2 * (at - half) + 1 }
@@ -146,7 +146,8 @@ impl Layer {
 }
 
 impl HeadNorm {
-    /// Both published shapes: `[heads, E]`, and `[model parallel, E]` whose rows serve several heads each.
+    /// Reads both published shapes: `[heads, E]`, and `[model parallel, E]`, whose rows serve
+    /// several heads each.
     fn load(checkpoint: &Checkpoint, tensors: &HeadNormTensors, head_dim: usize) -> Result<Self> {
         let heads = tensors.heads;
         let of = |name: &str| -> Result<Vec<f32>> {

@@ -10,7 +10,8 @@ use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
 use super::load::Loader;
 use super::plane::Plane;
 
-/// The decoder half of a VQGAN with its codebook, in f32; `Decoder` of taming-transformers with `post_quant_conv` before it.
+/// The decoder half of a VQGAN with its codebook, in f32: `post_quant_conv` and `Decoder` of
+/// taming-transformers.
 pub struct VqDecoder {
     config: VqConfig,
     /// `[codes, embed_dim]`.
@@ -34,7 +35,8 @@ impl VqDecoder {
         Self::from_checkpoint(vq.config, &vq.checkpoint)
     }
 
-    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.
+    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the
+    /// same file is ignored.
     ///
     /// # Errors
     /// A missing or wrong file, a tensor that is missing or does not fit the config.
@@ -62,10 +64,12 @@ impl VqDecoder {
         &self.config
     }
 
-    /// The image of a whole grid of codes, in raster order. The same bits for any number of threads.
+    /// The image of a whole grid of codes, in raster order. The same bits for any number of
+    /// threads.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, weights that give no finite colours.
+    /// The codes do not fill the grid or are not in the codebook, the image is too large, or the
+    /// weights give non-finite colours.
     pub fn decode(&self, pool: &Threads, codes: &[Code], grid: Grid) -> Result<Image> {
         let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
         let plane =

@@ -24,7 +24,8 @@ impl<'a> Loader<'a> {
         Self { config, checkpoint, prefix }
     }
 
-    /// Refuses tensors of a part that the config says nothing of: without them it would be another tokenizer.
+    /// Refuses tensors of a part that the config does not mention: with them the tokenizer would be
+    /// another one.
     pub(super) fn nothing_left(&self, part: &str) -> Result<()> {
         let own = format!("{}{part}", self.prefix);
         match self.checkpoint.left_over().into_iter().find(|name| name.starts_with(&own)) {
@@ -43,8 +44,9 @@ impl<'a> Loader<'a> {
     pub(super) fn codebook(&self) -> Result<Vec<f32>> {
         let config = self.config;
         let mut codes = self.numbers("quantize.embedding.weight", &[config.codes, config.embed_dim])?;
-        // A table that was normalized before it was stored is taken as it stands: the reference read these very numbers, and
-        // normalizing them again would move pixels. LlamaGen and Janus normalize whatever they read.
+        // A table that was normalized before it was stored is used unchanged: the reference read
+        // these numbers, and normalizing them again would change pixels. LlamaGen and Janus
+        // normalize whatever they read.
         let normalized = |code: &[f32]| config.layout == VqLayout::Taming && (length(code) - 1.0).abs() <= ROUNDING;
         if config.codebook == Codebook::Normalized && !codes.chunks_exact(config.embed_dim).all(normalized) {
             for code in codes.chunks_exact_mut(config.embed_dim) {
