@@ -195,7 +195,7 @@ fn plain(contender: Decoding) -> Decoding {
 
 fn timed(draw: &mut dyn FnMut(&Request) -> Result<Outcome>, request: &Request) -> Result<Drawing> {
     let clock = Instant::now();
-    let Outcome { images, timings } = draw(request)?;
+    let Outcome { images, timings, .. } = draw(request)?;
     let time = clock.elapsed();
     let generated = images.into_iter().next();
     let generated = generated.ok_or_else(|| Error::input("no image was drawn").at(named(request.decoding)))?;

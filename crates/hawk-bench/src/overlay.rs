@@ -26,11 +26,14 @@ pub struct SourceShare {
     pub colour: &'static str,
 }
 
-/// The sources that occur: the target's own cells first, then guesses.
+/// The sources that occur: the target's own cells first, then drafters' by label.
 #[must_use]
 pub fn source_shares(sources: &[CellSource]) -> Vec<SourceShare> {
     let target = [Drawn::Recovered, Drawn::Bonus].map(CellSource::Target);
-    let drafted = (0..Source::COUNT).filter_map(Source::from_index).map(CellSource::Drafted);
+    let mut drafted: Vec<CellSource> = sources.to_vec();
+    drafted.retain(|source| matches!(source, CellSource::Drafted(_)));
+    drafted.sort_by_key(|source| source.to_string());
+    drafted.dedup();
     let share = |source| {
         let cells = sources.iter().filter(|&&other| other == source).count();
         SourceShare { source, cells, share: cells as f64 / sources.len() as f64, colour: tint(source).1 }
@@ -85,16 +88,21 @@ fn cell_side(image: &Image, cells: usize) -> Result<u32> {
 
 /// A source's colour and its name.
 fn tint(source: CellSource) -> ([u8; 3], &'static str) {
-    let paler = |colour, offset: u8| blend(colour, PAPER, (f64::from(offset.saturating_sub(1)) * 0.2).min(0.7));
-    match source {
-        CellSource::Target(Drawn::Recovered) => ([107, 114, 128], "grey"),
-        CellSource::Target(Drawn::Bonus) => ([176, 184, 196], "light grey"),
-        CellSource::Drafted(Source::LEFT) => ([217, 142, 20], "amber"),
-        CellSource::Drafted(Source::ABOVE) => ([138, 75, 184], "violet"),
-        CellSource::Drafted(Source::Horizontal(k)) => (paler([47, 111, 203], k), "blue"),
-        CellSource::Drafted(Source::Vertical(d)) => (paler([20, 134, 90], d), "green"),
-        CellSource::Drafted(_) => ([209, 67, 47], "red"),
-    }
+    let source = match source {
+        CellSource::Target(Drawn::Recovered) => return ([107, 114, 128], "grey"),
+        CellSource::Target(Drawn::Bonus) => return ([176, 184, 196], "light grey"),
+        CellSource::Drafted(source) => source,
+    };
+    let (family, number) = (source.family(), source.label()[source.family().len()..].parse().unwrap_or(1_u32));
+    let (colour, name) = match family {
+        "left" => ([217, 142, 20], "amber"),
+        "above" => ([138, 75, 184], "violet"),
+        "H" => ([47, 111, 203], "blue"),
+        "V" => ([20, 134, 90], "green"),
+        // Diagonal heads, and whatever else a drafter names.
+        _ => ([209, 67, 47], "red"),
+    };
+    (blend(colour, PAPER, (f64::from(number.saturating_sub(1)) * 0.2).min(0.7)), name)
 }
 
 /// `weight` of `over`, the rest `under`.
@@ -123,7 +131,7 @@ mod tests {
 
     const RECOVERED: CellSource = CellSource::Target(Drawn::Recovered);
     const LEFT: CellSource = CellSource::Drafted(Source::LEFT);
-    const FAR: CellSource = CellSource::Drafted(Source::Vertical(2));
+    const FAR: CellSource = CellSource::Drafted(Source::new("V2"));
 
     fn at(image: &Image, x: u32, y: u32) -> [u8; 3] {
         let at = ((y * image.width + x) * 3) as usize;
@@ -159,7 +167,7 @@ mod tests {
         let listed: Vec<_> = shares.iter().map(|share| (share.source, share.cells, share.colour)).collect();
         assert_eq!(listed, [(RECOVERED, 1, "grey"), (LEFT, 2, "amber"), (FAR, 1, "green")]);
         assert_eq!(shares.iter().map(|share| share.share).sum::<f64>(), 1.0);
-        assert_ne!(tint(FAR).0, tint(CellSource::Drafted(Source::Vertical(1))).0);
+        assert_ne!(tint(FAR).0, tint(CellSource::Drafted(Source::numbered('V', 1))).0);
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Row {
     /// The figures of a contender on an engine.
     #[must_use]
     pub fn new(measured: &Measured, engine: &Engine) -> Self {
-        let draft_memory_share = Some(engine.draft_memory(measured.decoding).share());
+        let draft_memory_share = engine.draft_memory(measured.decoding).ok().map(|memory| memory.share());
         Self { draft_memory_share, ..Self::from_parts(measured, engine.precision(), engine.config().layout.grid()) }
     }
 

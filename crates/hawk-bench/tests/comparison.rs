@@ -21,12 +21,14 @@ fn fake(request: &Request) -> Outcome {
         false => CellSource::Target(Drawn::Recovered),
     };
     let passes = if drafts { u64::from(CELLS) / 2 } else { u64::from(CELLS) };
+    let mut stats = DecodeStats::default();
+    (stats.target_passes, stats.committed) = (passes, u64::from(CELLS));
     let generated = Generated {
         index: 0,
         image: Image { width: 1, height: 1, pixels: vec![0; 3] },
         codes,
         sources: (0..CELLS).map(source).collect(),
-        stats: DecodeStats { target_passes: passes, committed: u64::from(CELLS), ..DecodeStats::default() },
+        stats,
         elapsed: Duration::ZERO,
     };
     Outcome { images: vec![generated], ..Outcome::default() }

@@ -7,6 +7,7 @@
 //! by contract: the law at asked nodes, the best few codes of a node under noise, logits of draft heads. A backend with memory of its own
 //! keeps the rest there. Invariant: a row has the same bits whatever rows ride along.
 
+use std::any::Any;
 use std::ops::Range;
 use std::result::Result as StdResult;
 
@@ -77,6 +78,9 @@ pub trait Backend: Send + Sync {
 
     /// Bytes of the draft heads' own weights; 0 without heads.
     fn heads_bytes(&self) -> usize;
+
+    /// The backend itself, for tools that measure one kind of backend.
+    fn as_any(&self) -> &dyn Any;
 
     /// Memory for passes; streams are opened in it.
     ///

@@ -16,7 +16,7 @@ pub mod kernels {
 
 pub use backend::Staged;
 pub use backend::{Backend, Device, Passes, PixelDecoder};
-pub use cpu::backend::Cpu;
+pub use cpu::backend::{Cpu, CpuBackend};
 pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged as CpuStaged;
 pub use cpu::stream::{OwnInputs, Stream};

@@ -13,14 +13,15 @@ const HOSTILE: &str = "</bdi><script>alert('1')</script>\" onload=\"x & <img src
 
 /// A comparison without a model: tree decoders guess the last three of four cells right.
 fn fake(request: &Request) -> Outcome {
-    let mut stats = DecodeStats { target_passes: 4, committed: 4, ..DecodeStats::default() };
-    stats.tokens_per_pass[1] = 4;
+    let mut stats = DecodeStats::default();
+    (stats.target_passes, stats.committed, stats.tokens_per_pass[1]) = (4, 4, 4);
     let mut sources = vec![CellSource::Target(Drawn::Recovered); 4];
     if request.decoding.decoder() != Decoder::AR {
-        stats = DecodeStats { target_passes: 1, committed: 4, accepted: 3, ..DecodeStats::default() };
-        stats.tokens_per_pass[4] = 1;
-        stats.by_source[Source::Vertical(1).index()][0] = SourceTally { proposed: 4, tested: 3, accepted: 3 };
-        sources[1..].fill(CellSource::Drafted(Source::Vertical(1)));
+        let vertical = Source::numbered('V', 1);
+        stats = DecodeStats::default();
+        (stats.target_passes, stats.committed, stats.accepted, stats.tokens_per_pass[4]) = (1, 4, 3, 1);
+        stats.add(vertical, 1, SourceTally { proposed: 4, tested: 3, accepted: 3 });
+        sources[1..].fill(CellSource::Drafted(vertical));
     }
     let image = Image { width: 2, height: 2, pixels: vec![200; 12] };
     let codes = (0..4).map(Code).collect();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hawk_files::{Error, Result};
 use hawk_kernels::Threads;
-use hawk_nn::{PassLimits, Readout, Rows, Staged, Stream, Target, Workspace};
+use hawk_nn::{CpuStaged, PassLimits, Readout, Rows, Stream, Target, Workspace};
 use hawk_spec::TokenId;
 use hawk_synth::SplitMix64;
 
@@ -93,7 +93,7 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// None once it has run.
-    pub fn pass(&mut self, pool: &Threads) -> Result<Staged<'_>> {
+    pub fn pass(&mut self, pool: &Threads) -> Result<CpuStaged<'_>> {
         let streams = &mut self.streams[..self.used];
         self.target.forward(pool, &mut self.workspace, streams, self.vocabulary.clone())
     }

@@ -9,10 +9,10 @@ use hawk::{AnyRule, Decoder, Decoding, Engine, LossyRule, Result, Rule, Tree};
 macro_rules! tree_forms {
     () => {
         "
-  7      at most 7 nodes, the last committed token included
-  4x2x1  at most 4 candidates at depth 1, 2 below each of them, 1 below each of those; 4x has one level
-  auto   autotune: 1 to 16 nodes, whichever number gives the most tokens per second on this machine; needs the rule
-         replay, under which the tree does not change the result"
+  7      up to 7 nodes, the last committed token included
+  4x2x1  up to 4 candidates at depth 1, 2 below each, then 1 below each; 4x has one level
+  auto   1 to 16 nodes, autotuned for tokens per second on this machine;
+         only with the rule replay, where the tree does not change the result"
     };
 }
 pub(crate) use tree_forms;
@@ -47,20 +47,8 @@ impl DecodingArgs {
 
 /// A decoder by its name, each with its help.
 pub(crate) fn decoder() -> impl TypedValueParser<Value = Decoder> {
-    let value = |decoder: Decoder| PossibleValue::new(decoder.name()).help(decoder_help(decoder));
-    PossibleValuesParser::new(Decoder::ALL.map(value)).try_map(|name| name.parse())
-}
-
-fn decoder_help(decoder: Decoder) -> &'static str {
-    match decoder {
-        Decoder::AR => "No drafter: plain decoding, one cell per pass",
-        Decoder::NEIGHBOUR => "Copies of the cell to the left and of the cell above",
-        Decoder::MEDUSA => "Horizontal draft heads",
-        Decoder::HAWK_VERTICAL => "Vertical draft heads and their cache",
-        Decoder::HAWK_PAPER => "All draft heads, the candidates of each head apart, as in the paper",
-        Decoder::HAWK => "All draft heads, joined into one distribution per cell",
-        _ => "",
-    }
+    let value = |decoder: Decoder| PossibleValue::new(decoder.name()).help(decoder.help());
+    PossibleValuesParser::new(Decoder::all().map(value)).try_map(|name| name.parse())
 }
 
 /// A rule by its name, each with its help.

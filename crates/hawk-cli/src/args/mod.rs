@@ -3,6 +3,8 @@
 mod decoding;
 mod model;
 mod sampling;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -19,7 +21,6 @@ pub(crate) use values::{image_size, precision};
 #[command(
     name = "hawk",
     version,
-    about,
     arg_required_else_help = true,
     max_term_width = 110,
     after_help = "Examples:
@@ -27,8 +28,8 @@ pub(crate) use values::{image_size, precision};
   hawk again apple.png                                           # regenerate it and compare
   hawk generate --help                                           # all options, with examples
 
-Exit codes: 0 success; 1 `hawk again` found other pixels; 2 invalid input; 3 a failure of the machine, such as a full
-disk or no network."
+Exit codes: 0 success; 1 `hawk again` found other pixels; 2 invalid input; 3 a failure of the machine, \
+such as a full disk or no network."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -83,7 +84,7 @@ pub(crate) enum Command {
 pub(crate) enum Bench {
     /// Time target passes of 1 to 32 rows against the roofline
     Step(cmd::bench_step::BenchStepArgs),
-    /// Measure a full-size model: load time, memory, passes against the roofline, first cells of every decoder
+    /// Measure a full-size model: load time, memory, passes against the roofline, agreement of all decoders
     Model(cmd::bench_model::BenchModelArgs),
     /// Compare decoders on the same images: equality, acceptance, speed
     Decoders(Box<cmd::bench_decoders::BenchDecodersArgs>),

@@ -18,8 +18,8 @@ const DIFFERENT: u8 = 1;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk again apple.png                     # same model, seed and settings: \"identical: all 16384 pixels\"
-  hawk again apple.png --decoder ar        # plain decoding draws the same image under the rule replay
+  hawk again apple.png                  # prints \"identical: all 16384 pixels\"
+  hawk again apple.png --decoder ar     # the same image, by plain decoding
   hawk again apple.png --out copy.png --model models/emoji-v1
 
 The exit code is 0 if all pixels are the same and 1 if some differ.")]
@@ -27,8 +27,6 @@ pub(crate) struct AgainArgs {
     /// PNG file written by `hawk generate`
     #[arg(value_name = "FILE.png")]
     image: PathBuf,
-    #[command(flatten)]
-    model: ModelArgs,
     /// Decoder to use instead of the recorded one
     #[arg(long, value_parser = decoder())]
     decoder: Option<Decoder>,
@@ -41,6 +39,8 @@ pub(crate) struct AgainArgs {
     /// Write the regenerated image
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {

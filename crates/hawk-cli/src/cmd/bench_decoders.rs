@@ -33,14 +33,13 @@ const COPY_BUDGETS: &[usize] = &[2, 4, 8];
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk bench decoders --images 8 --json bench.json --html bench.html
-  hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8,16 --precision bf16,int8
-  hawk bench decoders --model Janus-Pro-1B --heads janus-heads/ --prompts captions.txt --images 4
+  hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8 --precision bf16,int8
+  hawk bench decoders --model Janus-Pro-1B --heads heads/ --prompts captions.txt --images 4
 
 Every decoder's images are compared with those of plain decoding before a time counts.
+
 docs/benchmarks.md explains every column.")]
 pub(crate) struct BenchDecodersArgs {
-    #[command(flatten)]
-    model: ModelArgs,
     /// File with one prompt per line; - is standard input [default: twelve captions of emoji]
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
@@ -50,18 +49,12 @@ pub(crate) struct BenchDecodersArgs {
     /// Seed of the first image; the next image has the next seed
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Number formats of the weights, such as bf16,int8
-    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
-    precisions: Vec<Precision>,
-    /// Decoders besides plain decoding, such as hawk,medusa [default: all that the model has heads for]
+    /// Decoders besides plain decoding, such as hawk,medusa [default: all that the model supports]
     #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
     decoders: Vec<Decoder>,
     /// Verification rules, such as replay,typical
     #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
     rules: Vec<AnyRule>,
-    /// Folder of draft heads [default: the model's own]
-    #[arg(long, value_name = "DIR")]
-    heads: Option<PathBuf>,
     /// Largest numbers of tree nodes, such as 4,8,16 [default: 2,4,8,16,32; neighbour 2,4,8]
     #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
     budgets: Vec<usize>,
@@ -71,6 +64,14 @@ pub(crate) struct BenchDecodersArgs {
     /// Write a page of tables, plots and images
     #[arg(long, value_name = "F.html")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number formats of the weights, such as bf16,int8
+    #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
+    precisions: Vec<Precision>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
@@ -110,7 +111,7 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
 /// Every decoder with every rule and every budget.
 fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
     let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
-    let possible = Decoder::ALL.into_iter().filter(|decoder| heads || !decoder.needs_heads());
+    let possible = Decoder::all().filter(|decoder| heads || !decoder.needs_heads());
     let decoders = if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
     let mut contenders = Vec::new();
     for &rule in &args.rules {
@@ -124,11 +125,14 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
 }
 
 fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[usize] {
-    match decoder {
-        Decoder::AR => &[1],
-        _ if !args.budgets.is_empty() => &args.budgets,
-        Decoder::NEIGHBOUR => COPY_BUDGETS,
-        _ => BUDGETS,
+    if decoder == Decoder::AR {
+        &[1]
+    } else if !args.budgets.is_empty() {
+        &args.budgets
+    } else if decoder == Decoder::NEIGHBOUR {
+        COPY_BUDGETS
+    } else {
+        BUDGETS
     }
 }
 

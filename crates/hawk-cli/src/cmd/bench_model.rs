@@ -18,19 +18,12 @@ use crate::output::{files, say};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk bench model --model Janus-Pro-1B --precision int8 --json janus.json
-  hawk synth lumina-mgpt-7b --out lumina/ && hawk synth heads --model lumina/ --out lumina-heads/
+  hawk synth lumina-mgpt-7b --out lumina/
+  hawk synth heads --model lumina/ --out lumina-heads/
   hawk bench model --model lumina/ --heads lumina-heads/ --precision int8 --rows 2,8 --cells 20
 
 The command fails if a decoder's cells differ from those of plain decoding.")]
 pub(crate) struct BenchModelArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
-    /// Folder of draft heads [default: the model's own]
-    #[arg(long, value_name = "DIR")]
-    heads: Option<PathBuf>,
     /// Rows of the timed passes, conditional and unconditional rows counted together
     #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "2,4,8,16")]
     rows: Vec<usize>,
@@ -53,6 +46,14 @@ pub(crate) struct BenchModelArgs {
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
+    /// Folder of draft heads [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
 }
 
 impl BenchModelArgs {
@@ -107,9 +108,11 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let begin = Instant::now();
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let (target, threads) = (engine.target(), Threads::new(engine.threads()));
+    let cpu = engine.backend().as_any().downcast_ref::<CpuBackend>();
+    let cpu = cpu.ok_or_else(|| Error::input("only the CPU's passes are measured here"))?;
+    let (target, threads) = (cpu.target(), cpu.threads());
     let codes = engine.config().layout.code_ids();
-    let first_pass_seconds = first_pass(target, &threads, &codes)?;
+    let first_pass_seconds = first_pass(target, threads, &codes)?;
     let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
     let name = args.model.name();
     say(format_args!("{name}, {precision}, {} on {} threads", Isa::detect(), engine.threads()));
@@ -120,9 +123,9 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     ));
 
     let cost = target.pass_cost(codes.clone());
-    let before = Ceilings::measure(&threads, cost.bytes);
-    let times = time_passes(target, &threads, &codes, &args.rows, args.effort())?;
-    let ceilings = before.or_better(Ceilings::measure(&threads, cost.bytes));
+    let before = Ceilings::measure(threads, cost.bytes);
+    let times = time_passes(target, threads, &codes, &args.rows, args.effort())?;
+    let ceilings = before.or_better(Ceilings::measure(threads, cost.bytes));
     let passes = rows_of(&times, ceilings, cost);
     say(format_args!(
         "\n{:.2} GB of weights per pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens per stream",
@@ -197,9 +200,10 @@ fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
 
 /// Draws the first cells of an image and stops.
 fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Result<(Vec<Code>, Decoded)> {
-    let decoding = match decoder {
-        Decoder::AR => Decoding::with_defaults(decoder, Rule::Replay),
-        _ => Decoding::new(decoder, Rule::Replay, args.tree)?,
+    let decoding = if decoder == Decoder::AR {
+        Decoding::with_defaults(decoder, Rule::Replay)
+    } else {
+        Decoding::new(decoder, Rule::Replay, args.tree)?
     };
     let request = Request {
         prompt: args.prompt.clone(),

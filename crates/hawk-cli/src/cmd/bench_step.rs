@@ -26,11 +26,11 @@ const SEED: u64 = 1;
   hawk bench step --model Janus-Pro-1B --precision bf16
 
 A synthetic model of hidden size 512 with 8 layers is measured first, then the model of --model.
-The roofline bound of a pass is the larger of two times: reading its weights at the measured bandwidth, and computing
-its operations at the measured peak. /bound is the ratio of the time to it; 1 is the best possible.")]
+
+The roofline bound of a pass is the larger of two times: reading its weights at the measured bandwidth, \
+and computing its operations at the measured peak. A column /bound is the ratio of the column before \
+to it; 1 is the best possible.")]
 pub(crate) struct BenchStepArgs {
-    #[command(flatten)]
-    model: ModelArgs,
     /// Measure only this number format [default: all]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
@@ -40,6 +40,8 @@ pub(crate) struct BenchStepArgs {
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 #[derive(Serialize)]

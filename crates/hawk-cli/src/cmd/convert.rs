@@ -17,13 +17,16 @@ const SHOWN: usize = 3;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk convert Lumina-mGPT-7B-768/ --tokenizer chameleon/tokenizer/ --out lumina/ --precision int8
+  hawk convert Lumina-mGPT-7B-768/ --tokenizer chameleon/tokenizer/ --out lumina/
+  hawk convert Janus-Pro-1B/ --out janus-int8/ --precision int8
   hawk convert chameleon/tokenizer/vqgan.ckpt --out lumina/vq/
   hawk convert c2i_B_256.pt --vq vq_ds16_c2i.pt --out llamagen-c2i-B/
   hawk convert LlamaGen-T2I/ --vq vq_ds16_t2i.pt --size 256x256 --out llamagen-t2i-XL/
 
-SRC may hold safetensors or PyTorch pickles, in the layout of Hugging Face or of Meta. No code in a pickle is run.
-The same command resumes an interrupted conversion. docs/public-models.md says more.")]
+SRC may hold safetensors or PyTorch pickles, in the layout of Hugging Face or of Meta. No code in a \
+pickle is run. The same command resumes an interrupted conversion.
+
+docs/public-models.md says more.")]
 pub(crate) struct ConvertArgs {
     /// Folder of a model, name of a pulled one, or file of weights (.safetensors, .pt, .pth, .bin, .ckpt)
     #[arg(value_name = "SRC")]

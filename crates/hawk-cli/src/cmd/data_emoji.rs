@@ -16,9 +16,13 @@ use crate::output::{progress, say};
   hawk data emoji --out things/ --styles 'fluent 3d,fluent flat' --things --scenes 3000
   hawk data emoji --out quick/ --limit 400 --scenes 100 --cache packages/
 
-The same command resumes an interrupted run. The printed digest is the same on every machine of one kind.
-The emoji come from packages of the npm registry (32 MB). Packages that are in --cache are not downloaded; `npm pack
-PACKAGE@VERSION` writes files with the expected names.")]
+The same command resumes an interrupted run. The printed digest is the same on every machine of one \
+kind.
+
+The emoji come from packages of the npm registry (32 MB). Packages that are in --cache are not \
+downloaded; `npm pack PACKAGE@VERSION` writes files with the expected names.
+
+docs/data.md says more.")]
 pub(crate) struct DataEmojiArgs {
     /// Folder to write: images/, captions.jsonl, manifest.json, sheet.png, ATTRIBUTION
     #[arg(long, value_name = "DIR")]

@@ -12,17 +12,18 @@ use crate::output::say;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk generate \"octopus, fluent flat style\" --tokens-out tokens.json && hawk decode --codes tokens.json --out octopus.png
-  hawk decode --model Janus-Pro-1B --codes codes.json --out image.png   # codes.json: {\"codes\": [17, 4, ...]}")]
+  hawk generate \"octopus, fluent flat style\" --tokens-out tokens.json
+  hawk decode --codes tokens.json --out octopus.png
+  hawk decode --model Janus-Pro-1B --codes codes.json --out image.png")]
 pub(crate) struct DecodeArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// File with {"codes": [one per cell, row by row]}, or a file of `hawk generate --tokens-out`
+    /// File with {"codes": [17, 4, ...]}, one per cell, row by row, or a file of `hawk generate --tokens-out`
     #[arg(long, value_name = "F.json")]
     codes: PathBuf,
     /// Image file to write; several images get numbers
     #[arg(long, value_name = "F.png")]
     out: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {

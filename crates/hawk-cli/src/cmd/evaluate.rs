@@ -15,28 +15,29 @@ use crate::output::{progress, say};
   hawk evaluate --pictures emoji/ --out evaluation/
   hawk evaluate --model model/ --pictures emoji/ --cfg 4 --out evaluation/
 
-The command draws captions of emoji from training and captions of scenes that are new combinations, and compares the
-images with the pictures of --pictures. Look at OUT/concepts.png too; its captions lie beside it, in order.")]
+The command draws captions of emoji from training and captions of scenes that are new combinations, \
+and compares the images with those of --pictures. Look at OUT/concepts.png too; its captions lie \
+beside it, in order.")]
 pub(crate) struct EvaluateArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
     /// Folder of the model's training pictures, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
-    pub(crate) pictures: PathBuf,
+    pictures: PathBuf,
     /// Folder to write: figures.json, and a sheet of images with its captions for each measure
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
     /// Number of prompts for each measure
     #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) prompts: usize,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-    /// Number format of the weights
-    #[arg(long, default_value = "bf16", value_parser = precision())]
-    pub(crate) precision: Precision,
+    prompts: usize,
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    seed: u64,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights
+    #[arg(long, default_value = "bf16", value_parser = precision())]
+    precision: Precision,
+    #[command(flatten)]
+    sampling: SamplingArgs,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {

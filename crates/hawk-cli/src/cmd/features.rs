@@ -16,9 +16,11 @@ use crate::output::{files, say};
   hawk features \"a red house\" --t5 google/flan-t5-xl --out red-house.safetensors
   hawk generate --features red-house.safetensors --model llamagen-t2i-XL --out house.png
 
-`hawk generate \"a red house\" --t5 google/flan-t5-xl` does both steps at once. The file holds the tensor `features`
-[tokens, width] in f32, without padding. LlamaGen was trained with flan-t5-xl and with cleaned captions: lower case,
-without addresses, tags and serial numbers. docs/models.md says more.")]
+`hawk generate \"a red house\" --t5 google/flan-t5-xl` does both steps at once. The file holds the \
+tensor `features` [tokens, width] in f32, without padding. LlamaGen was trained with flan-t5-xl and \
+with cleaned captions: lower case, without addresses, tags and serial numbers.
+
+docs/models.md says more.")]
 pub(crate) struct FeaturesArgs {
     /// Caption to encode
     #[arg(value_name = "CAPTION")]

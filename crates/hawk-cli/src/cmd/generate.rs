@@ -25,7 +25,8 @@ use crate::output::{progress, say};
   hawk generate \"a lighthouse at night\" --model Janus-Pro-1B --out lighthouse.png
   hawk generate --class 207 --class 360 --model llamagen-c2i-L --out dogs-and-otters/
 
-Under the rule `replay` one seed gives one image, byte for byte, with every decoder, tree, batch and number of threads.")]
+Under the rule `replay` one seed gives one image, byte for byte, with every decoder, tree, batch \
+and number of threads.")]
 pub(crate) struct GenerateArgs {
     /// Text to draw; several prompts give several images
     #[arg(value_name = "PROMPT")]
@@ -57,12 +58,12 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, help_heading = "Model", value_parser = precision())]
+    #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Images of one prompt that share a target pass, 1 to 64
-    #[arg(long, help_heading = "Decoding", value_name = "B", default_value_t = 4)]
+    #[arg(long, value_name = "B", default_value_t = 4)]
     batch: usize,
     #[command(flatten)]
     sampling: SamplingArgs,

@@ -16,11 +16,6 @@ use crate::output::{files, say};
   echo '{\"tokens\": [1, 2, 3]}' | hawk logits --tokens - --out logits.safetensors
   hawk logits --model Janus-Pro-1B --tokens tokens.json --precision bf16 --out logits.safetensors")]
 pub(crate) struct LogitsArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else f32]
-    #[arg(long, help_heading = "Model", value_parser = precision())]
-    precision: Option<Precision>,
     /// File with {"tokens": [ids]}; - is standard input
     #[arg(long, value_name = "F.json")]
     tokens: PathBuf,
@@ -30,6 +25,11 @@ pub(crate) struct LogitsArgs {
     /// File to write: the tensor `logits` [1, T, V] in f32
     #[arg(long, value_name = "F.safetensors")]
     out: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else f32]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
 }
 
 pub(crate) fn run(args: &LogitsArgs) -> Result<()> {

@@ -12,8 +12,12 @@ use crate::output::{progress, say};
   hawk generate \"a red apple on a table\" --model Alpha-VLLM/Lumina-mGPT-7B-768
 
 The same command resumes an interrupted download.
-Environment: HF_HUB_CACHE, else hub/ in HF_HOME, else ~/.cache/huggingface/hub is the cache; HF_ENDPOINT is the hub;
-HF_TOKEN is a token for gated repositories; HF_HUB_OFFLINE=1 forbids the network.")]
+
+Environment:
+  HF_HUB_CACHE    the cache [default: hub/ in HF_HOME, else ~/.cache/huggingface/hub]
+  HF_ENDPOINT     the hub [default: https://huggingface.co]
+  HF_TOKEN        token of an account, for gated and private repositories
+  HF_HUB_OFFLINE  1 forbids the network")]
 pub(crate) struct PullArgs {
     /// Repository to download, as ORG/NAME or ORG/NAME@REVISION
     #[arg(value_name = "ORG/NAME")]

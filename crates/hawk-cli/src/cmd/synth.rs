@@ -11,12 +11,12 @@ use crate::output::{files, progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk synth lumina-mgpt-7b --out lumina-synth/
-  hawk synth heads --model lumina-synth/ --out lumina-heads/
-  hawk generate \"anything\" --model lumina-synth/ --heads lumina-heads/ --size 512x512
+  hawk synth lumina-mgpt-7b --out lumina/
+  hawk synth heads --model lumina/ --out lumina-heads/
+  hawk generate \"anything\" --model lumina/ --heads lumina-heads/ --size 512x512
 
-The shapes, tensor names and files are those of the public model; what it generates is noise. A 7B model takes 14 GB of
-disk and little memory. The same command resumes an interrupted run.")]
+The shapes, tensor names and files are those of the public model; what it generates is noise. A 7B \
+model takes 14 GB of disk and little memory. The same command resumes an interrupted run.")]
 pub(crate) struct SynthArgs {
     /// Model to write, or `heads`: draft heads for the model of --model
     #[arg(value_name = "FAMILY-SIZE|heads", value_parser = kind())]

@@ -20,13 +20,15 @@ use crate::output::text_report::{TextStats, TextTokens, tokens_per_s};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk text \"The hawk is a bird of prey that\" --model meta-llama/Llama-2-7b-hf
-  hawk text \"Why is the sky blue?\" --model Llama-2-7b-chat-hf --chat --max-tokens 400 --precision int8
-  hawk text \"Once upon a time\" --model llama --heads llama-heads --temperature 0.8 --top-p 0.95 --seed 7
-  hawk synth tiny-llama --out tiny && hawk text \"Hello\" --model tiny   # no download; the text is noise
+  hawk text \"Why is the sky blue?\" --model Llama-2-7b-chat-hf --chat --precision int8
+  hawk text \"Once upon a time\" --model llama/ --heads heads/ --temperature 0.8 --top-p 0.95
+  hawk synth tiny-llama --out tiny/ && hawk text \"Hello\" --model tiny/   # no download; writes noise
 
 The text goes to standard output, one line of statistics to standard error.
-Greedy decoding and the rule `replay` give one text per seed, token for token, with every decoder, tree and number of
-threads. docs/text.md says more.")]
+Greedy decoding and the rule `replay` give one text per seed, token for token, with every decoder, \
+tree and number of threads.
+
+docs/text.md says more.")]
 pub(crate) struct TextArgs {
     /// Text to continue; with --chat, the question
     #[arg(value_name = "PROMPT")]

@@ -18,35 +18,36 @@ use crate::output::{progress, say};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk train heads --out heads/
-  hawk train heads --model DIR --self 2000 --prompts captions.txt --heads H1,H2,H3,V1,V2,V3,D1-1,D1+1 --out heads/
+  hawk train heads --model janus/ --self 2000 --prompts captions.txt --out heads/
+  hawk train heads --images pictures/ --heads H1,H2,V1,V2,D1-1,D1+1 --epochs 8 --out heads/
 
 The same command resumes an interrupted run, and gives the same bytes as an uninterrupted one.
+
 docs/training-heads.md says more.")]
 pub(crate) struct TrainHeadsArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
     /// Folder to write: config.json, model.safetensors, curve.json, curve.svg
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
     /// Number of training images that the model draws itself; every tenth is for validation
     #[arg(long = "self", value_name = "N", default_value_t = 600)]
-    pub(crate) images: usize,
+    images: usize,
     /// Train on the PNG and JPEG files of this folder instead; a .txt file of the same name, else the name, is the caption
     #[arg(long = "images", value_name = "DIR", conflicts_with_all = ["images", "prompts_file"])]
-    pub(crate) pictures: Option<PathBuf>,
+    pictures: Option<PathBuf>,
     /// File with one prompt per line, used in turn [default: 150 captions in the built-in model's styles]
     #[arg(long = "prompts", value_name = "FILE")]
-    pub(crate) prompts_file: Option<PathBuf>,
+    prompts_file: Option<PathBuf>,
     /// Folder of the hidden states (3.3 KB per cell of the built-in model), which other runs reuse [default: OUT/data]
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    data: Option<PathBuf>,
     /// Offsets of the heads: H2 = two cells ahead, V1 = one row down, D1-1 = one row down and one column left
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "H1,H2,V1,V2")]
-    pub(crate) heads: Vec<HeadOffset>,
+    heads: Vec<HeadOffset>,
     /// Training labels
     #[arg(long, default_value_t = Labels::Law, value_parser = labels())]
-    pub(crate) labels: Labels,
+    labels: Labels,
     /// Passes over the training images
+<<<<<<< HEAD
     #[arg(long, value_name = "E", default_value_t = HeadsSettings::default().epochs)]
     pub(crate) epochs: usize,
     /// Images per step
@@ -55,9 +56,21 @@ pub(crate) struct TrainHeadsArgs {
     /// Peak learning rate, after a warm-up of 5 % of the steps; a cosine decay follows
     #[arg(long, value_name = "F", default_value_t = HeadsSettings::default().learning_rate)]
     pub(crate) learning_rate: f64,
+=======
+    #[arg(long, value_name = "E", default_value_t = Settings::default().epochs)]
+    epochs: usize,
+    /// Images per step
+    #[arg(long, value_name = "B", default_value_t = Settings::default().batch)]
+    batch: usize,
+    /// Peak learning rate, after a warm-up of 5 % of the steps; a cosine decay follows
+    #[arg(long, value_name = "F", default_value_t = Settings::default().learning_rate)]
+    learning_rate: f64,
+>>>>>>> cli
     /// Random seed of the images and of their order
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    seed: u64,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 fn labels() -> impl TypedValueParser<Value = Labels> {

@@ -19,64 +19,70 @@ use crate::output::training::TrainingProgress;
   hawk train target --pictures emoji/ --tokenizer tokenizer/ --out model/
   hawk generate --model model/ \"a red apple, fluent 3d style\" --out apple.png
 
-At every point of the curve, a sixtieth of the steps, OUT is a complete model that every command loads. At every tenth
-point OUT/sheet.png shows what it draws: three rows of emoji and a row of scenes. The same command resumes an
-interrupted run. docs/training-models.md says more.")]
+At every point of the curve, a sixtieth of the steps, OUT is a complete model that every command \
+loads. At every tenth point OUT/sheet.png shows what it draws: three rows of emoji and a row of \
+scenes. The same command resumes an interrupted run.
+
+docs/training-models.md says more.")]
 pub(crate) struct TrainTargetArgs {
     /// Folder of captioned pictures, 128 x 128 pixels each, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
-    pub(crate) pictures: PathBuf,
+    pictures: PathBuf,
     /// Folder of a VQ tokenizer, as written by `hawk train vq`
     #[arg(long, value_name = "DIR")]
-    pub(crate) tokenizer: PathBuf,
+    tokenizer: PathBuf,
     /// Folder of a model with the same tokenizer and sizes to start from [default: random weights]
     #[arg(long, value_name = "DIR")]
-    pub(crate) from: Option<PathBuf>,
+    from: Option<PathBuf>,
     /// Folder of the model to write
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
     /// Number of layers
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().layers)]
-    pub(crate) layers: usize,
+    layers: usize,
     /// Hidden size
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().width)]
-    pub(crate) width: usize,
+    width: usize,
     /// Attention heads per layer
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().heads)]
-    pub(crate) heads: usize,
+    heads: usize,
     /// Inner size of the SwiGLU
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().inner)]
-    pub(crate) inner: usize,
+    inner: usize,
     /// Vocabulary size of the text tokenizer
     #[arg(long, value_name = "N", default_value_t = TargetSettings::default().words)]
-    pub(crate) words: usize,
+    words: usize,
     /// Passes over the emoji
     #[arg(long, value_name = "F", default_value_t = TargetSettings::default().passes)]
-    pub(crate) passes: f64,
+    passes: f64,
     /// Scenes per emoji in a pass
     #[arg(long = "scenes", value_name = "F", default_value_t = TargetSettings::default().scenes_an_emoji)]
-    pub(crate) scenes_an_emoji: f64,
+    scenes_an_emoji: f64,
     /// Largest share of a picture's input codes that is replaced by random ones, 0 to 1
     ///
     /// It makes the model attend to the caption and not only to the codes before. Three quarters of the pictures get a
     /// random share up to this one; the others stay as they are.
     #[arg(long = "corrupt", value_name = "F", default_value_t = TargetSettings::default().corrupted)]
-    pub(crate) corrupted: f64,
+    corrupted: f64,
     /// Pictures per step
     #[arg(long, value_name = "B", default_value_t = TargetSettings::default().batch)]
-    pub(crate) batch: usize,
+    batch: usize,
     /// Peak learning rate, after a warm-up of 2 % of the steps; a cosine decay follows
     #[arg(long, value_name = "F", default_value_t = TargetSettings::default().learning_rate)]
-    pub(crate) learning_rate: f64,
+    learning_rate: f64,
     /// Optimizer
     #[arg(long, default_value = "adamw", value_parser = optimizer())]
-    pub(crate) optimizer: Optimizer,
+    optimizer: Optimizer,
     /// Number format of matrix products; bf16 is faster with libtorch on CPUs with AVX512-BF16 or AMX
     #[arg(long, default_value = "f32", value_parser = train_precision())]
+<<<<<<< HEAD
     pub(crate) precision: TrainingPrecision,
+=======
+    precision: Precision,
+>>>>>>> cli
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    seed: u64,
 }
 
 fn optimizer() -> impl TypedValueParser<Value = Optimizer> {

@@ -14,44 +14,47 @@ use crate::output::training::TrainingProgress;
 #[command(after_help = "Examples:
   hawk data emoji --out emoji/
   hawk train vq --pictures emoji/ --out tokenizer/
+  hawk train vq --pictures emoji/ --codes 4096 --channels 8 --multipliers 1,2,6,16 --out small/
 
-The first quarter of the steps trains an autoencoder, then k-means makes the codebook. Training uses crops first and
-whole pictures last. Look at OUT/sheet.png (validation pictures above their reconstructions) and OUT/curve.svg (PSNR)
-while it runs. The same command resumes an interrupted run. docs/training-models.md says more.")]
+The first quarter of the steps trains an autoencoder, then k-means makes the codebook. Training uses \
+crops first and whole pictures last. Look at OUT/sheet.png (validation pictures above their \
+reconstructions) and OUT/curve.svg (PSNR) while it runs. The same command resumes an interrupted run.
+
+docs/training-models.md says more.")]
 pub(crate) struct TrainVqArgs {
     /// Folder of captioned pictures, 128 x 128 pixels each, as written by `hawk data emoji`
     #[arg(long, value_name = "DIR")]
-    pub(crate) pictures: PathBuf,
+    pictures: PathBuf,
     /// Folder to write: config.json, model.safetensors, figures.json, curve.json, curve.svg, sheet.png
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
     /// Number of codes in the codebook
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().codes)]
-    pub(crate) codes: usize,
+    codes: usize,
     /// Size of a code vector
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().width)]
-    pub(crate) width: usize,
+    width: usize,
     /// Channels at full resolution
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().channels)]
-    pub(crate) channels: usize,
+    channels: usize,
     /// Factors of the channels at each level, such as 1,2,4; each level but the last halves the resolution
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = VqSettings::default().multipliers)]
-    pub(crate) multipliers: Vec<usize>,
+    multipliers: Vec<usize>,
     /// Training steps
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().steps)]
-    pub(crate) steps: usize,
+    steps: usize,
     /// Whole pictures per step; a step of crops has four times as many
     #[arg(long, value_name = "B", default_value_t = VqSettings::default().batch)]
-    pub(crate) batch: usize,
+    batch: usize,
     /// Peak learning rate, after a warm-up of 2 % of the steps; a cosine decay follows
     #[arg(long, value_name = "F", default_value_t = VqSettings::default().learning_rate)]
-    pub(crate) learning_rate: f64,
+    learning_rate: f64,
     /// Number format of matrix products; bf16 is faster with libtorch on CPUs with AVX512-BF16 or AMX
     #[arg(long, default_value = "f32", value_parser = train_precision())]
-    pub(crate) precision: TrainingPrecision,
+    precision: TrainingPrecision,
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    seed: u64,
 }
 
 pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {

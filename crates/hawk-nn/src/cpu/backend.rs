@@ -1,5 +1,6 @@
 //! The CPU as a device: one pool of threads, weights packed for its kernels.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,10 +65,25 @@ impl PixelDecoder for CpuPixels {
     }
 }
 
-struct CpuBackend {
+/// A transformer and its draft heads, packed for the CPU's kernels.
+pub struct CpuBackend {
     target: Arc<Target>,
     heads: Option<Arc<Heads>>,
     threads: Arc<Threads>,
+}
+
+impl CpuBackend {
+    /// The transformer.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The threads that it computes with.
+    #[must_use]
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
 }
 
 impl Backend for CpuBackend {
@@ -94,6 +110,10 @@ impl Backend for CpuBackend {
 
     fn heads_bytes(&self) -> usize {
         self.heads.as_ref().map_or(0, |heads| heads.bytes())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn passes(&self, plan: PassPlan) -> Result<Box<dyn Passes>> {

@@ -394,8 +394,11 @@ impl Batch {
                 size.record(cells, elapsed);
             }
         }
-        for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Decoding) {
-            if slot.kept.take().is_some() {
+        for slot in &mut self.slots {
+            if slot.state == State::Reading && slot.is_read(&*self.passes) {
+                slot.begin();
+                self.events.push(BatchEvent { job: slot.id, happened: Happened::PrefillDone });
+            } else if slot.kept.take().is_some() {
                 self.events.push(BatchEvent { job: slot.id, happened: Happened::CellsCommitted });
                 if slot.is_done(&self.target) {
                     self.events.push(BatchEvent { job: slot.id, happened: Happened::Finished });
