@@ -1,7 +1,7 @@
 //! Where each cell of an image came from, shown on the image.
 
 use hawk::{CellSource, Error, Image, Result};
-use hawk_spec::{Drawn, Source};
+use hawk_spec::Drawn;
 
 /// Least side of a cell in pixels.
 const CELL: u32 = 24;
@@ -127,6 +127,8 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
+    use hawk_spec::Source;
+
     use super::*;
 
     const RECOVERED: CellSource = CellSource::Target(Drawn::Recovered);
