@@ -8,6 +8,7 @@ use tokenizers::Tokenizer;
 
 use crate::config::transformer::TransformerConfig;
 use crate::error::{Error, Result};
+use crate::json::from_json;
 
 /// Longest text in bytes of UTF-8. It is far above the positions of every model, and encoding it
 /// takes well under a second.
@@ -24,12 +25,11 @@ impl TextTokenizer {
     /// # Errors
     /// Not a tokenizer of that format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let refused = |e: String| {
-            Error::input(format!("not a tokenizer: {e}")).expected("tokenizer.json of the tokenizers library")
-        };
+        let expected = "tokenizer.json of the tokenizers library";
         // The library panics where its reader meets broken JSON half way.
-        let json: Value = serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?;
-        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)?;
+        let json: Value = from_json("a tokenizer", bytes).map_err(|e| e.expected(expected))?;
+        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes))
+            .map_err(|e| Error::input(format!("not a tokenizer: {e}")).expected(expected))?;
         bounded(&json)?;
         Ok(Self { tokenizer })
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::transformer::TransformerConfig;
 use crate::error::{Error, Result};
+use crate::json::from_json;
 use crate::source::ModelSource;
 
 /// The files that say it, the first that does.
@@ -32,8 +33,8 @@ impl TextConfig {
         let ids = |key: &str, otherwise: u32| -> Result<Vec<TokenId>> {
             for name in FILES.into_iter().filter(|name| source.contains(name)) {
                 let place = |e: Error| e.at(key).at(source.describe(name));
-                let config: Value = serde_json::from_slice(&source.read(name)?)
-                    .map_err(|e| Error::input(format!("not a config: {e}")).at(source.describe(name)))?;
+                let config: Value =
+                    from_json("a config", &source.read(name)?).map_err(|e| e.at(source.describe(name)))?;
                 if let Some(value) = config.get(key) {
                     return ids_of(value, transformer.text().end).map_err(place);
                 }

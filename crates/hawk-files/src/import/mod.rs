@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hawk_kernels::Precision;
 use serde_json::{Value, json};
 
-use hawk_kernels::Precision;
-
+use self::llamagen_files::LlamaGenExtras;
 use self::workdir::{check_new_folder, finish, work_folder};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::writer::{self, Planned, put};
@@ -19,9 +19,9 @@ use crate::config::image::HawkConfig;
 use crate::config::transformer::TransformerConfig;
 use crate::config::vq::{VqConfig, bare_name};
 use crate::error::{Error, Fault, Result};
+use crate::json::from_json;
 use crate::places::{VqTokenizer, folder_names, taming_config};
 use crate::source::ModelSource;
-use llamagen_files::LlamaGenExtras;
 
 /// What becomes of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,8 +187,8 @@ impl Conversion {
     fn open(&self) -> Result<Original> {
         let source = ModelSource::Dir(self.source.clone());
         if source.contains("config.json") {
-            let config = serde_json::from_slice(&source.read("config.json")?)
-                .map_err(|e| Error::input(format!("not a model's config: {e}")).at(source.describe("config.json")))?;
+            let config = from_json("a model's config", &source.read("config.json")?)
+                .map_err(|e| e.at(source.describe("config.json")))?;
             let checkpoint = Checkpoint::open(&source, "")?;
             return Ok(Original { layout: "the Hugging Face layout", config, checkpoint, source });
         }
