@@ -47,8 +47,8 @@ fn table(inputs: &InputTensors, hidden: usize, source: &MatrixSource<'_>) -> Res
             Ok(table)
         }
         InputTensors::Computed { name, rows, width, mlp } => {
-            let mlp = Mlp::load(checkpoint, mlp)?;
             let rows = checkpoint.tensor(name, &[*rows, *width])?.to_f32();
+            let mlp = Mlp::load(checkpoint, mlp)?;
             let threads = Threads::new(available_parallelism().map_or(1, NonZero::get));
             Ok(Table::F32(mlp.run(&threads, &rows)))
         }
