@@ -10,6 +10,7 @@ use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/chameleon");
+const CLASSES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/llamagen-c2i");
 
 /// The program in a folder of its own.
 struct Place(tempfile::TempDir);
@@ -80,6 +81,31 @@ fn every_instruction_set_draws_the_same_image() {
         let own = draw(None, "own.png");
         for isa in &here {
             assert_eq!(draw(Some(isa), &format!("{isa}.png")), own, "{isa} {precision}");
+        }
+    }
+    // The portable one is slow: it draws with a tiny model.
+    for precision in ["f32", "bf16", "int8"] {
+        for decoder in ["ar", "neighbour"] {
+            let draw = |isa: &str| {
+                let mut command = Command::cargo_bin("hawk").unwrap();
+                command.current_dir(&place.0).args(["generate", "--class", "7", "--seed", "5", "--model", CLASSES]);
+                command.args([
+                    "--precision",
+                    precision,
+                    "--decoder",
+                    decoder,
+                    "--out",
+                    "c.png",
+                    "--tokens-out",
+                    "t.json",
+                ]);
+                command.env("HAWK_ISA", isa).assert().success();
+                place.json("t.json")["images"][0]["codes"].clone()
+            };
+            let portable = draw("scalar");
+            for isa in &here {
+                assert_eq!(draw(isa), portable, "{isa} {precision} {decoder}");
+            }
         }
     }
     let wrong = Command::cargo_bin("hawk").unwrap().env("HAWK_ISA", "mmx").args(["inspect", MODEL]).assert().code(2);

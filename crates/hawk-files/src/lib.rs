@@ -46,7 +46,7 @@ pub use checkpoint::inventory::WantedTensor;
 pub use checkpoint::packed::PackedMatrix;
 pub use checkpoint::packed_writer::PackedWriter;
 pub use checkpoint::tensor::Tensor;
-pub use checkpoint::writer::{Planned, WriteTensor, put, write as write_checkpoint};
+pub use checkpoint::writer::{Planned, WriteTensor, write as write_checkpoint};
 pub use config::family::{Family, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes};
 pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
 pub use config::image::{

@@ -6,9 +6,9 @@
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 const SPINS: u32 = 4_000;
@@ -52,7 +52,8 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// `threads` threads in all, the caller included; at least 1.
+    /// `threads` threads in all, the caller included; at least 1. Returns when every helper runs: what a thread allocates while it
+    /// starts is allocated before the first region.
     pub fn new(threads: usize) -> Self {
         let threads = threads.clamp(1, JOINED as usize);
         let shared = Arc::new(Shared {
@@ -65,12 +66,21 @@ impl Threads {
             sleeping: AtomicU32::new(0),
             stop: AtomicBool::new(false),
         });
+        let (started, starts) = mpsc::channel();
         let spawn = |index| {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("hawk-{index}")).spawn(move || shared.help(index)).ok()
+            let (shared, started) = (Arc::clone(&shared), started.clone());
+            let life = move || {
+                // Nobody listens any more only if `new` has panicked.
+                let _ = started.send(());
+                drop(started);
+                shared.help(index);
+            };
+            std::thread::Builder::new().name(format!("hawk-{index}")).spawn(life).ok()
         };
         // A machine that refuses more threads still works, with fewer.
-        let helpers = (1..threads).map_while(spawn).collect();
+        let helpers: Vec<_> = (1..threads).map_while(spawn).collect();
+        drop(started);
+        starts.iter().take(helpers.len()).for_each(drop);
         Self { shared, helpers, busy: AtomicBool::new(false) }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hawk_files::{
     Arrangement, Error, Family, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Planned, Progress,
-    Result, TransformerConfig, check_new_folder, finish, put, work_folder,
+    Result, TransformerConfig, atomic, check_new_folder, finish, work_folder,
 };
 use safetensors::Dtype;
 
@@ -70,7 +70,7 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
         heads: offsets.iter().map(head).collect::<Result<_>>()?,
     };
     let work = work_folder(out, "synth", &serde_json::json!({ "heads": heads.to_json(), "seed": seed }))?;
-    put(&work.join("config.json"), heads.to_json().to_string().as_bytes())?;
+    atomic::write(&work.join("config.json"), heads.to_json().to_string().as_bytes())?;
     let d = config.hidden;
     let part = Part {
         folder: "",
@@ -90,5 +90,5 @@ fn put_below(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
     }
-    put(&path, bytes)
+    atomic::write(&path, bytes)
 }

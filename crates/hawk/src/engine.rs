@@ -118,8 +118,9 @@ impl Engine {
         let limits = BatchLimits { slots, ..BatchLimits::of(&first, self.config().layout.sequence_len()) };
         let batch = Batch::new(Arc::clone(self.model.target()), limits)?;
         let prefix_tokens = conditioning.cond.tokens().len();
-        Run { engine: self, batch, under_way: Vec::new(), prefix_tokens, outcome: Outcome::default() }
-            .run(first, &mut |image| self.job(request, &conditioning, image), request, observer)
+        let (under_way, events) = (Vec::with_capacity(slots), Vec::with_capacity(3 * slots));
+        let run = Run { engine: self, batch, under_way, events, prefix_tokens, outcome: Outcome::default() };
+        run.run(first, &mut |image| self.job(request, &conditioning, image), request, observer)
     }
 
     fn job(&self, request: &Request, conditioning: &Conditioning, image: u32) -> Result<Job> {
@@ -238,6 +239,8 @@ struct Run<'a> {
     engine: &'a Engine,
     batch: Batch,
     under_way: Vec<(JobId, u32)>,
+    /// Those of a step; kept, so that steps allocate nothing.
+    events: Vec<BatchEvent>,
     prefix_tokens: usize,
     outcome: Outcome,
 }
@@ -262,12 +265,14 @@ impl Run<'_> {
             if self.batch.is_empty() {
                 break;
             }
-            let events: Vec<BatchEvent> = self.batch.step()?.collect();
-            for event in events {
+            let mut events = std::mem::take(&mut self.events);
+            events.extend(self.batch.step()?);
+            for event in events.drain(..) {
                 if flow.is_continue() {
-                    flow = self.tell(event, observer)?;
+                    flow = self.tell(event, observer);
                 }
             }
+            self.events = events;
         }
         self.outcome.timings = Timings { pixels: self.outcome.timings.pixels, ..self.batch.timings() };
         match (self.outcome.images.is_empty(), self.outcome.failures.is_empty()) {
@@ -276,16 +281,12 @@ impl Run<'_> {
         }
     }
 
-    fn tell(
-        &mut self,
-        event: BatchEvent,
-        observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>> {
+    fn tell(&mut self, event: BatchEvent, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let Some(at) = self.under_way.iter().position(|(job, _)| *job == event.job) else {
-            return Ok(ControlFlow::Continue(()));
+            return ControlFlow::Continue(());
         };
         let (job, image) = self.under_way[at];
-        Ok(match event.happened {
+        match event.happened {
             // All images of a request have the same prompt.
             Happened::PrefillDone => match std::mem::replace(&mut self.prefix_tokens, 0) {
                 0 => ControlFlow::Continue(()),
@@ -306,7 +307,7 @@ impl Run<'_> {
                 self.under_way.swap_remove(at);
                 self.fail(image, error, observer)
             }
-        })
+        }
     }
 
     fn finish(

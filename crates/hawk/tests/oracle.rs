@@ -8,7 +8,8 @@ use hawk::{
     Decoder, Decoding, DefaultTree, Drafter, DrafterKind, Engine, Generated, Heads, LoadOptions, Media, ModelSource,
     PromptStyle, Request, Rule, Sampling, Seed, TextEngine, TextRequest, TextSampling, TreeShape, View, built_in_model,
 };
-use hawk_nn::{Progress, SynthModel, synthesize, synthesize_heads};
+use hawk_nn::Progress;
+use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 use hawk_spec::{Code, DraftLaw, NodeId, Source, TokenTree, TreeError};
 
 /// What the oracle knows.

@@ -89,7 +89,7 @@ fn write(engine: &TextEngine, request: &TextRequest) -> GeneratedText {
     engine.generate(request, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-/// Plain decoding against guesses on other threads. Returns what the guesses did.
+/// Plain decoding against guesses on other threads. Returns what the guesses of trees did whose size does not depend on the machine.
 fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
     let (one, two) = (place.engine(precision, 1), place.engine(precision, 2));
     let (mut all, mut different) = (DecodeStats::default(), HashSet::new());
@@ -102,7 +102,9 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
                 assert_eq!(guessed.tokens, plain.tokens, "{precision} {prompt:?} {sampling:?} {tree}");
                 assert_eq!((guessed.prompt, guessed.stop), (plain.prompt.clone(), Stop::MaxTokens));
                 assert_eq!(guessed.stats.committed, 48);
-                all.merge(&guessed.stats);
+                if tree != "auto" {
+                    all.merge(&guessed.stats);
+                }
             }
             // Greedy decoding tests by equality, whatever the rule.
             if sampling == TextSampling::Greedy {
@@ -128,7 +130,6 @@ fn medusa_writes_plain_decodings_text_in_every_precision() {
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
         check(&place, precision, &PROMPTS);
         let stats = check(&few, precision, &["a", "b", "z"]);
-        // Which of them are tested depends, under `auto`, on the machine.
         assert!(stats.acceptance_length() > 1.2, "are the heads dead? {}", stats.acceptance_length());
     }
 }

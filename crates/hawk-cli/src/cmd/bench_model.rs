@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hawk::{Decoder, Decoding, Engine, Error, Event, Precision, Request, Result, Rule, Seed, Tree};
 use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
 use hawk_kernels::{Isa, Threads};
-use hawk_nn::{PassLimits, Readout, Target};
+use hawk_nn::{CpuBackend, PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;
 

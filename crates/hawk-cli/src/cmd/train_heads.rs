@@ -47,25 +47,14 @@ pub(crate) struct TrainHeadsArgs {
     #[arg(long, default_value_t = Labels::Law, value_parser = labels())]
     labels: Labels,
     /// Passes over the training images
-<<<<<<< HEAD
     #[arg(long, value_name = "E", default_value_t = HeadsSettings::default().epochs)]
-    pub(crate) epochs: usize,
-    /// Images per step
-    #[arg(long, value_name = "B", default_value_t = HeadsSettings::default().batch)]
-    pub(crate) batch: usize,
-    /// Peak learning rate, after a warm-up of 5 % of the steps; a cosine decay follows
-    #[arg(long, value_name = "F", default_value_t = HeadsSettings::default().learning_rate)]
-    pub(crate) learning_rate: f64,
-=======
-    #[arg(long, value_name = "E", default_value_t = Settings::default().epochs)]
     epochs: usize,
     /// Images per step
-    #[arg(long, value_name = "B", default_value_t = Settings::default().batch)]
+    #[arg(long, value_name = "B", default_value_t = HeadsSettings::default().batch)]
     batch: usize,
     /// Peak learning rate, after a warm-up of 5 % of the steps; a cosine decay follows
-    #[arg(long, value_name = "F", default_value_t = Settings::default().learning_rate)]
+    #[arg(long, value_name = "F", default_value_t = HeadsSettings::default().learning_rate)]
     learning_rate: f64,
->>>>>>> cli
     /// Random seed of the images and of their order
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -107,7 +96,7 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
         return Err(Error::environment("training was interrupted").at(args.out.display()));
     };
     if let Some((_, bound)) = &trained.curve.bound {
-        say(format_args!("lower bound of the loss (entropy of the target): {bound:.3} nats"));
+        say(format_args!("loss of the target itself {bound:.3} nats"));
     }
     for head in &trained.config.heads {
         if let Some(figures) = &head.validation {

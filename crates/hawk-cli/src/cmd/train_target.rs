@@ -75,11 +75,7 @@ pub(crate) struct TrainTargetArgs {
     optimizer: Optimizer,
     /// Number format of matrix products; bf16 is faster with libtorch on CPUs with AVX512-BF16 or AMX
     #[arg(long, default_value = "f32", value_parser = train_precision())]
-<<<<<<< HEAD
-    pub(crate) precision: TrainingPrecision,
-=======
-    precision: Precision,
->>>>>>> cli
+    precision: TrainingPrecision,
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,

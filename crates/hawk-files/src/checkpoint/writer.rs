@@ -9,6 +9,7 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// Most bytes of a shard of several tensors, as the public models have them.
@@ -61,7 +62,7 @@ pub fn write(dir: &Path, plan: &[Planned], source: &mut WriteTensor<'_>, progres
     }
     if shards.len() > 1 {
         let index = json!({ "metadata": { "total_size": done }, "weight_map": map });
-        put(&dir.join("model.safetensors.index.json"), index.to_string().as_bytes())?;
+        atomic::write(&dir.join("model.safetensors.index.json"), index.to_string().as_bytes())?;
     }
     Ok(())
 }
@@ -121,14 +122,6 @@ fn header(tensors: &[Planned]) -> Vec<u8> {
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend(text);
     bytes
-}
-
-/// Puts a small file in place, whole or not at all.
-pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let (part, failed) = (path.with_extension("part"), |e: std::io::Error| Error::io("write the file", path, &e));
-    let mut file = File::create(&part).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&part, path).map_err(failed)
 }
 
 struct Counted<'a> {

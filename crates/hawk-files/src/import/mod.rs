@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use self::llamagen_files::LlamaGenExtras;
 use self::workdir::{check_new_folder, finish, work_folder};
+use crate::atomic;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::writer::{self, Planned, put};
+use crate::checkpoint::writer::{self, Planned};
 use crate::config::image::HawkConfig;
 use crate::config::transformer::TransformerConfig;
 use crate::config::vq::{VqConfig, bare_name};
@@ -221,19 +222,19 @@ impl Conversion {
             (_, None, _) => {}
         }
         if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
-            put(&work.dir.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
+            atomic::write(&work.dir.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
         }
         // The tokenizer has a folder and a config of its own now.
         let moved = apart.is_some_and(|(vq, _)| vq.files.is_empty());
         if moved && let Some(config) = config.as_object_mut() {
             config.remove("vq_config");
         }
-        put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+        atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())
             .map_err(|e| e.at(source.describe("config.json")))?;
         // It may say where texts end.
         if source.contains("generation_config.json") {
-            put(&work.dir.join("generation_config.json"), &source.read("generation_config.json")?)?;
+            atomic::write(&work.dir.join("generation_config.json"), &source.read("generation_config.json")?)?;
         }
         self.write_hawk_json(&source, &transformer, &work.dir)?;
         copy_heads(&source, &work.dir)?;
@@ -283,7 +284,7 @@ impl Conversion {
         if let Some(fault) = used.iter().find_map(|tensor| tensor.fault(&checkpoint)) {
             return Err(Error::input(format!("the tensors contradict each other: {fault}")).at(self.source.display()));
         }
-        put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+        atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         let mut left_out = write_vq(&vq, &json, &work.dir)?;
         if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.dir.clone()), &transformer, &[])? {
             derived.check_decoder(&vq.config).map_err(|e| e.at(file.display()))?;
@@ -297,7 +298,7 @@ impl Conversion {
     /// The grammar is written down, so that the new folder may have any name.
     fn write_hawk_json(&self, source: &ModelSource, transformer: &TransformerConfig, work: &Path) -> Result<()> {
         if source.contains("hawk.json") {
-            return put(&work.join("hawk.json"), &source.read("hawk.json")?);
+            return atomic::write(&work.join("hawk.json"), &source.read("hawk.json")?);
         }
         let new = ModelSource::Dir(work.to_owned());
         if !new.contains("tokenizer.json") {
@@ -307,7 +308,10 @@ impl Conversion {
         match config.and_then(|config| config.to_json()) {
             Some(json) => {
                 let text = serde_json::to_vec_pretty(&json);
-                put(&work.join("hawk.json"), &text.map_err(|e| Error::input(format!("cannot write hawk.json: {e}")))?)
+                atomic::write(
+                    &work.join("hawk.json"),
+                    &text.map_err(|e| Error::input(format!("cannot write hawk.json: {e}")))?,
+                )
             }
             None => Ok(()),
         }
@@ -327,10 +331,10 @@ impl Conversion {
             let bytes = fs::read(&yaml).map_err(|e| Error::io("read the sizes of the tokenizer", &yaml, &e))?;
             let config = taming_config(&bytes).map_err(|e| e.at(yaml.display()))?;
             VqConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(yaml.display()))?;
-            put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+            atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         } else if llamagen_files::is_vq(checkpoint) {
             let config = llamagen_files::vq_config(checkpoint).map_err(|e| e.at(self.source.display()))?;
-            put(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+            atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         }
         let wanted = |name: &&str| !(is_vq && (name.starts_with(LOSS) || *name == USED));
         write_all(checkpoint, &wanted, work)?;
@@ -416,7 +420,7 @@ fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, work: &Work<'_>) -> R
 fn write_vq(vq: &VqTokenizer, json: &Value, work: &Path) -> Result<Vec<String>> {
     let dir = work.join("vq");
     fs::create_dir_all(&dir).map_err(|e| Error::io("make the folder", &dir, &e))?;
-    put(&dir.join("config.json"), json.to_string().as_bytes())?;
+    atomic::write(&dir.join("config.json"), json.to_string().as_bytes())?;
     let inside = vq.files.is_empty();
     let own = |name: &str| -> Option<String> {
         let bare = bare_name(name).or((!inside).then_some(name))?;
@@ -451,5 +455,5 @@ fn copy_heads(source: &ModelSource, work: &Path) -> Result<()> {
     fs::create_dir_all(&dir).map_err(|e| Error::io("make the folder", &dir, &e))?;
     ["config.json", "model.safetensors"]
         .iter()
-        .try_for_each(|name| put(&dir.join(name), &source.read(&format!("heads/{name}"))?))
+        .try_for_each(|name| atomic::write(&dir.join(name), &source.read(&format!("heads/{name}"))?))
 }

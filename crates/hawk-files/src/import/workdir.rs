@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::checkpoint::writer::put;
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// What unfinished work is of.
@@ -36,7 +36,7 @@ pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<PathBuf> {
             fs::remove_dir_all(&work).map_err(failed)?;
         }
         fs::create_dir_all(&work).map_err(failed)?;
-        put(&work.join(PLAN), plan.to_string().as_bytes())?;
+        atomic::write(&work.join(PLAN), plan.to_string().as_bytes())?;
     }
     Ok(work)
 }

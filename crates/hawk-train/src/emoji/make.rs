@@ -13,10 +13,11 @@ use crate::emoji::catalogue::{self, Item, StylePackage};
 use crate::emoji::concepts::{self, Concept, Concepts};
 use crate::emoji::cutout::Cutout;
 use crate::emoji::manifest::{self, Manifest};
+use crate::emoji::objects::ObjectName;
 use crate::emoji::recipe::{Holds, Recipe};
 use crate::emoji::scenes::{self, Stock};
 use crate::emoji::settings::{EmojiProgress, EmojiSettings};
-use crate::emoji::{archive, colour, words};
+use crate::emoji::{archive, colour, objects, words};
 use crate::pictures::canvas::{Canvas, SIDE_U32};
 use crate::pictures::entry::{Entry, Kind, Split};
 use crate::pictures::sheet::{contact_sheet, spread};
@@ -50,8 +51,8 @@ struct CutoutLook {
     colour: Option<&'static str>,
 }
 
-/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `manifest.json`, `sheet.png` and
-/// `ATTRIBUTION`.
+/// Makes the data set: `images/NNNNNN.png`, `captions.jsonl`, `objects/`, `objects.jsonl`,
+/// `manifest.json`, `sheet.png` and `ATTRIBUTION`.
 ///
 /// # Errors
 /// A package cannot be fetched or differs from the pinned one, the folder belongs to other
@@ -78,6 +79,7 @@ fn make(recipe: &Recipe, settings: &EmojiSettings, observe: &mut dyn FnMut(Emoji
     let mut manifest = Manifest::new(recipe, settings);
     let objects = build.objects(&items, &mut manifest, observe)?;
     let items = build.without_duplicates(items.into_iter().zip(objects), &mut manifest);
+    build.write_object_names(&items)?;
     let stocks = build.stocks(&items)?;
     let of = items.len() + if stocks.iter().any(|stock| stock.objects.len() > 1) { settings.scenes } else { 0 };
     let lines = build.in_chunks(
@@ -220,6 +222,21 @@ impl<'a> EmojiBuild<'a> {
             }
         }
         kept
+    }
+
+    /// Writes what each cut-out shows.
+    fn write_object_names(&self, items: &[(Item, CutoutLook)]) -> Result<()> {
+        let styles = self.recipe.styles();
+        let names: Vec<ObjectName<'_>> = items
+            .iter()
+            .map(|(item, object)| {
+                let path = self.object_path(item);
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let counted = self.is_object(&item.concept).then_some(&self.recipe.lists);
+                ObjectName::new(format!("objects/{name}"), &styles[item.style].name, item, object.colour, counted)
+            })
+            .collect();
+        objects::write(&self.settings.out.join("objects.jsonl"), &names)
     }
 
     /// The things that scenes show: listed objects that training also shows alone.

@@ -116,6 +116,14 @@ fn packages_become_captioned_pictures() {
     let attribution = std::fs::read_to_string(settings.out.join("ATTRIBUTION")).unwrap();
     assert!(attribution.contains("Work of noto") && attribution.contains("Work of names"));
     assert!(settings.out.join("sheet.png").exists());
+    let objects = std::fs::read_to_string(settings.out.join("objects.jsonl")).unwrap();
+    let objects: Vec<serde_json::Value> = objects.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), emoji.len());
+    let (apple, astronaut) = (&objects[0], &objects[2]);
+    let named = ["phrase", "one", "several", "style"].map(|field| apple[field].as_str().unwrap());
+    assert_eq!(named, ["red apple", "a red apple", "red apples", "noto"]);
+    assert!(astronaut["one"].is_null() && astronaut["split"].is_string() && apple["mirror"] == true);
+    assert!(objects.iter().all(|object| settings.out.join(object["file"].as_str().unwrap()).exists()));
 }
 
 #[test]

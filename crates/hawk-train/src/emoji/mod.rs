@@ -21,6 +21,7 @@ mod concepts;
 mod cutout;
 pub(crate) mod make;
 pub(crate) mod manifest;
+mod objects;
 mod recipe;
 pub(crate) mod scenes;
 pub(crate) mod settings;

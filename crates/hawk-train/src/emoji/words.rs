@@ -55,10 +55,7 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     if one_thing {
         captions.push(format!("{}, {style} style", one(&phrase)));
     }
-    let names_colour = phrase.split([' ', '-']).any(|word| COLOURS.contains(&word));
-    // The main colour of people is their skin, which the phrase already names.
-    let has_colour = !names_colour && !concept.is_people() && concept.subgroup != "country-flag";
-    if let Some(colour) = colour.filter(|_| has_colour) {
+    if let Some(colour) = colour.filter(|_| may_name_colour(concept)) {
         captions.push(format!("{phrase}, mostly {colour}, {style} style"));
     }
     let tags = some_tags(concept);
@@ -69,8 +66,14 @@ pub(crate) fn captions(concept: &Concept, style: &str, colour: Option<&str>, one
     captions
 }
 
-/// Up to `TAGS` tags, selected by hash. In alphabetical order many concepts would get the same
-/// tags.
+/// Whether a caption may add the main colour: the label names no colour. The main colour of people
+/// is their skin, which the phrase already names.
+pub(crate) fn may_name_colour(concept: &Concept) -> bool {
+    let names_colour = phrase(concept).split([' ', '-']).any(|word| COLOURS.contains(&word));
+    !names_colour && !concept.is_people() && concept.subgroup != "country-flag"
+}
+
+/// Up to `TAGS` tags, drawn by their hash: in the order of the alphabet the first ones would be the same words again and again.
 fn some_tags(concept: &Concept) -> Vec<&str> {
     let mut tags: Vec<&str> = concept.tags.iter().map(String::as_str).filter(|tag| is_word(tag)).collect();
     tags.sort_by_key(|tag| split::number(&format!("tag {} {tag}", concept.label)));

@@ -133,12 +133,11 @@ impl TargetRun {
     }
 
     fn identity(&self, corpus: &Corpus) -> Result<TargetRunIdentity> {
-        let digest = |dir: &Path| Ok(hex(&Sha256::digest(files::read(&dir.join("model.safetensors"))?)));
         Ok(TargetRunIdentity {
             pictures: corpus.digest.clone(),
-            tokenizer: digest(&self.tokenizer)?,
+            tokenizer: weights_digest(&self.tokenizer)?,
             settings: self.settings.clone(),
-            from: self.from.as_deref().map(digest).transpose()?,
+            from: self.from.as_deref().map(weights_digest).transpose()?,
         })
     }
 
@@ -205,4 +204,9 @@ impl TargetRun {
         let parameters = trainer.averaged().iter().map(|tensor| tensor.values.len()).sum();
         Ok(TrainedTarget { parameters, losses, curve: trainer.curve().clone() })
     }
+}
+
+/// SHA-256 of the weights in a model's folder.
+fn weights_digest(dir: &Path) -> Result<String> {
+    Ok(hex(&Sha256::digest(files::read(&dir.join("model.safetensors"))?)))
 }

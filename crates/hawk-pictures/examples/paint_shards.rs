@@ -1,0 +1,84 @@
+//! Paints captioned pictures for a trainer: `paint_shards --things things.pack --pictures 100000 --seed 1 --out shards/`.
+//!
+//! `shard-NNNNN.rgb` holds raw bytes `[n, 128, 128, 3]`, `shard-NNNNN.jsonl` a line a picture. A shard whose `.jsonl` is there is
+//! finished, so a trainer may begin while the rest is painted.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use hawk_pictures::mixture::{Mixture, Shares};
+use hawk_pictures::things::{Shift, Things};
+use hawk_pictures::{shards, sheet};
+
+#[derive(Parser)]
+struct Args {
+    /// A pack of things, or the folder that `hawk data emoji` made
+    #[arg(long, value_name = "PATH")]
+    things: PathBuf,
+    /// How many pictures
+    #[arg(long, value_name = "N")]
+    pictures: u64,
+    /// Other seeds give other pictures
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of the shards
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Threads; the pictures do not depend on it [default: one per core]
+    #[arg(long)]
+    threads: Option<NonZero<usize>>,
+    /// Pictures of a shard
+    #[arg(long, value_name = "N", default_value = "4096")]
+    shard: NonZero<u64>,
+    /// Where things may be put
+    #[arg(long, value_enum, default_value_t = Anywhere::Cells)]
+    shift: Anywhere,
+    /// Parts of landscapes, things, scenes and composites
+    #[arg(long, value_name = "A,B,C,D", value_delimiter = ',', num_args = 4, default_values_t = [50, 25, 5, 20])]
+    shares: Vec<usize>,
+    /// Also write a contact sheet: this many pictures of every kind, captions beside it
+    #[arg(long, value_name = "N")]
+    sheet: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Anywhere {
+    /// At whole cells of 8 pixels
+    Cells,
+    /// At any pixel
+    Pixels,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args = Args::parse();
+    let &[landscapes, things, scenes, composites] = args.shares.as_slice() else {
+        return Err("--shares takes four numbers".into());
+    };
+    let shift = match args.shift {
+        Anywhere::Cells => Shift::Cells,
+        Anywhere::Pixels => Shift::Pixels,
+    };
+    let threads = args.threads.map_or(0, NonZero::get);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let shares = Shares { landscapes, things, scenes, composites };
+    let mixture = Mixture::new(Things::open(&args.things)?, shares, shift, args.seed)?;
+    std::fs::create_dir_all(&args.out)?;
+    if let Some(each) = args.sheet {
+        sheet::write(&mixture, each, &args.out)?;
+    }
+    let (start, of) = (Instant::now(), args.pictures);
+    let mut done = 0;
+    for number in 0.. {
+        if done >= of {
+            break;
+        }
+        let to = of.min(done + args.shard.get());
+        shards::write(&mixture, number, done..to, &args.out)?;
+        done = to;
+        let rate = done as f64 / start.elapsed().as_secs_f64();
+        println!("{done} of {of} pictures, {rate:.0} a second");
+    }
+    Ok(())
+}
