@@ -80,6 +80,7 @@ impl Isa {
     }
 
     /// Refuses an instruction set that this CPU lacks, so that running on it is sound.
+    #[inline]
     pub(crate) fn check(self) {
         static BEST: OnceLock<Isa> = OnceLock::new();
         // Each set includes the slower ones.
