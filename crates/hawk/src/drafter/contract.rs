@@ -39,9 +39,9 @@ pub enum DefaultTree {
 /// The use that a drafter makes of draft heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heads {
-    /// It uses none.
+    /// It uses no draft heads.
     Unused,
-    /// It cannot do without.
+    /// It needs draft heads.
     Required,
 }
 

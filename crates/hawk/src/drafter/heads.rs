@@ -49,7 +49,7 @@ impl Decoder {
     /// All draft heads and the cache; the laws of the heads that predict a cell become one law.
     pub const HAWK: Decoder = Decoder::custom(
         &const {
-            let help = "all draft heads; the heads that know a cell are combined into one law";
+            let help = "all draft heads; the laws of the heads that predict a cell are joined into one";
             kind("hawk", help, Media::Images, |setup| make(setup, Directions::All, Joining::OneLaw))
         },
     );

@@ -70,7 +70,7 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
     reader.finish().map_err(damaged)?;
     let mut chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned();
     let text = chunk.as_mut().ok_or_else(|| {
-        Error::input("the image does not say how it was made")
+        Error::input("the image has no record of how it was made")
             .expected(format!("a text chunk {KEYWORD:?}"))
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
@@ -233,7 +233,7 @@ mod tests {
         for pointer in [inner("sampling"), inner("stats"), outer.collect::<Vec<_>>()].concat() {
             let named = pointer.rsplit('/').next().unwrap();
             let error = lie(&pointer, Some(json!({ "lie": [] }))).unwrap_err().to_string();
-            // A part of the wrong type says what it lacks.
+            // A part of the wrong type is named by a field that it lacks.
             assert!(error.contains(named) && error.contains("damaged"), "{pointer}: {error}");
             if let Err(error) = lie(&pointer, None) {
                 assert!(error.to_string().contains(named), "without {pointer}: {error}");
