@@ -16,15 +16,22 @@
 //!
 //! The nouns: a [`Picture`](picture::Picture) is pixels; a [`Scene`](landscape::Scene) is what a caption can name; a
 //! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene; a [`Thing`](things::Thing) is a cut-out with its names; a
-//! [`Sample`](sample::Sample) is a picture with captions, of a [`Mixture`](mixture::Mixture) that [`shards`] brings to disk.
+//! [`Sample`](sample::Sample) is a picture with captions, of a [`Mixture`](mixture::Mixture); an [`Order`](order::Order) says how many of
+//! them [`folder`] brings to disk as PNG files, or [`shards`] as raw pixels.
 
+mod begun;
 mod composites;
 mod error;
+mod files;
+pub mod folder;
 mod habitat;
 pub mod landscape;
+mod list;
 pub mod mixture;
+pub mod order;
 pub mod picture;
 pub mod random;
+mod record;
 pub mod sample;
 pub mod shards;
 pub mod sheet;
@@ -33,3 +40,4 @@ pub mod things;
 
 pub use composites::composite;
 pub use error::{Error, Result};
+pub use record::{Counts, Tally};
