@@ -48,12 +48,6 @@ impl Shares {
     /// Only landscapes.
     pub const LANDSCAPES: Self = Self { landscapes: 100, things: 0, scenes: 0, composites: 0 };
 
-    /// Whether there are pictures of a kind that shows things.
-    #[must_use]
-    pub fn need_things(&self) -> bool {
-        self.things + self.scenes + self.composites > 0
-    }
-
     /// Each kind with its share.
     fn of_kinds(&self) -> [(Kind, usize); 4] {
         let Self { landscapes, things, scenes, composites } = *self;
