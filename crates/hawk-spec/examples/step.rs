@@ -55,12 +55,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let rows: Vec<_> = tree.nodes().map(|node| (tree.parent(node), tree.cell(node), tree.code(node))).collect();
     println!("tree (parent, cell, code): {rows:?}");
-    assert_eq!(tree.nodes().skip(1).filter_map(|node| tree.code(node)).collect::<Vec<_>>(), [2, 7, 2, 5, 7, 5].map(Code));
+    assert_eq!(
+        tree.nodes().skip(1).filter_map(|node| tree.code(node)).collect::<Vec<_>>(),
+        [2, 7, 2, 5, 7, 5].map(Code)
+    );
 
     // Verify: the target draws 7, 5, 3 for the cells 6, 7, 8.
     let wants = [1, 4, 7, 5, 3, 2, 7, 5, 3];
-    let mut target =
-        Certain { tree: &tree, wants, warper: Warper::new(Pipeline::LUMINA, CODES), scores: [0.0; CODES] };
+    let mut target = Certain { tree: &tree, wants, warper: Warper::new(Pipeline::LUMINA, CODES), scores: [0.0; CODES] };
     let mut noise = Noise { seed: Seed(7), image: ImageIndex(0) };
     let mut verdict = Verdict::with_capacity(7);
     Verifier::new(Rule::Replay, CODES).verify(&tree, &mut target, &mut noise, &mut verdict)?;
