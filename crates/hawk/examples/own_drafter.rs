@@ -1,10 +1,7 @@
 //! Writes a drafter of its own, and shows that the image stays the one of plain decoding.
 //!
 //! The drafter remembers which code came after each code, and proposes that it will come again.
-//!
-//! ```sh
-//! cargo run --release -p hawk --example own_drafter
-//! ```
+//! Run it with `cargo run --release -p hawk --example own_drafter`.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -22,17 +19,12 @@ const FOLLOWER: Decoder = Decoder::custom(&DrafterKind {
     tree: DefaultTree::Nodes(4), // the anchor and three candidates
     heads: Heads::Unused,
     media: Media::Any, // it looks at no rows or columns, so it drafts text too
-    make: |setup| Ok(Box::new(Follower { after: vec![None; setup.codes], last: None })),
+    make: |setup| Ok(Box::new(Follower { after: vec![None; setup.codes] })),
 });
-
-/// The label of its candidates in statistics and records: 1 to 8 letters and digits.
-const FOLLOW: Source = Source::new("follow");
 
 /// One drafter belongs to one slot, that is to one image at a time.
 struct Follower {
-    /// By code: the code that came after it.
-    after: Vec<Option<Code>>,
-    last: Option<Code>,
+    after: Vec<Option<Code>>, // by code: the code that came after it
 }
 
 impl Drafter for Follower {
@@ -44,7 +36,6 @@ impl Drafter for Follower {
     /// A new image must not depend on the image before.
     fn start(&mut self, _: Seed, _: ImageIndex) {
         self.after.fill(None);
-        self.last = None;
     }
 
     /// The tree has only its root, the anchor: the last committed cell. This drafter adds a chain below it.
@@ -53,7 +44,8 @@ impl Drafter for Follower {
         while let Some(next) = code.and_then(|code| self.after[code.index()]) {
             // `?` ends the chain where the tree is full or the grid ends; the loop expects these two errors.
             // Deterministic: no random number chose the candidate, so that it is exact under `rejection` too.
-            node = tree.propose(node, next, DraftLaw::Deterministic, FOLLOW)?;
+            // The source is a label for statistics and records: 1 to 8 letters and digits.
+            node = tree.propose(node, next, DraftLaw::Deterministic, Source::new("follow"))?;
             code = Some(next);
         }
         Ok(())
@@ -61,10 +53,9 @@ impl Drafter for Follower {
 
     /// The pass is verified: learn what follows what. `seen` also has the tree, the verdict and the target's laws.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
-        for &code in seen.new_codes() {
-            if let Some(last) = self.last.replace(code) {
-                self.after[last.index()] = Some(code);
-            }
+        let start = seen.first().index().saturating_sub(1); // the cell before the first new one
+        for pair in seen.codes[start..].windows(2) {
+            self.after[pair[0].index()] = Some(pair[1]);
         }
         Ok(())
     }
