@@ -1,9 +1,7 @@
-//! Writes a drafter of its own, and shows that the image stays the one of plain decoding.
-//!
-//! The drafter remembers which code came after each code, and proposes that it will come again.
+//! Writes a drafter of its own, and shows that the image stays the one of plain decoding. The drafter remembers which
+//! code came after each code, and proposes that it will come again.
 //! Run it with `cargo run --release -p hawk --example own_drafter`.
 
-use std::error::Error;
 use std::ops::ControlFlow;
 
 use hawk::{
@@ -19,13 +17,11 @@ const FOLLOWER: Decoder = Decoder::custom(&DrafterKind {
     tree: DefaultTree::Nodes(4), // the anchor and three candidates
     heads: Heads::Unused,
     media: Media::Any, // it looks at no rows or columns, so it drafts text too
-    make: |setup| Ok(Box::new(Follower { after: vec![None; setup.codes] })),
+    make: |setup| Ok(Box::new(Follower(vec![None; setup.codes]))),
 });
 
-/// One drafter belongs to one slot, that is to one image at a time.
-struct Follower {
-    after: Vec<Option<Code>>, // by code: the code that came after it
-}
+/// One drafter belongs to one image at a time. By code: the code that came after it.
+struct Follower(Vec<Option<Code>>);
 
 impl Drafter for Follower {
     /// No stored draft laws, no rows of draft heads, no best codes: the default.
@@ -35,13 +31,13 @@ impl Drafter for Follower {
 
     /// A new image must not depend on the image before.
     fn start(&mut self, _: Seed, _: ImageIndex) {
-        self.after.fill(None);
+        self.0.fill(None);
     }
 
     /// The tree has only its root, the anchor: the last committed cell. This drafter adds a chain below it.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
         let (mut node, mut code) = (NodeId::ROOT, view.codes.last().copied());
-        while let Some(next) = code.and_then(|code| self.after[code.index()]) {
+        while let Some(next) = code.and_then(|code| self.0[code.index()]) {
             // `?` ends the chain where the tree is full or the grid ends; the loop expects these two errors.
             // Deterministic: no random number chose the candidate, so that it is exact under `rejection` too.
             // The source is a label for statistics and records: 1 to 8 letters and digits.
@@ -55,13 +51,13 @@ impl Drafter for Follower {
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         let start = seen.first().index().saturating_sub(1); // the cell before the first new one
         for pair in seen.codes[start..].windows(2) {
-            self.after[pair[0].index()] = Some(pair[1]);
+            self.0[pair[0].index()] = Some(pair[1]);
         }
         Ok(())
     }
 }
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let engine = Engine::load(built_in_model(), LoadOptions::default())?;
     let draw = |decoder| -> Result<Generated> {
         let request = Request {
@@ -75,8 +71,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         Ok(engine.generate(&request, &mut |_| ControlFlow::Continue(()))?.images.remove(0))
     };
     let (plain, drafted) = (draw(Decoder::AR)?, draw(FOLLOWER)?);
-    // Whatever a drafter proposes, `replay` keeps the image. An equality test cannot see a drafter that is never
-    // right, though: look at the tokens per pass as well.
+    // Equality cannot see a drafter that is never right: look at the tokens per pass as well.
     assert_eq!(plain.codes, drafted.codes);
     println!("the same {} cells; tokens per pass: {:.2}", plain.codes.len(), drafted.stats.acceptance_length());
     assert!(drafted.stats.accepted > 0, "no draft was accepted");
