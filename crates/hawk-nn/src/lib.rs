@@ -1,4 +1,5 @@
-//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees, draft heads, and the VQ tokenizer.
+//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees,
+//! draft heads, and the VQ tokenizer.
 
 pub mod backend;
 mod cpu;
@@ -6,12 +7,6 @@ mod heads;
 mod loader;
 mod pass;
 mod vq;
-
-/// The kernels, with the names that users of this crate know.
-pub mod kernels {
-    pub use hawk_kernels::Threads as Pool;
-    pub use hawk_kernels::*;
-}
 
 pub use backend::Staged;
 pub use backend::{Backend, Device, Passes, PixelDecoder};
@@ -30,6 +25,7 @@ pub use hawk_files::{
     TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
     from_json, hex, lumina_sizes,
 };
+pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
 pub use loader::CpuLoader;
 pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::{Precision, Threads};
 use hawk_nn::{
     Checkpoint, Conversion, ConvertTo, Converted, CpuLoader, Error, Fault, ImageSize, LlamaGenExtras, ModelSource,
     PassLimits, Progress, Readout, Target, TransformerConfig, VqDecoder,
@@ -49,7 +49,7 @@ fn target(dir: &Path, precision: Precision) -> Result<Target, Error> {
 
 /// The logits of a fixed sequence.
 fn logits(dir: &Path, precision: Precision) -> Vec<f32> {
-    let (target, pool) = (target(dir, precision).unwrap(), Pool::new(1));
+    let (target, pool) = (target(dir, precision).unwrap(), Threads::new(1));
     let codes = target.config().readable();
     let mut streams = [target.stream(16)];
     let mut workspace = target.workspace(PassLimits { rows: 16, readouts: 16, tokens: 16, vocabulary: codes.len() });
@@ -213,7 +213,7 @@ fn a_packed_janus_has_its_vq_tokenizer_in_a_folder() {
     let pixels = |dir: &Path| {
         let codes: Vec<Code> = (0..9).map(|at| Code(at % 7)).collect();
         let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
-        decoder.decode(&Pool::new(1), &codes, Grid::new(3, 3).unwrap()).unwrap()
+        decoder.decode(&Threads::new(1), &codes, Grid::new(3, 3).unwrap()).unwrap()
     };
     let original = golden("janus");
     for precision in [Precision::Bf16, Precision::Int8] {
@@ -323,7 +323,7 @@ fn taming_transformers_tokenizer_gives_the_same_pixels() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("tokenizer")).unwrap();
     taming(&place.path().join("tokenizer"));
-    let pool = Pool::new(1);
+    let pool = Threads::new(1);
     let codes: Vec<Code> = (0..16).map(|i| Code(i * 61 % 4096)).collect();
     let draw = |dir: &Path| {
         let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
@@ -425,7 +425,7 @@ fn published_llamagens_are_read_from_every_container() {
     let pixels = |dir: &Path| {
         let codes: Vec<Code> = (0..36).map(Code).collect();
         let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
-        decoder.decode(&Pool::new(1), &codes, Grid::new(6, 6).unwrap()).unwrap()
+        decoder.decode(&Threads::new(1), &codes, Grid::new(6, 6).unwrap()).unwrap()
     };
     for name in ["llamagen-c2i", "llamagen-t2i"] {
         let original = golden(name);

@@ -25,6 +25,7 @@ pub mod landscape;
 pub mod mixture;
 pub mod picture;
 pub mod random;
+pub mod recipe;
 pub mod sample;
 pub mod shards;
 pub mod sheet;

@@ -72,7 +72,8 @@ impl Rows {
         (0..self.len()).map(|row| self.path_range(row).len()).max().unwrap_or(0)
     }
 
-    /// Adds a chain of tokens after row `parent`; the last one's logits are read as `readout` says. Returns the last row, `parent` for no tokens.
+    /// Adds a chain of tokens after row `parent`. `readout` is that of the last one. Returns the
+    /// last row, or `parent` if there are no tokens.
     pub fn push_chain(
         &mut self,
         tokens: impl IntoIterator<Item = TokenId>,

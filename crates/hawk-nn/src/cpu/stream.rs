@@ -1,4 +1,4 @@
-//! Streams: keys and values of the committed tokens, and the rows of a pass that may or may not join them.
+//! Streams: keys and values of the committed tokens, and the rows of the next pass.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use hawk_files::{Error, Result, TransformerConfig};
 use super::kv::{Kv, KvFormat};
 use super::rows::Rows;
 
-/// What a stream reads beside the tokens of the vocabulary: inputs that it alone has, and the position of its first token.
+/// Inputs that only one stream has, beside those of the vocabulary, and the position of its first
+/// token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnInputs {
     /// `[count, D]`; the input of id V + i is row i.
@@ -40,10 +41,12 @@ impl OwnInputs {
     }
 }
 
-/// One token sequence under way: the keys and values of its committed tokens, allocated once, and the rows that the next pass runs.
+/// One token sequence: the keys and values of its committed tokens, allocated once, and the rows
+/// that the next pass runs.
 ///
-/// [`Target::forward`](crate::cpu::target::Target::forward) runs the rows of several streams together; only
-/// [`Staged::commit`](crate::cpu::staged::Staged::commit) makes rows committed tokens.
+/// [`Target::forward`](crate::cpu::target::Target::forward) runs the rows of several streams
+/// together; only [`Staged::commit`](crate::cpu::staged::Staged::commit) makes rows committed
+/// tokens.
 pub struct Stream {
     /// The rows of the next pass.
     pub rows: Rows,
@@ -52,8 +55,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Room for `tokens` committed and staged tokens, with keys and values in f32. [`Target::stream`](crate::cpu::target::Target::stream) chooses by
-    /// the target's precision.
+    /// Room for `tokens` committed and staged tokens, with keys and values in f32.
+    /// [`Target::stream`](crate::cpu::target::Target::stream) chooses by the target's precision.
     pub fn new(config: &TransformerConfig, tokens: usize) -> Self {
         Self::with_kv(config, tokens, KvFormat::F32)
     }
@@ -93,7 +96,8 @@ impl Stream {
         self.kv.committed = self.kv.committed.min(tokens);
     }
 
-    /// Takes the first `tokens` committed tokens of another stream of the same target in place of its own.
+    /// Takes the first `tokens` committed tokens of another stream of the same target in place of
+    /// its own.
     ///
     /// # Panics
     /// The streams have different capacities or belong to different targets, or `other` has committed fewer tokens.
@@ -113,7 +117,8 @@ impl Stream {
         self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()
     }
 
-    /// The keys and values of the committed tokens of a layer, in pieces that lie together: what attention reads.
+    /// The keys and values of the committed tokens of a layer in contiguous pieces: what attention
+    /// reads.
     pub fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
         self.kv.committed_bytes(layer)
     }
@@ -122,7 +127,7 @@ impl Stream {
         &self.kv
     }
 
-    /// Makes the path to `row`, ancestors first, the next committed tokens, and forgets the other rows.
+    /// Commits the path to `row`, ancestors first, and removes the other rows.
     pub(crate) fn commit(&mut self, row: usize) {
         let path = self.rows.path(row);
         for (i, &row) in path.iter().enumerate() {
