@@ -10,10 +10,13 @@ use hawk_nn::{
 };
 use hawk_spec::{Code, ImageIndex, Noise};
 
-use crate::decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+use crate::decode::batch::Batch;
+use crate::decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 use crate::model::{LoadOptions, Model};
 use crate::prompt::{Conditioning, PromptsOf};
-use crate::request::{Decoding, Event, Failure, Generated, MAX_BATCH, Outcome, Request, Timings};
+use crate::request::decoding::Decoding;
+use crate::request::event::{Event, Failure, Generated, Outcome, Timings};
+use crate::request::{MAX_BATCH, Request};
 
 /// Bytes of what drafts, beside the target's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,17 +52,23 @@ pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_fe
 pub use builtin::BUILT_IN;
 #[cfg(feature = "built-in")]
 pub use builtin::built_in_model;
-pub use decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
-pub use drafter::{DefaultTree, DraftMode, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
+pub use decode::batch::Batch;
+pub use decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+pub use drafter::context::{HeadAsks, Seen, View};
+pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
 pub use hawk_nn::{Error, Fault, Image, ImageSize, ModelSource, Result};
 pub use hawk_spec::{DecodeStats, Noise, Rule, Sampling, Seed, TreeShape};
 pub use model::{LoadOptions, Model};
 pub use prompt::{Conditioning, Prefix};
-pub use record::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
-pub use request::{
-    AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Failure, Generated, LossyRule, MAX_BATCH, MAX_NODES,
-    Outcome, Request, Timings, Tree,
-};
+pub use record::png::{read_png, write_plain_png, write_png};
+pub use record::{Record, RecordedSampling, RecordedStats};
+pub use request::decoder::Decoder;
+pub use request::decoding::Decoding;
+pub use request::event::{CellSource, Event, Failure, Generated, Outcome, Timings};
+pub use request::rule::{AnyRule, LossyRule};
+pub use request::tree::{AUTO_NODES, MAX_NODES, Tree};
+pub use request::{MAX_BATCH, Request};
 pub use text::{GeneratedText, PromptStyle, Stop, TextEngine, TextEvent, TextRequest, TextSampling, TextStream};

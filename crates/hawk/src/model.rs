@@ -10,10 +10,12 @@ use hawk_nn::{
 use hawk_spec::{Code, Noise, Pipeline, Sampling};
 use sha2::{Digest, Sha256};
 
+use crate::decode::draws::Draws;
+use crate::decode::job::Job;
 use crate::decode::medium::ImageMedium;
-use crate::decode::{Draws, Job, Target};
+use crate::decode::target::Target;
 use crate::prompt::{Conditioning, OwnFeatures, PromptOf, Prompter, PromptsOf};
-use crate::request::Decoding;
+use crate::request::decoding::Decoding;
 
 /// How a model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

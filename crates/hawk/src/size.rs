@@ -8,7 +8,7 @@ use hawk_spec::{
     Cell, ImageIndex, LawError, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise,
 };
 
-use crate::decode::read_tokens;
+use crate::decode::prefill::read_tokens;
 use crate::engine::Engine;
 
 /// Surviving ids of a size token's law, as upstream samples text (Lumina-mGPT 104abe4, `text_top_k`).

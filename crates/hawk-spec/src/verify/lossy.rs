@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::rejection::Scratch;
-use super::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step};
 use crate::chooser::Chooser;
 use crate::law::{LawError, probabilities};
 use crate::token::{Code, NodeId};

@@ -10,7 +10,7 @@
 //! It keeps the target's law if every q is the very law that its candidate was drawn from, given the candidates before
 //! it.
 
-use super::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step};
 use crate::chooser::Chooser;
 use crate::law::{DraftLaw, LawError, LawId, Replacement, probabilities};
 use crate::token::{Code, NodeId};

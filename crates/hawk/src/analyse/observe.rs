@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
 use hawk_spec::{Cell, Code, Sampling};
 
-use crate::decode::read_tokens;
+use crate::decode::prefill::read_tokens;
 use crate::engine::Engine;
 use crate::prompt::Prefix;
 

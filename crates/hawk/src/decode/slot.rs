@@ -1,18 +1,20 @@
 //! One image or text under way: its tree, its rows, its verdict.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hawk_nn::{Error, HeadRow, Laws, Passes, Readout, Result, Shaping, StreamId};
 use hawk_spec::{Cell, Code, DecodeStats, NodeId, TokenTree, TreeError, TreeLimits, Verdict, Verifier};
 
-use super::batch::{Job, JobId};
 use super::draws::Draws;
+use super::job::{Finished, Job, JobId};
 use super::laws::PassLaws;
 use super::target::Target;
-use crate::drafter::{Drafter, HeadAsks, Needs, Seen, View};
+use crate::drafter::context::{HeadAsks, Seen, View};
+use crate::drafter::contract::{Drafter, Needs};
 use crate::prompt::Prefix;
-use crate::request::{CellSource, Decoding};
+use crate::request::decoding::Decoding;
+use crate::request::event::CellSource;
 
 /// What a slot does in the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +56,6 @@ pub(super) struct Slot {
     verdict: Verdict,
     /// The slot's asks in the run of the draft heads.
     first_head_row: usize,
-}
-
-/// What a job came to.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// The codes in raster order, or the text's tokens after the prompt.
-    pub codes: Vec<Code>,
-    /// Where each code came from.
-    pub sources: Vec<CellSource>,
-    /// What the decode did.
-    pub stats: DecodeStats,
-    /// From the first pass after prefill to the last one.
-    pub elapsed: Duration,
 }
 
 impl Slot {

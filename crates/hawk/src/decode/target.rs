@@ -3,15 +3,17 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use hawk_nn::{Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result};
-use hawk_spec::{Neighbours, Pipeline, Verifier};
+use hawk_nn::{
+    Arrangement, Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result, Shaping,
+};
+use hawk_spec::{Neighbours, Pipeline, Sampling, Verifier};
 
 use super::medium::Medium;
 use super::tree_size::TreeSizes;
-use crate::drafter::{DraftMode, Drafter, Media, Setup};
-use crate::request::{AnyRule, Decoding, LossyRule};
-use hawk_nn::{Arrangement, Shaping};
-use hawk_spec::Sampling;
+use crate::drafter::contract::{Drafter, Media, Setup};
+use crate::drafter::mode::DraftMode;
+use crate::request::decoding::Decoding;
+use crate::request::rule::{AnyRule, LossyRule};
 
 /// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
 const LANTERN_NEIGHBOURS: usize = 10;
@@ -80,7 +82,8 @@ impl Target {
             arrangement: self.medium.arrangement(),
             codes: self.codes(),
             heads: self.heads.as_ref(),
-            decoding,
+            decoder: kind.name,
+            shape: decoding.shape(),
             mode,
             sampling,
             pipeline: self.pipeline,

@@ -6,7 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::request::{AUTO_NODES, Decoding};
+use crate::request::decoding::Decoding;
+use crate::request::tree::AUTO_NODES;
 
 /// Tree sizes that are tried, in nodes.
 const SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, AUTO_NODES];

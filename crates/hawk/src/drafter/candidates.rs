@@ -2,40 +2,18 @@
 
 use hawk_nn::{HeadConfig, HeadOffset};
 use hawk_spec::{
-    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree, TreeError,
+    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree, TreeError,
     Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
 };
 
-use super::Setup;
 use super::cache::Ring;
 use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
-use crate::request::{AnyRule, LossyRule};
+use super::contract::Setup;
+use super::mode::DraftMode;
 
 /// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws overlap more with its own (measured, see
 /// `docs/performance.md`).
 const SHARPNESS: f64 = 1.6;
-
-/// How candidates are made of a law, as the rule needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DraftMode {
-    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw will have.
-    SharedNoise(Purpose),
-    /// The likeliest codes; greedy decoding and typical acceptance read no draft law either.
-    Likeliest,
-    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement, from a random stream of their own.
-    Draws,
-}
-
-impl DraftMode {
-    /// The mode under a rule; `noise` is the purpose of the target's own draws.
-    pub(crate) fn of(rule: AnyRule, noise: Purpose) -> Self {
-        match rule {
-            AnyRule::Exact(Rule::Replay) => DraftMode::SharedNoise(noise),
-            AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(LossyRule::Lantern) => DraftMode::Draws,
-            AnyRule::Lossy(LossyRule::Typical) => DraftMode::Likeliest,
-        }
-    }
-}
 
 /// What several laws for one cell become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +90,7 @@ impl Candidates {
             heads,
             mode: setup.mode,
             joining,
-            draws: MAX_RANKS.min(setup.decoding.shape().nodes() - 1),
+            draws: MAX_RANKS.min(setup.shape.nodes() - 1),
             sampling: setup.sampling,
             warper: Warper::new(setup.pipeline, codes),
             logits: vec![0.0; codes],

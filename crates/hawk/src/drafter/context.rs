@@ -51,7 +51,7 @@ impl Seen<'_> {
         self.passes.scores(self.at(node))
     }
 
-    /// The best codes at a node by score plus the noise of its cell, best first. [`Needs::best`](super::Needs::best) bounds `count`.
+    /// The best codes at a node by score plus the noise of its cell, best first. [`Needs::best`](super::contract::Needs::best) bounds `count`.
     ///
     /// # Errors
     /// Logits that make no law.
@@ -84,7 +84,7 @@ pub struct HeadAsks<'a> {
 }
 
 impl HeadAsks<'_> {
-    /// Asks a head about the hidden state at a node. [`Needs::head_rows`](super::Needs::head_rows) bounds the number of asks.
+    /// Asks a head about the hidden state at a node. [`Needs::head_rows`](super::contract::Needs::head_rows) bounds the number of asks.
     pub fn ask(&mut self, node: NodeId, head: usize) {
         self.rows.push(HeadRow { at: NodeOf { tree: self.tree, node: node.index() }, head });
     }

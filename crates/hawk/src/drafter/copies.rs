@@ -3,8 +3,9 @@
 use hawk_nn::{Arrangement, Error};
 use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
 
-use super::{DefaultTree, Drafter, DrafterKind, Heads, Media, View};
-use crate::request::Decoder;
+use super::context::View;
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media};
+use crate::request::decoder::Decoder;
 
 impl Decoder {
     /// Copies of the cell to the left and of the cell above.

@@ -4,9 +4,11 @@ use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
 use hawk_spec::{Cell, ImageIndex, Pool, Seed, TokenTree, TreeError, TreeShape};
 
 use super::calibration::MAX_RANKS;
-use super::candidates::{Candidates, DraftMode, Joining, UsedHead};
-use super::{DefaultTree, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
-use crate::request::Decoder;
+use super::candidates::{Candidates, Joining, UsedHead};
+use super::context::{HeadAsks, Seen, View};
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::mode::DraftMode;
+use crate::request::decoder::Decoder;
 
 /// Deepest level that is proposed.
 const MAX_LEVELS: usize = 16;
@@ -61,7 +63,7 @@ enum Directions {
 
 fn make(setup: &Setup<'_>, directions: Directions, joining: Joining) -> Result<Box<dyn Drafter>> {
     let heads = setup.heads.ok_or_else(|| {
-        Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoding.decoder()))
+        Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoder))
             .expected("heads/ in the model's folder, or --heads DIR")
             .hint("`hawk train heads` makes them; --decoder ar and neighbour need none")
     })?;
@@ -80,7 +82,7 @@ struct HeadsDrafter {
 
 impl HeadsDrafter {
     fn new(setup: &Setup<'_>, heads: &HeadsConfig, directions: Directions, joining: Joining) -> Self {
-        let shape = setup.decoding.shape();
+        let shape = setup.shape;
         let used = heads.heads.iter().enumerate().filter(|(_, head)| match directions {
             Directions::Horizontal => head.offset.down() == 0,
             Directions::Vertical => head.offset.down() > 0 && head.offset.right() == 0,

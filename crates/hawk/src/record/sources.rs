@@ -5,7 +5,7 @@ use hawk_spec::Drawn;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
-use crate::request::CellSource;
+use crate::request::event::CellSource;
 
 /// Most cells of a grid.
 const MAX_CELLS: usize = 1 << 20;

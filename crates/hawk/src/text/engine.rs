@@ -12,11 +12,14 @@ use hawk_spec::{Greedy, ImageIndex, Noise, Pipeline, Purpose, TokenId};
 
 use super::request::{GeneratedText, PromptStyle, Stop, TextEvent, TextRequest, TextSampling};
 use super::stream::TextStream;
+use crate::decode::batch::Batch;
+use crate::decode::draws::Draws;
+use crate::decode::job::{BatchLimits, Finished, Happened, Job, JobId};
 use crate::decode::medium::TextMedium;
-use crate::decode::{Batch, BatchLimits, Draws, Finished, Happened, Job, JobId, Target};
+use crate::decode::target::Target;
 use crate::model::{LoadOptions, read_tokenizer, read_transformer};
 use crate::prompt::Prefix;
-use crate::request::MAX_NODES;
+use crate::request::tree::MAX_NODES;
 
 /// Temperature, then top-k, then top-p, as the reference library has it for text.
 const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use hawk_nn::{Error, Result};
 use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TokenId};
 
-use crate::request::{AnyRule, CellSource, Decoding, Timings};
+use crate::request::decoding::Decoding;
+use crate::request::event::{CellSource, Timings};
+use crate::request::rule::AnyRule;
 
 /// What stands around the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
