@@ -67,7 +67,6 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Train(Train),
     /// Make training pictures with captions
-    #[cfg(feature = "train")]
     #[command(subcommand)]
     Data(Data),
     /// Measure how well a model's images match their captions
@@ -107,12 +106,27 @@ pub(crate) enum Train {
 }
 
 /// What is made to learn from.
-#[cfg(feature = "train")]
 #[derive(Subcommand)]
-#[command(after_help = "Examples:
+#[cfg_attr(
+    not(feature = "train"),
+    command(after_help = "Examples:
+  hawk data landscapes --out landscapes/ --pictures 1000
+  hawk data landscapes --out mixture/ --pictures 20000 --things things.pack
+
+`hawk data emoji` is in the program that is built with `--features train`.")
+)]
+#[cfg_attr(
+    feature = "train",
+    command(after_help = "Examples:
   hawk data emoji --out emoji/
-  hawk data emoji --out quick/ --limit 400 --scenes 100")]
+  hawk data emoji --out quick/ --limit 400 --scenes 100
+  hawk data landscapes --out landscapes/ --pictures 1000
+  hawk data landscapes --out mixture/ --pictures 20000 --things emoji/")
+)]
 pub(crate) enum Data {
+    /// Paint captioned landscapes, and mixtures of landscapes and things, 128 x 128 pixels each
+    Landscapes(Box<cmd::data_landscapes::DataLandscapesArgs>),
     /// Make captioned emoji in eight styles, and scenes of them, 128 x 128 pixels each
+    #[cfg(feature = "train")]
     Emoji(Box<cmd::data_emoji::DataEmojiArgs>),
 }

@@ -29,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "hawk-hub",
             "hawk-kernels",
             "hawk-nn",
+            "hawk-pictures",
             "hawk-spec",
             "hawk-synth",
             "hawk-t5",
