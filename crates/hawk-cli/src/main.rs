@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod command;
 mod inputs;
 mod output;
 
@@ -11,9 +12,9 @@ use clap::Parser;
 use hawk::{Fault, Result};
 use hawk_kernels::Isa;
 
-use args::{Bench, Cli, Command};
 #[cfg(feature = "train")]
-use args::{Data, Train};
+use command::Train;
+use command::{Bench, Cli, Command, Data};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Train(Train::Vq(args)) => cmd::train_vq::run(&args)?,
         #[cfg(feature = "train")]
         Command::Train(Train::Target(args)) => cmd::train_target::run(&args)?,
+        Command::Data(Data::Landscapes(args)) => cmd::data_landscapes::run(&args)?,
         #[cfg(feature = "train")]
         Command::Data(Data::Emoji(args)) => cmd::data_emoji::run(&args)?,
         #[cfg(feature = "train")]

@@ -1,7 +1,5 @@
-//! Paints captioned pictures for a trainer: `paint_shards --things things.pack --pictures 100000 --seed 1 --out shards/`.
-//!
-//! `shard-NNNNN.rgb` holds raw bytes `[n, 128, 128, 3]`, `shard-NNNNN.jsonl` a line a picture. A shard whose `.jsonl` is there is
-//! finished, so a trainer may begin while the rest is painted.
+//! Paints captioned pictures for a trainer: `paint_shards --things things.pack --pictures 100000 --seed 1 --out shards/`. It does what
+//! `hawk data landscapes --shards` does, as a small program that can be linked statically for a machine without anything.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -9,6 +7,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use hawk_pictures::mixture::{Mixture, Shares};
+use hawk_pictures::order::Order;
 use hawk_pictures::things::{Shift, Things};
 use hawk_pictures::{shards, sheet};
 
@@ -19,7 +18,7 @@ struct Args {
     things: PathBuf,
     /// How many pictures
     #[arg(long, value_name = "N")]
-    pictures: u64,
+    pictures: NonZero<u64>,
     /// Other seeds give other pictures
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -60,25 +59,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Anywhere::Cells => Shift::Cells,
         Anywhere::Pixels => Shift::Pixels,
     };
-    let threads = args.threads.map_or(0, NonZero::get);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let threads = match args.threads {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism()?,
+    };
     let shares = Shares { landscapes, things, scenes, composites };
     let mixture = Mixture::new(Things::open(&args.things)?, shares, shift, args.seed)?;
-    std::fs::create_dir_all(&args.out)?;
+    let order = Order { mixture, pictures: args.pictures, out: args.out, threads };
+    let start = Instant::now();
+    shards::paint(&order, args.shard, &mut |progress| {
+        let rate = progress.painted as f64 / start.elapsed().as_secs_f64();
+        println!("{} of {} pictures, {rate:.0} a second", progress.done, order.pictures);
+    })?;
     if let Some(each) = args.sheet {
-        sheet::write(&mixture, each, &args.out)?;
-    }
-    let (start, of) = (Instant::now(), args.pictures);
-    let mut done = 0;
-    for number in 0.. {
-        if done >= of {
-            break;
-        }
-        let to = of.min(done + args.shard.get());
-        shards::write(&mixture, number, done..to, &args.out)?;
-        done = to;
-        let rate = done as f64 / start.elapsed().as_secs_f64();
-        println!("{done} of {of} pictures, {rate:.0} a second");
+        sheet::write(&order.mixture, each, &order.out)?;
     }
     Ok(())
 }

@@ -25,9 +25,20 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// A mixture that cannot make its pictures.
+    /// What was asked for cannot be painted.
     #[error("{0}")]
-    Mixture(String),
+    Request(String),
+    /// A folder that holds other files than painted pictures.
+    #[error("{path}: the folder holds other files", path = .0.display())]
+    Foreign(PathBuf),
+    /// A folder whose pictures differ from those that were asked for.
+    #[error("{path}: the folder holds other pictures; {what}", path = path.display())]
+    OtherPictures {
+        /// The folder.
+        path: PathBuf,
+        /// `its seed is 1, the wanted one 2`.
+        what: String,
+    },
 }
 
 /// Result of this crate.

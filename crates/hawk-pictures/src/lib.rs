@@ -16,16 +16,23 @@
 //!
 //! The nouns: a [`Picture`](picture::Picture) is pixels; a [`Scene`](landscape::Scene) is what a caption can name; a
 //! [`Stage`](landscape::Stage) is where a thing may stand in the painted scene; a [`Thing`](things::Thing) is a cut-out with its names; a
-//! [`Sample`](sample::Sample) is a picture with captions, of a [`Mixture`](mixture::Mixture) that [`shards`] brings to disk.
+//! [`Sample`](sample::Sample) is a picture with captions, of a [`Mixture`](mixture::Mixture); an [`Order`](order::Order) says how many of
+//! them [`folder`] brings to disk as PNG files, or [`shards`] as raw pixels.
 
+mod begun;
 mod composites;
 mod error;
+mod files;
+pub mod folder;
 mod habitat;
 pub mod landscape;
+mod list;
 pub mod mixture;
+pub mod order;
 pub mod picture;
 pub mod random;
 pub mod recipe;
+mod record;
 pub mod sample;
 pub mod shards;
 pub mod sheet;
@@ -34,3 +41,4 @@ pub mod things;
 
 pub use composites::composite;
 pub use error::{Error, Result};
+pub use record::{Counts, Tally};

@@ -1,5 +1,9 @@
 //! The mixture of all kinds of pictures: picture number `index` is a function of seed, index, shares, shift and things alone.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::composites::{attributes, composite, held_out_landscape};
 use crate::error::{Error, Result};
 use crate::landscape::Scene;
@@ -11,9 +15,11 @@ use crate::things::{Shift, Things, alone, arranged};
 const TRIES: usize = 100;
 /// Wordings of a landscape's caption.
 const WORDINGS: usize = 4;
+/// Largest share.
+const MOST: usize = 1_000_000;
 
 /// How many of a hundred pictures are of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
     /// Landscapes.
     pub landscapes: usize,
@@ -31,10 +37,29 @@ impl Default for Shares {
     }
 }
 
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { landscapes, things, scenes, composites } = self;
+        write!(f, "{landscapes},{things},{scenes},{composites}")
+    }
+}
+
+impl Shares {
+    /// Only landscapes.
+    pub const LANDSCAPES: Self = Self { landscapes: 100, things: 0, scenes: 0, composites: 0 };
+
+    /// Each kind with its share.
+    fn of_kinds(&self) -> [(Kind, usize); 4] {
+        let Self { landscapes, things, scenes, composites } = *self;
+        [(Kind::Landscape, landscapes), (Kind::Thing, things), (Kind::Scene, scenes), (Kind::Composite, composites)]
+    }
+}
+
 /// An endless set of captioned pictures.
 #[derive(Clone, Debug)]
 pub struct Mixture {
-    things: Things,
+    /// None where no picture shows one.
+    things: Option<Things>,
     shares: Shares,
     shift: Shift,
     seed: u64,
@@ -42,18 +67,46 @@ pub struct Mixture {
 
 impl Mixture {
     /// # Errors
-    /// No share is above 0, or no style has two things that training shows and that can be counted.
+    /// No share is above 0, or one is above a million.
     pub fn new(things: Things, shares: Shares, shift: Shift, seed: u64) -> Result<Self> {
-        let mixture = Self { things, shares, shift, seed };
-        if mixture.weights().iter().all(|(_, weight)| *weight == 0) {
-            return Err(Error::Mixture("no kind of pictures has a share above 0".to_owned()));
+        let all = shares.of_kinds().map(|(_, share)| share);
+        if all.iter().all(|share| *share == 0) {
+            return Err(Error::Request("no kind of pictures has a share above 0".to_owned()));
         }
-        Ok(mixture)
+        if let Some(share) = all.into_iter().find(|share| *share > MOST) {
+            return Err(Error::Request(format!("a share is too large; expected at most {MOST}, got {share}")));
+        }
+        Ok(Self { things: Some(things), shares, shift, seed })
     }
 
-    fn weights(&self) -> [(Kind, usize); 4] {
-        let Shares { landscapes, things, scenes, composites } = self.shares;
-        [(Kind::Landscape, landscapes), (Kind::Thing, things), (Kind::Scene, scenes), (Kind::Composite, composites)]
+    /// Landscapes alone.
+    #[must_use]
+    pub fn landscapes(seed: u64) -> Self {
+        Self { things: None, shares: Shares::LANDSCAPES, shift: Shift::default(), seed }
+    }
+
+    /// The things that its pictures may show.
+    #[must_use]
+    pub fn things(&self) -> Option<&Things> {
+        self.things.as_ref()
+    }
+
+    /// How many of a hundred pictures are of a kind.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    /// Where things may be put.
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        self.shift
+    }
+
+    /// Other seeds give other pictures.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The kind of picture number `index`.
@@ -63,7 +116,7 @@ impl Mixture {
     }
 
     fn choose(&self, random: &mut Random) -> Kind {
-        let weights = self.weights();
+        let weights = self.shares.of_kinds();
         let mut left = random.below(weights.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in weights {
             if left < weight {
@@ -81,13 +134,14 @@ impl Mixture {
     pub fn sample(&self, index: u64) -> Result<Sample> {
         let mut random = Random::new(self.seed, index);
         let kind = self.choose(&mut random);
+        let things = self.things.as_ref();
         let sample = (0..TRIES).find_map(|_| match kind {
             Kind::Landscape => Some(landscape(&mut random)),
-            Kind::Thing => alone(self.things.any(&mut random), self.shift, &mut random),
-            Kind::Scene => arranged(&self.things, self.shift, &mut random),
-            Kind::Composite => composite(&self.things, self.shift, &mut random),
+            Kind::Thing => alone(things?.any(&mut random), self.shift, &mut random),
+            Kind::Scene => arranged(things?, self.shift, &mut random),
+            Kind::Composite => composite(things?, self.shift, &mut random),
         });
-        sample.ok_or_else(|| Error::Mixture(format!("these things do not make a picture of kind {kind:?}")))
+        sample.ok_or_else(|| Error::Request(format!("these things do not make a picture of kind {kind:?}")))
     }
 }
 

@@ -3,18 +3,78 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::num::NonZero;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::begun::{Begun, Form};
 use crate::error::{Error, Result};
+use crate::files::{self, Durability};
 use crate::mixture::Mixture;
+use crate::order::{Order, Progress};
+use crate::picture::SIDE;
+use crate::record::{Tally, Told};
 use crate::sample::{HeldOut, Kind, Sample};
+use crate::sheet;
 
 /// Pictures that are painted before they are written: what is in memory at a time, 48 KiB each.
 const CHUNK: u64 = 256;
+
+/// Most files of a kind: their names have five digits.
+const MOST: u64 = 100_000;
+/// Bytes of a picture.
+const BYTES: u64 = (SIDE * SIDE * 3) as u64;
+
+/// Paints the shards that are not there yet, each of `each` pictures, and a contact sheet.
+///
+/// # Errors
+/// More than 100,000 shards; the folder holds something else; a picture cannot be made; a file cannot be written.
+pub fn paint(order: &Order, each: NonZero<u64>, observe: &mut dyn FnMut(Progress)) -> Result<Tally> {
+    order.limit(MOST.saturating_mul(each.get()))?;
+    let pool = order.pool()?;
+    Begun::new(order, Form::Shards(each.get())).check(order)?;
+    let (mut tally, pictures) = (Tally::default(), order.pictures.get());
+    let (mut progress, mut number) = (Progress { done: 0, painted: 0 }, 0);
+    observe(progress);
+    while progress.done < pictures {
+        let to = pictures.min(progress.done.saturating_add(each.get()));
+        let indices = progress.done..to;
+        let counted = match finished(&order.out, number, to - progress.done) {
+            Some(counted) => counted,
+            None => {
+                progress.painted += to - progress.done;
+                pool.install(|| write(&order.mixture, number, indices, &order.out))?
+            }
+        };
+        tally.join(counted);
+        (progress.done, number) = (to, number + 1);
+        observe(progress);
+    }
+    let path = order.out.join("sheet.png");
+    if progress.painted > 0 || !path.exists() {
+        let png = pool.install(|| sheet::overview(&order.mixture, pictures))?;
+        files::write(&path, &png, Durability::Synced)?;
+    }
+    Ok(tally)
+}
+
+/// What the list of a shard says, if the shard is there with so many pictures.
+fn finished(dir: &Path, number: u64, pictures: u64) -> Option<Tally> {
+    let pixels = fs::metadata(place(dir, number, "rgb")).ok()?.len();
+    let list = fs::read_to_string(place(dir, number, "jsonl")).ok()?;
+    let mut tally = Tally::default();
+    for line in list.lines() {
+        tally.add(&serde_json::from_str(line).ok()?);
+    }
+    (pixels == pictures * BYTES && list.lines().count() as u64 == pictures).then_some(tally)
+}
+
+fn place(dir: &Path, number: u64, ending: &str) -> PathBuf {
+    dir.join(format!("shard-{number:05}.{ending}"))
+}
 
 /// A line of a shard's list.
 #[derive(Serialize)]
@@ -52,17 +112,16 @@ impl<'a> Line<'a> {
 }
 
 /// Paints the pictures of `indices` on the threads of the current pool and writes them as shard `number` into `dir`.
-/// Both files are put in place whole, the list last: a shard whose list is there is finished.
+/// Both files are put in place whole, the list last: a shard whose list is there is finished. Returns what is in it.
 ///
 /// # Errors
 /// A picture cannot be made; a file cannot be written.
-pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) -> Result<()> {
-    let place = |ending: &str| dir.join(format!("shard-{number:05}.{ending}"));
-    let (pixels, list) = (place("rgb"), place("jsonl"));
-    let [pixels_part, list_part] = ["rgb.part", "jsonl.part"].map(place);
+pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) -> Result<Tally> {
+    let [pixels, list] = ["rgb", "jsonl"].map(|ending| place(dir, number, ending));
+    let [pixels_part, list_part] = [&pixels, &list].map(|path| files::part(path));
     let create = |path: &Path| File::create(path).map(BufWriter::new).map_err(Error::file("make the file", path));
     let (mut pixels_out, mut list_out) = (create(&pixels_part)?, create(&list_part)?);
-    let mut from = indices.start;
+    let (mut tally, mut from) = (Tally::default(), indices.start);
     while from < indices.end {
         let to = indices.end.min(from + CHUNK);
         let samples: Vec<Sample> =
@@ -71,6 +130,7 @@ pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) ->
             let line = serde_json::to_vec(&Line::of(sample));
             let mut line = line.map_err(|e| Error::input(list.display(), e))?;
             line.push(b'\n');
+            tally.add(&Told::of(sample));
             pixels_out.write_all(&sample.picture.rgb).map_err(Error::file("write the file", &pixels_part))?;
             list_out.write_all(&line).map_err(Error::file("write the file", &list_part))?;
         }
@@ -81,5 +141,5 @@ pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) ->
         drop(out);
         fs::rename(&part, &whole).map_err(Error::file("put the file in place", &whole))?;
     }
-    Ok(())
+    Ok(tally)
 }

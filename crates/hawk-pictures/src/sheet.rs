@@ -1,17 +1,24 @@
 //! Contact sheets: some pictures of every kind, to be looked at.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
-use image::{Rgb, RgbImage, imageops};
+use image::{ImageFormat, Rgb, RgbImage, imageops};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::mixture::Mixture;
 use crate::picture::SIDE;
+use crate::record::Told;
 use crate::sample::{Kind, Sample};
 
 const COLUMNS: usize = 8;
+/// Pictures that an overview looks through, and shows of a group.
+const OVERVIEW: u64 = 600;
+const OVERVIEW_COLUMNS: usize = 14;
 /// Pixels between pictures.
 const GAP: usize = 4;
 /// Pictures that are looked through for each that is shown.
@@ -35,7 +42,7 @@ pub fn write(mixture: &Mixture, each: usize, dir: &Path) -> Result<()> {
     for (kind, samples) in found.iter().filter(|(_, samples)| !samples.is_empty()) {
         let place = |ending: &str| dir.join(format!("sheet-{}.{ending}", format!("{kind:?}").to_lowercase()));
         let png = place("png");
-        let saved = sheet(samples).save(&png);
+        let saved = grid(&samples.chunks(COLUMNS).collect::<Vec<_>>(), COLUMNS).save(&png);
         saved.map_err(|e| Error::input(png.display(), e))?;
         let mut text = String::new();
         for (index, sample) in samples.iter().enumerate() {
@@ -47,13 +54,31 @@ pub fn write(mixture: &Mixture, each: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn sheet(samples: &[Sample]) -> RgbImage {
+/// A PNG file with a row for every kind and group of the first pictures.
+pub(crate) fn overview(mixture: &Mixture, pictures: u64) -> Result<Vec<u8>> {
+    let shown = (0..pictures.min(OVERVIEW)).into_par_iter().map(|index| mixture.sample(index));
+    let mut groups: BTreeMap<(Kind, String), Vec<Sample>> = BTreeMap::new();
+    for sample in shown.collect::<Result<Vec<_>>>()? {
+        let group = groups.entry((sample.kind, Told::of(&sample).group().to_owned())).or_default();
+        if group.len() < OVERVIEW_COLUMNS {
+            group.push(sample);
+        }
+    }
+    let rows: Vec<&[Sample]> = groups.values().map(Vec::as_slice).collect();
+    let mut png = Cursor::new(Vec::new());
+    let written = grid(&rows, OVERVIEW_COLUMNS).write_to(&mut png, ImageFormat::Png);
+    written.map_err(|e| Error::input("the contact sheet", e))?;
+    Ok(png.into_inner())
+}
+
+fn grid(rows: &[&[Sample]], columns: usize) -> RgbImage {
     let step = SIDE + GAP;
-    let rows = samples.len().div_ceil(COLUMNS);
-    let mut sheet = RgbImage::from_pixel((COLUMNS * step) as u32, (rows * step) as u32, Rgb([235; 3]));
-    for (index, sample) in samples.iter().enumerate() {
-        let picture = RgbImage::from_raw(SIDE as u32, SIDE as u32, sample.picture.rgb.clone()).unwrap_or_default();
-        imageops::replace(&mut sheet, &picture, (index % COLUMNS * step) as i64, (index / COLUMNS * step) as i64);
+    let mut sheet = RgbImage::from_pixel((columns * step) as u32, (rows.len() * step) as u32, Rgb([235; 3]));
+    for (row, samples) in rows.iter().enumerate() {
+        for (column, sample) in samples.iter().enumerate() {
+            let picture = RgbImage::from_raw(SIDE as u32, SIDE as u32, sample.picture.rgb.clone()).unwrap_or_default();
+            imageops::replace(&mut sheet, &picture, (column * step) as i64, (row * step) as i64);
+        }
     }
     sheet
 }

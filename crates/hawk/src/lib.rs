@@ -71,7 +71,10 @@ pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
 pub use hawk_nn::{Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
-pub use hawk_spec::{DecodeStats, Noise, Rule, Sampling, Seed, TreeShape};
+pub use hawk_spec::{
+    Cell, Code, DecodeStats, DraftLaw, ImageIndex, NodeId, Noise, Rule, Sampling, Seed, Source, TokenId, TokenTree,
+    TreeError, TreeShape,
+};
 pub use model::{LoadOptions, Model};
 pub use prompt::{Conditioning, Prefix};
 pub use record::png::{read_png, write_plain_png, write_png};

@@ -84,6 +84,11 @@ impl Cutout {
         self.pixels.dimensions()
     }
 
+    /// Red, green, blue, alpha of each pixel, rows from the top; colours are multiplied by alpha.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.pixels.as_raw()
+    }
+
     /// The same with its longest side `side` pixels.
     #[must_use]
     pub fn fitted(&self, side: u32) -> Self {

@@ -9,6 +9,7 @@ mod pack;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use alone::alone;
 pub use arranged::arranged;
@@ -16,6 +17,7 @@ pub use cutout::{Cutout, Foot};
 pub use ground::{Colour, Ground};
 
 use crate::error::{Error, Result};
+use crate::files::hex;
 use crate::random::Random;
 
 /// Side of a cell of the token grid, in pixels.
@@ -84,7 +86,8 @@ struct Stock {
 }
 
 /// Where things may be put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shift {
     /// At whole cells, in sizes of whole cells: the same drawing cuts into the same cells wherever it stands.
     #[default]
@@ -128,6 +131,21 @@ impl Things {
     #[must_use]
     pub fn attribution(&self) -> &str {
         &self.attribution
+    }
+
+    /// SHA-256 of all names and pixels, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for Thing { names, cutout } in &self.all {
+            let (width, height) = cutout.size();
+            // The lengths keep one thing's end from being the next one's beginning.
+            let head = format!("{names:?} {width} {height}");
+            digest.update((head.len() as u64).to_le_bytes());
+            digest.update(head);
+            digest.update(cutout.bytes());
+        }
+        hex(&digest.finalize())
     }
 
     /// Any thing; every style is as likely as every other.

@@ -314,8 +314,8 @@ impl<'a> EmojiBuild<'a> {
         let mut text = Vec::new();
         for line in &lines {
             let counts = match line.kind {
-                Kind::Emoji => &mut manifest.emoji,
                 Kind::Scene => &mut manifest.scenes,
+                _ => &mut manifest.emoji,
             };
             counts.entry(line.group().to_owned()).or_default().add(line.split);
             serde_json::to_writer(&mut text, line).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;

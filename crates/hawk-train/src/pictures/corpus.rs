@@ -24,7 +24,7 @@ impl Corpus {
     /// `captions.jsonl` cannot be read, or has an invalid line.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("captions.jsonl");
-        let bytes = files::read(&path).map_err(|e| e.hint("`hawk data emoji --out DIR` makes such a folder"))?;
+        let bytes = files::read(&path).map_err(|e| e.hint("`hawk data` makes such folders"))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::input("not UTF-8").at(path.display()))?;
         let entry = |(number, line): (usize, &str)| {
             serde_json::from_str::<Entry>(line).map_err(|e| {
@@ -83,5 +83,36 @@ impl Corpus {
                 .got(format!("{width} x {height}")));
         }
         Ok(Image { width, height, pixels: picture.into_raw() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use hawk_pictures::mixture::Mixture;
+    use hawk_pictures::order::Order;
+
+    use super::*;
+    use crate::pictures::canvas::SIDE;
+    use crate::pictures::entry::Kind;
+
+    #[test]
+    fn a_painted_folder_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mixture = Mixture::landscapes(4);
+        let (out, pictures) = (dir.path().to_owned(), NonZero::new(30).unwrap());
+        let order = Order { mixture, pictures, out, threads: NonZero::<usize>::MIN };
+        let manifest = hawk_pictures::folder::paint(&order, &mut |_| {}).unwrap();
+        let corpus = Corpus::open(dir.path()).unwrap();
+        assert_eq!((corpus.entries.len(), &corpus.digest), (30, &manifest.digest));
+        for (index, entry) in corpus.entries.iter().enumerate() {
+            let sample = order.mixture.sample(index as u64).unwrap();
+            assert_eq!(corpus.picture(index, SIDE).unwrap().pixels, sample.picture.rgb);
+            assert_eq!((&entry.captions, entry.kind), (&sample.captions, Kind::Landscape));
+            assert_eq!(entry.split == Split::Train, sample.held_out.is_none());
+            assert_eq!((entry.weight, entry.mirror), (1.0, sample.mirror));
+        }
+        assert!(corpus.training().len() > 20);
     }
 }

@@ -10,6 +10,12 @@ pub(crate) enum Kind {
     Emoji,
     /// Several drawings, or one drawing on a coloured background.
     Scene,
+    /// Painted: a landscape without things.
+    Landscape,
+    /// Painted: one thing on a plain or softly shaded ground.
+    Thing,
+    /// Painted: a thing that stands in a landscape.
+    Composite,
 }
 
 /// Which part of the data set a picture belongs to.
@@ -34,9 +40,9 @@ pub(crate) struct Entry {
     /// The most detailed caption comes first.
     pub(crate) captions: Vec<String>,
     pub(crate) style: String,
-    /// Emoji: its label. Scene: the parts that are combined.
+    /// Emoji and thing: its label. Others: the parts that are combined.
     pub(crate) concept: String,
-    /// Emoji: the group of concepts that are held out together. Scene: the layout.
+    /// Emoji: the group of concepts that are held out together. Thing: its label. Scene: the layout. Others: the terrain.
     pub(crate) family: String,
     pub(crate) kind: Kind,
     pub(crate) split: Split,
@@ -50,11 +56,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The group under which the manifest counts the picture: style of an emoji, layout of a scene.
+    /// The group under which the manifest counts the picture: style of an emoji or thing, layout of a scene, terrain.
     pub(crate) fn group(&self) -> &str {
         match self.kind {
-            Kind::Emoji => &self.style,
-            Kind::Scene => &self.family,
+            Kind::Emoji | Kind::Thing => &self.style,
+            Kind::Scene | Kind::Landscape | Kind::Composite => &self.family,
         }
     }
 }

@@ -35,15 +35,16 @@ pub(crate) struct TokenBatch {
     pub(crate) labels: Vec<i64>,
 }
 
-/// The training pictures, pass by pass. The weight of an emoji is the probability that a pass has
-/// it.
+/// The training pictures, pass by pass. The weight of a picture that is no scene is the probability
+/// that a pass has it.
 pub(crate) struct Batches<'a> {
     corpus: &'a Corpus,
     codes: &'a CorpusCodes,
     captions: Captions,
-    emoji: Vec<usize>,
+    /// Pictures that are no scenes.
+    singles: Vec<usize>,
     scenes: Vec<usize>,
-    /// Scenes in a pass for each emoji in it.
+    /// Scenes in a pass for each single in it.
     scenes_an_emoji: f64,
     /// Largest fraction of a picture's input codes that are replaced by random codes.
     corrupted: f64,
@@ -61,19 +62,19 @@ impl<'a> Batches<'a> {
         settings: &TargetSettings,
     ) -> Self {
         let TargetSettings { scenes_an_emoji, corrupted, batch, seed, .. } = *settings;
-        let of = |kind| corpus.training().into_iter().filter(|&i| corpus.entries[i].kind == kind).collect();
-        let (emoji, scenes) = (of(Kind::Emoji), of(Kind::Scene));
-        Self { corpus, codes, captions, emoji, scenes, scenes_an_emoji, corrupted, batch, seed, pass: None }
+        let (scenes, singles) =
+            corpus.training().into_iter().partition(|&i: &usize| corpus.entries[i].kind == Kind::Scene);
+        Self { corpus, codes, captions, singles, scenes, scenes_an_emoji, corrupted, batch, seed, pass: None }
     }
 
-    /// Emoji in a pass: the sum of their weights.
-    fn emoji_a_pass(&self) -> usize {
-        let sum: f32 = self.emoji.iter().map(|&i| self.corpus.entries[i].weight).sum();
+    /// Singles in a pass: the sum of their weights.
+    fn singles_a_pass(&self) -> usize {
+        let sum: f32 = self.singles.iter().map(|&i| self.corpus.entries[i].weight).sum();
         (sum as usize).max(1)
     }
 
     fn scenes_a_pass(&self) -> usize {
-        let wanted = (self.emoji_a_pass() as f64 * self.scenes_an_emoji) as usize;
+        let wanted = (self.singles_a_pass() as f64 * self.scenes_an_emoji) as usize;
         if self.scenes.is_empty() { 0 } else { wanted }
     }
 
@@ -84,7 +85,7 @@ impl<'a> Batches<'a> {
 
     pub(crate) fn steps_a_pass(&self) -> usize {
         // A pass leaves out the pictures beyond its last whole batch.
-        ((self.emoji_a_pass() + self.scenes_a_pass()) / self.batch).max(1)
+        ((self.singles_a_pass() + self.scenes_a_pass()) / self.batch).max(1)
     }
 
     /// The batch of a step.
@@ -104,15 +105,15 @@ impl<'a> Batches<'a> {
     /// The batches of a pass.
     fn plan(&self, pass: usize) -> Vec<Vec<Example>> {
         let mut random = Random::new(self.seed, RandomPurpose::Captions, pass);
-        let order = shuffled(self.emoji.len(), self.seed, RandomPurpose::Pictures, pass);
-        // Emoji that their weight leaves out fill up the pass if there are too few others.
+        let order = shuffled(self.singles.len(), self.seed, RandomPurpose::Pictures, pass);
+        // Pictures that their weight leaves out fill up the pass if there are too few others.
         let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
-        for i in order.into_iter().map(|i| self.emoji[i]) {
+        for i in order.into_iter().map(|i| self.singles[i]) {
             let keep = random.uniform() < self.corpus.entries[i].weight;
             if keep { &mut chosen } else { &mut left_out }.push(i);
         }
         chosen.extend(left_out);
-        chosen.truncate(self.emoji_a_pass());
+        chosen.truncate(self.singles_a_pass());
         // Scenes continue where the previous pass ended.
         let first = pass * self.scenes_a_pass();
         let mut round = None;

@@ -14,18 +14,18 @@ use crate::run::draw::draw;
 /// Rows of the sheet.
 const ROWS: usize = 4;
 
-/// Draws training captions with the model in `dir`: rows of emoji, then one row of scenes. Returns
-/// a PNG file.
+/// Draws training captions with the model in `dir`: rows of pictures that are no scenes, then one
+/// row of scenes. Returns a PNG file.
 ///
 /// # Errors
 /// The model cannot be loaded or cannot draw.
 pub(crate) fn sheet(dir: &Path, corpus: &Corpus) -> Result<Vec<u8>> {
     let engine = Engine::load(ModelSource::Dir(dir.to_owned()), LoadOptions::default())?;
-    let of = |kind| corpus.training().into_iter().filter(|&i| corpus.entries[i].kind == kind).collect::<Vec<_>>();
-    let (emoji, scenes) = (of(Kind::Emoji), of(Kind::Scene));
+    let (scenes, singles): (Vec<usize>, Vec<usize>) =
+        corpus.training().into_iter().partition(|&i| corpus.entries[i].kind == Kind::Scene);
     let mut rows = Vec::new();
     for row in 0..ROWS {
-        let all = if row + 1 == ROWS { &scenes } else { &emoji };
+        let all = if row + 1 == ROWS { &scenes } else { &singles };
         let shown = all.len().min(COLUMNS);
         let index = |column: usize| all[(column * ROWS + row) * all.len() / (shown * ROWS)];
         let caption = |column: usize| &corpus.entries[index(column)].captions[0];

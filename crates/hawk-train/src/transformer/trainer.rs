@@ -109,7 +109,7 @@ impl<'a> TargetTrainer<'a> {
     pub(crate) fn measure(&self, corpus: &Corpus, most: usize) -> Result<BTreeMap<String, f64>> {
         let transformer = self.without_autodiff()?;
         let mut groups = kinds(corpus);
-        for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind == Kind::Emoji) {
+        for index in corpus.validation().into_iter().filter(|&i| corpus.entries[i].kind != Kind::Scene) {
             groups.entry(format!("style {}", corpus.entries[index].style)).or_default().push(index);
         }
         let loss = |(name, pictures): (String, Vec<usize>)| {

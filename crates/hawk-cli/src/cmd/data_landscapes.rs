@@ -1,0 +1,157 @@
+//! `hawk data landscapes`: training pictures with captions, painted.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use hawk::{Error, LoadOptions, Result};
+use hawk_pictures::mixture::{Mixture, Shares};
+use hawk_pictures::order::{Order, Progress};
+use hawk_pictures::sample::Kind;
+use hawk_pictures::things::{Shift, Things};
+use hawk_pictures::{Counts, Tally, folder, shards};
+
+use crate::output::{progress, say};
+
+/// Most threads: far more than cores.
+const MOST_THREADS: usize = 1024;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hawk data landscapes --out landscapes/ --pictures 1000
+  hawk data landscapes --out other/ --pictures 1000 --seed 7
+  hawk data landscapes --out mixture/ --pictures 20000 --things things.pack
+  hawk data landscapes --out half/ --pictures 9000 --things emoji/ --shares 50,0,0,50
+  hawk data landscapes --out shards/ --pictures 300000 --things things.pack --shards
+
+Picture number I of a seed is always the same one: the same command resumes an interrupted run, and a \
+larger --pictures adds pictures to a folder. `hawk train vq` and `hawk train target` read the folder.
+
+docs/data.md says more.")]
+pub(crate) struct DataLandscapesArgs {
+    /// Folder to write: images/, captions.jsonl, manifest.json, sheet.png; with things also ATTRIBUTION
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Number of pictures
+    #[arg(long, value_name = "N")]
+    pictures: NonZero<u64>,
+    /// Random seed: other seeds give other pictures
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Things to show: a pack of cut-outs, or the folder that `hawk data emoji` made [default: none]
+    #[arg(long, value_name = "PACK|DIR")]
+    things: Option<PathBuf>,
+    /// Shares of landscapes, things alone, things together, things in landscapes [default: 50,25,5,20]
+    #[arg(long, value_name = "A,B,C,D", value_parser = shares, requires = "things")]
+    shares: Option<Shares>,
+    /// Where things may be put: at whole cells of 8 pixels, or anywhere
+    #[arg(long, value_name = "cells|pixels", default_value = "cells", value_parser = shift(), requires = "things")]
+    shift: Shift,
+    /// Write raw pixels, thousands of pictures a file, instead of PNG files
+    #[arg(long)]
+    shards: bool,
+    /// Pictures of a file of raw pixels
+    #[arg(long, value_name = "N", default_value = "4096", requires = "shards")]
+    shard_size: NonZero<u64>,
+    /// Number of threads; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZero<usize>>,
+}
+
+fn shares(text: &str) -> std::result::Result<Shares, String> {
+    let numbers: Vec<usize> = text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+    match (&numbers[..], text.split(',').count()) {
+        (&[landscapes, things, scenes, composites], 4) => Ok(Shares { landscapes, things, scenes, composites }),
+        _ => Err("expected four numbers, such as 50,25,5,20".to_owned()),
+    }
+}
+
+fn shift() -> impl TypedValueParser<Value = Shift> {
+    PossibleValuesParser::new(["cells", "pixels"]).map(|name| match name.as_str() {
+        "pixels" => Shift::Pixels,
+        _ => Shift::Cells,
+    })
+}
+
+pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
+    let threads = args.threads.or(NonZero::new(LoadOptions::default().threads)).unwrap_or(NonZero::<usize>::MIN);
+    if threads.get() > MOST_THREADS {
+        return Err(Error::input("too many threads").expected(format!("at most {MOST_THREADS}")).got(threads));
+    }
+    if !args.shards && args.pictures.get() > folder::MOST {
+        return Err(Error::input("too many pictures for a folder of PNG files")
+            .expected(format!("at most {}", folder::MOST))
+            .got(args.pictures)
+            .hint("--shards writes thousands of pictures a file"));
+    }
+    let order = Order { mixture: mixture(args)?, pictures: args.pictures, out: args.out.clone(), threads };
+    let bar = progress::steady_bar(args.pictures.get(), "{bar:30} {pos}/{len} pictures  {per_sec}  eta {eta}");
+    let mut last = None;
+    let mut observe = |progress: Progress| {
+        bar.set_position(progress.done);
+        last = Some(progress);
+    };
+    let (counts, digest) = if args.shards {
+        (shards::paint(&order, args.shard_size, &mut observe).map_err(painting)?, None)
+    } else {
+        let manifest = folder::paint(&order, &mut observe).map_err(painting)?;
+        (manifest.counts, Some(manifest.digest))
+    };
+    bar.finish_and_clear();
+    report(&counts);
+    if let Some(Progress { done, painted }) = last {
+        say(format_args!("{done} pictures, {painted} of them painted by this run"));
+    }
+    if let Some(digest) = digest {
+        say(format_args!("digest {digest}"));
+    }
+    say(args.out.display());
+    Ok(())
+}
+
+fn mixture(args: &DataLandscapesArgs) -> Result<Mixture> {
+    let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed)) };
+    let things = Things::open(path).map_err(|error| pack(path, error))?;
+    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed).map_err(painting)
+}
+
+fn pack(path: &Path, error: hawk_pictures::Error) -> Error {
+    let hint = "name a pack, or the folder that `hawk data emoji --out DIR` made";
+    match error {
+        hawk_pictures::Error::File { doing, source, .. } => Error::io(doing, path, &source).hint(hint),
+        other => painting(other).hint(hint),
+    }
+}
+
+fn painting(error: hawk_pictures::Error) -> Error {
+    use hawk_pictures::Error as Of;
+    match error {
+        Of::File { doing, path, source } => Error::io(doing, &path, &source),
+        Of::Foreign(path) => Error::input("the folder holds other files")
+            .at(path.display())
+            .hint("name a new or empty folder, or one that this command made"),
+        Of::OtherPictures { path, what } => Error::input(format!("the folder holds other pictures; {what}"))
+            .at(path.display())
+            .hint("use the settings that it was made with, choose another folder, or remove this one"),
+        other => Error::input(other.to_string()),
+    }
+}
+
+fn report(counts: &Tally) {
+    let titles = ("pictures", "train", "new style", "new concept", "new scene");
+    say(format_args!("{:<26}{:>9}{:>9}{:>11}{:>13}{:>11}", "", titles.0, titles.1, titles.2, titles.3, titles.4));
+    for (kind, groups) in &counts.0 {
+        let kind = match kind {
+            Kind::Landscape => "landscape",
+            Kind::Thing => "thing",
+            Kind::Scene => "scene",
+            Kind::Composite => "composite",
+        };
+        for (group, counts) in groups {
+            let Counts { train, new_style, new_concept, new_scene } = counts;
+            let name = format!("{kind}, {group}");
+            let all = counts.all();
+            say(format_args!("{name:<26}{all:>9}{train:>9}{new_style:>11}{new_concept:>13}{new_scene:>11}"));
+        }
+    }
+}
