@@ -55,7 +55,8 @@ impl Heads {
     /// is the target's is for the caller to compare.
     ///
     /// # Errors
-    /// A file that is missing or damaged, heads of another width than the target, a tensor that is missing or does not fit.
+    /// A file that is missing or damaged, heads of another width than the target, a tensor that is
+    /// missing or does not fit.
     pub fn load(source: &ModelSource, folder: &str, target: &Target) -> Result<Self> {
         let config = HeadsConfig::read(source, folder, target.config())?;
         Self::from_checkpoint(config, &Checkpoint::open(source, folder)?, target.precision())
@@ -166,7 +167,7 @@ impl HeadWorkspace {
     }
 
     /// Adds a row: `head` on the target's last hidden state `[D]`
-    /// ([`Staged::hidden`](crate::Staged::hidden)). Returns its number.
+    /// ([`CpuStaged::hidden`](crate::CpuStaged::hidden)). Returns its number.
     ///
     /// # Panics
     /// There is no room, or `hidden` has another width.

@@ -20,8 +20,8 @@ impl<'p> Staged<'p> {
         Self { streams, hidden, logits, width, vocabulary }
     }
 
-    /// The logits behind a row, over the ids that [`Target::forward`] was asked for; none where the
-    /// row was not to be read.
+    /// The logits behind a row, over the ids that [`Target::forward`](crate::Target::forward) was
+    /// asked for; none where the row was not to be read.
     pub fn logits(&self, stream: usize, row: usize) -> Option<&[f32]> {
         self.readout(stream, row).map(|at| &self.logits[at * self.vocabulary..][..self.vocabulary])
     }
