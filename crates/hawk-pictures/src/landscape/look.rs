@@ -1,10 +1,10 @@
 //! The colours of a scene: by time of day and weather, with chance in them.
 
 use super::{
-    Scene,
     attributes::{Side, Style, Time, Weather},
     colour::{Colour, grey, hex, mix, scale, smooth, times},
     noise::Noise,
+    scene::Scene,
 };
 use crate::random::Random;
 

@@ -1,11 +1,11 @@
 //! What every part of a scene is painted with.
 
 use super::{
-    Scene,
     attributes::{Season, Style},
     canvas::{Canvas, Cover, Profile, Shape},
     colour::{Colour, hex, mix, scale},
     look::Look,
+    scene::Scene,
 };
 use crate::{picture::SIDE, random::Random};
 

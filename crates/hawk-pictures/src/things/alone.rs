@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{CELL, Drawing, Ground, Shift, Thing};
+use super::ground::Ground;
+use super::shift::{CELL, Shift};
+use super::thing::{Drawing, Thing};
 use crate::picture::SIDE;
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};

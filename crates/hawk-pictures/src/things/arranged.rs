@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{CELL, Cutout, Ground, Shift, Thing, Things};
+use super::collection::Things;
+use super::cutout::Cutout;
+use super::ground::Ground;
+use super::shift::{CELL, Shift};
+use super::thing::Thing;
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};

@@ -12,8 +12,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, Header};
 
+use super::collection::Things;
 use super::cutout::Cutout;
-use super::{Names, Thing, Things};
+use super::thing::{Names, Thing};
 use crate::error::{Error, Result};
 
 /// The list of cut-outs, in a folder and in a pack.
