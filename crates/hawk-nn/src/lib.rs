@@ -6,14 +6,14 @@ mod cpu;
 mod heads;
 mod loader;
 mod pass;
+mod rows;
+mod staged;
 mod vq;
 
-pub use backend::Staged;
 pub use backend::{Backend, Device, Passes, PixelDecoder};
 pub use cpu::backend::{Cpu, CpuBackend};
-pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged as CpuStaged;
-pub use cpu::stream::{OwnInputs, Stream};
+pub use cpu::stream::Stream;
 pub use cpu::target::Target;
 pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
@@ -28,7 +28,9 @@ pub use hawk_files::{
 pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
 pub use loader::CpuLoader;
-pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
+pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
+pub use rows::{Readout, Rows};
+pub use staged::Staged;
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;
 pub use vq::image::Image;

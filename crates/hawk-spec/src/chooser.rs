@@ -1,8 +1,8 @@
 //! Who decides what is random: the verifier asks a [`Chooser`] for every draw and every test.
 
 use crate::law::{LawError, highest};
-use crate::noise::{Purpose, argmax_with_noise, uniform};
-use crate::token::{Cell, Code, ImageIndex, Seed};
+use crate::noise::{Noise, Purpose};
+use crate::token::{Cell, Code};
 
 /// The random choices of verification. In production they are [`Noise`]; in proofs an
 /// [`Enumerator`](crate::Enumerator) takes every branch.
@@ -22,28 +22,19 @@ pub trait Chooser {
     fn draw(&mut self, cell: Cell, law: &[f64]) -> Code;
 }
 
-/// Counter-based noise of one image. Nothing is consumed: the same question always has the same answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Noise {
-    /// Key of the generator.
-    pub seed: Seed,
-    /// Which image of the seed.
-    pub image: ImageIndex,
-}
-
 impl Chooser for Noise {
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
-        argmax_with_noise(self.seed, self.image, cell, scores, Purpose::Replay)
+        self.at(cell, Purpose::Replay).argmax(scores)
     }
 
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
-        uniform(self.seed, self.image, cell, candidate, Purpose::Accept) < probability
+        self.at(cell, Purpose::Accept).uniform(candidate) < probability
     }
 
     /// # Panics
     /// When no code has a positive probability.
     fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
-        let u = uniform(self.seed, self.image, cell, 0, Purpose::Recover);
+        let u = self.at(cell, Purpose::Recover).uniform(0);
         draw_at(law, u).expect("a law has a code of positive probability")
     }
 }
@@ -55,7 +46,7 @@ pub struct TextNoise(pub Noise);
 
 impl Chooser for TextNoise {
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
-        argmax_with_noise(self.0.seed, self.0.image, cell, scores, Purpose::Text)
+        self.0.at(cell, Purpose::Text).argmax(scores)
     }
 
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {

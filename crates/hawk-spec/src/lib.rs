@@ -101,12 +101,12 @@ mod token;
 mod tree;
 mod verify;
 
-pub use chooser::{Chooser, Greedy, Noise, TextNoise, draw_at};
+pub use chooser::{Chooser, Greedy, TextNoise, draw_at};
 pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, SourceError, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
-pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, rank_with_noise, uniform};
-pub use pool::{Guess, Pool, Pooled, push_or_raise};
+pub use noise::{CellNoise, Noise, Purpose, philox4x32_10};
+pub use pool::{FillLevel, Pool, Pooled, push_or_raise};
 pub use sample::{Pipeline, Sampling, SamplingError, Stage, Warper};
 pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};

@@ -34,7 +34,7 @@ pub struct Pool {
 }
 
 /// What finds the candidates of a level: its number, an empty list for them, the tree for their draft laws.
-pub type Guess<'a> = dyn FnMut(usize, &mut Vec<Pooled>, &mut TokenTree) -> Result<(), TreeError> + 'a;
+pub type FillLevel<'a> = dyn FnMut(usize, &mut Vec<Pooled>, &mut TokenTree) -> Result<(), TreeError> + 'a;
 
 /// A candidate that may be proposed next: number `next` of the level below `parent`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,11 +73,11 @@ impl Pool {
     /// Grows a tree that has nothing but its root: the likeliest nodes first, parents before children, until the shape or the tree is full
     /// or the candidates are used up.
     ///
-    /// `guess` puts the candidates of a level into an empty list; it is asked once for each level that the tree reaches, from 0 on.
+    /// `fill` puts the candidates of a level into an empty list; it is asked once for each level that the tree reaches, from 0 on.
     ///
     /// # Errors
-    /// What `guess` returns, and a candidate that the tree refuses for another reason than its size or the grid's end.
-    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+    /// What `fill` returns, and a candidate that the tree refuses for another reason than its size or the grid's end.
+    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, fill: &mut FillLevel<'_>) -> Result<(), TreeError> {
         self.used = 0;
         self.open.clear();
         // Where to look for the next candidates: below a node that the walk reaches with some chance, from one of its level on.
@@ -89,7 +89,7 @@ impl Pool {
                     continue;
                 }
                 if depth == self.used {
-                    self.guess_level(tree, guess)?;
+                    self.fill_level(tree, fill)?;
                 }
                 if let Some(candidate) = self.levels[depth].get(next) {
                     self.open.push(Open { chance: parent_chance * candidate.chance, parent, parent_chance, next });
@@ -112,13 +112,13 @@ impl Pool {
     }
 
     /// Asks for the candidates of the next level, best first, equals in the order in which they came.
-    fn guess_level(&mut self, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+    fn fill_level(&mut self, tree: &mut TokenTree, fill: &mut FillLevel<'_>) -> Result<(), TreeError> {
         if self.used == self.levels.len() {
             self.levels.push(Vec::new());
         }
         let level = &mut self.levels[self.used];
         level.clear();
-        guess(self.used, level, tree)?;
+        fill(self.used, level, tree)?;
         self.used += 1;
         keep_draws_in_order(level);
         // Insertion sort: levels are short, and nothing is allocated.

@@ -5,7 +5,7 @@ use hawk_nn::{
     lumina_sizes,
 };
 use hawk_spec::{
-    Cell, ImageIndex, LawError, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise,
+    Cell, CellNoise, ImageIndex, LawError, Noise, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper,
 };
 
 use crate::decode::prefill::read_tokens;
@@ -49,6 +49,7 @@ impl Engine {
         };
         let mut passes = self.backend().passes(plan)?;
         let stream = passes.open(conditioning.cond.own().clone())?;
+        let noise = Noise { seed, image: ImageIndex(0) };
         let (mut drawn, last) = ([0; 2], tokens.len() - 3);
         read_tokens(&mut *passes, stream, &tokens[..last])?;
         let mut token = tokens[last];
@@ -56,7 +57,7 @@ impl Engine {
             let possible = |size: &&[u32; 2]| size[..place] == drawn[..place];
             let ids: Vec<u32> = sizes.iter().filter(possible).map(|size| size_base.0 + size[place]).collect();
             let logits = logits_behind(&mut *passes, stream, token)?;
-            let id = draw_among(&ids, &logits, Draw { seed, position: Cell(1 + place as u32) })?;
+            let id = draw_among(&ids, &logits, noise.at(Cell(1 + place as u32), Purpose::Text))?;
             token = TokenId(id);
             drawn[place] = id - size_base.0;
         }
@@ -75,20 +76,13 @@ fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> R
     Ok(logits)
 }
 
-/// Key and place of a size token's noise.
-#[derive(Clone, Copy)]
-struct Draw {
-    seed: Seed,
-    position: Cell,
-}
-
 /// One of `ids` as the next token.
-fn draw_among(ids: &[u32], logits: &[f32], draw: Draw) -> Result<u32> {
+fn draw_among(ids: &[u32], logits: &[f32], noise: CellNoise) -> Result<u32> {
     let mut possible = vec![f32::NEG_INFINITY; logits.len()];
     ids.iter().for_each(|&id| possible[id as usize] = logits[id as usize]);
     let wrong = |e: LawError| Error::input(format!("the law of a size token: {e}"));
     let sampling = Sampling::new(1.0, 1.0, TOP_K, 1.0).map_err(|e| Error::input(e.to_string()))?;
     let mut scores = vec![0.0; logits.len()];
     Warper::new(Pipeline::LUMINA, logits.len()).warp(&sampling, &possible, None, &mut scores).map_err(wrong)?;
-    Ok(argmax_with_noise(draw.seed, ImageIndex(0), draw.position, &scores, Purpose::Text).map_err(wrong)?.0)
+    Ok(noise.argmax(&scores).map_err(wrong)?.0)
 }

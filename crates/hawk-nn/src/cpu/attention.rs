@@ -8,7 +8,7 @@ use hawk_kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, d
 
 use super::kv::KvHead;
 use super::rope::Rope;
-use super::rows::Rows;
+use crate::rows::Rows;
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
 pub(crate) struct HeadNorm {

@@ -6,7 +6,7 @@ use hawk_files::{CaptionFeatures, CaptionTensors, Checkpoint, Error, Result};
 use hawk_kernels::Threads;
 
 use super::dense::Mlp;
-use super::stream::OwnInputs;
+use crate::pass::OwnInputs;
 
 /// What turns the features of a caption into inputs, in f32.
 pub(crate) struct Captions {

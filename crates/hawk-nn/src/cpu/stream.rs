@@ -1,45 +1,10 @@
 //! Streams: keys and values of the committed tokens, and the rows of the next pass.
 
-use std::sync::Arc;
-
 use hawk_files::{Error, Result, TransformerConfig};
 
 use super::kv::{Kv, KvFormat};
-use super::rows::Rows;
-
-/// Inputs that only one stream has, beside those of the vocabulary, and the position of its first
-/// token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnInputs {
-    /// `[count, D]`; the input of id V + i is row i.
-    vectors: Arc<[f32]>,
-    start: usize,
-}
-
-impl Default for OwnInputs {
-    /// None, from position 0 on.
-    fn default() -> Self {
-        Self::new(Arc::from([]), 0)
-    }
-}
-
-impl OwnInputs {
-    pub(crate) fn new(vectors: Arc<[f32]>, start: usize) -> Self {
-        Self { vectors, start }
-    }
-
-    /// The same positions without the inputs.
-    #[must_use]
-    pub fn positions_alone(&self) -> Self {
-        Self::new(Arc::from([]), self.start)
-    }
-
-    /// Position of the first token.
-    #[must_use]
-    pub fn start(&self) -> usize {
-        self.start
-    }
-}
+use crate::pass::OwnInputs;
+use crate::rows::Rows;
 
 /// One token sequence: the keys and values of its committed tokens, allocated once, and the rows
 /// that the next pass runs.
@@ -73,12 +38,12 @@ impl Stream {
 
     /// The inputs of the ids behind the vocabulary.
     pub(crate) fn inputs(&self) -> &[f32] {
-        &self.own.vectors
+        self.own.vectors()
     }
 
     /// Position of the first token.
     pub(crate) fn start(&self) -> usize {
-        self.own.start
+        self.own.start()
     }
 
     /// S, committed tokens.
@@ -143,7 +108,7 @@ impl Stream {
 
     /// Whether the rows can be run: by a model of so many ids, width D, and positions.
     pub(crate) fn check(&self, vocab: usize, width: usize, positions: usize) -> Result<()> {
-        let vocab = vocab + self.own.vectors.len() / width;
+        let vocab = vocab + self.own.vectors().len() / width;
         if let Some(token) = self.rows.tokens().iter().find(|token| token.index() >= vocab) {
             return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
         }
@@ -153,7 +118,7 @@ impl Stream {
                 .expected(format!("at most {} tokens", self.kv.capacity))
                 .got(needed));
         }
-        let needed = self.own.start + self.kv.committed + self.rows.deepest();
+        let needed = self.own.start() + self.kv.committed + self.rows.deepest();
         if needed > positions {
             return Err(Error::input("the sequence leaves the positions that the model has")
                 .expected(format!("at most {positions}"))

@@ -10,9 +10,9 @@ use super::ends::Ends;
 use super::kv::KvFormat;
 use super::output::OutputHead;
 use super::packed::MatrixSource;
-use super::stream::{OwnInputs, Stream};
+use super::stream::Stream;
 use super::weights::{Embedding, Layer};
-use crate::pass::PassCost;
+use crate::pass::{OwnInputs, PassCost};
 
 /// A loaded transformer.
 pub struct Target {

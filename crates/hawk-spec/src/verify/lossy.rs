@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use super::rejection::Scratch;
-use super::verdict::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step, Tested};
 use crate::chooser::Chooser;
 use crate::law::{LawError, probabilities};
-use crate::token::{Code, NodeId};
-use crate::tree::TokenTree;
+use crate::token::Code;
 
 /// For every code the `k` codes whose vectors lie nearest, itself left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,25 +79,31 @@ impl LossyRule {
     pub(super) fn decide(
         &self,
         scratch: &mut Scratch,
-        at: (&TokenTree, NodeId),
-        scores: &[f32],
+        tested: Tested<'_>,
         chooser: &mut dyn Chooser,
     ) -> Result<Decision, LawError> {
         match self {
-            Self::Typical { epsilon, delta } => typical(scratch, at, scores, chooser, [*epsilon, *delta]),
+            Self::Typical { epsilon, delta } => {
+                typical(scratch, tested, chooser, Thresholds { epsilon: *epsilon, delta: *delta })
+            }
             Self::Lantern { lambda, neighbours } => {
-                scratch.decide(at.0, at.1, scores, chooser, &|p, x| lend(p, x, *lambda, neighbours.of(x)))
+                scratch.decide(tested, chooser, &|p, x| lend(p, x, *lambda, neighbours.of(x)))
             }
         }
     }
 }
 
+/// The thresholds of typical acceptance.
+struct Thresholds {
+    epsilon: f64,
+    delta: f64,
+}
+
 fn typical(
     scratch: &mut Scratch,
-    (tree, node): (&TokenTree, NodeId),
-    scores: &[f32],
+    Tested { tree, node, scores }: Tested<'_>,
     chooser: &mut dyn Chooser,
-    [epsilon, delta]: [f64; 2],
+    Thresholds { epsilon, delta }: Thresholds,
 ) -> Result<Decision, LawError> {
     let p = &mut scratch.p;
     probabilities(scores, p)?;

@@ -10,7 +10,7 @@
 //! It keeps the target's law if every q is the very law that its candidate was drawn from, given the candidates before
 //! it.
 
-use super::verdict::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step, Tested};
 use crate::chooser::Chooser;
 use crate::law::{DraftLaw, LawError, LawId, Replacement, probabilities};
 use crate::token::{Code, NodeId};
@@ -33,9 +33,7 @@ impl Scratch {
     /// One walk through a node's candidates. `bend` changes p before a code is tested; the exact rule leaves it alone.
     pub(super) fn decide(
         &mut self,
-        tree: &TokenTree,
-        node: NodeId,
-        scores: &[f32],
+        Tested { tree, node, scores }: Tested<'_>,
         chooser: &mut dyn Chooser,
         bend: &dyn Fn(&mut [f64], Code),
     ) -> Result<Decision, LawError> {

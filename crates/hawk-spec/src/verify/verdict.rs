@@ -69,6 +69,15 @@ impl Verdict {
     }
 }
 
+/// A node whose candidates are tested.
+#[derive(Clone, Copy)]
+pub(super) struct Tested<'a> {
+    pub(super) tree: &'a TokenTree,
+    pub(super) node: NodeId,
+    /// The target's warped scores at the node, one per code.
+    pub(super) scores: &'a [f32],
+}
+
 /// What a rule decides at one node.
 pub(super) struct Decision {
     pub(super) step: Step,

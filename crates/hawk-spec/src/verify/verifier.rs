@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::lossy::LossyRule;
 use super::target_laws::TargetLaws;
-use super::verdict::{Decision, Drawn, Next, Outcome, Verdict};
+use super::verdict::{Decision, Drawn, Next, Outcome, Tested, Verdict};
 use super::{rejection, replay};
 use crate::chooser::Chooser;
 use crate::law::{LawError, check_length};
@@ -80,11 +80,11 @@ impl Verifier {
                 Test::Exact(Rule::Replay) => replay::decide(tree, node, laws, chooser)?,
                 Test::Exact(Rule::Rejection) => {
                     let scores = checked(laws.scores(node)?, self.codes)?;
-                    self.scratch.decide(tree, node, scores, chooser, &|_, _| {})?
+                    self.scratch.decide(Tested { tree, node, scores }, chooser, &|_, _| {})?
                 }
                 Test::Lossy(rule) => {
                     let scores = checked(laws.scores(node)?, self.codes)?;
-                    rule.decide(&mut self.scratch, (tree, node), scores, chooser)?
+                    rule.decide(&mut self.scratch, Tested { tree, node, scores }, chooser)?
                 }
             };
             verdict.steps.push(step);

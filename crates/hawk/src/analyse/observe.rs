@@ -130,7 +130,7 @@ impl Walk<'_> {
 mod tests {
     use std::ops::ControlFlow;
 
-    use hawk_spec::{ImageIndex, Purpose, Seed, argmax_with_noise};
+    use hawk_spec::{ImageIndex, Noise, Purpose, Seed};
 
     use super::*;
     use crate::{Decoder, Decoding, LoadOptions, Request, Rule, built_in_model};
@@ -152,8 +152,8 @@ mod tests {
             let mut drawn = Vec::new();
             let mut keep = |seen: Observed<'_>| {
                 assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.backend().config().hidden));
-                let (image, purpose) = (ImageIndex(2), Purpose::Replay);
-                drawn.push(argmax_with_noise(request.seed, image, seen.cell, seen.scores, purpose).unwrap());
+                let noise = Noise { seed: request.seed, image: ImageIndex(2) };
+                drawn.push(noise.at(seen.cell, Purpose::Replay).argmax(seen.scores).unwrap());
                 Ok(())
             };
             engine.observe(&request.prompt, &image.codes, &request.sampling, &mut keep).unwrap();

@@ -2,8 +2,8 @@
 
 use hawk_nn::{HeadConfig, HeadOffset};
 use hawk_spec::{
-    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree, TreeError,
-    Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
+    Cell, Code, DraftLaw, ImageIndex, Noise, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree,
+    TreeError, Warper, draw_at, probabilities, push_or_raise,
 };
 
 use super::cache::Ring;
@@ -73,8 +73,7 @@ pub(super) struct Candidates {
     /// Those of the step are the first `used`.
     proposed: Vec<Proposed>,
     used: usize,
-    seed: Seed,
-    image: ImageIndex,
+    noise: Noise,
     /// Steps of the image, so that no random number is used twice.
     step: u32,
 }
@@ -98,15 +97,14 @@ impl Candidates {
             law: vec![0.0; codes],
             ranked: Vec::with_capacity(MAX_RANKS),
             // Until an image begins.
-            seed: Seed(0),
-            image: ImageIndex(0),
+            noise: Noise { seed: Seed(0), image: ImageIndex(0) },
             step: 0,
         }
     }
 
     /// Begins an image.
-    pub(super) fn start(&mut self, seed: Seed, image: ImageIndex) {
-        (self.seed, self.image, self.step, self.used) = (seed, image, 0, 0);
+    pub(super) fn start(&mut self, noise: Noise) {
+        (self.noise, self.step, self.used) = (noise, 0, 0);
         for head in &mut self.heads {
             head.cache.clear();
             // An image must not depend on those before it, as it would where candidates are drawn.
@@ -205,7 +203,7 @@ impl Candidates {
     fn rank_candidates(&mut self, head: usize, cell: Cell, tree: &mut TokenTree) -> Result<DraftLaw, TreeError> {
         match self.mode {
             DraftMode::SharedNoise(purpose) => {
-                rank_with_noise((self.seed, self.image, cell, purpose), &self.scores, MAX_RANKS, &mut self.ranked);
+                self.noise.at(cell, purpose).rank(&self.scores, MAX_RANKS, &mut self.ranked);
             }
             DraftMode::Likeliest => rank(&self.scores, &mut self.ranked),
             DraftMode::Draws => {
@@ -227,7 +225,7 @@ impl Candidates {
         let mut mass = 1.0;
         for rank in 0..self.draws as u32 {
             let block = (self.step * self.heads.len() as u32 + head as u32) * MAX_RANKS as u32 + rank;
-            let u = uniform(self.seed, self.image, cell, block, Purpose::Draft);
+            let u = self.noise.at(cell, Purpose::Draft).uniform(block);
             let Some(code) = draw_at(&self.law, u * mass) else { break };
             self.ranked.push((doubt, code));
             self.law[code.index()] = 0.0;

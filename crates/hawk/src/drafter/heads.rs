@@ -1,7 +1,7 @@
 //! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the cache keeps their laws, the pool grows the tree.
 
 use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
-use hawk_spec::{Cell, ImageIndex, Pool, Seed, TokenTree, TreeError, TreeShape};
+use hawk_spec::{Cell, ImageIndex, Noise, Pool, Seed, TokenTree, TreeError, TreeShape};
 
 use super::calibration::MAX_RANKS;
 use super::candidates::{Candidates, Joining, UsedHead};
@@ -120,7 +120,7 @@ impl Drafter for HeadsDrafter {
     }
 
     fn start(&mut self, seed: Seed, image: ImageIndex) {
-        self.candidates.start(seed, image);
+        self.candidates.start(Noise { seed, image });
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
