@@ -1,12 +1,11 @@
 //! The contract of a backend: what decoding asks of a device.
 //!
-//! A [`Device`] loads weights, a [`Backend`] is a loaded transformer, and [`Passes`] are its streams
-//! and the memory of its passes. A backend knows no drafter and no rule.
+//! A [`Device`] loads weights, a [`Backend`] is a loaded transformer, and [`Passes`] are its
+//! streams and the memory of its passes. A backend knows no drafter and no rule.
 //!
 //! One pass runs the token trees of several streams. Its results are read, and then the pass is
-//! committed or rolled back ([`Staged`](crate::Staged)). Results are few: laws of single nodes, best
-//! codes, hidden states, logits of draft heads. A backend keeps the rest in its own memory.
-//!
+//! committed or rolled back ([`Staged`](crate::Staged)). Results are few: laws of single nodes,
+//! best codes, hidden states, logits of draft heads. A backend keeps the rest in its own memory.
 //! Invariant: a row has the same bits whatever other rows run in the pass.
 
 use std::any::Any;
@@ -49,8 +48,7 @@ pub trait PixelDecoder: Send + Sync {
     /// The image of a whole grid of codes in raster order.
     ///
     /// # Errors
-    /// The codes do not fill the grid or are not in the codebook, the grid has too many pixels, or a
-    /// colour is non-finite.
+    /// Codes outside the codebook or too few for the grid, too many pixels, a non-finite colour.
     fn decode(&self, codes: &[Code], grid: Grid) -> Result<Image>;
 }
 

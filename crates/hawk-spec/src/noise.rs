@@ -1,20 +1,22 @@
-//! Counter-based noise: every random number is a function of (seed, image, cell, purpose, index), never of call order.
+//! Counter-based noise: a random number is a function of (seed, image, cell, purpose, index), never
+//! of the order of calls.
 //!
-//! The generator is Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), as in the
-//! Random123 library. Logarithms are libm's, which are plain Rust arithmetic and give the same bits on every platform.
+//! The generator is Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
+//! (SC 2011), as in the Random123 library. Logarithms are libm's: plain Rust arithmetic, with the
+//! same bits on every platform.
 
 use std::sync::LazyLock;
 
 use crate::law::{LawError, highest};
 use crate::token::{Cell, Code, ImageIndex, Seed};
 
-/// What a random number is for; different purposes never share one.
+/// The purpose of a random number. Different purposes never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Gumbel noise of image cells: sampling, and drafting under replay.
+    /// Gumbel noise of the cells of images, for sampling and for drafting under replay.
     Replay = 0,
-    /// Gumbel noise of text that the model writes itself; the code is then the vocabulary id, the cell the position
-    /// after the prompt.
+    /// Gumbel noise of text. The code is the vocabulary id, the cell is the position after the
+    /// prompt.
     Text = 1,
     /// Acceptance tests under rejection.
     Accept = 2,
@@ -180,10 +182,10 @@ fn gumbel_of_word(word: u32) -> f64 {
 /// Bits of a word that index [`BOUNDS`].
 const BOUND_BITS: u32 = 10;
 
-/// For each value of a word's top bits, no less than the noise of any word that has them.
+/// For each value of a word's top bits, an upper bound of the noise of all words that have them.
 ///
-/// The noise grows with the word, so its value at the bucket's last word bounds it; the margin is far above the
-/// rounding of two logarithms and far below anything that would cost an evaluation.
+/// The noise grows with the word: its value at the bucket's last word bounds it. The margin is far
+/// above the rounding of two logarithms, and far too small to cost further evaluations.
 static BOUNDS: LazyLock<[f64; 1 << BOUND_BITS]> = LazyLock::new(|| {
     std::array::from_fn(|top| gumbel_of_word((top as u32) << (32 - BOUND_BITS) | (u32::MAX >> BOUND_BITS)) + 1e-9)
 });

@@ -5,10 +5,10 @@
 use std::ops::ControlFlow;
 
 use hawk::{
-    Decoder, Decoding, DefaultTree, Drafter, DrafterKind, Engine, Generated, Heads, LoadOptions, Media, Needs, Request,
-    Result, Rule, Seed, Seen, View, built_in_model,
+    Code, Decoder, Decoding, DefaultTree, DraftLaw, Drafter, DrafterKind, Engine, Generated, Heads, ImageIndex,
+    LoadOptions, Media, Needs, NodeId, Request, Result, Rule, Seed, Seen, Source, TokenTree, TreeError, View,
+    built_in_model,
 };
-use hawk_spec::{Code, DraftLaw, ImageIndex, NodeId, Source, TokenTree, TreeError};
 
 /// What the engine and users know of the drafter before one is made.
 const FOLLOWER: Decoder = Decoder::custom(&DrafterKind {

@@ -1,4 +1,7 @@
-//! Generates images from text with autoregressive image models, several cells a pass, without changing a pixel.
+//! Images from text with autoregressive image models, several cells per target pass.
+//!
+//! A drafter proposes cells, the model (the target) tests them in one pass, and a rule accepts or
+//! rejects them. Under [`Rule::Replay`] every decoder draws the same pixels as plain decoding.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -24,17 +27,25 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Engine`] | a loaded model |
-//! | [`Request`], [`Decoding`], [`Decoder`] | what is asked: prompt, seed, images; drafter, rule, node budget |
-//! | [`Event`], [`CellSource`] | what an observer hears: prefill done, cells committed and by whom, image done |
-//! | [`Outcome`], [`Generated`], [`Timings`] | what comes back |
-//! | [`Engine::observe`], [`Observed`] | the hidden state and the law behind every cell of a finished image |
-//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, from plain language models of the Llama kind |
-//! | [`Record`] | what a PNG says of itself, enough to make it again |
+//! | [`Engine`] | a loaded image model that answers requests |
+//! | [`Model`] | the parts of a loaded image model: weights, configuration, tokenizer |
+//! | [`Device`], [`Backend`] | a place to load weights to, and a transformer loaded there |
+//! | [`Request`] | prompt, seed, numbers of images, sampling, decoding |
+//! | [`Decoding`] | a [`Decoder`], a rule and the bound of its trees |
+//! | [`Decoder`], [`Drafter`] | a kind of drafter by name, and one drafter at work |
+//! | [`Batch`], [`Job`] | the decoding loop, and one image or text in it |
+//! | [`Event`], [`CellSource`] | the progress of a request: cells as they are committed |
+//! | [`Outcome`], [`Generated`], [`Timings`] | the results of a request |
+//! | [`Engine::observe`], [`Observed`] | hidden state and law at every cell of a finished image |
+//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, with plain language models |
+//! | [`Record`] | the settings of an image in its PNG, enough to make it again |
+//!
+//! A drafter of your own implements [`Drafter`] and becomes a decoder by [`Decoder::custom`].
 //!
 //! # What it does not do
 //!
-//! It parses no arguments and prints nothing. It does not choose seeds.
+//! It parses no arguments, prints nothing, downloads nothing and chooses no seeds. It trains no
+//! model and no heads.
 
 mod analyse;
 mod builtin;
@@ -59,8 +70,11 @@ pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Nee
 pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Error, Fault, Image, ImageSize, ModelSource, Result};
-pub use hawk_spec::{DecodeStats, Noise, Rule, Sampling, Seed, TreeShape};
+pub use hawk_nn::{Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
+pub use hawk_spec::{
+    Cell, Code, DecodeStats, DraftLaw, ImageIndex, NodeId, Noise, Rule, Sampling, Seed, Source, TokenId, TokenTree,
+    TreeError, TreeShape,
+};
 pub use model::{LoadOptions, Model};
 pub use prompt::{Conditioning, Prefix};
 pub use record::png::{read_png, write_plain_png, write_png};

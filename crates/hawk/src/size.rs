@@ -1,4 +1,4 @@
-//! The size of an image as the model itself draws it (Lumina-mGPT), in place of a forced one.
+//! The size of an image, drawn by the model itself (Lumina-mGPT).
 
 use hawk_nn::{
     Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Ranking, Readout, Result, Shaping, Sizes, Staged, StreamId,
@@ -11,20 +11,23 @@ use hawk_spec::{
 use crate::decode::prefill::read_tokens;
 use crate::engine::Engine;
 
-/// Surviving ids of a size token's law, as upstream samples text (Lumina-mGPT 104abe4, `text_top_k`).
+/// Top-k of a size token's law, that of upstream's text (Lumina-mGPT 104abe4, `text_top_k`).
 const TOP_K: u32 = 10;
 /// Rows of a pass over the prompt.
 const ROWS: usize = 64;
-/// Squares around which there are sizes.
+/// Sides of the squares whose area the sizes have, in pixels.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
 
 impl Engine {
-    /// Draws the size tokens after the prompt and the begin of the image, height first: each from the target's law over those that make a
-    /// size, with the ten likeliest kept. That is upstream's law as long as it gives sizes there. The noise is that of text
-    /// ([`Purpose::Text`]), positions counted from the begin of the image; the same for all images of a seed.
+    /// Draws the size tokens after the prompt and the begin of the image, height first.
+    ///
+    /// Each token is drawn from the target's law over the tokens that make a size, with top-k 10.
+    /// The result has upstream's law given that upstream draws a size. The noise is
+    /// [`Purpose::Text`] at positions counted from the begin of the image; it is the same for all
+    /// images of a seed.
     ///
     /// # Errors
-    /// A model whose images have no size tokens, or a prompt that is too long.
+    /// The model has no size tokens, or the prompt is too long.
     pub fn draw_size(&self, prompt: &str, seed: Seed) -> Result<ImageSize> {
         let config = self.config();
         let (Sizes::Lumina, Structure::Lumina { size_base, size_unit, .. }) = (config.sizes, config.layout.structure())
@@ -65,7 +68,7 @@ impl Engine {
     }
 }
 
-/// Commits a token, and gives the logits behind it.
+/// Commits a token and returns the logits after it.
 fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> Result<Vec<f32>> {
     let row = passes.rows(stream).push(token, None, Readout::Law(Cell(0)));
     let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
@@ -76,7 +79,7 @@ fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> R
     Ok(logits)
 }
 
-/// One of `ids` as the next token.
+/// Draws one of `ids` as the next token.
 fn draw_among(ids: &[u32], logits: &[f32], noise: CellNoise) -> Result<u32> {
     let mut possible = vec![f32::NEG_INFINITY; logits.len()];
     ids.iter().for_each(|&id| possible[id as usize] = logits[id as usize]);

@@ -1,4 +1,4 @@
-//! Verification: which guessed cells the target's law keeps, and what it draws after them.
+//! Verification: which drafts the target's law accepts, and which token it draws after them.
 
 mod lossy;
 mod rejection;

@@ -1,4 +1,5 @@
-//! Exact replay: sampling is a pure function of seed, image, cell and law, so a guess is right or wrong.
+//! Exact replay: sampling is a pure function of seed, image, cell and law, so a draft is either the
+//! sampled token or not.
 
 use super::target_laws::TargetLaws;
 use super::verdict::{Decision, Outcome, Step};

@@ -1,4 +1,4 @@
-//! What comes of verification, node by node and for a step.
+//! The results of verification: at a node, and of a step.
 
 use crate::token::{Code, NodeId};
 use crate::tree::TokenTree;
@@ -8,31 +8,33 @@ use crate::tree::TokenTree;
 pub struct Next {
     /// Its code.
     pub code: Code,
-    /// Why it was drawn.
+    /// The reason of the draw.
     pub drawn: Drawn,
 }
 
-/// Why the target drew a token itself.
+/// The reason why the target drew a token itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Drawn {
-    /// There were candidates and none was accepted.
+    /// All candidates were rejected.
     Recovered,
-    /// There was no candidate left: all that was proposed on the path was accepted.
+    /// There was no candidate: all drafts on the path were accepted.
     Bonus,
 }
 
-/// What happened at one node of the walked path.
+/// The tests at one node of the walked path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The node; its depth is the step's index.
     pub node: NodeId,
-    /// How many of its candidates were tested, from the first on.
+    /// Number of its candidates that were tested, from the first on.
     pub tested: u32,
-    /// Index of the accepted candidate in [`TokenTree::candidates`]; it is then the last one tested.
+    /// Index of the accepted candidate in [`TokenTree::candidates`]. It is the last one tested.
     pub accepted: Option<u32>,
 }
 
-/// The outcome of a step: the accepted nodes and the token after them. A buffer for reuse, meaningful after a
+/// The outcome of a step: the accepted nodes and the token after them.
+///
+/// It is a buffer for reuse. Its contents are defined after a
 /// [`Verifier::verify`](crate::Verifier::verify) that returned Ok.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -40,19 +42,19 @@ pub struct Verdict {
     pub path: Vec<NodeId>,
     /// The token after the last accepted node.
     pub next: Next,
-    /// What happened at the root and at each accepted node: one more than `path`.
+    /// The tests at the root and at each accepted node: one more than `path`.
     pub steps: Vec<Step>,
 }
 
 impl Verdict {
-    /// A buffer for trees of up to `depth` levels below the root; deeper ones would make it grow.
+    /// A buffer for trees of up to `depth` levels below the root. Deeper trees make it grow.
     #[must_use]
     pub fn with_capacity(depth: usize) -> Self {
         let next = Next { code: Code(0), drawn: Drawn::Bonus };
         Self { path: Vec::with_capacity(depth), next, steps: Vec::with_capacity(depth + 1) }
     }
 
-    /// Number of cells that the step commits: the accepted ones and the one drawn after them.
+    /// Number of cells that the step commits: the accepted cells and the cell drawn after them.
     #[must_use]
     pub fn committed(&self) -> usize {
         self.path.len() + 1
@@ -78,13 +80,13 @@ pub(super) struct Tested<'a> {
     pub(super) scores: &'a [f32],
 }
 
-/// What a rule decides at one node.
+/// The decision of a rule at one node.
 pub(super) struct Decision {
     pub(super) step: Step,
     pub(super) outcome: Outcome,
 }
 
-/// How a node ends.
+/// The end of the tests at a node.
 pub(super) enum Outcome {
     Accepted(NodeId),
     Drawn(Code),

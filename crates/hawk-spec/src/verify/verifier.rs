@@ -1,4 +1,4 @@
-//! The walk through a tree, by one of the rules.
+//! The walk through a tree by one of the rules.
 
 use std::fmt;
 
@@ -11,13 +11,14 @@ use crate::law::{LawError, check_length};
 use crate::token::NodeId;
 use crate::tree::TokenTree;
 
-/// How guesses are tested. Both rules keep the target's law exactly.
+/// A rule that tests drafts. Both rules keep the target's law exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// A guess is accepted if it is the token that plain AR draws with the image's noise: every decoder writes the same
-    /// image as plain AR.
+    /// A draft is accepted if it is the token that plain AR draws with the image's noise: every
+    /// decoder draws the same image as plain AR.
     Replay,
-    /// Speculative sampling with several candidates: accept with min(1, p/q), else go on with the residual law.
+    /// Speculative sampling with several candidates: a draft is accepted with probability min(1,
+    /// p/q), else the test goes on with the residual law.
     Rejection,
 }
 
@@ -30,7 +31,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Tests a tree's guesses against the target's laws, without allocating after construction.
+/// Tests the drafts of a tree against the target's laws. After construction it allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     test: Test,
@@ -45,7 +46,7 @@ enum Test {
 }
 
 impl Verifier {
-    /// A verifier for laws over `codes` codes that keeps the target's law.
+    /// A verifier that keeps the target's law, over `codes` codes.
     #[must_use]
     pub fn new(rule: Rule, codes: usize) -> Self {
         let scratch = match rule {
@@ -55,17 +56,18 @@ impl Verifier {
         Self { test: Test::Exact(rule), codes, scratch: rejection::Scratch::new(scratch) }
     }
 
-    /// A verifier that changes the law.
+    /// A verifier that changes the law, over `codes` codes.
     #[must_use]
     pub fn lossy(rule: LossyRule, codes: usize) -> Self {
         Self { test: Test::Lossy(rule), codes, scratch: rejection::Scratch::new(codes) }
     }
 
-    /// Walks from the root along accepted candidates and writes the path and the token after it.
+    /// Walks from the root along accepted candidates, and writes the path and the token after it.
     ///
     /// # Errors
-    /// [`LawError`] of the target or the chooser; under rejection also [`LawError::ImpossibleDraft`] and
-    /// [`LawError::EmptyResidual`]. The verdict is then meaningless.
+    /// [`LawError`] of the target or the chooser. Under rejection also
+    /// [`LawError::ImpossibleDraft`] and [`LawError::EmptyResidual`]. The verdict is then
+    /// undefined.
     pub fn verify(
         &mut self,
         tree: &TokenTree,

@@ -1,4 +1,5 @@
-//! What the target sees in a finished image: the input of training, and of measurements that need its law at every cell.
+//! What the target sees in a finished image: the input of training, and of measurements that need
+//! its law at every cell.
 
 use std::sync::Arc;
 
@@ -19,16 +20,18 @@ pub struct Observed<'a> {
     pub cell: Cell,
     /// The conditional stream's last hidden state, `[D]`: what draft heads read.
     pub hidden: &'a [f32],
-    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their softmax is the target's law.
+    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their
+    /// softmax is the target's law.
     pub scores: &'a [f32],
 }
 
 impl Engine {
-    /// Runs a finished image through the target and shows every cell's law in raster order; the bits are those that decoding meets.
+    /// Runs a finished image through the target and shows every cell's law in raster order; the
+    /// bits are those that decoding meets.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long, logits that are no numbers, or what the
-    /// observer returns.
+    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long,
+    /// logits that are no numbers, or what the observer returns.
     pub fn observe(
         &self,
         prompt: &str,
@@ -103,7 +106,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row of each stream.
+    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row
+    /// of each stream.
     fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
         let layout = &self.engine.config().layout;
         let mut lasts = Vec::with_capacity(self.streams.len());

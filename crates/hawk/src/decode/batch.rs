@@ -1,4 +1,5 @@
-//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came of it.
+//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came
+//! of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ struct Retired {
     streams: Vec<StreamId>,
 }
 
-/// Jobs under way on one target. It can move between threads; a step allocates nothing but where jobs come and go.
+/// Jobs under way on one target. It can move between threads; a step allocates nothing but where
+/// jobs come and go.
 pub struct Batch {
     target: Arc<Target>,
     limits: BatchLimits,
@@ -123,7 +125,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same, or new ones.
+    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same,
+    /// or new ones.
     fn give_streams(&mut self, slot: &mut Slot) -> Result<()> {
         if let Some(at) = self.retired.iter().position(|retired| same_prompt(&retired.prefixes, &slot.prefixes)) {
             slot.streams = self.retired.swap_remove(at).streams;
@@ -148,12 +151,14 @@ impl Batch {
         Ok(())
     }
 
-    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch is left alone.
+    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch
+    /// is left alone.
     pub fn cancel(&mut self, job: JobId) {
         drop(self.remove(job));
     }
 
-    /// The result of a job that is finished, or what there is of one that is not. It leaves the batch.
+    /// The result of a job that is finished, or what there is of one that is not. It leaves the
+    /// batch.
     pub fn take(&mut self, job: JobId) -> Option<Finished> {
         self.remove(job).map(Slot::finish)
     }

@@ -13,7 +13,8 @@ use crate::prompt::Prefix;
 use crate::request::decoding::Decoding;
 use crate::request::event::CellSource;
 
-/// One image or text to be decoded. Engines make jobs; every job has its own prompt, sampling, decoder, tree and seed.
+/// One image or text to be decoded. Engines make jobs; every job has its own prompt, sampling,
+/// decoder, tree and seed.
 pub struct Job {
     /// What each stream starts with: cond, and uncond where guided.
     pub(crate) prefixes: Arc<[Prefix]>,
@@ -51,7 +52,8 @@ pub struct BatchLimits {
 }
 
 impl BatchLimits {
-    /// Room for one slot with this job; [`tokens`](Self::tokens) for `sequence` tokens after the prefix.
+    /// Room for one slot with this job; [`tokens`](Self::tokens) for `sequence` tokens after the
+    /// prefix.
     pub(crate) fn of(job: &Job, sequence: usize) -> Self {
         let longest = job.prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
         Self {
@@ -78,9 +80,11 @@ pub struct BatchEvent {
 pub enum Happened {
     /// Its prompt is in the keys and values.
     PrefillDone,
-    /// Cells were committed; [`Batch::new_cells`](crate::Batch::new_cells) has them until the next step.
+    /// Cells were committed; [`Batch::new_cells`](crate::Batch::new_cells) has them until the next
+    /// step.
     CellsCommitted,
-    /// Nothing is left to decode; [`Batch::take`](crate::Batch::take) gives the result and frees the slot.
+    /// Nothing is left to decode; [`Batch::take`](crate::Batch::take) gives the result and frees
+    /// the slot.
     Finished,
     /// The job failed and has left the batch. Other jobs go on.
     Failed(Error),

@@ -50,7 +50,8 @@ pub(super) struct Slot {
     drafter: Box<dyn Drafter>,
     needs: Needs,
     tree: TokenTree,
-    /// The row of each node's law: its token, or the last structure token after it. The same in every stream.
+    /// The row of each node's law: its token, or the last structure token after it. The same in
+    /// every stream.
     node_rows: Vec<usize>,
     verifier: Verifier,
     verdict: Verdict,
@@ -113,8 +114,8 @@ impl Slot {
         self.started = Instant::now();
     }
 
-    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's streams: for the anchor and each node its
-    /// token and the structure tokens behind it.
+    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's
+    /// streams: for the anchor and each node its token and the structure tokens behind it.
     pub(super) fn propose(&mut self, target: &Target, nodes: usize, passes: &mut dyn Passes) -> Result<()> {
         let committed = self.codes.len() as u32;
         self.tree.reset(Cell(committed), self.most - committed);

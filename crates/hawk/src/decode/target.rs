@@ -1,4 +1,5 @@
-//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built and tested.
+//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built
+//! and tested.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -113,7 +114,8 @@ impl Target {
         })
     }
 
-    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this medium.
+    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this
+    /// medium.
     pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
         if !source.contains("heads/config.json") {
             return Ok(());

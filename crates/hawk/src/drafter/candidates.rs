@@ -11,14 +11,15 @@ use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
 use super::contract::Setup;
 use super::mode::DraftMode;
 
-/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws overlap more with its own (measured, see
-/// `docs/performance.md`).
+/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws
+/// overlap more with its own (measured, see `docs/performance.md`).
 const SHARPNESS: f64 = 1.6;
 
 /// What several laws for one cell become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
-    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion pool).
+    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion
+    /// pool).
     OneLaw,
     /// Candidates of each law on their own, as in the paper.
     Apart,
@@ -149,7 +150,8 @@ impl Candidates {
         }
     }
 
-    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest weight; none where no head knows the cell.
+    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest
+    /// weight; none where no head knows the cell.
     fn join(&mut self, cell: Cell) -> Option<usize> {
         let known = || (0..).zip(&self.heads).filter_map(|(i, head)| Some((i, head.weight, head.cache.get(cell)?)));
         let all: f64 = known().map(|(_, weight, _)| weight).sum();
@@ -161,7 +163,8 @@ impl Candidates {
         known().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(leader, ..)| leader)
     }
 
-    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the law is its own.
+    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the
+    /// law is its own.
     fn propose_from_law(
         &mut self,
         head: usize,
@@ -199,7 +202,8 @@ impl Candidates {
         Ok(())
     }
 
-    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence by.
+    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence
+    /// by.
     fn rank_candidates(&mut self, head: usize, cell: Cell, tree: &mut TokenTree) -> Result<DraftLaw, TreeError> {
         match self.mode {
             DraftMode::SharedNoise(purpose) => {
@@ -218,7 +222,8 @@ impl Candidates {
         Ok(DraftLaw::Deterministic)
     }
 
-    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest probability.
+    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest
+    /// probability.
     fn draw(&mut self, head: usize, cell: Cell) {
         let doubt = -self.law.iter().copied().fold(0.0, f64::max).ln();
         self.ranked.clear();
@@ -234,7 +239,8 @@ impl Candidates {
     }
 }
 
-/// The source of a code of a combined law: the head whose own law ranks it nearest to its best code.
+/// The source of a code of a combined law: the head whose own law ranks it nearest to its best
+/// code.
 fn main_source(heads: &[UsedHead], cell: Cell, code: Code) -> Option<Source> {
     let known = heads.iter().filter_map(|head| Some((head.cache.get(cell)?[code.index()], head.source)));
     known.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, source)| source)
@@ -248,13 +254,15 @@ fn source(offset: HeadOffset) -> Source {
     }
 }
 
-/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of 0.25 if not measured.
+/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of
+/// 0.25 if not measured.
 fn weight(head: &HeadConfig) -> f64 {
     let overlap = head.validation.as_ref().map_or(0.25, |figures| figures.overlap);
     overlap.max(0.01).powi(3)
 }
 
-/// The chance of a head's candidates by rank before any was tested: as measured in its validation, else 0.25 halved from rank to rank.
+/// The chance of a head's candidates by rank before any was tested: as measured in its validation,
+/// else 0.25 halved from rank to rank.
 fn prior(head: &HeadConfig) -> [f64; MAX_RANKS] {
     let measured = head.validation.as_ref().map(|figures| &figures.replay_match_by_rank);
     std::array::from_fn(|rank| {

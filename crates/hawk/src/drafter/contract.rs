@@ -99,13 +99,15 @@ pub trait Drafter: Send {
     /// Begins an image or a text.
     fn start(&mut self, _seed: Seed, _image: ImageIndex) {}
 
-    /// Adds candidates to a tree that has only its root. A full tree and the end of the grid are no errors of the drafter: it returns them.
+    /// Adds candidates to a tree that has only its root. A full tree and the end of the grid are no
+    /// errors of the drafter: it returns them.
     ///
     /// # Errors
     /// [`TreeError::Full`] and [`TreeError::TooDeep`] end proposing; any other one fails the slot.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError>;
 
-    /// Asks draft heads about nodes of the pass that has just been verified. Heads of all slots run in one product.
+    /// Asks draft heads about nodes of the pass that has just been verified. Heads of all slots run
+    /// in one product.
     ///
     /// # Errors
     /// Fails the slot.
@@ -113,7 +115,8 @@ pub trait Drafter: Send {
         Ok(())
     }
 
-    /// Learns from a pass: tree, verdict, laws and hidden states at all its nodes, and what the asked heads say.
+    /// Learns from a pass: tree, verdict, laws and hidden states at all its nodes, and what the
+    /// asked heads say.
     ///
     /// # Errors
     /// Fails the slot.

@@ -1,4 +1,5 @@
-//! Copies of the cells to the left and above: no training, no draft law, and right wherever the picture does not change.
+//! Copies of the cells to the left and above: no training, no draft law, and right wherever the
+//! picture does not change.
 
 use hawk_nn::{Arrangement, Error};
 use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
@@ -27,7 +28,8 @@ struct Neighbour {
 }
 
 impl Drafter for Neighbour {
-    /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a node's cell is the node itself.
+    /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a
+    /// node's cell is the node itself.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> Result<(), TreeError> {
         let mut next = 0;
         while let Some(parent) = tree.nodes().nth(next) {

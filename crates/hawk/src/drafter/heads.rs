@@ -1,4 +1,5 @@
-//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the cache keeps their laws, the pool grows the tree.
+//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the
+//! cache keeps their laws, the pool grows the tree.
 
 use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
 use hawk_spec::{Cell, ImageIndex, Noise, Pool, Seed, TokenTree, TreeError, TreeShape};
@@ -37,7 +38,8 @@ impl Decoder {
             kind("hawk-vertical", help, Media::Images, |setup| make(setup, Directions::Vertical, Joining::OneLaw))
         },
     );
-    /// All draft heads and the cache; each head's candidates enter the pool on their own, as in the paper.
+    /// All draft heads and the cache; each head's candidates enter the pool on their own, as in the
+    /// paper.
     pub const HAWK_PAPER: Decoder = Decoder::custom(
         &const {
             let help = "all draft heads; each head's candidates enter the pool on their own, as in the paper";
@@ -131,7 +133,8 @@ impl Drafter for HeadsDrafter {
         })
     }
 
-    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last: the new anchor.
+    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last:
+    /// the new anchor.
     fn ask(&mut self, seen: &mut Seen<'_>, heads: &mut HeadAsks<'_>) -> Result<()> {
         self.asked.clear();
         let anchor = seen.verdict.path.len();
@@ -147,7 +150,8 @@ impl Drafter for HeadsDrafter {
         Ok(())
     }
 
-    /// Calibrates the chances of what was proposed for the committed cells, then caches what the heads say.
+    /// Calibrates the chances of what was proposed for the committed cells, then caches what the
+    /// heads say.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         for (cell, &code) in (seen.first().0..).map(Cell).zip(seen.new_codes()) {
             self.candidates.learn(cell, code);

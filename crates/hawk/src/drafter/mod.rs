@@ -1,7 +1,7 @@
 //! Drafters: what proposes cells after the anchor.
 //!
-//! A new drafter is one file that implements [`Drafter`](contract::Drafter) and describes itself in a
-//! [`DrafterKind`](contract::DrafterKind), and its line in `DECODERS`.
+//! A new drafter is one file that implements [`Drafter`](contract::Drafter) and describes itself in
+//! a [`DrafterKind`](contract::DrafterKind), and its line in `DECODERS`.
 
 mod cache;
 mod calibration;

@@ -7,11 +7,13 @@ use crate::request::rule::{AnyRule, LossyRule};
 /// How candidates are made of a law, as the rule needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DraftMode {
-    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw will have.
+    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw
+    /// will have.
     SharedNoise(Purpose),
     /// The likeliest codes; greedy decoding and typical acceptance read no draft law either.
     Likeliest,
-    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement, from a random stream of their own.
+    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement,
+    /// from a random stream of their own.
     Draws,
 }
 

@@ -7,8 +7,8 @@ use hawk_nn::{Error, Result};
 use crate::request::decoder::Decoder;
 
 /// The built-in decoders: one line each, in the order of `--help`.
-static DECODERS: [Decoder; 6] =
-    [Decoder::AR, Decoder::NEIGHBOUR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER, Decoder::HAWK];
+static DECODERS: &[Decoder] =
+    &[Decoder::AR, Decoder::NEIGHBOUR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER, Decoder::HAWK];
 
 impl Decoder {
     /// All built-in decoders, plain decoding first.

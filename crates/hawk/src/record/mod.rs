@@ -48,7 +48,8 @@ pub struct Record {
     pub sampling: RecordedSampling,
     /// What the decode did.
     pub stats: RecordedStats,
-    /// Where each cell's code came from, in raster order; empty in records of versions that did not write it.
+    /// Where each cell's code came from, in raster order; empty in records of versions that did not
+    /// write it.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sources")]
     pub sources: Vec<CellSource>,
 }

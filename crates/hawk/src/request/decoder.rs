@@ -11,8 +11,8 @@ use crate::drafter::contract::{DefaultTree, DrafterKind, Heads};
 
 /// What proposes the cells after the anchor: plain decoding, or one of the drafters.
 ///
-/// The built-in ones are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its drafter's file; [`Decoder::custom`] makes
-/// one of a drafter of your own.
+/// The built-in ones are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its
+/// drafter's file; [`Decoder::custom`] makes one of a drafter of your own.
 #[derive(Clone, Copy)]
 pub struct Decoder(&'static DrafterKind);
 
@@ -47,7 +47,8 @@ impl Decoder {
         self.0
     }
 
-    /// The tree where none is asked for. Its size is tuned at run time only under `replay`, where that cannot change the image.
+    /// The tree where none is asked for. Its size is tuned at run time only under `replay`, where
+    /// that cannot change the image.
     #[must_use]
     pub fn default_tree(self, rule: impl Into<AnyRule>) -> Tree {
         match (self.0.tree, rule.into()) {

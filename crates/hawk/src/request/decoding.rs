@@ -19,7 +19,8 @@ impl Decoding {
     /// Decoding with trees of this shape or size.
     ///
     /// # Errors
-    /// No node, or more than [`MAX_NODES`]; more than one under plain decoding; [`Tree::Auto`] under a rule whose images depend on the trees.
+    /// No node, or more than [`MAX_NODES`]; more than one under plain decoding; [`Tree::Auto`]
+    /// under a rule whose images depend on the trees.
     pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, tree: impl Into<Tree>) -> Result<Self> {
         let (rule, tree) = (rule.into(), tree.into());
         if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {

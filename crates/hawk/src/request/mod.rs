@@ -16,7 +16,8 @@ use decoding::Decoding;
 /// Most images that share a pass.
 pub const MAX_BATCH: usize = 64;
 
-/// Images of one prompt. Under [`Rule::Replay`](hawk_spec::Rule::Replay) an image depends on the model, `prompt`, `seed`, its index and `sampling` alone.
+/// Images of one prompt. Under [`Rule::Replay`](hawk_spec::Rule::Replay) an image depends on the
+/// model, `prompt`, `seed`, its index and `sampling` alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The text. The model's template is put around it.

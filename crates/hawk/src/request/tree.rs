@@ -14,7 +14,8 @@ pub const AUTO_NODES: usize = 16;
 pub enum Tree {
     /// The same shape in every step.
     Shape(TreeShape),
-    /// Tuned at run time by measured cells per second, 1 to [`AUTO_NODES`] nodes. Only under [`Rule::Replay`](hawk_spec::Rule::Replay), where no image depends on it.
+    /// Tuned at run time by measured cells per second, 1 to [`AUTO_NODES`] nodes. Only under
+    /// [`Rule::Replay`](hawk_spec::Rule::Replay), where no image depends on it.
     Auto,
 }
 
