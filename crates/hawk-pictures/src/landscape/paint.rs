@@ -19,7 +19,7 @@ pub struct Stage {
     pub ground_top: f32,
     /// The rows, in pixels from the top, on which the feet of a thing may stand.
     pub feet: Range<f32>,
-    /// The colour of the light: what the red, green and blue of a thing are multiplied by, each in 0 to 1.
+    /// The colour of the light: the factors of a thing's red, green and blue, each in 0 to 1.
     pub shade: [f32; 3],
     /// Whether the light comes from the left, so that shadows fall to the right.
     pub light_from_left: bool,

@@ -57,7 +57,8 @@ impl Things {
         &self.all
     }
 
-    /// Whose drawings these are, as their licences ask to be told: to be handed on with pictures of them.
+    /// Whose drawings these are, as their licences ask to be told. Hand it on with
+    /// pictures of them.
     #[must_use]
     pub fn attribution(&self) -> &str {
         &self.attribution

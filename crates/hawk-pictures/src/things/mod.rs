@@ -1,5 +1,5 @@
-//! Things: cut-outs of emoji with their names, shown alone, counted and beside each other on plain or
-//! softly shaded grounds.
+//! Things: cut-outs of emoji with their names, shown alone, counted and beside each other on plain
+//! or softly shaded grounds.
 
 mod alone;
 mod arranged;

@@ -11,7 +11,8 @@ pub const CELL: u32 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shift {
-    /// At whole cells, in sizes of whole cells: the same drawing cuts into the same cells wherever it stands.
+    /// At whole cells, in sizes of whole cells: the same drawing cuts into the same cells wherever
+    /// it stands.
     #[default]
     Cells,
     /// At any pixel, in any size.
@@ -19,7 +20,8 @@ pub enum Shift {
 }
 
 impl Shift {
-    /// A length between `least` and `most` pixels, both included; under `Cells` a multiple of 8 among them.
+    /// A length between `least` and `most` pixels, both included. Under `Cells` it is a
+    /// multiple of 8.
     pub(crate) fn length(self, least: u32, most: u32, random: &mut Random) -> u32 {
         let step = match self {
             Self::Cells => CELL,

@@ -1,4 +1,5 @@
-//! The land: what lies behind, up to the horizon and a little in front of it, and the ground in front.
+//! The land: what lies behind, up to the horizon and a little in front of it, and the ground in
+//! front.
 
 mod city;
 mod desert;
