@@ -34,7 +34,7 @@ pub enum Replacement {
 
 /// The origin of a candidate: a short label such as `left`, `H1` or `V2`.
 ///
-/// A drafter names its own sources. Statistics, records and reports know them by label alone.
+/// A drafter names its own sources. Statistics, records and reports name them by label alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// ASCII letters and digits, then zeros.

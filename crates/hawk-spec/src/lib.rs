@@ -54,11 +54,11 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and their places in the sequence |
-//! | [`TokenTree`], [`Candidate`] | drafts after the anchor, each with its [`Source`] and [`DraftLaw`] |
+//! | [`Cell`], [`Grid`], [`Layout`] | image tokens and their places in the sequence |
+//! | [`TokenTree`], [`Candidate`] | drafts, each with [`Source`] and [`DraftLaw`] |
 //! | [`Pool`], [`TreeShape`] | candidates of several sources per cell, and the size of their tree |
 //! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p |
-//! | [`Chooser`], [`Noise`], [`TextNoise`], [`Greedy`] | the random choices: noise, or the likelier outcome |
+//! | [`Chooser`], [`Noise`], [`TextNoise`], [`Greedy`] | random choices, and their noise |
 //! | [`Verifier`], [`Verdict`] | the accepted drafts, and the recovered or bonus token after them |
 //! | [`LossyRule`] | rules that change the law, for comparison |
 //! | [`DecodeStats`] | passes, acceptance length, counts by source and depth |

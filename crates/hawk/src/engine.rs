@@ -94,8 +94,8 @@ impl Engine {
         Ok(self)
     }
 
-    /// Sets the features of a caption for all prompts, for a model that reads captions as features.
-    /// The prompt of a request is then a name alone.
+    /// Sets the features of a caption for every prompt without features of its own, for a model
+    /// that reads captions as features. The prompt of a request is then a name alone.
     ///
     /// # Errors
     /// The file holds no features, they do not fit the model, or the model reads none.

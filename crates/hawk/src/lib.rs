@@ -37,7 +37,7 @@
 //! | [`Event`], [`CellSource`] | the progress of a request: cells as they are committed |
 //! | [`Outcome`], [`Generated`], [`Timings`] | the results of a request |
 //! | [`Engine::observe`], [`Observed`] | hidden state and law at every cell of a finished image |
-//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, with plain language models |
+//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text |
 //! | [`Record`] | the settings of an image in its PNG, enough to make it again |
 //!
 //! A drafter of your own implements [`Drafter`] and becomes a decoder by [`Decoder::custom`].

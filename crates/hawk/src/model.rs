@@ -232,7 +232,7 @@ fn pipeline(family: Family) -> Pipeline {
 }
 
 pub(crate) fn no_image_side(source: &ModelSource) -> Error {
-    Error::input("the model does not say what its images look like")
+    Error::input("the model's files do not define what its images look like")
         .at(source.describe("hawk.json"))
         .expected("hawk.json, or a public model of the Chameleon family with its text tokenizer")
         .hint("Lumina-mGPT and Anole need Chameleon's text_tokenizer.json beside their weights or in tokenizer/")

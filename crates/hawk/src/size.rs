@@ -15,7 +15,7 @@ use crate::engine::Engine;
 const TOP_K: u32 = 10;
 /// Rows of a pass over the prompt.
 const ROWS: usize = 64;
-/// Sides of the squares whose area the sizes have, in pixels.
+/// Sides of squares, in pixels. The sizes have about their areas.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
 
 impl Engine {

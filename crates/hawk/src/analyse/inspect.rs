@@ -1,41 +1,41 @@
-//! Looks into a model's files without generating.
+//! The contents of a model's files.
 
 use hawk_nn::kernels::Precision;
 use hawk_nn::{Checkpoint, HawkConfig, ModelSource, Result, TransformerConfig, VqConfig, VqDecoder};
 
 use crate::model::read_transformer;
 
-/// The precision that a model is packed for, if it is.
+/// The precision that a model is packed for; none where it is not packed.
 ///
 /// # Errors
-/// A packed file that cannot be read.
+/// The packed file cannot be read.
 pub fn packed_for(source: &ModelSource) -> Result<Option<Precision>> {
-    // Of all formats only packed files are looked into: others may take seconds.
+    // Only packed files are opened: other formats may take seconds.
     Ok(if source.contains("packed.safetensors") { Checkpoint::open(source, "")?.packed_for() } else { None })
 }
 
-/// What a model's folder holds.
+/// The contents of a model's folder.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// The transformer's sizes.
+    /// Sizes of the transformer.
     pub transformer: TransformerConfig,
-    /// Its weights, counted from the shapes that the config asks for.
+    /// Number of weights, from the shapes that the config demands.
     pub weights: usize,
-    /// Tensors of the transformer that are missing or have another shape, in words.
+    /// Tensors of the transformer that are missing or have another shape, one sentence each.
     pub faults: Vec<String>,
-    /// Tensors of the transformer's file that nothing asks for.
+    /// Tensors of the transformer's file that are not used.
     pub left_over: Vec<String>,
-    /// Layout and sampling, where the folder holds what tells of them.
+    /// Layout and sampling, where the folder defines them.
     pub config: Option<HawkConfig>,
-    /// The VQ decoder and what its file holds beside it, where there is one.
+    /// The VQ decoder, where there is one, and the tensors of its file that it does not use.
     pub vq: Option<(VqConfig, Vec<String>)>,
 }
 
-/// Reads configs and headers; of the weights only the VQ decoder's.
+/// Reads configs, headers, and the weights of the VQ decoder.
 ///
 /// # Errors
-/// A file that cannot be read or contradicts another. Tensors that are missing are no error but a
-/// finding.
+/// A file cannot be read or contradicts another. Missing tensors are no error: they are faults of
+/// the result.
 pub fn inspect(source: &ModelSource) -> Result<Inspection> {
     let transformer = read_transformer(source)?;
     let checkpoint = Checkpoint::open(source, "")?;
@@ -44,7 +44,7 @@ pub fn inspect(source: &ModelSource) -> Result<Inspection> {
     let config = HawkConfig::of_model(source, &transformer)?;
     checkpoint.verify()?;
     let vq = inspect_vq(source)?;
-    // Where the VQ tokenizer's tensors lie among the model's, what it took is not left over.
+    // Where the VQ tokenizer's tensors lie among the model's, those that it uses are not left over.
     let (beside, of_vq) = match vq {
         Some(Vq { config, left_over, place: Place::Apart }) => (Some((config, left_over)), None),
         Some(Vq { config, left_over, place: Place::Among }) => (Some((config, Vec::new())), Some(left_over)),
@@ -66,7 +66,7 @@ pub fn inspect(source: &ModelSource) -> Result<Inspection> {
 
 struct Vq {
     config: VqConfig,
-    /// Names that the decoder did not ask for.
+    /// Names of the tensors that the decoder does not use.
     left_over: Vec<String>,
     place: Place,
 }

@@ -1,4 +1,4 @@
-//! The transformer and the VQ decoder on their own, to compare them with other implementations.
+//! The transformer and the VQ decoder alone, for comparison with other implementations.
 
 use hawk_nn::{
     Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Family, HawkConfig, Image, Laws, ModelSource, NodeOf,
@@ -11,20 +11,21 @@ use crate::model::{LoadOptions, no_image_side, read_transformer};
 /// Rows of a pass over a long sequence.
 const ROWS: usize = 64;
 
-/// Logits of a whole sequence, `[tokens, ids]` row after row, and the number of
-/// [`ids`](hawk_nn::TransformerConfig::readable). Needs `config.json` and the transformer's weights
-/// alone.
+/// The logits of a whole sequence, `[tokens, ids]` row after row, and the number of
+/// [`ids`](hawk_nn::TransformerConfig::readable).
+///
+/// It needs `config.json` and the transformer's weights alone.
 ///
 /// # Errors
-/// The model cannot be read, or a token is not in its vocabulary.
+/// The model cannot be read, or a token is outside its vocabulary.
 pub fn logits(source: &ModelSource, options: LoadOptions, tokens: &[TokenId]) -> Result<(Vec<f32>, usize)> {
     run(&*load(source, options)?, OwnInputs::default(), tokens)
 }
 
-/// As [`logits`], of a model that reads captions: the features' positions come first.
+/// As [`logits`], for a model that reads captions. The positions of the features come first.
 ///
 /// # Errors
-/// As [`logits`], or features that do not fit the model.
+/// As [`logits`], or the features do not fit the model.
 pub fn logits_after_features(
     source: &ModelSource,
     options: LoadOptions,
@@ -73,11 +74,10 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
     Ok((logits, ids.len()))
 }
 
-/// The images of whole grids of codes. Needs the config that tells of the grid and the VQ tokenizer
-/// alone.
+/// The images of whole grids of codes. It needs the grid's config and the VQ tokenizer alone.
 ///
 /// # Errors
-/// The decoder cannot be read, or codes do not fill the grid or are not in the codebook.
+/// The decoder cannot be read, codes do not fill the grid, or a code is not in the codebook.
 pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
     let grid = read_grid(source)?;
     let decoder = Cpu::new(threads).load_vq(&source.vq_tokenizer()?)?;

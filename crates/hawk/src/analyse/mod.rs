@@ -1,4 +1,4 @@
-//! Looks into a model without decoding: its files, its logits, its laws over a finished image.
+//! Analysis of a model without decoding: its files, its logits, its laws over a finished image.
 
 mod inspect;
 mod logits;

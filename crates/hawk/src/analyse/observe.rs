@@ -1,5 +1,5 @@
-//! What the target sees in a finished image: the input of training, and of measurements that need
-//! its law at every cell.
+//! The target's hidden states and laws at every cell of a finished image, for training and for
+//! measurements.
 
 use std::sync::Arc;
 
@@ -13,25 +13,26 @@ use crate::prompt::Prefix;
 /// Rows of a pass.
 const ROWS: usize = 64;
 
-/// What predicts a cell, given the true cells before it.
+/// The target's prediction of a cell from the true cells before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
     /// The cell.
     pub cell: Cell,
-    /// The conditional stream's last hidden state, `[D]`: what draft heads read.
+    /// The conditional stream's last hidden state (after the final norm), `[D]`, the input of draft
+    /// heads.
     pub hidden: &'a [f32],
-    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their
+    /// The target's scores after guidance and warping, `[codes]`, -inf for dropped codes. Their
     /// softmax is the target's law.
     pub scores: &'a [f32],
 }
 
 impl Engine {
-    /// Runs a finished image through the target and shows every cell's law in raster order; the
-    /// bits are those that decoding meets.
+    /// Runs a finished image through the target, and calls the observer with every cell in raster
+    /// order. Hidden states and laws have the bits of decoding.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long,
-    /// logits that are no numbers, or what the observer returns.
+    /// The codes do not fill the grid, a code is not in the codebook, the prompt is too long, the
+    /// logits make no law, or the observer returns an error.
     pub fn observe(
         &self,
         prompt: &str,
@@ -64,13 +65,13 @@ impl Engine {
     }
 }
 
-/// An image under way through the target.
+/// A finished image on its way through the target.
 struct Walk<'a> {
     engine: &'a Engine,
     codes: &'a [Code],
     sampling: &'a Sampling,
     prefixes: Arc<[Prefix]>,
-    /// Cond, and uncond where guided; their prefixes are committed but for the last token.
+    /// Cond, and uncond where guided. Their prefixes are committed, except for the last token.
     streams: Vec<StreamId>,
     passes: Box<dyn Passes>,
 }
@@ -106,8 +107,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row
-    /// of each stream.
+    /// Stages the rows whose laws are those of the cells, as a chain in every stream. Returns the
+    /// last row of each stream.
     fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
         let layout = &self.engine.config().layout;
         let mut lasts = Vec::with_capacity(self.streams.len());

@@ -1,5 +1,4 @@
-//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came
-//! of it.
+//! The decoding loop: jobs are admitted to slots, and each step is one target pass for all slots.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +16,15 @@ use crate::request::decoding::Decoding;
 use crate::request::event::{CellSource, Timings};
 use crate::request::tree::Tree;
 
-/// Streams that a finished job has left, with its prompt still in the keys and values.
+/// The streams of a job that left the batch. The prompt is still in their keys and values.
 struct Retired {
     prefixes: Arc<[Prefix]>,
     streams: Vec<StreamId>,
 }
 
-/// Jobs under way on one target. It can move between threads; a step allocates nothing but where
-/// jobs come and go.
+/// Jobs that are decoded together on one target.
+///
+/// A batch can move between threads. A step allocates memory only where jobs come and go.
 pub struct Batch {
     target: Arc<Target>,
     limits: BatchLimits,
@@ -43,10 +43,10 @@ impl Batch {
     /// An empty batch.
     ///
     /// # Errors
-    /// No memory for the passes.
+    /// The device has no room for the passes.
     pub(crate) fn new(target: Arc<Target>, limits: BatchLimits) -> Result<Self> {
         let trees = limits.slots * limits.streams * limits.nodes;
-        // A tree is staged behind the last committed token.
+        // A tree is staged after the last committed token.
         let tree_rows = limits.nodes * target.medium.tokens_per_cell();
         let rows = limits.slots * limits.streams * tree_rows + PREFILL_ROWS;
         let mut plan = target.plan(rows, trees, limits.tokens + tree_rows);
@@ -73,22 +73,22 @@ impl Batch {
         self.slots.len() < self.limits.slots
     }
 
-    /// Whether no job is under way.
+    /// Whether the batch has no job.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Where the time went so far.
+    /// Times of all steps so far.
     #[must_use]
     pub fn timings(&self) -> Timings {
         self.timings
     }
 
-    /// Takes a job in; it rides in the passes from the next step on.
+    /// Admits a job. It takes part in the passes from the next step on.
     ///
     /// # Errors
-    /// No free slot, or a job larger than the batch was made for. The batch goes on as before.
+    /// No slot is free, or the job exceeds the limits of the batch. The batch is unchanged.
     pub fn admit(&mut self, job: Job) -> Result<JobId> {
         if !self.has_room() {
             let expected = format!("at most {} jobs", self.limits.slots);
@@ -125,8 +125,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same,
-    /// or new ones.
+    /// Gives streams to a slot: those of a job with the same prompt that left, or new streams.
     fn give_streams(&mut self, slot: &mut Slot) -> Result<()> {
         if let Some(at) = self.retired.iter().position(|retired| same_prompt(&retired.prefixes, &slot.prefixes)) {
             slot.streams = self.retired.swap_remove(at).streams;
@@ -135,7 +134,7 @@ impl Batch {
             }
             return Ok(());
         }
-        // Finished jobs must not keep more memory than the slots need.
+        // Jobs that left must not keep more memory than the slots need.
         while !self.retired.is_empty() && self.slots.len() + self.retired.len() >= self.limits.slots {
             self.retired.remove(0).streams.into_iter().for_each(|stream| self.passes.close(stream));
         }
@@ -151,14 +150,13 @@ impl Batch {
         Ok(())
     }
 
-    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch
-    /// is left alone.
+    /// Removes a job without a result. Later events do not name it. A job that is not in the batch
+    /// is ignored.
     pub fn cancel(&mut self, job: JobId) {
         drop(self.remove(job));
     }
 
-    /// The result of a job that is finished, or what there is of one that is not. It leaves the
-    /// batch.
+    /// Removes a job and returns its result, which is partial where the job is not finished.
     pub fn take(&mut self, job: JobId) -> Option<Finished> {
         self.remove(job).map(Slot::finish)
     }
@@ -175,7 +173,7 @@ impl Batch {
         Some(slot)
     }
 
-    /// The cells that the last step has committed of a job, as (first cell, codes, sources).
+    /// The cells of a job that the last step committed, as (first cell, codes, sources).
     #[must_use]
     pub fn new_cells(&self, job: JobId) -> Option<(Cell, &[hawk_spec::Code], &[CellSource])> {
         let slot = self.slots.iter().find(|slot| slot.id == job)?;
@@ -183,10 +181,10 @@ impl Batch {
         Some((slot.first_new(), codes, sources))
     }
 
-    /// Runs one pass for all jobs, and returns what happened, job after job.
+    /// Runs one pass for all jobs and returns its events, job after job.
     ///
     /// # Errors
-    /// The pass itself failed. Errors of one job are events; the other jobs go on.
+    /// The pass fails. An error of one job is an event, and the other jobs go on.
     pub fn step(&mut self) -> Result<impl Iterator<Item = BatchEvent> + '_> {
         self.events.clear();
         if !self.slots.is_empty() {
@@ -197,12 +195,12 @@ impl Batch {
             self.propose();
             clock.lap(&mut self.timings.draft);
             self.run(&mut clock)?;
-            self.tell(started.elapsed());
+            self.record_events(started.elapsed());
         }
         Ok(self.events.drain(..))
     }
 
-    /// Slots whose prompt another slot has read already copy it.
+    /// Copies prompts from slots that have read them to slots that have not.
     fn share_prompts(&mut self) {
         for at in 0..self.slots.len() {
             let (reader, prefixes) = (&self.slots[at], &self.slots[at].prefixes);
@@ -218,7 +216,7 @@ impl Batch {
         }
     }
 
-    /// Lays out the next rows of prompts. Of slots with the same prompt the first one reads.
+    /// Stages the next rows of prompts. Of slots with the same prompt the first one reads.
     fn stage_prompts(&mut self) {
         let reads = |slots: &[Slot], at: usize, passes: &dyn Passes| {
             let slot = &slots[at];
@@ -242,7 +240,7 @@ impl Batch {
         }
     }
 
-    /// Lets the slots whose prompt is read lay out their trees.
+    /// Lets the slots whose prompt is read propose and stage their trees.
     fn propose(&mut self) {
         self.trees.clear();
         let mut at = 0;
@@ -268,7 +266,7 @@ impl Batch {
         }
     }
 
-    /// The pass: runs, verifies, lets drafters ask and observe, commits.
+    /// Runs the pass, verifies it, lets drafters ask and observe, and commits.
     fn run(&mut self, clock: &mut Clock) -> Result<()> {
         let target = Arc::clone(&self.target);
         let mut failed: Vec<(JobId, Error)> = Vec::new();
@@ -284,7 +282,7 @@ impl Batch {
         }
         clock.lap(&mut self.timings.verify);
         self.head_rows.clear();
-        // Where nothing will be proposed, drafters need not learn.
+        // Drafters learn only where they will propose.
         let drafting = |slot: &&mut Slot, sizes: &[(Decoding, TreeSize)]| {
             slot.kept.is_some() && nodes(sizes, slot.decoding) > 1 && !slot.is_done(&target)
         };
@@ -317,8 +315,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Events of the step, and what it tells the tuners of tree sizes.
-    fn tell(&mut self, elapsed: Duration) {
+    /// Records the events of the step, and its time for the autotuners of tree sizes.
+    fn record_events(&mut self, elapsed: Duration) {
         for (decoding, size) in &mut self.tree_sizes {
             let of = self.slots.iter().filter(|slot| slot.decoding == *decoding && slot.kept.is_some());
             let cells: usize = of.map(|slot| slot.new_cells().0.len()).sum();
@@ -341,7 +339,7 @@ impl Batch {
 
     fn fail(&mut self, at: usize, error: Error) {
         let job = self.slots[at].id;
-        // Rows that it has laid out belong to no tree of the pass.
+        // Its staged rows belong to no tree of the pass.
         for &stream in &self.slots[at].streams {
             self.passes.rows(stream).clear();
         }
@@ -351,7 +349,7 @@ impl Batch {
 }
 
 impl Drop for Batch {
-    /// Keeps what the tuners have measured for the next batch.
+    /// Keeps the measurements of the autotuners for the next batch.
     fn drop(&mut self) {
         let streams = self.limits.slots * self.limits.streams;
         for (decoding, size) in self.tree_sizes.drain(..) {
@@ -372,7 +370,7 @@ fn nodes(sizes: &[(Decoding, TreeSize)], decoding: Decoding) -> usize {
     }
 }
 
-/// A stopwatch that hands out laps.
+/// A stopwatch with laps.
 struct Clock(Instant);
 
 impl Clock {

@@ -1,12 +1,12 @@
-//! Who draws tokens from the target's laws.
+//! The draws from the target's laws.
 
 use hawk_nn::Ranking;
 use hawk_spec::{Cell, Chooser, Code, Greedy, ImageIndex, LawError, Noise, Purpose, Seed, TextNoise};
 
-/// How the tokens of a job are drawn.
+/// The way in which the tokens of a job are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Draws {
-    /// Always the likeliest, ties to the lower code. No random number is read.
+    /// The likeliest code, ties to the lower code, without a random number.
     Greedy(Greedy),
     /// The noise of an image.
     Image(Noise),
@@ -23,7 +23,7 @@ impl Draws {
         }
     }
 
-    /// The key of the noise; that of greedy draws is zero.
+    /// The key of the noise. Greedy draws have key 0.
     pub(crate) fn key(&self) -> Noise {
         match self {
             Self::Greedy(_) => Noise { seed: Seed(0), image: ImageIndex(0) },
@@ -31,7 +31,7 @@ impl Draws {
         }
     }
 
-    /// What the best codes of a node are ranked by, so that the first is the target's own draw.
+    /// The ranking of the codes of a node whose first code is the target's own draw.
     pub(crate) fn ranking(&self) -> Ranking {
         match self {
             Self::Greedy(_) => Ranking::Score,

@@ -1,4 +1,4 @@
-//! What goes into a batch, and what comes out.
+//! The inputs and outputs of a batch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::prompt::Prefix;
 use crate::request::decoding::Decoding;
 use crate::request::event::CellSource;
 
-/// One image or text to be decoded. Engines make jobs; every job has its own prompt, sampling,
-/// decoder, tree and seed.
+/// One image or text to decode. Models make jobs. Every job has its own prompt, sampling, decoder,
+/// tree and seed.
 pub struct Job {
-    /// What each stream starts with: cond, and uncond where guided.
+    /// The prefix of each stream: cond, and uncond where guided.
     pub(crate) prefixes: Arc<[Prefix]>,
     pub(crate) shaping: Shaping,
     pub(crate) draws: Draws,
@@ -32,28 +32,27 @@ impl fmt::Debug for Job {
     }
 }
 
-/// A job's number in its batch. Numbers are not used twice.
+/// The number of a job in its batch. No number is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(super) u64);
 
-/// What a batch has room for.
+/// The capacity of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Slots.
+    /// Number of slots.
     pub slots: usize,
-    /// Streams of a slot: 2 where guided, else 1.
+    /// Streams per slot: 2 with guidance, else 1.
     pub streams: usize,
-    /// Nodes of a slot's tree.
+    /// Most nodes of a tree.
     pub nodes: usize,
-    /// Tokens of a stream: the longest prefix and everything after it.
+    /// Most tokens of a stream: the longest prefix and all tokens after it.
     pub tokens: usize,
-    /// Draft-head rows of a slot in a step.
+    /// Most rows of draft heads per slot and step.
     pub head_rows: usize,
 }
 
 impl BatchLimits {
-    /// Room for one slot with this job; [`tokens`](Self::tokens) for `sequence` tokens after the
-    /// prefix.
+    /// The capacity for this job alone, with `sequence` tokens after the prefix.
     pub(crate) fn of(job: &Job, sequence: usize) -> Self {
         let longest = job.prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
         Self {
@@ -66,39 +65,39 @@ impl BatchLimits {
     }
 }
 
-/// What happened to a job in the last step.
+/// An event of a job in the last step.
 #[derive(Debug)]
 pub struct BatchEvent {
     /// The job.
     pub job: JobId,
-    /// What happened to it.
+    /// The event.
     pub happened: Happened,
 }
 
 /// Kinds of [`BatchEvent`].
 #[derive(Debug)]
 pub enum Happened {
-    /// Its prompt is in the keys and values.
+    /// The keys and values of its prompt are computed.
     PrefillDone,
-    /// Cells were committed; [`Batch::new_cells`](crate::Batch::new_cells) has them until the next
-    /// step.
+    /// Cells were committed. [`Batch::new_cells`](crate::Batch::new_cells) returns them until the
+    /// next step.
     CellsCommitted,
-    /// Nothing is left to decode; [`Batch::take`](crate::Batch::take) gives the result and frees
+    /// All cells are committed. [`Batch::take`](crate::Batch::take) returns the result and frees
     /// the slot.
     Finished,
     /// The job failed and has left the batch. Other jobs go on.
     Failed(Error),
 }
 
-/// What a job came to.
+/// The result of a job.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The codes in raster order, or the text's tokens after the prompt.
     pub codes: Vec<Code>,
-    /// Where each code came from.
+    /// The source of each code.
     pub sources: Vec<CellSource>,
-    /// What the decode did.
+    /// Counts of the decode.
     pub stats: DecodeStats,
-    /// From the first pass after prefill to the last one.
+    /// Time from the end of prefill to [`Batch::take`](crate::Batch::take).
     pub elapsed: Duration,
 }

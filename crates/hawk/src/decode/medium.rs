@@ -1,11 +1,11 @@
-//! What differs between images and text in the decoding loop.
+//! The differences between images and text in the decoding loop.
 
 use hawk_nn::Arrangement;
 use hawk_spec::{Cell, Code, Drawn, Layout, Next, Purpose, TokenId, TokenTree, Verdict};
 
-/// Layout, noise and ends of what is decoded.
+/// Layout, noise and ends of an image or a text.
 pub(crate) trait Medium: Send + Sync {
-    /// How cells stand to each other.
+    /// Order of the cells.
     fn arrangement(&self) -> Arrangement;
 
     /// The vocabulary id of a code.
@@ -17,17 +17,17 @@ pub(crate) trait Medium: Send + Sync {
     /// Most tokens that a cell takes in the sequence, structure tokens included.
     fn tokens_per_cell(&self) -> usize;
 
-    /// The purpose of the noise of the target's draws.
+    /// Purpose of the noise of the target's draws.
     fn purpose(&self) -> Purpose;
 
-    /// Shortens a verdict whose path runs past an end. Nothing is committed behind an end.
+    /// Shortens a verdict whose path goes past an end: no token is committed after an end.
     fn end_verdict(&self, tree: &TokenTree, verdict: &mut Verdict);
 
-    /// Whether nothing can follow this code.
+    /// Whether this code is an end.
     fn ends(&self, code: Code) -> bool;
 }
 
-/// An image: cells on a grid in raster order, a fixed number of them.
+/// An image: a fixed number of cells on a grid in raster order.
 pub(crate) struct ImageMedium(pub(crate) Layout);
 
 impl Medium for ImageMedium {
@@ -58,8 +58,8 @@ impl Medium for ImageMedium {
     }
 }
 
-/// A text: tokens on a line, ended by any of some tokens. A cell is a position after the prompt, a
-/// code a vocabulary id.
+/// A text: tokens on a line up to an end. A cell is a position after the prompt, a code is a
+/// vocabulary id.
 pub(crate) struct TextMedium {
     /// Tokens that end a text.
     pub(crate) ends: Vec<TokenId>,

@@ -1,4 +1,4 @@
-//! One image or text under way: its tree, its rows, its verdict.
+//! One image or text that is decoded: its tree, its rows, its verdict.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,12 +16,12 @@ use crate::prompt::Prefix;
 use crate::request::decoding::Decoding;
 use crate::request::event::CellSource;
 
-/// What a slot does in the next pass.
+/// The part of a slot in the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// The prompt is not in the keys and values yet.
+    /// It reads the prompt.
     Reading,
-    /// Cells are decoded.
+    /// It decodes cells.
     Decoding,
 }
 
@@ -29,15 +29,15 @@ pub(super) enum State {
 pub(super) struct Slot {
     pub(super) id: JobId,
     pub(super) state: State,
-    /// What each stream starts with: cond, and uncond where guided.
+    /// The prefix of each stream: cond, and uncond where guided.
     pub(super) prefixes: Arc<[Prefix]>,
     pub(super) streams: Vec<StreamId>,
     pub(super) decoding: Decoding,
     /// Index of the slot's tree in the pass.
     pub(super) tree_index: usize,
-    /// After a pass that was verified: the row whose path is to be committed in every stream.
+    /// After verification the row whose path is to be committed, the same in every stream.
     pub(super) kept: Option<usize>,
-    /// Rows of the prompt that the pass reads.
+    /// Rows of the prompt to be committed.
     pub(super) kept_prompt: Vec<(StreamId, usize)>,
     shaping: Shaping,
     draws: Draws,
@@ -50,12 +50,12 @@ pub(super) struct Slot {
     drafter: Box<dyn Drafter>,
     needs: Needs,
     tree: TokenTree,
-    /// The row of each node's law: its token, or the last structure token after it. The same in
-    /// every stream.
+    /// The row of each node's law, the same in every stream: that of its token, or of the last
+    /// structure token after it.
     node_rows: Vec<usize>,
     verifier: Verifier,
     verdict: Verdict,
-    /// The slot's asks in the run of the draft heads.
+    /// The slot's first row in the run of the draft heads.
     first_head_row: usize,
 }
 
@@ -65,7 +65,7 @@ impl Slot {
         let Job { prefixes, shaping, draws, decoding, most, drafter } = job;
         let nodes = decoding.shape().nodes();
         let needs = drafter.needs();
-        // Two sources may propose one code: an edge more without a node more.
+        // Two sources may propose one code: two candidates with one node.
         let limits = TreeLimits { nodes, candidates: 4 * nodes, laws: needs.laws, codes: target.codes() };
         let key = draws.key();
         let mut slot = Self {
@@ -96,7 +96,7 @@ impl Slot {
         Ok(slot)
     }
 
-    /// Whether the prompt is in the keys and values, all but the anchor.
+    /// Whether all tokens of the prompt but the anchor are committed.
     pub(super) fn is_read(&self, passes: &dyn Passes) -> bool {
         let mut streams = self.streams.iter().zip(&*self.prefixes);
         streams.all(|(&stream, prefix)| passes.committed(stream) >= prefix.before_anchor().len())
@@ -114,8 +114,8 @@ impl Slot {
         self.started = Instant::now();
     }
 
-    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's
-    /// streams: for the anchor and each node its token and the structure tokens behind it.
+    /// Grows a tree of at most `nodes` nodes and stages its rows in the slot's streams: for the
+    /// anchor and for each node its token and the structure tokens after it.
     pub(super) fn propose(&mut self, target: &Target, nodes: usize, passes: &mut dyn Passes) -> Result<()> {
         let committed = self.codes.len() as u32;
         self.tree.reset(Cell(committed), self.most - committed);
@@ -160,7 +160,7 @@ impl Slot {
         }
     }
 
-    /// Tests the tree by the pass, and takes what the rule keeps.
+    /// Verifies the tree and takes the committed codes.
     pub(super) fn verify(&mut self, target: &Target, passes: &mut dyn Passes) -> Result<()> {
         let committed = self.codes.len();
         let mut laws = PassLaws { passes, tree: self.tree_index };
@@ -204,7 +204,7 @@ impl Slot {
         (&mut *self.drafter, seen)
     }
 
-    /// Whether nothing is left to decode.
+    /// Whether all cells are committed.
     pub(super) fn is_done(&self, target: &Target) -> bool {
         self.codes.len() == self.most as usize || self.codes.last().is_some_and(|&code| target.medium.ends(code))
     }

@@ -1,5 +1,4 @@
-//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built
-//! and tested.
+//! A loaded model as the decoding loop needs it.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +15,7 @@ use crate::drafter::mode::DraftMode;
 use crate::request::decoding::Decoding;
 use crate::request::rule::{AnyRule, LossyRule};
 
-/// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
+/// Number of neighbours and lambda of LANTERN++, as in its paper's main results.
 const LANTERN_NEIGHBOURS: usize = 10;
 const LANTERN_LAMBDA: f64 = 2.0;
 
@@ -28,14 +27,14 @@ pub(crate) struct Target {
     pub(crate) medium: Box<dyn Medium>,
     /// From codes to pixels; text has none.
     pub(crate) pixels: Option<Box<dyn PixelDecoder>>,
-    /// The codes' ids.
+    /// Vocabulary ids of the codes.
     pub(crate) ids: Range<usize>,
-    /// Codes that no law ever has.
+    /// Codes with probability 0 in every law.
     pub(crate) dropped: Range<usize>,
     /// The family's order of guidance and warping.
     pub(crate) pipeline: Pipeline,
     pub(crate) neighbours: OnceLock<Arc<Neighbours>>,
-    /// What the tuner of tree sizes has measured, kept from request to request.
+    /// Measurements of the autotuner of tree sizes, kept from request to request.
     pub(crate) tree_sizes: TreeSizes,
 }
 
@@ -62,11 +61,11 @@ impl Target {
     /// A drafter for one slot.
     ///
     /// # Errors
-    /// The decoder needs heads that the model lacks, or cannot draft this medium.
+    /// The decoder needs draft heads and the model has none, or it cannot draft this medium.
     pub(crate) fn drafter(&self, decoding: Decoding, shaping: Shaping) -> Result<Box<dyn Drafter>> {
         let kind = decoding.decoder().kind();
         if kind.media == Media::Images && self.medium.arrangement() == Arrangement::Line {
-            return Err(Error::input("text has no rows that this decoder could look at")
+            return Err(Error::input("text has no rows, which this decoder needs")
                 .at("decoder")
                 .expected("ar or medusa")
                 .got(kind.name));
@@ -94,7 +93,7 @@ impl Target {
     /// The verifier of a rule.
     ///
     /// # Errors
-    /// LANTERN without a codebook.
+    /// The rule is LANTERN, and the model has no codebook.
     pub(crate) fn verifier(&self, rule: AnyRule) -> Result<Verifier> {
         let codes = self.codes();
         Ok(match rule {
@@ -114,8 +113,7 @@ impl Target {
         })
     }
 
-    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this
-    /// medium.
+    /// Loads the heads in the model's `heads/`, where they exist and were trained for this medium.
     pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
         if !source.contains("heads/config.json") {
             return Ok(());

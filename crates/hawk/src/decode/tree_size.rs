@@ -1,8 +1,8 @@
-//! Tunes the tree size at run time by measured cells per second.
+//! Autotunes the tree size by measured cells per second.
 //!
-//! The cost of a row depends on model, precision, threads, batch and load; what a node brings
-//! depends on prompt and heads. Neither is modelled: sizes are tried, from plain decoding upwards,
-//! the best one is kept, and its neighbours are tried again from time to time.
+//! The cost of a row depends on model, precision, threads, batch and load. The gain of a node
+//! depends on prompt and heads. Neither is modelled. Sizes are tried from plain decoding upwards,
+//! the best size is kept, and its neighbours are tried again after a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::request::tree::AUTO_NODES;
 
 /// Tree sizes that are tried, in nodes.
 const SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, AUTO_NODES];
-/// Steps of a trial, and steps before it that do not count.
+/// Steps of a trial, and steps before it that are not counted.
 const TRIAL: u32 = 16;
 const WARM_UP: u32 = 2;
 /// Steps with the best size between two trials.
@@ -28,13 +28,13 @@ struct Tally {
 }
 
 impl Tally {
-    /// Cells per second; none before it was tried.
+    /// Cells per second; none before the first trial.
     fn speed(self) -> Option<f64> {
         (self.seconds > 0.0).then(|| self.cells / self.seconds)
     }
 }
 
-/// The tuner of one decoding.
+/// The autotuner of one decoding.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TreeSize {
     tallies: [Tally; SIZES.len()],
@@ -43,7 +43,7 @@ pub(crate) struct TreeSize {
     /// Steps with it.
     steps: u32,
     resting: bool,
-    /// Whether the last look at a neighbour was at the larger one.
+    /// Whether the last trial of a neighbour was that of the larger one.
     looked_up: bool,
 }
 
@@ -53,7 +53,7 @@ impl TreeSize {
         SIZES[self.at]
     }
 
-    /// Learns what a step brought, over all images of its pass.
+    /// Learns the number of cells and the time of a step, over all images of its pass.
     pub(crate) fn record(&mut self, cells: usize, time: Duration) {
         self.steps += 1;
         if self.steps <= WARM_UP {
@@ -67,8 +67,8 @@ impl TreeSize {
         }
     }
 
-    /// Chooses what comes next: a size next to the best that was never tried, else the best itself,
-    /// else again a neighbour.
+    /// Chooses the next size: an untried neighbour of the best, else the best itself, and after
+    /// that a neighbour again.
     fn turn(&mut self) {
         let was_resting = std::mem::take(&mut self.resting);
         self.steps = 0;
@@ -96,20 +96,19 @@ impl TreeSize {
     }
 }
 
-/// What sizes of trees have brought, by what else the time of a pass depends on: kept from request
-/// to request.
+/// The autotuners by decoding and number of streams, kept from request to request.
 #[derive(Debug, Default)]
 pub(crate) struct TreeSizes(Mutex<Vec<(Decoding, usize, TreeSize)>>);
 
 impl TreeSizes {
-    /// What was learned with `streams` streams in a pass.
+    /// The autotuner for `streams` streams per pass.
     pub(crate) fn known(&self, decoding: Decoding, streams: usize) -> TreeSize {
         let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = sizes.iter().find(|size| (size.0, size.1) == (decoding, streams));
         known.map_or_else(TreeSize::default, |(.., size)| size.clone())
     }
 
-    /// Keeps it for the next request.
+    /// Keeps an autotuner for the next request.
     pub(crate) fn keep(&self, decoding: Decoding, streams: usize, size: TreeSize) {
         let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sizes.retain(|size| (size.0, size.1) != (decoding, streams));
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn where_rows_cost_as_much_as_passes_nothing_is_guessed() {
+    fn where_rows_cost_as_much_as_passes_nothing_is_drafted() {
         let steps = steps(|nodes| nodes as f64, |nodes| 100 + 10 * nodes);
         assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), [1, 2]);
         assert!(steps[0].1 > 3700, "{steps:?}");

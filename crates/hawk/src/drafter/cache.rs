@@ -1,11 +1,10 @@
-//! The Speculation Cache: the laws that heads give for open cells, kept until decoding reaches them
-//! (Hawk, section "Speculation Cache").
+//! The Speculation Cache: the draft heads' laws of open cells (Hawk, section "Speculation Cache").
 //!
-//! A head that looks `n` cells ahead in raster order has predicted at most the next `n` cells. A
-//! ring of `n` entries therefore holds all that can still be read: for vertical heads of 1 to D
-//! rows, C * D * (D + 1) / 2 entries in all. An entry dies when its cell is passed: it is
-//! overwritten. It holds the head's logits less the largest of them, one f32 per code; candidates
-//! are made of it when its cell is drafted.
+//! A head that predicts `n` cells ahead in raster order has predicted at most the next `n` cells. A
+//! ring of `n` entries therefore holds all entries that can still be read. Vertical heads of 1 to D
+//! rows on a grid of C columns have C * D * (D + 1) / 2 entries in all. An entry is overwritten
+//! after its cell is committed. It holds the head's logits minus the largest of them, one f32 per
+//! code.
 
 use hawk_nn::{Arrangement, HeadOffset};
 use hawk_spec::Cell;
@@ -20,8 +19,8 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Entries for a head of this offset. A horizontal head is only asked at the anchor, so it has
-    /// one.
+    /// The entries of a head of this offset. A horizontal head runs at the anchor alone and has one
+    /// entry.
     pub(super) fn new(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> Self {
         let entries = Self::entries(offset, arrangement);
         Self { holds: vec![None; entries], logits: vec![0.0; entries * codes], codes }
@@ -47,7 +46,7 @@ impl Ring {
         self.holds.fill(None);
     }
 
-    /// Keeps the head's logits for a cell, `[codes]`, all finite.
+    /// Stores the head's logits of a cell, `[codes]`, all finite.
     pub(super) fn put(&mut self, cell: Cell, logits: &[f32]) {
         let entry = cell.index() % self.holds.len();
         self.holds[entry] = Some(cell);
@@ -55,7 +54,8 @@ impl Ring {
         self.logits[entry * self.codes..][..self.codes].iter_mut().zip(logits).for_each(|(kept, x)| *kept = x - best);
     }
 
-    /// The head's logits for a cell, if it was asked: `[codes]`, the largest 0.
+    /// The head's logits of a cell, `[codes]`, shifted so that the largest is 0; none where the
+    /// head has not predicted the cell.
     pub(super) fn get(&self, cell: Cell) -> Option<&[f32]> {
         let entry = cell.index() % self.holds.len();
         (self.holds[entry] == Some(cell)).then(|| &self.logits[entry * self.codes..][..self.codes])

@@ -1,5 +1,5 @@
-//! The estimated chance of a candidate, learned from earlier ones: by its rank among the candidates
-//! of its cell, and by confidence.
+//! The estimated probability that a candidate is accepted, by its rank and its confidence, learned
+//! from earlier candidates.
 
 use hawk_spec::Code;
 
@@ -14,18 +14,20 @@ const PRIOR_CELLS: f64 = 8.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ranked {
     pub(super) code: Code,
-    /// Its confidence, see [`bucket`].
+    /// Bucket of its confidence, see [`bucket`].
     pub(super) bucket: usize,
 }
 
-/// The confidence bucket of a candidate. Where no draft law is read, `nats` is the gap to the best
-/// other candidate. Where candidates are drawn, it must not depend on what was drawn, or the images
-/// would be biased: there it is -ln of the law's largest probability.
+/// The confidence bucket of a candidate.
+///
+/// Where the rule reads no draft law, `nats` is the gap to the best other candidate. Where
+/// candidates are drawn, `nats` is -ln of the law's largest probability: a confidence that depends
+/// on the drawn codes would bias the images.
 pub(super) fn bucket(nats: f64) -> usize {
     ENDS.iter().position(|end| nats < *end).unwrap_or(ENDS.len())
 }
 
-/// Hits and cells by rank and bucket.
+/// Accepted candidates and cells by rank and bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Calibration {
     prior: [f64; MAX_RANKS],
@@ -39,17 +41,17 @@ struct Tally {
 }
 
 impl Calibration {
-    /// Without data: `prior` by rank.
+    /// A calibration without data. `prior` has the probability of each rank.
     pub(super) fn new(prior: [f64; MAX_RANKS]) -> Self {
         Self { prior, tallies: Default::default() }
     }
 
-    /// Forgets the data.
+    /// Removes the data.
     pub(super) fn clear(&mut self) {
         self.tallies = Default::default();
     }
 
-    /// Learns the code of a cell for which `ranked` had been made.
+    /// Learns the committed code of a cell that had the candidates `ranked`.
     pub(super) fn learn(&mut self, ranked: &[Ranked], code: Code) {
         for (by_bucket, candidate) in self.tallies.iter_mut().zip(ranked) {
             let tally = &mut by_bucket[candidate.bucket];
@@ -58,7 +60,7 @@ impl Calibration {
         }
     }
 
-    /// The chance of a candidate of this rank and bucket.
+    /// The estimated probability of a candidate of this rank and bucket.
     pub(super) fn chance(&self, rank: usize, bucket: usize) -> f64 {
         let Tally { hits, cells } = self.tallies[rank][bucket];
         (hits + PRIOR_CELLS * self.prior[rank]) / (cells + PRIOR_CELLS)

@@ -1,4 +1,4 @@
-//! From the cached laws of a cell to candidates for it.
+//! From the cached laws of a cell to its candidates.
 
 use hawk_nn::{HeadConfig, HeadOffset};
 use hawk_spec::{
@@ -11,17 +11,17 @@ use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
 use super::contract::Setup;
 use super::mode::DraftMode;
 
-/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws
-/// overlap more with its own (measured, see `docs/performance.md`).
+/// Sum of the weights of a joint law. Heads are less certain than the target, and a sharper law
+/// overlaps more with the target's (measured, see `docs/performance.md`).
 const SHARPNESS: f64 = 1.6;
 
-/// What several laws for one cell become.
+/// The use of several laws of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
-    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion
-    /// pool).
+    /// One joint law: the product of the laws, each to the power of its weight (a logarithmic
+    /// opinion pool).
     OneLaw,
-    /// Candidates of each law on their own, as in the paper.
+    /// Candidates of each law apart, as in the paper.
     Apart,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct UsedHead {
     pub(super) offset: HeadOffset,
     pub(super) cache: Ring,
     source: Source,
-    /// Its weight in a combined law, before normalisation.
+    /// Its weight in a joint law, before normalisation.
     weight: f64,
-    /// Of the combined laws in which it has the largest weight.
+    /// Calibration of the laws in which it has the largest weight.
     calibration: Calibration,
 }
 
@@ -51,19 +51,19 @@ impl UsedHead {
     }
 }
 
-/// What was proposed for a cell, to be learned from.
+/// The candidates of a cell, kept for calibration.
 struct Proposed {
     cell: Cell,
     head: usize,
     ranked: Vec<Ranked>,
 }
 
-/// The heads in use, and what makes candidates of their laws.
+/// The heads in use, and the way from their laws to candidates.
 pub(super) struct Candidates {
     pub(super) heads: Vec<UsedHead>,
     mode: DraftMode,
     joining: Joining,
-    /// Draws of a law for one cell: more could never be proposed.
+    /// Most draws of a law for one cell: a tree has room for no more.
     draws: usize,
     sampling: Sampling,
     warper: Warper,
@@ -71,16 +71,16 @@ pub(super) struct Candidates {
     scores: Vec<f32>,
     law: Vec<f64>,
     ranked: Vec<(f64, Code)>,
-    /// Those of the step are the first `used`.
+    /// The first `used` belong to the step.
     proposed: Vec<Proposed>,
     used: usize,
     noise: Noise,
-    /// Steps of the image, so that no random number is used twice.
+    /// Number of the step in the image. With it no random number is used twice.
     step: u32,
 }
 
 impl Candidates {
-    /// `levels`: most cells that are drafted in a step.
+    /// `levels` is the most cells of a proposal.
     pub(super) fn new(setup: &Setup<'_>, heads: Vec<UsedHead>, joining: Joining, levels: usize) -> Self {
         let codes = setup.codes;
         let empty = || Proposed { cell: Cell(0), head: 0, ranked: Vec::with_capacity(MAX_RANKS) };
@@ -108,7 +108,7 @@ impl Candidates {
         (self.noise, self.step, self.used) = (noise, 0, 0);
         for head in &mut self.heads {
             head.cache.clear();
-            // An image must not depend on those before it, as it would where candidates are drawn.
+            // Drawn candidates must not make an image depend on the images before it.
             if self.mode == DraftMode::Draws {
                 head.calibration.clear();
             }
@@ -121,7 +121,7 @@ impl Candidates {
         self.used = 0;
     }
 
-    /// The candidates for a cell.
+    /// Adds the candidates of a cell to its level.
     pub(super) fn propose(
         &mut self,
         cell: Cell,
@@ -150,8 +150,8 @@ impl Candidates {
         }
     }
 
-    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest
-    /// weight; none where no head knows the cell.
+    /// Writes the joint law of a cell to `logits`. Returns the head of the largest weight; none
+    /// where no head has predicted the cell.
     fn join(&mut self, cell: Cell) -> Option<usize> {
         let known = || (0..).zip(&self.heads).filter_map(|(i, head)| Some((i, head.weight, head.cache.get(cell)?)));
         let all: f64 = known().map(|(_, weight, _)| weight).sum();
@@ -163,8 +163,8 @@ impl Candidates {
         known().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(leader, ..)| leader)
     }
 
-    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the
-    /// law is its own.
+    /// Adds the candidates of the law in `logits`. `head` calibrates their probabilities, and is
+    /// their source where the law is its own.
     fn propose_from_law(
         &mut self,
         head: usize,
@@ -172,7 +172,7 @@ impl Candidates {
         level: &mut Vec<Pooled>,
         tree: &mut TokenTree,
     ) -> Result<(), TreeError> {
-        // Cached logits are finite, and top-k and top-p always leave something: this cannot fail.
+        // This cannot fail: cached logits are finite, and top-k and top-p always leave a code.
         if self.warper.warp(&self.sampling, &self.logits, None, &mut self.scores).is_err() {
             return Ok(());
         }
@@ -184,7 +184,7 @@ impl Candidates {
         for (rank, &(value, code)) in self.ranked.iter().enumerate() {
             let nats = match self.mode {
                 DraftMode::Draws => value,
-                // Of the best, how far the second is behind.
+                // The gap to the best other candidate.
                 _ => self.ranked.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - value).abs()),
             };
             proposed.ranked.push(Ranked { code, bucket: bucket(nats) });
@@ -202,8 +202,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence
-    /// by.
+    /// Fills `ranked` from `scores` by the mode: codes, each with the value of its confidence.
     fn rank_candidates(&mut self, head: usize, cell: Cell, tree: &mut TokenTree) -> Result<DraftLaw, TreeError> {
         match self.mode {
             DraftMode::SharedNoise(purpose) => {
@@ -222,7 +221,7 @@ impl Candidates {
         Ok(DraftLaw::Deterministic)
     }
 
-    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest
+    /// Draws from `law` without replacement. The value of each code is -ln of the law's largest
     /// probability.
     fn draw(&mut self, head: usize, cell: Cell) {
         let doubt = -self.law.iter().copied().fold(0.0, f64::max).ln();
@@ -239,8 +238,8 @@ impl Candidates {
     }
 }
 
-/// The source of a code of a combined law: the head whose own law ranks it nearest to its best
-/// code.
+/// The source of a code of a joint law: the head whose own logit of the code is nearest to its
+/// largest.
 fn main_source(heads: &[UsedHead], cell: Cell, code: Code) -> Option<Source> {
     let known = heads.iter().filter_map(|head| Some((head.cache.get(cell)?[code.index()], head.source)));
     known.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, source)| source)
@@ -254,15 +253,15 @@ fn source(offset: HeadOffset) -> Source {
     }
 }
 
-/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of
-/// 0.25 if not measured.
+/// A head's weight in a joint law: the cube of its overlap with the target in validation, or of
+/// 0.25 where it was not measured.
 fn weight(head: &HeadConfig) -> f64 {
     let overlap = head.validation.as_ref().map_or(0.25, |figures| figures.overlap);
     overlap.max(0.01).powi(3)
 }
 
-/// The chance of a head's candidates by rank before any was tested: as measured in its validation,
-/// else 0.25 halved from rank to rank.
+/// The probability of a head's candidates by rank before any data: as measured in validation, else
+/// 0.25, halved from rank to rank.
 fn prior(head: &HeadConfig) -> [f64; MAX_RANKS] {
     let measured = head.validation.as_ref().map(|figures| &figures.replay_match_by_rank);
     std::array::from_fn(|rank| {

@@ -1,23 +1,23 @@
-//! What a drafter may look at. It never sees the verifier's random numbers under `rejection`.
+//! The inputs of a drafter at work. They never include the verifier's random numbers under
+//! `rejection`.
 
 use hawk_nn::{HeadRow, NodeOf, Passes};
 use hawk_spec::{Cell, Code, LawError, NodeId, TokenTree, Verdict};
 
-/// What is known when a tree is proposed.
+/// The state before a proposal.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The committed cells in raster order, or the text after the prompt.
+    /// The committed codes in raster order, or those of the text after the prompt.
     pub codes: &'a [Code],
 }
 
-/// A pass that has been verified: what was proposed, what became of it, and what the target said at
-/// every node.
+/// A verified pass: the tree, the verdict, and the target's laws and hidden states at every node.
 pub struct Seen<'a> {
     /// The tree that the pass ran.
     pub tree: &'a TokenTree,
     /// The accepted path and the code after it.
     pub verdict: &'a Verdict,
-    /// All committed cells, those of this pass included.
+    /// All committed codes, those of this pass included.
     pub codes: &'a [Code],
     pub(crate) passes: &'a mut dyn Passes,
     /// Index of the tree in the pass.
@@ -39,7 +39,7 @@ impl Seen<'_> {
         &self.codes[self.first().index()..]
     }
 
-    /// The root and the accepted nodes, with the cells that the target's laws there are for.
+    /// The root and the accepted nodes, each with the cell whose law the target gives there.
     pub fn path(&self) -> impl Iterator<Item = (Cell, NodeId)> + use<'_> {
         (self.first().0..).map(Cell).zip([NodeId::ROOT].into_iter().chain(self.verdict.path.iter().copied()))
     }
@@ -47,16 +47,16 @@ impl Seen<'_> {
     /// The target's warped scores at a node, `[codes]`, -inf where dropped.
     ///
     /// # Errors
-    /// Logits that make no law.
+    /// The logits make no law.
     pub fn scores(&mut self, node: NodeId) -> Result<&[f32], LawError> {
         self.passes.scores(self.at(node))
     }
 
-    /// The best codes at a node by score plus the noise of its cell, best first.
-    /// [`Needs::best`](super::contract::Needs::best) bounds `count`.
+    /// The best codes at a node by score plus the noise of its cell, best first. `count` is at most
+    /// [`Needs::best`](super::contract::Needs::best).
     ///
     /// # Errors
-    /// Logits that make no law.
+    /// The logits make no law.
     pub fn best(&mut self, node: NodeId, count: usize) -> Result<&[(f64, Code)], LawError> {
         self.passes.best(self.at(node), count)
     }
@@ -67,8 +67,8 @@ impl Seen<'_> {
         self.passes.hidden(self.at(node))
     }
 
-    /// The logits of a head that was asked in this step, `[codes]`, by the order of
-    /// [`HeadAsks::ask`].
+    /// The logits of a head that was asked in this step, `[codes]`. `ask` is the index of the call
+    /// of [`HeadAsks::ask`].
     #[must_use]
     pub fn head_logits(&self, ask: usize) -> &[f32] {
         self.passes.head_logits(self.first_head_row + ask)
@@ -79,7 +79,7 @@ impl Seen<'_> {
     }
 }
 
-/// The list of what draft heads are asked in a step.
+/// The rows of draft heads that a drafter asks for in a step.
 pub struct HeadAsks<'a> {
     pub(crate) rows: &'a mut Vec<HeadRow>,
     /// Index of the tree in the pass.
@@ -87,8 +87,8 @@ pub struct HeadAsks<'a> {
 }
 
 impl HeadAsks<'_> {
-    /// Asks a head about the hidden state at a node.
-    /// [`Needs::head_rows`](super::contract::Needs::head_rows) bounds the number of asks.
+    /// Asks for a head on the hidden state at a node. The number of calls is at most
+    /// [`Needs::head_rows`](super::contract::Needs::head_rows).
     pub fn ask(&mut self, node: NodeId, head: usize) {
         self.rows.push(HeadRow { at: NodeOf { tree: self.tree, node: node.index() }, head });
     }

@@ -1,4 +1,4 @@
-//! The contract that every drafter fulfils.
+//! The contract of drafters.
 
 use hawk_nn::{Arrangement, HeadsConfig, Result};
 use hawk_spec::{ImageIndex, Pipeline, Sampling, Seed, TokenTree, TreeError, TreeShape};
@@ -6,87 +6,92 @@ use hawk_spec::{ImageIndex, Pipeline, Sampling, Seed, TokenTree, TreeError, Tree
 use super::context::{HeadAsks, Seen, View};
 use super::mode::DraftMode;
 
-/// A kind of drafter: what users and the engine know of it before one is made.
+/// A kind of drafter: its name, its demands, and how one is made.
 pub struct DrafterKind {
-    /// Name in code, files and arguments.
+    /// Name in code, files and arguments. It differs from the names of the other kinds.
     pub name: &'static str,
     /// One sentence for `--help`.
     pub help: &'static str,
-    /// The tree where none is asked for.
+    /// The tree where a request names none.
     pub tree: DefaultTree,
-    /// Whether it needs draft heads.
+    /// Use of draft heads.
     pub heads: Heads,
-    /// What it can draft.
+    /// Media that it can draft.
     pub media: Media,
     /// Makes a drafter for one slot.
+    ///
+    /// It fails where the setup does not fit, for example without draft heads.
     pub make: fn(&Setup<'_>) -> Result<Box<dyn Drafter>>,
 }
 
-/// The tree of a decoder where none is asked for.
+/// The tree of a decoder where a request names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultTree {
-    /// So many nodes, root included.
+    /// This number of nodes, root included.
     Nodes(usize),
-    /// Tuned at run time; where the rule forbids that, so many nodes.
+    /// Autotuned; where the rule forbids autotuning, a fixed number of nodes.
     Auto {
         /// Nodes, root included.
         otherwise: usize,
     },
 }
 
-/// Whether a drafter needs draft heads.
+/// The use that a drafter makes of draft heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heads {
-    /// It needs none.
+    /// It uses no draft heads.
     Unused,
-    /// It needs them.
+    /// It needs draft heads.
     Required,
 }
 
-/// What a drafter can draft.
+/// The media that a drafter can draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Images only: it looks at rows and columns.
+    /// Images only: it reads rows and columns.
     Images,
     /// Images and text.
     Any,
 }
 
-/// What a drafter is made for.
+/// The inputs from which a drafter is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
-    /// How cells stand to each other: a grid, or a line of text.
+    /// Order of the cells: a grid, or a line of text.
     pub arrangement: Arrangement,
     /// V, number of codes.
     pub codes: usize,
-    /// The draft heads at hand.
+    /// The model's draft heads.
     pub heads: Option<&'a HeadsConfig>,
     /// Name of the decoder, for messages.
     pub decoder: &'static str,
     /// Largest shape of a tree.
     pub shape: TreeShape,
-    /// How candidates are made of a law under the rule.
+    /// The way from a draft law to candidates.
     pub mode: DraftMode,
-    /// Temperature, top-k and top-p of the target. Guidance is 1: a draft law has it in already.
+    /// Temperature, top-k and top-p of the target. The guidance scale is 1: draft laws are guided
+    /// already.
     pub sampling: Sampling,
     /// The order of the sampling stages.
     pub pipeline: Pipeline,
 }
 
-/// Memory that a drafter needs in the tree and in the pass.
+/// Room that a drafter needs in the tree and in the pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Draft laws in a tree.
+    /// Most draft laws in a tree.
     pub laws: usize,
-    /// Rows of draft heads asked in a step.
+    /// Most rows of draft heads in a step.
     pub head_rows: usize,
-    /// Best codes under noise, at every node of the pass.
+    /// Number of best codes under noise that it reads at every node.
     pub best: usize,
 }
 
-/// Proposes cells. One drafter belongs to one slot; its memory is allocated when it is made.
+/// Proposes cells.
+///
+/// A drafter belongs to one slot. Its memory is allocated when it is made.
 pub trait Drafter: Send {
-    /// What must have room for it.
+    /// Room that it needs.
     fn needs(&self) -> Needs {
         Needs::default()
     }
@@ -96,30 +101,32 @@ pub trait Drafter: Send {
         0
     }
 
-    /// Begins an image or a text.
+    /// Begins an image or a text with this key of the noise.
     fn start(&mut self, _seed: Seed, _image: ImageIndex) {}
 
-    /// Adds candidates to a tree that has only its root. A full tree and the end of the grid are no
-    /// errors of the drafter: it returns them.
+    /// Adds candidates to a tree that consists of its root.
+    ///
+    /// A full tree and the end of the grid are no faults: the drafter returns their errors.
     ///
     /// # Errors
-    /// [`TreeError::Full`] and [`TreeError::TooDeep`] end proposing; any other one fails the slot.
+    /// [`TreeError::Full`] of nodes or candidates and [`TreeError::TooDeep`] end the proposal. Any
+    /// other error fails the job.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError>;
 
-    /// Asks draft heads about nodes of the pass that has just been verified. Heads of all slots run
-    /// in one product.
+    /// Asks draft heads about nodes of the pass, after verification. The heads of all slots run in
+    /// one product.
     ///
     /// # Errors
-    /// Fails the slot.
+    /// Any error fails the job.
     fn ask(&mut self, _seen: &mut Seen<'_>, _heads: &mut HeadAsks<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Learns from a pass: tree, verdict, laws and hidden states at all its nodes, and what the
-    /// asked heads say.
+    /// Learns from a pass: tree, verdict, laws and hidden states at its nodes, and logits of the
+    /// heads that were asked.
     ///
     /// # Errors
-    /// Fails the slot.
+    /// Any error fails the job.
     fn observe(&mut self, _seen: &mut Seen<'_>) -> Result<()> {
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! Copies of the cells to the left and above: no training, no draft law, and right wherever the
-//! picture does not change.
+//! Copies of the cells to the left and above. They need no training and have no draft law.
 
 use hawk_nn::{Arrangement, Error};
 use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
@@ -28,8 +27,8 @@ struct Neighbour {
 }
 
 impl Drafter for Neighbour {
-    /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a
-    /// node's cell is the node itself.
+    /// Proposes level by level, the left neighbour first, until the tree is full. The left
+    /// neighbour of the cell below a node is the node's own.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> Result<(), TreeError> {
         let mut next = 0;
         while let Some(parent) = tree.nodes().nth(next) {
@@ -38,7 +37,7 @@ impl Drafter for Neighbour {
             let left = self.grid.left(cell).and(here);
             let above = self.grid.above(cell).and_then(|above| view.codes.get(above.index()).copied());
             for (code, source) in [(left, Source::LEFT), (above, Source::ABOVE)] {
-                // A second certain candidate of the same code would only be tested in vain.
+                // A test of the same code again would fail again.
                 if let Some(code) = code.filter(|&code| tree.child(parent, code).is_none()) {
                     tree.propose(parent, code, DraftLaw::Deterministic, source)?;
                 }
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn left_and_above_are_guessed_level_by_level() {
+    fn left_and_above_are_proposed_level_by_level() {
         // Row 0: 1 2 3 4; row 1: 5 ?
         let (tree, end) = tree(&[1, 2, 3, 4, 5], 5);
         assert!(matches!(end, Err(TreeError::Full { .. })));

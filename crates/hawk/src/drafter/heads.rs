@@ -1,5 +1,5 @@
-//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the
-//! cache keeps their laws, the pool grows the tree.
+//! Drafters with heads: Medusa (horizontal), Hawk's vertical heads, and Hawk (all heads). Heads
+//! predict laws, the cache keeps them, and the pool grows the tree.
 
 use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
 use hawk_spec::{Cell, ImageIndex, Noise, Pool, Seed, TokenTree, TreeError, TreeShape};
@@ -11,7 +11,7 @@ use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Se
 use super::mode::DraftMode;
 use crate::request::decoder::Decoder;
 
-/// Deepest level that is proposed.
+/// Most levels of a proposal.
 const MAX_LEVELS: usize = 16;
 
 const fn kind(
@@ -46,16 +46,16 @@ impl Decoder {
             kind("hawk-paper", help, Media::Images, |setup| make(setup, Directions::All, Joining::Apart))
         },
     );
-    /// All draft heads and the cache; the heads that know a cell make one law.
+    /// All draft heads and the cache; the laws of the heads that predict a cell become one law.
     pub const HAWK: Decoder = Decoder::custom(
         &const {
-            let help = "all draft heads; the heads that know a cell are combined into one law";
+            let help = "all draft heads; the laws of the heads that predict a cell are joined into one";
             kind("hawk", help, Media::Images, |setup| make(setup, Directions::All, Joining::OneLaw))
         },
     );
 }
 
-/// Which heads a decoder uses.
+/// The heads of a decoder, by direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Directions {
     Horizontal,
@@ -78,7 +78,7 @@ struct HeadsDrafter {
     mode: DraftMode,
     candidates: Candidates,
     pool: Pool,
-    /// What each ask of the step is about: the head in use, and the cell that it predicts.
+    /// The head and the predicted cell of each ask of the step.
     asked: Vec<(usize, Cell)>,
 }
 
@@ -133,7 +133,7 @@ impl Drafter for HeadsDrafter {
         })
     }
 
-    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last:
+    /// Vertical heads run at every node of the accepted path, horizontal heads at the last node:
     /// the new anchor.
     fn ask(&mut self, seen: &mut Seen<'_>, heads: &mut HeadAsks<'_>) -> Result<()> {
         self.asked.clear();
@@ -150,8 +150,7 @@ impl Drafter for HeadsDrafter {
         Ok(())
     }
 
-    /// Calibrates the chances of what was proposed for the committed cells, then caches what the
-    /// heads say.
+    /// Calibrates the probabilities with the committed cells, then caches the heads' logits.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         for (cell, &code) in (seen.first().0..).map(Cell).zip(seen.new_codes()) {
             self.candidates.learn(cell, code);
@@ -169,7 +168,7 @@ impl Drafter for HeadsDrafter {
     }
 }
 
-/// Levels below the root that a shape may reach.
+/// Most levels below the root of a tree of this shape.
 fn levels(shape: TreeShape) -> usize {
     (0..MAX_LEVELS.min(shape.nodes() - 1)).take_while(|&depth| shape.width(depth) > 0).count()
 }

@@ -1,24 +1,25 @@
-//! How candidates are made of a law.
+//! The way from a draft law to candidates.
 
 use hawk_spec::{Purpose, Rule};
 
 use crate::request::rule::{AnyRule, LossyRule};
 
-/// How candidates are made of a law, as the rule needs it.
+/// The way from a draft law to candidates, as the rule needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DraftMode {
-    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw
-    /// will have.
+    /// The codes with the highest score plus noise. The noise is that of the target's own draw. For
+    /// `replay`, which reads no draft law.
     SharedNoise(Purpose),
-    /// The likeliest codes; greedy decoding and typical acceptance read no draft law either.
+    /// The likeliest codes, for greedy decoding and typical acceptance, which read no draft law
+    /// either.
     Likeliest,
-    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement,
-    /// from a random stream of their own.
+    /// Draws without replacement from a random stream of their own, for `rejection` and LANTERN,
+    /// which read the draft law.
     Draws,
 }
 
 impl DraftMode {
-    /// The mode under a rule; `noise` is the purpose of the target's own draws.
+    /// The mode of a rule. `noise` is the purpose of the target's own draws.
     pub(crate) fn of(rule: AnyRule, noise: Purpose) -> Self {
         match rule {
             AnyRule::Exact(Rule::Replay) => DraftMode::SharedNoise(noise),

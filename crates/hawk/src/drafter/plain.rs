@@ -1,4 +1,4 @@
-//! Plain autoregressive decoding: nothing is proposed.
+//! Plain autoregressive decoding, without a proposal.
 
 use hawk_spec::{TokenTree, TreeError};
 

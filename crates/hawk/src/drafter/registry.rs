@@ -6,7 +6,7 @@ use hawk_nn::{Error, Result};
 
 use crate::request::decoder::Decoder;
 
-/// The built-in decoders: one line each, in the order of `--help`.
+/// The built-in decoders, in the order of `--help`. A new drafter adds its own here.
 static DECODERS: &[Decoder] =
     &[Decoder::AR, Decoder::NEIGHBOUR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER, Decoder::HAWK];
 

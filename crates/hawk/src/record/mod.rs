@@ -1,4 +1,4 @@
-//! What an image says of how it was made: the record, and the PNG that holds it.
+//! The record of an image, and the PNG that holds it.
 
 pub(crate) mod png;
 mod sources;
@@ -15,41 +15,40 @@ use crate::request::event::{CellSource, Generated};
 use crate::request::rule::AnyRule;
 use crate::request::tree::Tree;
 
-/// How an image was made. Choices stand as their names, as a user would type them.
+/// The settings and counts of an image. Choices are stored by name, as in arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of the program.
     pub version: String,
     /// The prompt.
     pub prompt: String,
-    /// SHA-256 of the file of a caption's features, where the model read one.
+    /// SHA-256 of the file of the caption's features; empty without features.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub features_digest: String,
-    /// Width and height that the prompt names, where the model drew the image's own.
+    /// Width and height that the prompt names, where the model drew the size of the image itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_size: Option<[u32; 2]>,
     /// Key of the noise.
     pub seed: u64,
-    /// Running number of the image.
+    /// Number of the image.
     pub index: u32,
-    /// Where the model was: a folder, or [`BUILT_IN`](crate::BUILT_IN).
+    /// Source of the model: a folder, or [`BUILT_IN`](crate::BUILT_IN).
     pub model: String,
     /// SHA-256 over the model's files.
     pub model_digest: String,
-    /// How weights were stored and multiplied.
+    /// Number format of the weights.
     pub precision: String,
-    /// What guessed.
+    /// Name of the decoder.
     pub decoder: String,
-    /// How guesses were tested.
+    /// Name of the rule.
     pub rule: String,
-    /// Node budget, root included, or candidates per level.
+    /// The bound of the trees: `auto`, most nodes with the root, or candidates per level.
     pub tree: String,
     /// Guidance and warping.
     pub sampling: RecordedSampling,
-    /// What the decode did.
+    /// Counts of the decode.
     pub stats: RecordedStats,
-    /// Where each cell's code came from, in raster order; empty in records of versions that did not
-    /// write it.
+    /// The source of each cell's code in raster order; empty in records of versions without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sources")]
     pub sources: Vec<CellSource>,
 }
@@ -61,7 +60,7 @@ pub struct RecordedSampling {
     pub cfg: f32,
     /// Divisor of the logits.
     pub temperature: f32,
-    /// Surviving codes, 0 = all.
+    /// Number of surviving codes, 0 = all.
     pub top_k: u32,
     /// Surviving mass.
     pub top_p: f32,
@@ -81,15 +80,15 @@ impl From<Sampling> for RecordedSampling {
 /// The counts of a decode in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedStats {
-    /// Cells.
+    /// Committed cells.
     pub cells: u64,
-    /// Passes over trees.
+    /// Target passes over trees.
     pub target_passes: u64,
-    /// Cells a pass.
+    /// Committed cells per target pass.
     pub acceptance_length: f64,
-    /// Guesses that were kept.
+    /// Accepted drafts.
     pub accepted: u64,
-    /// Guesses in all.
+    /// Proposed nodes, roots excluded.
     pub nodes: u64,
 }
 
@@ -109,7 +108,7 @@ impl Record {
     /// The record of an image that `engine`, loaded from `model`, made for `request`.
     ///
     /// # Errors
-    /// The model's files cannot be read for the digest.
+    /// A file of the model cannot be read for the digest.
     pub fn new(engine: &Engine, model: &str, request: &Request, image: &Generated) -> Result<Self> {
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -133,7 +132,7 @@ impl Record {
     /// The request that makes the image again.
     ///
     /// # Errors
-    /// A choice that this version does not know, or a setting out of range.
+    /// This version does not know a choice, or a setting is out of range.
     pub fn request(&self) -> Result<Request> {
         let refused = |e: String| Error::input(format!("the image's record is damaged: {e}"));
         let s = self.sampling;
@@ -150,10 +149,10 @@ impl Record {
         })
     }
 
-    /// How weights were stored.
+    /// Number format of the weights.
     ///
     /// # Errors
-    /// A precision that this version does not know.
+    /// This version does not know the precision.
     pub fn precision(&self) -> Result<Precision> {
         Ok(self.precision.parse()?)
     }

@@ -1,4 +1,4 @@
-//! PNG files that say how they were made, well enough to make them again.
+//! PNG files with a record, from which the image can be made again.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use super::Record;
 const KEYWORD: &str = "hawk";
 /// Longest side of a PNG that is read.
 const MAX_SIDE: u32 = 1 << 14;
-/// Longest record that is read: the longest prompt and a source for each cell of the largest grid.
+/// Longest record that is read: the longest prompt, and a source for each cell of the largest grid.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// The bytes of a PNG with its record.
@@ -23,7 +23,7 @@ pub fn write_png(image: &Image, record: &Record) -> Result<Vec<u8>> {
     encode(image, &[("Description", &record.prompt), ("Software", &software), (KEYWORD, &json)])
 }
 
-/// The bytes of a PNG that says nothing of itself.
+/// The bytes of a PNG without a record.
 ///
 /// # Errors
 /// The image is empty.
@@ -48,10 +48,11 @@ fn encode(image: &Image, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
     write().map_err(|e| Error::input(format!("cannot write a PNG: {e}")))
 }
 
-/// The pixels of a PNG of ours and its record.
+/// The pixels and the record of a PNG.
 ///
 /// # Errors
-/// No PNG, a damaged one, one of another colour format, or one without a record.
+/// The bytes are no whole PNG, its sides or its colour format are not read, or it has no valid
+/// record.
 pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
     let damaged = |e: png::DecodingError| Error::input(format!("not a whole PNG: {e}"));
     let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
@@ -69,7 +70,7 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
     reader.finish().map_err(damaged)?;
     let mut chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned();
     let text = chunk.as_mut().ok_or_else(|| {
-        Error::input("the image does not say how it was made")
+        Error::input("the image has no record of how it was made")
             .expected(format!("a text chunk {KEYWORD:?}"))
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
@@ -232,7 +233,7 @@ mod tests {
         for pointer in [inner("sampling"), inner("stats"), outer.collect::<Vec<_>>()].concat() {
             let named = pointer.rsplit('/').next().unwrap();
             let error = lie(&pointer, Some(json!({ "lie": [] }))).unwrap_err().to_string();
-            // A part of the wrong type says what it lacks.
+            // A part of the wrong type is named by a field that it lacks.
             assert!(error.contains(named) && error.contains("damaged"), "{pointer}: {error}");
             if let Err(error) = lie(&pointer, None) {
                 assert!(error.to_string().contains(named), "without {pointer}: {error}");

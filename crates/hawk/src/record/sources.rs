@@ -1,6 +1,6 @@
-//! The sources of an image's cells as text, for records: runs in raster order, as `r b left*3
-//! V1*2`. `r` is recovered, `b` bonus, the others are the labels of drafters'
-//! [`Source`](hawk_spec::Source)s; `*n` repeats.
+//! The sources of an image's cells as text: runs in raster order, as `r b left*3 V1*2`. `r` is
+//! recovered, `b` is bonus, the others are the labels of drafters' [`Source`](hawk_spec::Source)s,
+//! and `*n` repeats.
 
 use hawk_spec::Drawn;
 use serde::de::Error as _;

@@ -1,4 +1,4 @@
-//! A decoder: the kind of drafter that proposes cells, by name.
+//! A decoder: a kind of drafter, by name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,46 +9,47 @@ use super::rule::AnyRule;
 use super::tree::Tree;
 use crate::drafter::contract::{DefaultTree, DrafterKind, Heads};
 
-/// What proposes the cells after the anchor: plain decoding, or one of the drafters.
+/// A way of proposing the cells after the anchor: plain decoding, or a kind of drafter.
 ///
-/// The built-in ones are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its
-/// drafter's file; [`Decoder::custom`] makes one of a drafter of your own.
+/// The built-in decoders are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its
+/// drafter's file. [`Decoder::custom`] makes a decoder of a drafter of your own.
 #[derive(Clone, Copy)]
 pub struct Decoder(&'static DrafterKind);
 
 impl Decoder {
-    /// A decoder of a drafter that is not built in. Its name must differ from the built-in ones.
+    /// A decoder of a drafter that is not built in. Its name must differ from those of the built-in
+    /// decoders.
     #[must_use]
     pub const fn custom(kind: &'static DrafterKind) -> Self {
         Self(kind)
     }
 
-    /// Its name in code, files and arguments.
+    /// Name in code, files and arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// One sentence about it.
+    /// One sentence of help.
     #[must_use]
     pub fn help(self) -> &'static str {
         self.0.help
     }
 
-    /// Whether it needs draft heads.
+    /// Whether the decoder needs draft heads.
     #[must_use]
     pub fn needs_heads(self) -> bool {
         self.0.heads == Heads::Required
     }
 
-    /// What it proposes from, and how it drafts.
+    /// The kind of drafter.
     #[must_use]
     pub fn kind(self) -> &'static DrafterKind {
         self.0
     }
 
-    /// The tree where none is asked for. Its size is tuned at run time only under `replay`, where
-    /// that cannot change the image.
+    /// The tree where a request names none. Its size is autotuned only under `replay`, where no
+    /// image depends on it.
     #[must_use]
     pub fn default_tree(self, rule: impl Into<AnyRule>) -> Tree {
         match (self.0.tree, rule.into()) {

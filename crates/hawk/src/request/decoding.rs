@@ -1,4 +1,4 @@
-//! How cells are decoded: decoder, rule and tree together.
+//! Decoder, rule and tree of a request.
 
 use hawk_nn::{Error, Result};
 use hawk_spec::{Rule, TreeShape};
@@ -7,7 +7,7 @@ use super::decoder::Decoder;
 use super::rule::AnyRule;
 use super::tree::{MAX_NODES, Tree};
 
-/// How cells are decoded: drafter, rule, tree.
+/// A way of decoding cells: decoder, rule and tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decoding {
     decoder: Decoder,
@@ -16,20 +16,18 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Decoding with trees of this shape or size.
+    /// Decoding by this decoder and rule, with trees up to this bound.
     ///
     /// # Errors
-    /// No node, or more than [`MAX_NODES`]; more than one under plain decoding; [`Tree::Auto`]
-    /// under a rule whose images depend on the trees.
+    /// The tree has no node, more than [`MAX_NODES`], or more than 1 under plain decoding; or it is
+    /// [`Tree::Auto`] under a rule whose images depend on the trees.
     pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, tree: impl Into<Tree>) -> Result<Self> {
         let (rule, tree) = (rule.into(), tree.into());
         if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {
-            return Err(Error::input(
-                "the tree size cannot be tuned at run time: under this rule the image depends on it",
-            )
-            .at("tree")
-            .expected(format!("a number of nodes or a shape for the rule {rule}"))
-            .got(tree));
+            return Err(Error::input("the tree size cannot be autotuned: under this rule the image depends on it")
+                .at("tree")
+                .expected(format!("a number of nodes or a shape for the rule {rule}"))
+                .got(tree));
         }
         let most = if decoder == Decoder::AR { 1 } else { MAX_NODES };
         let shape = tree.shape();
@@ -48,25 +46,25 @@ impl Decoding {
         Self { decoder, rule, tree: decoder.default_tree(rule) }
     }
 
-    /// The drafter.
+    /// The decoder.
     #[must_use]
     pub fn decoder(&self) -> Decoder {
         self.decoder
     }
 
-    /// The rule that tests drafts.
+    /// The rule that tests the drafts.
     #[must_use]
     pub fn rule(&self) -> AnyRule {
         self.rule
     }
 
-    /// What bounds the trees, as asked for.
+    /// The bound of the trees, as requested.
     #[must_use]
     pub fn tree(&self) -> Tree {
         self.tree
     }
 
-    /// The largest shape of the trees.
+    /// Largest shape of the trees.
     #[must_use]
     pub fn shape(&self) -> TreeShape {
         self.tree.shape()

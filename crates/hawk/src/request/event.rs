@@ -1,4 +1,4 @@
-//! What the engine tells while it decodes, and what it gives back.
+//! Events and results of a request.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use hawk_nn::{Error, Image};
 use hawk_spec::{Cell, Code, DecodeStats, Drawn, Source};
 
-/// Where a cell's code came from.
+/// The source of a cell's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CellSource {
-    /// Drawn by the target.
+    /// The target drew it.
     Target(Drawn),
-    /// An accepted draft.
+    /// A draft was accepted.
     Drafted(Source),
 }
 
@@ -25,68 +25,68 @@ impl fmt::Display for CellSource {
     }
 }
 
-/// What happens while images are decoded.
+/// An event of a request.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The prompt is in the keys and values. Told once per request.
+    /// The keys and values of the prompt are computed. The event comes once per request.
     PrefillDone {
-        /// Tokens of the conditional stream's prefix.
+        /// Number of tokens of the conditional prefix.
         prefix_tokens: usize,
     },
-    /// A pass has committed cells of an image.
+    /// A pass committed cells of an image.
     CellsCommitted {
-        /// Index of the image.
+        /// Number of the image.
         image: u32,
-        /// The first of the cells.
+        /// First of the cells.
         first: Cell,
         /// Their codes.
         codes: &'a [Code],
-        /// Where each code came from.
+        /// The source of each code.
         sources: &'a [CellSource],
     },
     /// An image is finished.
     ImageDone(&'a Generated),
-    /// An image failed; the others go on.
+    /// An image failed. The other images go on.
     ImageFailed(&'a Failure),
 }
 
-/// An image that could not be finished.
+/// An image that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Index of the image.
+    /// Number of the image.
     pub index: u32,
-    /// Why.
+    /// The reason.
     pub error: Error,
 }
 
 /// A finished image.
 #[derive(Clone, Debug)]
 pub struct Generated {
-    /// Index of the image.
+    /// Number of the image.
     pub index: u32,
     /// The pixels.
     pub image: Image,
-    /// Its cells in raster order.
+    /// The codes in raster order.
     pub codes: Vec<Code>,
-    /// Where each cell's code came from.
+    /// The source of each cell's code.
     pub sources: Vec<CellSource>,
-    /// What the decode did.
+    /// Counts of the decode.
     pub stats: DecodeStats,
-    /// From its first pass to its pixels. Images that share passes share that time.
+    /// Time from the end of prefill to the pixels. Images that share passes share the time.
     pub elapsed: Duration,
 }
 
-/// Where the time of the steps went.
+/// Times of the parts of the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Reading the prompt.
+    /// Passes over the prompt alone.
     pub prefill: Duration,
-    /// Drafters, and laying out the rows.
+    /// Drafters, and staging of rows.
     pub draft: Duration,
     /// Target passes.
     pub target: Duration,
-    /// Guidance, warping, noise, the rule.
+    /// Guidance, warping, noise, rule.
     pub verify: Duration,
     /// Moving keys and values, statistics, events.
     pub commit: Duration,
@@ -97,11 +97,11 @@ pub struct Timings {
 /// The result of a request.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The finished images, in the order in which they were finished. Fewer than asked for where
-    /// the observer ended the run.
+    /// The finished images, in the order in which they were finished. They are fewer than requested
+    /// where the observer ended the run.
     pub images: Vec<Generated>,
     /// The images that failed.
     pub failures: Vec<Failure>,
-    /// Where the time went.
+    /// Times of the parts.
     pub timings: Timings,
 }

@@ -1,4 +1,4 @@
-//! What is asked of the engine, and what it tells and gives back.
+//! Requests to an image model, their events and their results.
 
 pub(crate) mod decoder;
 pub(crate) mod decoding;
@@ -13,31 +13,33 @@ use hawk_spec::{Sampling, Seed};
 
 use decoding::Decoding;
 
-/// Most images that share a pass.
+/// Most images of a batch.
 pub const MAX_BATCH: usize = 64;
 
-/// Images of one prompt. Under [`Rule::Replay`](hawk_spec::Rule::Replay) an image depends on the
-/// model, `prompt`, `seed`, its index and `sampling` alone.
+/// A request for images of one prompt.
+///
+/// Under [`Rule::Replay`](hawk_spec::Rule::Replay) an image depends on the model, `prompt`, `seed`,
+/// its index and `sampling` alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The text. The model's template is put around it.
+    /// The prompt, without the model's template.
     pub prompt: String,
     /// Key of the noise.
     pub seed: Seed,
-    /// Indices of the images.
+    /// Numbers of the images among those of the seed.
     pub images: Range<u32>,
     /// Guidance and warping.
     pub sampling: Sampling,
-    /// Drafter, rule, budget.
+    /// Decoder, rule, tree.
     pub decoding: Decoding,
-    /// Images that share a pass, `1..=MAX_BATCH`.
+    /// Most images decoded at once, 1 to [`MAX_BATCH`].
     pub batch: usize,
 }
 
 impl Request {
     pub(crate) fn check(&self) -> Result<()> {
         if self.images.is_empty() {
-            return Err(Error::input("no image asked for").at("images").expected("at least 1").got(0));
+            return Err(Error::input("the request has no image").at("images").expected("at least 1").got(0));
         }
         if !(1..=MAX_BATCH).contains(&self.batch) {
             let expected = format!("1 to {MAX_BATCH} images in a pass");

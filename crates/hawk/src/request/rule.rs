@@ -8,18 +8,18 @@ use hawk_spec::Rule;
 /// Rules that change the law of the images, for comparison only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LossyRule {
-    /// Medusa's typical acceptance, with its own thresholds.
+    /// Typical acceptance, with Medusa's thresholds.
     Typical,
-    /// LANTERN++, with 10 neighbours in the codebook and lambda 2.
+    /// LANTERN++, with the 10 nearest codes and lambda 2.
     Lantern,
 }
 
-/// How drafts are tested.
+/// A rule that tests drafts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AnyRule {
-    /// The images have the target's law.
+    /// A rule that keeps the target's law.
     Exact(Rule),
-    /// They do not.
+    /// A rule that changes the law.
     Lossy(LossyRule),
 }
 
@@ -32,7 +32,7 @@ impl AnyRule {
         AnyRule::Lossy(LossyRule::Lantern),
     ];
 
-    /// Its name in code, files and arguments.
+    /// Name in code, files and arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl AnyRule {
         }
     }
 
-    /// What people must read beside the name; empty for exact rules.
+    /// The warning beside the name; empty for exact rules.
     #[must_use]
     pub fn warning(self) -> &'static str {
         match self {

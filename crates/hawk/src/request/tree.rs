@@ -1,4 +1,4 @@
-//! What bounds a token tree.
+//! The bound of token trees.
 
 use std::{fmt, str};
 
@@ -6,21 +6,21 @@ use hawk_spec::{ShapeError, TreeShape};
 
 /// Most nodes of a tree, root included.
 pub const MAX_NODES: usize = 128;
-/// Most nodes of a tree whose size is tuned at run time.
+/// Most nodes of a tree whose size is autotuned, root included.
 pub const AUTO_NODES: usize = 16;
 
-/// What bounds the size of the trees.
+/// The bound of the trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tree {
     /// The same shape in every step.
     Shape(TreeShape),
-    /// Tuned at run time by measured cells per second, 1 to [`AUTO_NODES`] nodes. Only under
-    /// [`Rule::Replay`](hawk_spec::Rule::Replay), where no image depends on it.
+    /// 1 to [`AUTO_NODES`] nodes, autotuned by measured cells per second. It needs
+    /// [`Rule::Replay`](hawk_spec::Rule::Replay), where no image depends on the trees.
     Auto,
 }
 
 impl Tree {
-    /// The largest shape that its trees can have.
+    /// Largest shape of the trees.
     #[must_use]
     pub fn shape(self) -> TreeShape {
         match self {

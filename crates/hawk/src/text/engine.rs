@@ -1,4 +1,4 @@
-//! A loaded language model.
+//! A language model that answers requests.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -21,17 +21,21 @@ use crate::model::{LoadOptions, read_tokenizer, read_transformer};
 use crate::prompt::Prefix;
 use crate::request::tree::MAX_NODES;
 
-/// Temperature, then top-k, then top-p, as the reference library has it for text.
+/// Temperature, then top-k, then top-p: the order of the transformers library.
 const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
 
-/// A model that writes text. Calls may come from several threads; each has memory of its own, and
-/// the threads are shared.
+/// A model that writes text.
+///
+/// Several threads may call it at once. Each call has memory of its own; all calls share the
+/// device.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
-/// use hawk::{Decoder, Decoding, LoadOptions, ModelSource, PromptStyle, Rule, TextEngine, TextRequest, TextSampling};
+/// use hawk::{Decoder, Decoding, LoadOptions, ModelSource, PromptStyle, Rule};
+/// use hawk::{TextEngine, TextRequest, TextSampling};
 ///
-/// let engine = TextEngine::load(ModelSource::Dir("Llama-2-7b-hf".into()), LoadOptions::default())?;
+/// let source = ModelSource::Dir("Llama-2-7b-hf".into());
+/// let engine = TextEngine::load(source, LoadOptions::default())?;
 /// let request = TextRequest {
 ///     prompt: "The hawk is a bird that".to_owned(),
 ///     style: PromptStyle::Plain,
@@ -53,21 +57,22 @@ pub struct TextEngine {
 }
 
 impl TextEngine {
-    /// Reads a model of the Llama or Chameleon family onto the CPU: `config.json`,
-    /// `tokenizer.json`, the weights, and draft heads of text in `heads/` if there are any. A model
-    /// that draws images too (it has a `hawk.json`, or is Lumina-mGPT or Anole) writes text without
-    /// codes.
+    /// Loads a model of the Llama or Chameleon family onto the CPU.
+    ///
+    /// It reads `config.json`, `tokenizer.json`, the weights, and the draft heads of text in
+    /// `heads/` where they exist. A model that also draws images (Lumina-mGPT, Anole, or a folder
+    /// with `hawk.json`) writes text without the codes of images.
     ///
     /// # Errors
-    /// Another family, or a file that is missing, damaged, or in contradiction to another.
+    /// The family is another, or a file is missing or damaged, or contradicts another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         Ok(Self { threads: options.threads, ..Self::load_on(source, &Cpu::new(options.threads), options.precision)? })
     }
 
-    /// The same on another device.
+    /// Loads a model onto a device; see [`load`](Self::load).
     ///
     /// # Errors
-    /// As [`load`](Self::load), or no room on the device.
+    /// As [`load`](Self::load), or the device has no room.
     pub fn load_on(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
         let transformer = read_transformer(&source)?;
         if !matches!(transformer.family, Family::Llama | Family::Chameleon) {
@@ -103,7 +108,7 @@ impl TextEngine {
         Ok(Self { tokenizer, config, target, threads: device.threads(), digest, source })
     }
 
-    /// The engine with other draft heads than the model's own.
+    /// Replaces the draft heads by those of a folder.
     ///
     /// # Errors
     /// The heads cannot be read, or were trained for another model or for images.
@@ -114,11 +119,13 @@ impl TextEngine {
         Ok(self)
     }
 
-    /// Writes a text. The observer hears of every step and may break off; what was written by then
-    /// is returned.
+    /// Writes a text.
+    ///
+    /// The observer is called with every [`TextEvent`]. When it breaks, the run ends and the tokens
+    /// so far are returned.
     ///
     /// # Errors
-    /// A request out of range, a prompt that is empty or too long, logits that are no numbers.
+    /// The request is out of range, the prompt is empty or too long, or the logits make no law.
     pub fn generate(
         &self,
         request: &TextRequest,
@@ -161,10 +168,10 @@ impl TextEngine {
         Ok(GeneratedText { prompt, tokens, sources, stop, stats, timings, elapsed })
     }
 
-    /// The tokens of a prompt, opened by the model's begin of text.
+    /// The tokens of a prompt in its template, after the model's begin of text.
     ///
     /// # Errors
-    /// A prompt that is empty, or leaves no position for a token after it.
+    /// The prompt is empty, or leaves no position for a token after it.
     pub fn prompt(&self, prompt: &str, style: PromptStyle) -> Result<Vec<TokenId>> {
         if prompt.trim().is_empty() {
             return Err(Error::input("the prompt is empty").at("prompt").expected("a text to go on from"));
@@ -188,10 +195,10 @@ impl TextEngine {
         Ok(tokens)
     }
 
-    /// The text of tokens that were written after a prompt.
+    /// The text of the tokens after a prompt.
     ///
     /// # Errors
-    /// Ids that the tokenizer cannot decode.
+    /// The tokenizer cannot decode an id.
     pub fn text(&self, prompt: &[TokenId], tokens: &[TokenId]) -> Result<String> {
         let mut stream = self.stream(prompt);
         let mut text = tokens.iter().map(|&token| stream.push(token)).collect::<Result<String>>()?;
@@ -199,19 +206,19 @@ impl TextEngine {
         Ok(text)
     }
 
-    /// The same, token by token.
+    /// The text of the tokens after a prompt, token by token.
     #[must_use]
     pub fn stream(&self, prompt: &[TokenId]) -> TextStream<'_> {
         TextStream::new(&self.tokenizer, prompt)
     }
 
-    /// The transformer on its device.
+    /// The transformer, loaded on its device.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         &*self.target.backend
     }
 
-    /// Where texts begin and end.
+    /// The tokens that begin and end a text.
     #[must_use]
     pub fn config(&self) -> &TextConfig {
         &self.config
@@ -223,22 +230,22 @@ impl TextEngine {
         self.target.heads.as_ref()
     }
 
-    /// How weights are stored and multiplied.
+    /// Number format of the weights.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.backend().precision()
     }
 
-    /// Threads of the device on this machine.
+    /// Number of threads of the device on this machine.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// SHA-256 over the model's files, computed when it is first asked for.
+    /// SHA-256 over the model's files, computed by the first call.
     ///
     /// # Errors
-    /// A file cannot be read any more.
+    /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
         if let Some(digest) = self.digest.get() {
             return Ok(digest);
@@ -248,7 +255,7 @@ impl TextEngine {
     }
 }
 
-/// Runs a batch of one text to its end, or until the observer breaks off.
+/// Runs a batch of one text to its end, or until the observer breaks.
 fn run(
     batch: &mut Batch,
     job: JobId,

@@ -1,9 +1,9 @@
-//! Text from plain language models of the Llama kind, by the same trees, rules and heads as images:
-//! the text side of the paper's figure 1.
+//! Text from plain language models of the Llama family, with the trees, rules and heads of images
+//! (Hawk, figure 1, text side).
 //!
-//! Text has no grid: tokens stand one after another, heads look ahead alone, and an end may come at
-//! any token. Everything else is as for images; a cell is a position after the prompt, a code an id
-//! of the vocabulary.
+//! A text is a line of tokens. Its heads are horizontal, and any token may end it. A cell is a
+//! position after the prompt, and a code is an id of the vocabulary. Everything else is as for
+//! images.
 
 mod engine;
 mod request;

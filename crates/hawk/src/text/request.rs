@@ -1,4 +1,4 @@
-//! What is asked of a text engine, and what it tells and gives back.
+//! Requests to a language model, their events and their results.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::request::decoding::Decoding;
 use crate::request::event::{CellSource, Timings};
 use crate::request::rule::AnyRule;
 
-/// What stands around the prompt.
+/// The template around the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PromptStyle {
-    /// Nothing: the model goes on with the text.
+    /// No template: the model continues the prompt.
     #[default]
     Plain,
-    /// LLaMA 2's chat, one turn without a system prompt: `[INST] {prompt} [/INST]`, white space
-    /// around the prompt left out.
+    /// LLaMA 2's chat, one turn without a system prompt: `[INST] {prompt} [/INST]`, with the prompt
+    /// trimmed.
     Chat,
 }
 
 impl PromptStyle {
-    /// The text that is encoded.
+    /// The prompt in its template.
     #[must_use]
     pub fn fill(self, prompt: &str) -> String {
         match self {
@@ -32,50 +32,50 @@ impl PromptStyle {
     }
 }
 
-/// How tokens are taken from the target's law.
+/// The way in which tokens are drawn from the target's law.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TextSampling {
-    /// Always the likeliest, ties to the lower id. No random number is read, and both exact rules
-    /// are one.
+    /// The likeliest token, ties to the lower id. Both exact rules then give the same text.
     Greedy,
-    /// Drawn.
+    /// A random draw.
     Drawn {
-        /// Temperature, then top-k, then top-p. Text has no guidance: cfg is 1.
+        /// Temperature, top-k and top-p. Text has no guidance: cfg must be 1.
         sampling: Sampling,
         /// Key of the noise.
         seed: Seed,
     },
 }
 
-/// A text to be written. Under [`Rule::Replay`] it depends on the model, the prompt, `sampling` and
-/// `max_tokens` alone.
+/// A request for a text.
+///
+/// Under [`Rule::Replay`] the text depends on the model, the prompt, `sampling` and `max_tokens`
+/// alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextRequest {
-    /// What the text goes on from, or what is asked.
+    /// The prompt, without its template.
     pub prompt: String,
-    /// What stands around it.
+    /// The template around the prompt.
     pub style: PromptStyle,
-    /// How tokens are taken.
+    /// The way in which tokens are drawn.
     pub sampling: TextSampling,
-    /// Drafter, rule, tree. The drafter must draft text ([`Decoder::AR`](crate::Decoder::AR),
+    /// Decoder, rule, tree. The decoder must draft text ([`Decoder::AR`](crate::Decoder::AR),
     /// [`Decoder::MEDUSA`](crate::Decoder::MEDUSA)), and the rule must be exact.
     pub decoding: Decoding,
-    /// Most tokens after the prompt, at least 1; the model's positions may leave fewer.
+    /// Most tokens after the prompt, at least 1. The model's positions may allow fewer.
     pub max_tokens: usize,
 }
 
 impl TextRequest {
-    /// The way of decoding as it is carried out: greedy decoding tests drafts by equality whatever
-    /// the rule.
+    /// The decoding in effect. Greedy decoding tests drafts by equality, whatever the rule.
     pub(super) fn checked_decoding(&self) -> Result<Decoding> {
         if let AnyRule::Lossy(_) = self.decoding.rule() {
-            return Err(Error::input("text is written by exact rules alone")
+            return Err(Error::input("text needs an exact rule")
                 .at("rule")
                 .expected("replay or rejection")
                 .got(self.decoding.rule()));
         }
         if self.max_tokens == 0 {
-            return Err(Error::input("no token asked for").at("max_tokens").expected("at least 1").got(0));
+            return Err(Error::input("the request has no token").at("max_tokens").expected("at least 1").got(0));
         }
         match self.sampling {
             TextSampling::Greedy => Decoding::new(self.decoding.decoder(), Rule::Replay, self.decoding.tree()),
@@ -87,16 +87,16 @@ impl TextRequest {
     }
 }
 
-/// Why a text ended.
+/// The reason why a text ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// The model wrote a token that ends texts; it is the last one.
+    /// The last token ends texts.
     Eos,
-    /// As many tokens as were asked for.
+    /// The text has the requested number of tokens.
     MaxTokens,
-    /// The model has no further positions.
+    /// The model has no further position.
     Positions,
-    /// The observer broke off.
+    /// The observer ended the run.
     Observer,
 }
 
@@ -111,20 +111,20 @@ impl fmt::Display for Stop {
     }
 }
 
-/// What happens while a text is written.
+/// An event of a text request.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum TextEvent<'a> {
-    /// The prompt has been read.
+    /// The keys and values of the prompt are computed.
     PrefillDone {
-        /// Its tokens.
+        /// The tokens of the prompt.
         prompt: &'a [TokenId],
     },
-    /// A pass has committed tokens.
+    /// A pass committed tokens.
     TokensCommitted {
         /// The tokens.
         tokens: &'a [TokenId],
-        /// Where each came from.
+        /// The source of each token.
         sources: &'a [CellSource],
     },
 }
@@ -132,18 +132,18 @@ pub enum TextEvent<'a> {
 /// A finished text.
 #[derive(Clone, Debug)]
 pub struct GeneratedText {
-    /// The prompt's tokens, with what stands around it.
+    /// The tokens of the prompt, template included.
     pub prompt: Vec<TokenId>,
-    /// The tokens after the prompt, the one that ends the text included.
+    /// The tokens after the prompt, the end included.
     pub tokens: Vec<TokenId>,
-    /// Where each came from.
+    /// The source of each token.
     pub sources: Vec<CellSource>,
-    /// Why there are no more.
+    /// The reason why the text ended.
     pub stop: Stop,
-    /// What the decode did.
+    /// Counts of the decode.
     pub stats: DecodeStats,
-    /// Where the time went; a text has no pixels.
+    /// Times of the parts. A text has no pixels.
     pub timings: Timings,
-    /// From the end of prefill to the last token.
+    /// Time from the end of prefill to the last token.
     pub elapsed: Duration,
 }

@@ -1,22 +1,24 @@
-//! Tokens to text as they come.
+//! From tokens to text, token by token.
 
 use hawk_nn::{Result, TextTokenizer};
 use hawk_spec::TokenId;
 
-/// What stands for bytes that are no whole character.
+/// The replacement of bytes that are no whole character.
 const BROKEN: char = char::REPLACEMENT_CHARACTER;
-/// Tokens of the prompt that the first tokens are decoded after.
+/// Number of tokens of the prompt that are decoded with the first tokens.
 const CONTEXT: usize = 8;
 
-/// Turns tokens into text one by one. A token alone may be part of a character, and whether a space
-/// stands before it may depend on the one before; so tokens are decoded together with those last
-/// written, and held back while they end inside a character.
+/// Turns tokens into text one by one.
 ///
-/// Bytes that make no characters come out as replacement characters, maybe another number of them
-/// than where the whole text is decoded at once.
+/// A token may be part of a character, and the space before it may depend on the token before.
+/// Tokens are therefore decoded together with those last written, and held back while they end
+/// inside a character.
+///
+/// Bytes that make no character become replacement characters. Their number may differ from that of
+/// a decode of the whole text.
 pub struct TextStream<'a> {
     tokenizer: &'a TextTokenizer,
-    /// The last tokens that were written, then those held back.
+    /// The last tokens that were written, then the tokens that are held back.
     tokens: Vec<TokenId>,
     written: usize,
 }
@@ -27,11 +29,11 @@ impl<'a> TextStream<'a> {
         Self { tokenizer, written: tokens.len(), tokens }
     }
 
-    /// The text that is certain with this token; empty where it ends inside a character or is a
-    /// special token.
+    /// The text that this token completes; empty where it ends inside a character or is a special
+    /// token.
     ///
     /// # Errors
-    /// An id that the tokenizer cannot decode.
+    /// The tokenizer cannot decode an id.
     pub fn push(&mut self, token: TokenId) -> Result<String> {
         self.tokens.push(token);
         let new = self.new_text()?;
@@ -43,7 +45,7 @@ impl<'a> TextStream<'a> {
         Ok(new)
     }
 
-    /// What was held back.
+    /// The text that is held back.
     ///
     /// # Errors
     /// As [`push`](Self::push).

@@ -1,9 +1,11 @@
 //! The files of a crate that name one another.
 //!
-//! A file names another by a path that begins with `crate`, `super`, `self` or a module that it declares, wherever it stands: in a
-//! `use`, a type, a call or a macro; a module that a `use` brings into scope continues its path. The path counts for the deepest module
-//! that it leads into. Declaring a module (`mod child;`) is no import; code that is compiled for tests only is left out. So a folder's
-//! `mod.rs` may gather what its files offer, or its files may build on what `mod.rs` defines, but not both.
+//! A file names another by a path that begins with `crate`, `super`, `self` or a module that it
+//! declares, wherever it stands: in a `use`, a type, a call or a macro; a module that a `use`
+//! brings into scope continues its path. The path counts for the deepest module that it leads into.
+//! Declaring a module (`mod child;`) is no import; code that is compiled for tests only is left
+//! out. So a folder's `mod.rs` may gather what its files offer, or its files may build on what
+//! `mod.rs` defines, but not both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +24,8 @@ pub(crate) struct Modules {
 /// What is wrong with a crate's imports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A module imports from the root file, which gathers what users see: imported things are defined elsewhere.
+    /// A module imports from the root file, which gathers what users see: imported things are
+    /// defined elsewhere.
     FromRoot { module: String, path: String },
     /// Modules that import one another in a ring.
     Ring(Vec<String>),
