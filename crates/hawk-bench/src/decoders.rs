@@ -1,4 +1,5 @@
-//! The comparison: contenders draw the same images in turn, are found equal, and are timed in pairs with plain decoding.
+//! Compares decoders: they draw the same images in turn, the images are compared, then times are
+//! taken in pairs with plain decoding.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -70,7 +71,8 @@ pub struct Measured {
     pub timings: Timings,
     /// From prompt to pixels, an image each.
     pub times: Vec<Duration>,
-    /// Plain decoding's time of the same image, under the same rule and in the same turn, over this contender's.
+    /// Time of plain decoding over the time of this contender, for the same image under the same
+    /// rule in the same turn.
     pub speedups: Vec<f64>,
     /// Per cell in raster order, the images in which it was an accepted guess.
     pub drafted: Vec<u32>,
@@ -124,17 +126,18 @@ struct Drawing {
     time: Duration,
 }
 
-/// Lets every contender, and plain decoding under each of their rules, draw every image. `draw` makes the one image of a
-/// request; `heard` is told of each drawing.
+/// Draws every image with every contender and with plain decoding under each of their rules. `draw`
+/// makes the one image of a request; `heard` is called for each drawing.
 ///
-/// The contenders take turns image by image, and the order rotates, so that a drift of the machine's speed hits all alike.
-/// A first turn that is not timed warms up. In every turn the codes are compared before a time counts.
+/// The contenders take turns image by image. Their order rotates, so that a drift in the speed of
+/// the machine affects all alike. The first turn warms up and is not timed. In every turn the codes
+/// are compared before a time counts.
 ///
 /// Returns plain decoding first, rule by rule, then the contenders as given.
 ///
 /// # Errors
-/// A plan without prompts, images or contenders; what `draw` fails with; a contender under [`Rule::Replay`] that draws
-/// another image than plain decoding.
+/// The plan has no prompts, images or contenders, `draw` fails, or a contender under
+/// [`Rule::Replay`] draws another image than plain decoding.
 pub fn compare(
     plan: &Plan,
     draw: &mut dyn FnMut(&Request) -> Result<Outcome>,

@@ -1,4 +1,5 @@
-//! Compares decoders of one engine: how fast, how much is accepted, whether the images are plain decoding's.
+//! Compares decoders of one engine: how fast, how much is accepted, whether the images are plain
+//! decoding's.
 //!
 //! ```
 //! use hawk::{Decoder, Decoding, Engine, LoadOptions, Rule, Seed};

@@ -1,7 +1,7 @@
 //! Where each cell of an image came from, shown on the image.
 
 use hawk::{CellSource, Error, Image, Result};
-use hawk_spec::{Drawn, Source};
+use hawk_spec::Drawn;
 
 /// Least side of a cell in pixels.
 const CELL: u32 = 24;
@@ -41,8 +41,8 @@ pub fn source_shares(sources: &[CellSource]) -> Vec<SourceShare> {
     target.into_iter().chain(drafted).map(share).filter(|share| share.cells > 0).collect()
 }
 
-/// The image enlarged, beside it the same under a tint for each cell's source, and under both a strip of the tints by their shares, in the order
-/// of [`source_shares`]. A line between cells stays clear.
+/// The enlarged image, beside it a copy with a tint for the source of each cell, and below a strip
+/// of the tints by share, in the order of [`source_shares`]. A line between cells has no tint.
 ///
 /// # Errors
 /// As many sources as do not divide the image into square cells.
@@ -127,6 +127,8 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
+    use hawk_spec::Source;
+
     use super::*;
 
     const RECOVERED: CellSource = CellSource::Target(Drawn::Recovered);
@@ -146,7 +148,8 @@ mod tests {
         let shown = overlay(&image, &sources).unwrap();
         assert_eq!((shown.width, shown.height), (2 * 48 + 36, 48 + 36 + 16));
         for (cell, source) in (0..).zip(sources) {
-            // A pixel inside the cell's first image pixel, in both copies, and the clear line at the cell's end.
+            // A pixel inside the first image pixel of the cell, in both copies, and the line
+            // without tint at the end of the cell.
             let (x, y) = (cell % 2 * 24 + 3, cell / 2 * 24 + 5);
             let own =
                 [0, 1, 2].map(|channel| image.pixels[(((cell / 2 * 2) * 4 + cell % 2 * 2) * 3 + channel) as usize]);

@@ -93,7 +93,8 @@ pub struct Row {
     pub rule: String,
     /// Whether the rule keeps the target's law.
     pub exact: bool,
-    /// Under `replay` that every image was found equal to plain decoding's; none under rules that draw other images.
+    /// Under `replay`: whether every image was equal to that of plain decoding. None under rules
+    /// that draw other images.
     pub same_image_as_ar: Option<bool>,
     /// Most nodes of a tree, root included.
     pub budget: usize,
@@ -125,7 +126,8 @@ pub struct Row {
     pub sources: Vec<SourceRow>,
     /// Share of images in which a cell was an accepted guess, `[row][column]`.
     pub drafted_share: Vec<Vec<f64>>,
-    /// Memory of draft heads and Speculation Cache as a share of the target's; none where it is not known.
+    /// Memory of draft heads and Speculation Cache as a share of the memory of the target; none if
+    /// unknown.
     pub draft_memory_share: Option<f64>,
     /// The first images.
     #[serde(skip)]

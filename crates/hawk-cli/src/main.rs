@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod command;
 mod inputs;
 mod output;
 
@@ -12,8 +13,8 @@ use hawk::{Fault, Result};
 use hawk_kernels::Isa;
 
 #[cfg(feature = "train")]
-use args::Train;
-use args::{Bench, Cli, Command, Data};
+use command::Train;
+use command::{Bench, Cli, Command, Data};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {

@@ -1,4 +1,5 @@
-//! The error of this crate: what went wrong, where, what was expected, what was found, and whose fault it is.
+//! The error of this crate: what went wrong and where, what was expected and found, and who can
+//! repair it.
 
 use std::fmt;
 
@@ -11,7 +12,8 @@ pub enum Fault {
     Environment,
 }
 
-/// A failure with its place. Build it with [`Error::input`] or [`Error::environment`] and add what is known.
+/// A failure with its place. [`Error::input`] and [`Error::environment`] start one; the other
+/// methods add what is known.
 #[derive(Debug)]
 pub struct Error(Box<Details>);
 
@@ -40,7 +42,8 @@ impl Error {
         Self::new(Fault::Environment, what.into())
     }
 
-    /// An operating system failure on `path`: a path that does not exist or is of the wrong kind is the caller's, the rest the machine's.
+    /// A failure of the operating system on `path`. A path that does not exist or is of the wrong
+    /// kind is the fault of the caller, anything else that of the machine.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, UnexpectedEof};
         let fault = match error.kind() {

@@ -3,7 +3,8 @@
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
-/// The features of a caption, `[tokens, width]`: the last hidden state of a text encoder, padding left out.
+/// The features of a caption, `[tokens, width]`: the last hidden state of a text encoder without
+/// padding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptionFeatures {
     values: Vec<f32>,

@@ -1,10 +1,12 @@
-//! Checks that the readers of the config files share; each names the field, what is allowed and what was given.
+//! Checks that the readers of config files share. Each names the field, the allowed range and the
+//! value.
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Reads a JSON file into a type; a key that is missing or of the wrong type is named with its place. `what` is what the file should be.
+/// Reads JSON into a type. Errors name the key that is missing or of the wrong type. `what` names
+/// the kind of file.
 ///
 /// # Errors
 /// Not JSON, or not of this type.

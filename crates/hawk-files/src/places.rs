@@ -1,4 +1,5 @@
-//! Which file of a model's folder plays which part, in Hawk's own layout and in those of the public models.
+//! Which file of a model has which role, in the layout of this project and in those of public
+//! models.
 
 use std::path::Path;
 
@@ -15,8 +16,8 @@ use crate::source::{Blob, ModelSource, hex};
 /// Bytes of a file that are in memory while its digest is taken.
 const DIGESTED: usize = 1 << 26;
 
-/// Where the text tokenizer is looked for, in this order. The others are the name and the places of Chameleon's download and of
-/// Lumina-mGPT's guide.
+/// Places of the text tokenizer, in the order of search. All but the first are the name and the
+/// places of Chameleon's download and of Lumina-mGPT's guide.
 const TOKENIZERS: [&str; 6] = [
     "tokenizer.json",
     "text_tokenizer.json",
@@ -61,7 +62,7 @@ enum VqPlace {
 }
 
 impl ModelSource {
-    /// The file of the text tokenizer, in the format of the `tokenizers` library, wherever the public models keep it.
+    /// The file of the text tokenizer, in the format of the `tokenizers` library.
     pub fn tokenizer_file(&self) -> Option<&'static str> {
         TOKENIZERS.into_iter().find(|name| self.contains(name))
     }
@@ -77,7 +78,8 @@ impl ModelSource {
         Ok((self.describe(name), blob))
     }
 
-    /// Opens the VQ tokenizer, if there is one: in `vq/`, as `vqgan.yaml` and `vqgan.ckpt` in the usual places, or among the model's tensors.
+    /// Opens the VQ tokenizer, if there is one: in `vq/`, as `vqgan.yaml` and `vqgan.ckpt` in the
+    /// usual places, or among the tensors of the model.
     ///
     /// # Errors
     /// A file that is there and is damaged, or contradicts another.
@@ -125,9 +127,10 @@ impl ModelSource {
         })
     }
 
-    /// SHA-256, in hex, over the files that determine an image: the configs, the text tokenizer, the weights of the transformer and of the VQ
-    /// tokenizer. Each enters with its name and length, in the order of names; the same for a folder and for the same files inside the
-    /// program. Reads every byte: seconds for a model of many gigabytes.
+    /// SHA-256, in hex, over the files that determine an image: configs, text tokenizer, weights of
+    /// the transformer and of the VQ tokenizer. Each file enters with its name and length, in the
+    /// order of names, so that a folder and the same files inside the program have the same digest.
+    /// Reads every byte: seconds for many gigabytes.
     ///
     /// # Errors
     /// A file cannot be read, or there are no weights.
@@ -198,7 +201,8 @@ fn parse(bytes: &[u8]) -> Result<Value> {
     from_json("a config", bytes)
 }
 
-/// Largest `vqgan.yaml`; the real one has some hundred bytes, and aliases of YAML can grow a few into gigabytes.
+/// Largest `vqgan.yaml`. The real one has some hundred bytes; aliases in YAML can expand a small
+/// file to gigabytes.
 const MAX_YAML_BYTES: usize = 1 << 16;
 
 /// The sizes in a `vqgan.yaml` as a `config.json`.

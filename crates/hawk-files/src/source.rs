@@ -113,7 +113,8 @@ pub(crate) fn map(path: &Path) -> Result<Blob> {
         return Ok(Blob::Owned(Vec::new()));
     }
     let file = File::open(path).map_err(failed)?;
-    // SAFETY: as every reader of mapped files we trust that nobody shortens the file while it is open.
+    // SAFETY: like every reader of mapped files we trust that nobody truncates the file while it is
+    // open.
     let map = unsafe { memmap2::Mmap::map(&file) };
     map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
 }

@@ -8,8 +8,10 @@ use tokenizers::Tokenizer;
 
 use crate::config::transformer::TransformerConfig;
 use crate::error::{Error, Result};
+use crate::json::from_json;
 
-/// Longest text that is encoded, in bytes of UTF-8: far above every model's positions, and encoded in well under a second.
+/// Longest text in bytes of UTF-8. It is far above the positions of every model, and encoding it
+/// takes well under a second.
 pub const MAX_PROMPT_BYTES: usize = 64 * 1024;
 
 /// The tokenizer of a model, in the format of the `tokenizers` library.
@@ -23,12 +25,11 @@ impl TextTokenizer {
     /// # Errors
     /// Not a tokenizer of that format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let refused = |e: String| {
-            Error::input(format!("not a tokenizer: {e}")).expected("tokenizer.json of the tokenizers library")
-        };
+        let expected = "tokenizer.json of the tokenizers library";
         // The library panics where its reader meets broken JSON half way.
-        let json: Value = serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?;
-        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(refused)?;
+        let json: Value = from_json("a tokenizer", bytes).map_err(|e| e.expected(expected))?;
+        let tokenizer = guarded(|| Tokenizer::from_bytes(bytes))
+            .map_err(|e| Error::input(format!("not a tokenizer: {e}")).expected(expected))?;
         bounded(&json)?;
         Ok(Self { tokenizer })
     }
@@ -63,8 +64,8 @@ impl TextTokenizer {
         })
     }
 
-    /// The ids of a text, with the special tokens that the tokenizer's own post-processor adds, as `Tokenizer.encode(text).ids` of the
-    /// Python library. The empty text is valid.
+    /// The ids of a text with the special tokens of the post-processor, as
+    /// `Tokenizer.encode(text).ids` in Python. The text may be empty.
     ///
     /// # Errors
     /// A text of more than [`MAX_PROMPT_BYTES`], or one that the tokenizer has no ids for.
@@ -93,7 +94,8 @@ impl TextTokenizer {
 /// How many times longer than a text its ids and its normalized form may be.
 const MAX_GROWTH: u64 = 64;
 
-/// Refuses settings by which a short text would take any amount of memory: the library does as it is told.
+/// Refuses settings with which a short text would need unbounded memory; the library does not limit
+/// them.
 fn bounded(json: &Value) -> Result<()> {
     let most = MAX_PROMPT_BYTES as u64;
     let refuse = |field: &str, expected: String, got: &dyn std::fmt::Display| {
@@ -129,8 +131,9 @@ fn growth(normalizer: &Value) -> u64 {
     parts.fold(own, |all, part| all.saturating_mul(growth(part)))
 }
 
-/// The library's result or its complaint. It panics on some damaged tokenizers (a broken `precompiled_charsmap`), and a model's file must
-/// not end the program; nothing that a panic could leave half done is used afterwards.
+/// Catches panics of the library. It panics on some damaged tokenizers (a broken
+/// `precompiled_charsmap`), and a file of a model must not end the program. Nothing that a panic
+/// leaves half done is used afterwards.
 fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|e| e.to_string()),

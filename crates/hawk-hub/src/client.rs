@@ -8,8 +8,10 @@ use std::time::Duration;
 use hawk_files::{Error, Result};
 use sha2::{Digest, Sha256};
 
+use crate::event::Event;
 use crate::listing::{Listing, Sibling, begins_at};
-use crate::{Event, Repository, Settings};
+use crate::repository::Repository;
+use crate::settings::Settings;
 
 /// Seconds until a server must have answered.
 const ANSWER_SECONDS: u64 = 30;

@@ -30,6 +30,7 @@
 //! It prints nothing and loads no model. It writes into the cache only. It opens a connection only inside [`pull`].
 
 mod client;
+mod event;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -37,6 +38,7 @@ mod pull;
 mod repository;
 mod settings;
 
-pub use pull::{Event, pull};
+pub use event::Event;
+pub use pull::pull;
 pub use repository::{Repository, find_model};
 pub use settings::Settings;

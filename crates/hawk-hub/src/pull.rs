@@ -7,36 +7,15 @@ use std::path::{Path, PathBuf};
 use hawk_files::{Error, Result};
 
 use crate::client::{Client, length, partial};
+use crate::event::Event;
 use crate::listing::Sibling;
-use crate::{Repository, Settings};
+use crate::repository::Repository;
+use crate::settings::Settings;
 
 /// Endings of weights as pickles. They are pulled only into folders without safetensors.
 const PICKLES: [&str; 4] = [".bin", ".pth", ".pt", ".ckpt"];
 /// Endings of all other files that Hawk reads.
 const OTHERS: [&str; 4] = [".json", ".yaml", ".model", ".txt"];
-
-/// The progress of [`pull`].
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// A file begins. Events about bytes that follow are about this file.
-    FileStarted {
-        /// The file's number, from 1.
-        number: usize,
-        /// How many files there are.
-        files: usize,
-        /// The file's path in the repository.
-        name: &'a str,
-        /// The file's size.
-        bytes: u64,
-        /// How many of its bytes are in the cache already.
-        cached_bytes: u64,
-    },
-    /// So many more bytes arrived.
-    BytesReceived(u64),
-    /// An attempt failed for this reason; the next one resumes.
-    Retrying(&'a str),
-}
 
 /// Pulls a revision into the cache and returns the folder of its files. Files that are in the cache are not fetched
 /// again.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hawk_files::{Error, Result};
 
-use crate::Settings;
+use crate::settings::Settings;
 
 const DEFAULT_REVISION: &str = "main";
 /// The longest part of a name, in bytes.

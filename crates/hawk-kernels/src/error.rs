@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A name or a place in memory that does not fit: what is wrong, what would have been right, and what was given.
+/// A name or a place in memory that the kernels refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// What is wrong.

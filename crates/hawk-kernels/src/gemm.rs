@@ -1,7 +1,7 @@
 //! `Y[rows, n] = X[rows, k] W[n, k]^T` for a few rows against packed weights.
 //!
-//! A row has the same bits alone and in company, on any threads and any instruction set: see `tile.rs`, and int8 sums are exact inside a
-//! slice of k.
+//! A row has the same bits whatever rows are beside it, on any number of threads and any
+//! instruction set: see `tile.rs`. Sums of int8 products are exact inside a slice of k.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -14,7 +14,8 @@ use crate::tile::{CHUNK_ROWS, PLACES, Panels};
 
 /// Chunks of a product that each thread should find at least, so that none waits long for another.
 const CHUNKS_PER_THREAD: usize = 4;
-/// Largest magnitude of a rounded activation: with 127 and the 64 inputs of an int8 slice the exact sum stays inside i32.
+/// Largest magnitude of a rounded activation. With 127 and the 64 inputs of an int8 slice the exact
+/// sum fits into i32.
 const QUANT_MAX: f32 = 16383.0;
 
 /// What is done with a finished sum.
@@ -108,32 +109,46 @@ struct Output {
 // SAFETY: every chunk of a product writes its own rows and columns of `y`.
 unsafe impl Sync for Output {}
 
-/// One product on the pool.
+/// One product, computed by all threads.
 pub struct Product<'a> {
-    pub pool: &'a Threads,
+    /// Compute it.
+    pub threads: &'a Threads,
+    /// The instruction set.
     pub isa: Isa,
+    /// W.
     pub weights: &'a Matrix,
-    /// The panels to compute; their outputs are the columns of y, the first panel's first output at column 0.
+    /// The panels to compute. Their outputs are the columns of y; the first panel's first output is
+    /// column 0.
     pub panels: Range<usize>,
+    /// What is done with the sums.
     pub epilogue: Epilogue,
 }
 
 impl<'a> Product<'a> {
     /// All outputs, stored.
-    pub fn new(pool: &'a Threads, isa: Isa, weights: &'a Matrix) -> Self {
-        Self { pool, isa, weights, panels: 0..weights.panels(), epilogue: Epilogue::Store }
+    pub fn new(threads: &'a Threads, isa: Isa, weights: &'a Matrix) -> Self {
+        Self { threads, isa, weights, panels: 0..weights.panels(), epilogue: Epilogue::Store }
     }
 
     /// Columns of y.
     pub fn columns(&self) -> usize {
-        let outputs = (self.panels.end * PANEL).min(self.weights.n()) - self.panels.start * PANEL;
+        let outputs = (self.panels.end * PANEL).min(self.weights.n()).saturating_sub(self.panels.start * PANEL);
         if self.epilogue == Epilogue::SiluGate { outputs / 2 } else { outputs }
     }
 
     /// `x` `[rows, k]` to `y` `[rows, columns]`.
+    ///
+    /// # Panics
+    /// `x`, `y` or `activations` are too short for `rows`, the panels are not in the matrix or, for
+    /// [`Epilogue::SiluGate`], not whole pairs, or this CPU lacks the instruction set.
     pub fn run(&self, activations: &mut Activations, x: &[f32], rows: usize, y: &mut [f32]) {
+        self.isa.check();
+        assert!(self.panels.start <= self.panels.end && self.panels.end <= self.weights.panels());
+        let whole_pairs = self.panels.len().is_multiple_of(2) && self.weights.n().is_multiple_of(2 * PANEL);
+        assert!(self.epilogue != Epilogue::SiluGate || whole_pairs, "gates and ups are not whole pairs of panels");
         let (k, columns) = (self.weights.k(), self.columns());
-        assert!(x.len() >= rows * k && y.len() >= rows * columns && self.panels.end <= self.weights.panels());
+        let fits = |length: usize, width: usize| rows.checked_mul(width).is_some_and(|needed| needed <= length);
+        assert!(fits(x.len(), k) && fits(y.len(), columns), "x or y is too short for {rows} rows");
         let precision = self.weights.precision();
         let (input, stride) = if precision == Precision::Int8 {
             activations.round(self.isa, x, rows, k);
@@ -167,12 +182,12 @@ unsafe impl Sync for Task<'_> {}
 
 impl Task<'_> {
     fn run(&self) {
-        let Product { pool, isa, panels, epilogue, .. } = self.product;
+        let Product { threads, isa, panels, epilogue, .. } = self.product;
         let unit = if *epilogue == Epilogue::SiluGate { 2 } else { 1 };
-        let most = panels.len() / (CHUNKS_PER_THREAD * pool.threads());
+        let most = panels.len() / (CHUNKS_PER_THREAD * threads.threads());
         let group = most.clamp(1, PLACES).next_multiple_of(unit);
         let (groups, row_chunks) = (panels.len().div_ceil(group), self.rows.div_ceil(CHUNK_ROWS));
-        pool.run(groups * row_chunks, &|chunk| {
+        threads.run(groups * row_chunks, &|chunk| {
             let first = panels.start + chunk % groups * group;
             let row = chunk / groups * CHUNK_ROWS;
             let chunk = Chunk {
@@ -205,7 +220,8 @@ impl Kernel for Chunk<'_> {
         // SAFETY: it was just filled.
         let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
         let x_bytes = if weights.precision() == Precision::Int8 { 2 } else { 4 };
-        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the rows, and `sums` has room for them.
+        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the
+        // rows, and `sums` has room for them.
         unsafe {
             let kernel = Panels {
                 precision: weights.precision(),
@@ -282,13 +298,13 @@ unsafe fn gate<S: Simd>(gates: &mut [f32], ups: &[f32]) {
     }
 }
 
-/// `Y[rows, n] = X[rows, k] W^T` with scratch of its own; the engine's passes use a kept one.
+/// `Y[rows, n] = X[rows, k] W^T` with memory of its own; [`Product`] takes memory that is kept.
 ///
 /// # Panics
 /// Where `x` or `y` are too short for `rows`.
-pub fn matmul(pool: &Threads, weights: &Matrix, x: &[f32], rows: usize, y: &mut [f32]) {
+pub fn matmul(threads: &Threads, weights: &Matrix, x: &[f32], rows: usize, y: &mut [f32]) {
     let mut activations = Activations::new(weights.precision(), rows, weights.k());
-    Product::new(pool, Isa::detect(), weights).run(&mut activations, x, rows, y);
+    Product::new(threads, Isa::detect(), weights).run(&mut activations, x, rows, y);
 }
 
 #[cfg(test)]
@@ -309,11 +325,28 @@ mod tests {
         (Matrix::pack(precision, n, k, &mut |row, out| out.copy_from_slice(&w[row * k..][..k])), w)
     }
 
-    fn product(pool: &Threads, isa: Isa, weights: &Matrix, x: &[f32], rows: usize) -> Vec<f32> {
+    fn product(threads: &Threads, isa: Isa, weights: &Matrix, x: &[f32], rows: usize) -> Vec<f32> {
         let mut y = vec![f32::NAN; rows * weights.n()];
         let mut activations = Activations::new(weights.precision(), rows, weights.k());
-        Product::new(pool, isa, weights).run(&mut activations, x, rows, &mut y);
+        Product::new(threads, isa, weights).run(&mut activations, x, rows, &mut y);
         y
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (threads, (weights, _)) = (Threads::new(1), matrix(Precision::F32, 48, 8));
+        let run = |product: Product<'_>, x: &[f32], y: usize| {
+            let mut y = vec![0.0; y];
+            let mut activations = Activations::new(Precision::F32, 2, 8);
+            let run = std::panic::AssertUnwindSafe(|| product.run(&mut activations, x, 2, &mut y));
+            std::panic::catch_unwind(run).is_ok()
+        };
+        let whole = || Product::new(&threads, Isa::Scalar, &weights);
+        let x = [0.0; 16];
+        assert!(run(whole(), &x, 96));
+        assert!(!run(whole(), &x[1..], 96) && !run(whole(), &x, 95));
+        assert!(!run(Product { panels: 2..4, ..whole() }, &x, 96));
+        assert!(!run(Product { epilogue: Epilogue::SiluGate, ..whole() }, &x, 96), "three panels are no pairs");
     }
 
     const SHAPES: [(usize, usize); 5] = [(16, 8), (48, 64), (33, 145), (100, 320), (32, 1408)];
@@ -331,8 +364,8 @@ mod tests {
                     x.chunks(k).flat_map(|row| product(&pools[0], Isa::Scalar, &weights, row, 1)).collect();
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
                     let pools = if isa == Isa::detect() { &pools[..] } else { &pools[..1] };
-                    for (rows, pool) in (1..=64).flat_map(|rows| pools.iter().map(move |pool| (rows, pool))) {
-                        let (y, threads) = (product(pool, isa, &weights, &x, rows), pool.threads());
+                    for (rows, threads) in (1..=64).flat_map(|rows| pools.iter().map(move |threads| (rows, threads))) {
+                        let (y, threads) = (product(threads, isa, &weights, &x, rows), threads.threads());
                         assert!(y == alone[..rows * n], "{isa} {precision} {n}x{k}, {rows} rows, {threads} threads");
                     }
                 }
@@ -342,13 +375,13 @@ mod tests {
 
     #[test]
     fn the_product_is_the_product() {
-        let pool = Threads::new(2);
+        let threads = Threads::new(2);
         for (n, k) in SHAPES {
             for (precision, limit) in PRECISIONS {
                 let (weights, w) = matrix(precision, n, k);
                 let x = numbers(5 * k, 3);
                 let (mut error, mut size) = (0.0, 0.0);
-                for (i, &y) in product(&pool, Isa::detect(), &weights, &x, 5).iter().enumerate() {
+                for (i, &y) in product(&threads, Isa::detect(), &weights, &x, 5).iter().enumerate() {
                     let (x, w) = (&x[i / n * k..][..k], &w[i % n * k..][..k]);
                     let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
                     error += (exact - f64::from(y)).powi(2);
@@ -362,16 +395,16 @@ mod tests {
 
     #[test]
     fn epilogues_add_and_gate() {
-        let pool = Threads::new(2);
+        let threads = Threads::new(2);
         let (weights, _) = matrix(Precision::F32, 96, 64);
         let x = numbers(3 * 64, 9);
-        let plain = product(&pool, Isa::detect(), &weights, &x, 3);
+        let plain = product(&threads, Isa::detect(), &weights, &x, 3);
         let mut activations = Activations::new(Precision::F32, 3, 64);
         let mut sum = vec![1.0; plain.len()];
-        let add = Product { epilogue: Epilogue::Add, ..Product::new(&pool, Isa::detect(), &weights) };
+        let add = Product { epilogue: Epilogue::Add, ..Product::new(&threads, Isa::detect(), &weights) };
         add.run(&mut activations, &x, 3, &mut sum);
         assert!(sum.iter().zip(&plain).all(|(sum, plain)| *sum == 1.0 + plain));
-        let gated = Product { epilogue: Epilogue::SiluGate, ..Product::new(&pool, Isa::detect(), &weights) };
+        let gated = Product { epilogue: Epilogue::SiluGate, ..Product::new(&threads, Isa::detect(), &weights) };
         let mut y = vec![0.0; 3 * 48];
         gated.run(&mut activations, &x, 3, &mut y);
         for (i, y) in y.iter().enumerate() {
@@ -385,23 +418,23 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_finite_is_not_rounded_away() {
-        let pool = Threads::new(1);
+        let threads = Threads::new(1);
         let (weights, _) = matrix(Precision::Int8, 16, 64);
         for fault in [f32::NAN, f32::INFINITY] {
             let mut x = numbers(2 * 64, 1);
             x[70] = fault;
-            let y = product(&pool, Isa::detect(), &weights, &x, 2);
+            let y = product(&threads, Isa::detect(), &weights, &x, 2);
             assert!(y[..16].iter().all(|y| y.is_finite()) && y[16..].iter().all(|y| y.is_nan()));
         }
     }
 
     #[test]
     fn a_range_of_panels_is_a_part_of_the_whole() {
-        let pool = Threads::new(1);
+        let threads = Threads::new(1);
         let (weights, _) = matrix(Precision::Bf16, 100, 32);
         let x = numbers(2 * 32, 1);
-        let all = product(&pool, Isa::detect(), &weights, &x, 2);
-        let part = Product { panels: 1..4, ..Product::new(&pool, Isa::detect(), &weights) };
+        let all = product(&threads, Isa::detect(), &weights, &x, 2);
+        let part = Product { panels: 1..4, ..Product::new(&threads, Isa::detect(), &weights) };
         let mut y = vec![0.0; 2 * 48];
         part.run(&mut Activations::new(Precision::Bf16, 2, 32), &x, 2, &mut y);
         assert_eq!(y[..48], all[16..64]);

@@ -1,6 +1,33 @@
-//! Arithmetic on a few rows for CPUs: packed weights, products, elementwise functions, and the threads that they run on.
+//! CPU arithmetic for a few rows at a time: packed weights, products, elementwise functions, and
+//! the threads that run them.
 //!
-//! The promise of every kernel: a row of the result has the same bits whatever the number of rows, threads and lanes.
+//! Invariant of every kernel: a row of the result has the same bits for any number of rows, threads
+//! and vector lanes.
+//!
+//! ```
+//! use hawk_kernels::{Matrix, Precision, Threads, matmul};
+//!
+//! let identity = Matrix::pack(Precision::F32, 3, 3, &mut |row, out| {
+//!     out.fill(0.0);
+//!     out[row] = 1.0;
+//! });
+//! let mut y = [0.0; 3];
+//! matmul(&Threads::new(2), &identity, &[1.0, 2.0, 3.0], 1, &mut y);
+//! assert_eq!(y, [1.0, 2.0, 3.0]);
+//! ```
+//!
+//! # The nouns
+//!
+//! | | |
+//! |---|---|
+//! | [`Matrix`], [`Precision`] | weights packed for the kernels, and their number format |
+//! | [`Product`], [`matmul`] | rows times a matrix |
+//! | [`Threads`] | helper threads for short parallel regions |
+//! | [`Isa`], [`Simd`], [`Kernel`] | the instruction sets, and code that is written once over them |
+//!
+//! # What it does not do
+//!
+//! It reads no files and knows no model.
 
 mod error;
 mod gemm;
@@ -14,6 +41,6 @@ pub use error::{Error, Result};
 pub use gemm::{Activations, Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
-pub use matrix::{LAYOUT, Line, Matrix, PANEL, Precision, bf16_slot};
+pub use matrix::{FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
 pub use threads::Threads;
 pub use tile::{CHUNK_ROWS, PLACES, Panels};

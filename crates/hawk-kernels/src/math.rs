@@ -1,5 +1,7 @@
-//! Elementwise functions and norms, with the same bits on every instruction set: polynomials of our own instead of the system's `exp`,
-//! and sums in eight fixed lanes that are added in a fixed tree.
+//! Elementwise functions and norms with the same bits on every instruction set.
+//!
+//! `exp` is a polynomial of our own, not the system's. Sums run in eight fixed lanes that are added
+//! in a fixed tree.
 
 use crate::isa::{Isa, Kernel, LANES, ROUND, Simd, dispatch_on};
 
@@ -10,9 +12,10 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Taylor coefficients of `e^r` from `r^7` down; `|r| <= ln 2 / 2`.
 const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
-/// `e^x`, to about 1e-7 relative; x is held inside -87..=88, where the result is a normal number, and NaN stays NaN.
+/// `e^x` with a relative error of about 1e-7. `x` is clamped to -87..=88, where the result is a
+/// normal number; NaN stays NaN.
 #[inline(always)]
-pub unsafe fn exp<S: Simd>(x: S::F) -> S::F {
+unsafe fn exp<S: Simd>(x: S::F) -> S::F {
     // SAFETY: the caller gives the instruction set.
     unsafe {
         // The second operand is what comes out of NaN.
@@ -55,7 +58,7 @@ macro_rules! elementwise {
 
 /// `x / (1 + e^-x)`.
 #[inline(always)]
-pub unsafe fn silu_vector<S: Simd>(x: S::F) -> S::F {
+pub(crate) unsafe fn silu_vector<S: Simd>(x: S::F) -> S::F {
     // SAFETY: the caller gives the instruction set.
     unsafe { S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x)))) }
 }
@@ -76,7 +79,8 @@ fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// A kernel of plain arithmetic, which no compiler may round in another way: the same bits however wide it is compiled.
+/// A kernel of plain arithmetic. No compiler may round it in another way, so it has the same bits
+/// for every vector width.
 macro_rules! plain_kernel {
     ($name:ident) => {
         impl Kernel for $name<'_> {
@@ -88,8 +92,14 @@ macro_rules! plain_kernel {
         }
 
         impl $name<'_> {
+            /// Runs it on an instruction set.
+            ///
+            /// # Panics
+            /// This CPU lacks the instruction set.
+            #[inline]
             pub fn on(self, isa: Isa) {
-                // SAFETY: `isa` was detected, and slices carry their lengths.
+                isa.check();
+                // SAFETY: this CPU has the instruction set, and slices carry their lengths.
                 unsafe { dispatch_on(isa, self) }
             }
         }
@@ -101,9 +111,13 @@ plain_kernel!(Turn);
 
 /// `out = x / rms(x) * weight`, as transformers' `LlamaRMSNorm`.
 pub struct RmsNorm<'a> {
+    /// The input.
     pub x: &'a [f32],
+    /// A factor per number, as long as `x`.
     pub weight: &'a [f32],
+    /// Added to the mean square.
     pub eps: f32,
+    /// As long as `x`.
     pub out: &'a mut [f32],
 }
 
@@ -119,9 +133,13 @@ impl RmsNorm<'_> {
 
 /// LayerNorm with weight and bias in place, biased variance, as torch's.
 pub struct LayerNorm<'a> {
+    /// The input, replaced by the result.
     pub x: &'a mut [f32],
+    /// A factor per number, as long as `x`.
     pub weight: &'a [f32],
+    /// A term per number, as long as `x`.
     pub bias: &'a [f32],
+    /// Added to the variance.
     pub eps: f32,
 }
 
@@ -140,8 +158,11 @@ impl LayerNorm<'_> {
 
 /// Turns pairs `(x[i], x[i + E/2])` by their angles.
 pub struct Turn<'a> {
+    /// The numbers of a head, `[E]`.
     pub x: &'a mut [f32],
+    /// Cosines, `[E/2]`.
     pub cos: &'a [f32],
+    /// Sines, `[E/2]`.
     pub sin: &'a [f32],
 }
 
@@ -155,15 +176,23 @@ impl Turn<'_> {
     }
 }
 
-/// Scores, times a scale, to their softmax in place.
+/// The softmax of scaled scores, in place.
 pub struct Softmax<'a> {
+    /// The scores, replaced by the result.
     pub scores: &'a mut [f32],
+    /// Multiplied with every score first.
     pub scale: f32,
 }
 
 impl Softmax<'_> {
+    /// Runs it on an instruction set.
+    ///
+    /// # Panics
+    /// This CPU lacks the instruction set.
+    #[inline]
     pub fn on(self, isa: Isa) {
-        // SAFETY: `isa` was detected, and the slice carries its length.
+        isa.check();
+        // SAFETY: this CPU has the instruction set, and the slice carries its length.
         unsafe { dispatch_on(isa, self) }
     }
 }
@@ -193,7 +222,7 @@ pub fn silu(x: &mut [f32]) {
     unsafe { dispatch_on(Isa::detect(), Silu(x)) }
 }
 
-/// `e^x` in place, to about 1e-7 relative; x is held inside -87..=88.
+/// `e^x` in place with a relative error of about 1e-7; `x` is clamped to -87..=88.
 pub fn exp_slice(x: &mut [f32]) {
     // SAFETY: the instruction set was detected; the slice carries its length.
     unsafe { dispatch_on(Isa::detect(), Exp(x)) }

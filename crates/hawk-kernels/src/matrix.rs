@@ -1,7 +1,12 @@
 //! Weights packed for a few rows: panels of 16 outputs, along k inside a panel.
 //!
-//! Element `(output o, step k)` of panel `o / 16` lies at `[k][o % 16]`; in bf16 the 16 are stored 0 8 1 9 ..., so that a shift and a mask
-//! yield both halves; in int8 two steps of k lie together, `[k / 2][o % 16][k % 2]`, as the multiply-add of pairs wants them.
+//! Element `(output o, step k)` of panel `o / 16` lies at:
+//!
+//! - f32: `[k][o % 16]`.
+//! - bf16: the same, with the 16 outputs in the order 0 8 1 9 ..., so that a shift and a mask give
+//!   both halves.
+//! - int8: `[k / 2][o % 16][k % 2]`, two steps of k together, as the multiply-add of pairs reads
+//!   them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,7 +16,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 use crate::isa::ROUND;
 
-/// Number of this layout in files; another layout gets another number.
+/// Version of the layout in files.
 pub const LAYOUT: u32 = 1;
 
 /// Outputs of one panel.
@@ -24,7 +29,8 @@ pub enum Precision {
     F32,
     /// bf16 weights, f32 activations and sums.
     Bf16,
-    /// int8 weights with one scale per output, activations rounded to 15 bits per row, exact sums.
+    /// int8 weights with a scale per output; activations rounded to 15 bits with a scale per row;
+    /// exact sums.
     Int8,
 }
 
@@ -77,7 +83,17 @@ impl std::str::FromStr for Precision {
 pub struct Line([u8; 64]);
 
 impl Line {
+    /// 64 bytes of 0.
     pub const ZERO: Self = Self([0; 64]);
+}
+
+/// Sizes of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixSize {
+    /// Rows: what a product gives for each row of its input.
+    pub outputs: usize,
+    /// Columns: numbers of a row of a product's input.
+    pub inputs: usize,
 }
 
 /// A packed matrix `W[n, k]`: `n` outputs, `k` inputs.
@@ -96,7 +112,7 @@ pub type FileBytes = dyn Deref<Target = [u8]> + Send + Sync;
 /// The panels, in memory or in a mapped file.
 enum Lines {
     Owned(Vec<Line>),
-    /// `lines` of a file from byte `start`, which lies on a line's border in memory.
+    /// `lines` of a file from byte `start`, which is aligned to a cache line in memory.
     Mapped {
         file: Arc<FileBytes>,
         start: usize,
@@ -117,17 +133,20 @@ impl Deref for Lines {
 }
 
 impl Matrix {
-    /// A matrix whose panels lie in a mapped file from byte `start`, and its scales.
+    /// A matrix whose panels lie in a mapped file from byte `start`.
     ///
     /// # Errors
-    /// The place is not in the file or not on a line's border in memory, or there are not as many scales as the layout has.
+    /// The place is not in the file or not aligned to a cache line in memory, or the number of scales
+    /// is wrong.
     pub fn mapped(
         precision: Precision,
-        [n, k]: [usize; 2],
-        (file, start): (Arc<FileBytes>, usize),
+        size: MatrixSize,
+        file: Arc<FileBytes>,
+        start: usize,
         scales: Vec<f32>,
     ) -> Result<Self> {
-        let bytes = Self::packed_bytes(precision, [n, k]);
+        let (n, k) = (size.outputs, size.inputs);
+        let bytes = Self::packed_bytes(precision, size);
         let place = start.checked_add(bytes).and_then(|end| file.get(start..end));
         let aligned = place.is_some_and(|place| (place.as_ptr() as usize).is_multiple_of(size_of::<Line>()));
         if !aligned || scales.len() != scales_of(precision, n) {
@@ -143,9 +162,9 @@ impl Matrix {
     }
 
     /// Bytes of the panels of a matrix, whole lines.
-    pub fn packed_bytes(precision: Precision, [n, k]: [usize; 2]) -> usize {
-        let panel_bytes = PANEL * k.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
-        (n.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
+    pub fn packed_bytes(precision: Precision, size: MatrixSize) -> usize {
+        let panel_bytes = PANEL * size.inputs.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
+        (size.outputs.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
     }
 
     /// The panels as a file keeps them, and the scales.
@@ -153,14 +172,18 @@ impl Matrix {
         (bytemuck::cast_slice(&self.data), &self.scales)
     }
 
-    /// Packs `n` rows of `k` weights; `fill(row, out)` writes one row, so that no whole f32 copy of the matrix is ever needed.
+    /// Packs `n` rows of `k` weights. `fill(row, out)` writes one row, so that no f32 copy of the
+    /// whole matrix is needed.
     pub fn pack(precision: Precision, n: usize, k: usize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
-        let mut data = vec![Line::zeroed(); Self::packed_bytes(precision, [n, k]) / size_of::<Line>()];
+        let mut data = vec![
+            Line::zeroed();
+            Self::packed_bytes(precision, MatrixSize { outputs: n, inputs: k }) / size_of::<Line>()
+        ];
         let mut scales = vec![0.0; scales_of(precision, n)];
         let mut row = vec![0.0; k];
         for output in 0..n {
             fill(output, &mut row);
-            put(precision, &mut data, &mut scales, (output, &row));
+            put(precision, &mut data, &mut scales, output, &row);
         }
         Self { precision, n, k, data: Lines::Owned(data), scales }
     }
@@ -195,10 +218,12 @@ impl Matrix {
         self.k.div_ceil(self.precision.steps_together())
     }
 
+    /// Number of panels.
     pub fn panels(&self) -> usize {
         self.n.div_ceil(PANEL)
     }
 
+    /// Bytes of a panel.
     pub fn panel_bytes(&self) -> usize {
         PANEL * self.steps() * self.precision.steps_together() * self.precision.weight_bytes()
     }
@@ -226,7 +251,7 @@ pub const fn bf16_slot(lane: usize) -> usize {
 }
 
 /// Writes a row of weights into its lane.
-fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], (output, row): (usize, &[f32])) {
+fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], output: usize, row: &[f32]) {
     let (panel, lane, k) = (output / PANEL, output % PANEL, row.len());
     match precision {
         Precision::F32 => {
@@ -250,7 +275,8 @@ fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], (output, row
             let all: &mut [i8] = bytemuck::cast_slice_mut(data);
             let start = panel * PANEL * k.next_multiple_of(2) + 2 * lane;
             for (step, &weight) in row.iter().enumerate() {
-                // The low bits of the sum are the nearest integer; `f32::round` would be a call for every weight.
+                // The low bits of the sum are the nearest integer; `f32::round` would be a function
+                // call for every weight.
                 all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse + ROUND).to_bits() as i8;
             }
         }

@@ -1,9 +1,14 @@
-//! Panels of packed weights against a few rows: the innermost loops.
+//! The innermost loops: panels of packed weights against a few rows.
 //!
-//! Up to [`PLACES`] panels take turns, a slice of k each: the memory answers reads in several places 1.5 times faster than in one. All
-//! blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS) rows use a slice while it is in the first cache, and go through as many panels together as
-//! their sums fit into the registers. Sums wait in memory between the slices, so that every output is one chain of fused multiply-adds over
-//! k in rising order, whatever the number of rows or panels.
+//! - Up to [`PLACES`] panels take turns, a slice of k each, because the memory answers reads in
+//!   several places 1.5 times faster than in one.
+//! - Rows are cut into blocks of up to [`TILE_ROWS`](Simd::TILE_ROWS). All blocks use a slice while
+//!   it is in the first-level cache.
+//! - A block goes through as many panels together as their sums fit into the registers.
+//! - Sums wait in memory between slices.
+//!
+//! Invariant: every output is one chain of fused multiply-adds over k in rising order, for any
+//! number of rows or panels.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -15,9 +20,9 @@ use crate::matrix::{PANEL, Precision};
 pub const CHUNK_ROWS: usize = 48;
 /// Panels that are read at once.
 pub const PLACES: usize = 4;
-/// Multiply-adds between two fetches.
+/// Multiply-adds between two prefetches.
 const GROUP: usize = 8;
-/// Rows that an address of the processor reaches from one place: at 0, 1 and 2 strides.
+/// Rows that one base register reaches: at 0, 1 and 2 strides.
 const REACHED: usize = 3;
 
 /// A place in every [`REACHED`] rows of the largest tile.
@@ -31,11 +36,13 @@ trait Weights {
     type Sum<S: Simd>: Copy;
     const STEP_BYTES: usize;
     const X_STEP: usize;
-    /// Weights of a panel that are used before the next panel's turn, by one block of rows and by several. Short slices keep all places busy
-    /// where the memory is the limit, long ones spare the sums the way to memory and back. Where sums are exact inside a slice (int8) both
-    /// are the same, or a row would have other bits in company.
+    /// Bytes of a panel that are used before the next panel's turn, for one block of rows and for
+    /// several. Short slices keep all places busy where memory is the limit. Long slices store and
+    /// load the sums less often. Where sums are exact inside a slice (int8) both are the same, or
+    /// the bits of a row would depend on the number of rows.
     const SLICE_BYTES: [usize; 2];
-    /// Lines of every group that a block of rows alone fetches ahead; f32 comes faster by the hardware's own fetching.
+    /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher
+    /// is faster.
     const FETCHED_ALONE: usize;
     /// The sums of a panel for one row.
     unsafe fn begin<S: Simd>(prior: *const f32) -> Self::Sum<S>;
@@ -133,7 +140,7 @@ struct Tile<W: Weights, const R: usize, const N: usize> {
     sums: *mut f32,
     row_pitch: usize,
     panel_pitch: usize,
-    /// Of the weights that lie `ahead` bytes further on, these lines of every group are fetched.
+    /// Lines of every group that are prefetched `ahead` bytes further on.
     lines: Range<usize>,
     ahead: usize,
 }
@@ -143,7 +150,8 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let sums_of = |r: usize, n: usize| self.sums.wrapping_add(r * self.row_pitch + n * self.panel_pitch);
-        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch may point anywhere.
+        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch
+        // may point anywhere.
         unsafe {
             let mut sums = [[W::begin::<S>(self.sums); N]; R];
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -179,7 +187,8 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
     /// The first inputs of every third row.
     #[inline(always)]
     fn inputs(&self) -> Inputs<W::X> {
-        // Hidden from the compiler, which would reach a row by an addition to the one before: 1.3 times slower in int8 from 11 rows on.
+        // Hidden from the compiler, which would compute each row's address from the one before: 1.3
+        // times slower in int8 from 11 rows on.
         let input = |row| if row < R { black_box(self.x.wrapping_add(row * self.stride)) } else { self.x };
         std::array::from_fn(|i| input(i * REACHED))
     }
@@ -202,23 +211,30 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
     }
 }
 
-/// Panels against rows, added to sums.
+/// Panels against rows, added to sums. It runs as a [`Kernel`]; whoever runs it promises that the
+/// pointers are valid for the sizes.
 pub struct Panels {
+    /// How the weights are stored.
     pub precision: Precision,
+    /// The first panel.
     pub w: *const u8,
     /// Bytes from one panel to the next.
     pub pitch: usize,
-    /// At most [`PLACES`] are a good number.
+    /// Number of panels; at most [`PLACES`] are read at once.
     pub panels: usize,
+    /// The first row: f32, or i16 under int8.
     pub x: *const u8,
     /// Elements between two rows of x.
     pub stride: usize,
+    /// Number of rows.
     pub rows: usize,
+    /// Steps of a panel: see [`Matrix::steps`](crate::matrix::Matrix::steps).
     pub steps: usize,
     /// The sums of the first row with the first panel; 16 lie together.
     pub sums: *mut f32,
-    /// Elements between the sums of two rows, and of two panels.
+    /// Elements between the sums of two rows.
     pub row_pitch: usize,
+    /// Elements between the sums of two panels.
     pub panel_pitch: usize,
 }
 
@@ -294,7 +310,8 @@ impl Panels {
         // After a panel's last slice the next group's panel is fetched.
         let last = steps.end == self.steps;
         let ahead = if last { self.panels * self.pitch - start } else { steps.len() * W::STEP_BYTES };
-        // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside of.
+        // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside
+        // of.
         unsafe {
             let tile = Tile::<W, R, N> {
                 w: self.w.add(panel * self.pitch + start),
@@ -313,8 +330,9 @@ impl Panels {
     }
 }
 
-/// The lines of a group that a block of rows fetches. The first of several blocks waits for the memory anyway, and what it reads keeps the
-/// hardware's own fetching busy; the others, whose weights are in the cache, share the work.
+/// The lines of a group that a block of rows prefetches. The first of several blocks waits for
+/// memory anyway, and its reads keep the hardware prefetcher busy. The others find their weights in
+/// the cache and share the prefetching.
 #[inline(always)]
 fn fetched<S: Simd, W: Weights>(block: usize, blocks: usize) -> Range<usize> {
     let lines = GROUP * W::STEP_BYTES / 64;

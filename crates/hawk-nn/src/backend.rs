@@ -1,26 +1,25 @@
-//! The seam between decoding and arithmetic: what a device must offer, and no more.
+//! The contract of a backend: what decoding asks of a device.
 //!
-//! A [`Device`] loads weights, a [`Backend`] is a loaded transformer, [`Passes`] are its streams and the memory of its passes. Nothing above
-//! this file names a kernel or a thread pool, and nothing here knows drafters or rules.
+//! A [`Device`] loads weights, a [`Backend`] is a loaded transformer, and [`Passes`] are its
+//! streams and the memory of its passes. A backend knows no drafter and no rule.
 //!
-//! One pass runs the token trees of several streams; then it is read, and committed or rolled back ([`Staged`]). What is read back is small
-//! by contract: the law at asked nodes, the best few codes of a node under noise, logits of draft heads. A backend with memory of its own
-//! keeps the rest there. Invariant: a row has the same bits whatever rows ride along.
+//! One pass runs the token trees of several streams. Its results are read, and then the pass is
+//! committed or rolled back ([`Staged`](crate::Staged)). Results are few: laws of single nodes,
+//! best codes, hidden states, logits of draft heads. A backend keeps the rest in its own memory.
+//! Invariant: a row has the same bits whatever other rows run in the pass.
 
 use std::any::Any;
 use std::ops::Range;
-use std::result::Result as StdResult;
 
 use hawk_files::{CaptionFeatures, Checkpoint, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
 use hawk_kernels::Precision;
 use hawk_spec::{Code, Grid, LawError};
 
-use crate::cpu::rows::Rows;
-use crate::cpu::stream::OwnInputs;
-use crate::pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, StreamId};
+use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, StreamId};
+use crate::rows::Rows;
 use crate::vq::image::Image;
 
-/// Where models are loaded to.
+/// A place to load models to.
 pub trait Device: Send + Sync {
     /// Loads a transformer and packs its weights.
     ///
@@ -34,13 +33,13 @@ pub trait Device: Send + Sync {
     /// As [`load`](Self::load).
     fn load_vq(&self, vq: &VqTokenizer) -> Result<Box<dyn PixelDecoder>>;
 
-    /// Threads on this machine that compute.
+    /// Number of threads of this machine that compute.
     fn threads(&self) -> usize;
 }
 
-/// From codes to pixels.
+/// The decoder of a VQ tokenizer: from codes to pixels.
 pub trait PixelDecoder: Send + Sync {
-    /// Its sizes.
+    /// Sizes of the tokenizer.
     fn config(&self) -> &VqConfig;
 
     /// The vectors of the codes, `[codes, embed_dim]`.
@@ -49,28 +48,28 @@ pub trait PixelDecoder: Send + Sync {
     /// The image of a whole grid of codes in raster order.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, non-finite colours.
+    /// Codes outside the codebook or too few for the grid, too many pixels, a non-finite colour.
     fn decode(&self, codes: &[Code], grid: Grid) -> Result<Image>;
 }
 
-/// A loaded transformer and its draft heads. Calls may come from several threads.
+/// A loaded transformer and its draft heads. Several threads may call it at once.
 pub trait Backend: Send + Sync {
-    /// Sizes and choices.
+    /// Sizes and variants of the transformer.
     fn config(&self) -> &TransformerConfig;
 
-    /// How weights are stored and multiplied.
+    /// Number format of the weights.
     fn precision(&self) -> Precision;
 
-    /// What a pass over these ids reads and multiplies at least.
+    /// Least bytes and multiplications of a pass that reads the logits of `ids`.
     fn cost(&self, ids: Range<usize>) -> PassCost;
 
-    /// The inputs that the features of a caption become.
+    /// The inputs of a stream that begins with the features of a caption.
     ///
     /// # Errors
-    /// A family that reads no captions, or features that do not fit it.
+    /// The family reads no captions, or the features do not fit it.
     fn caption(&self, features: &CaptionFeatures) -> Result<OwnInputs>;
 
-    /// Loads draft heads in place of those before; passes that are open keep theirs.
+    /// Replaces the draft heads. Open passes keep the heads that they were opened with.
     ///
     /// # Errors
     /// A tensor is missing or does not fit.
@@ -79,103 +78,72 @@ pub trait Backend: Send + Sync {
     /// Bytes of the draft heads' own weights; 0 without heads.
     fn heads_bytes(&self) -> usize;
 
-    /// The backend itself, for tools that measure one kind of backend.
+    /// The backend itself, for tools that need one kind of backend.
     fn as_any(&self) -> &dyn Any;
 
-    /// Memory for passes; streams are opened in it.
+    /// Opens passes, without a stream.
     ///
     /// # Errors
-    /// Ids beyond the vocabulary, or no room.
+    /// The plan names ids beyond the vocabulary, or the device has no room.
     fn passes(&self, plan: PassPlan) -> Result<Box<dyn Passes>>;
 }
 
-/// Streams and the passes over them. Use it through [`Staged`].
+/// Streams and the passes over them. [`Staged`](crate::Staged) runs and commits them.
 pub trait Passes: Send {
     /// Opens a stream with room for [`PassPlan::tokens`].
     ///
     /// # Errors
-    /// No room.
+    /// The device has no room.
     fn open(&mut self, own: OwnInputs) -> Result<StreamId>;
 
-    /// Closes a stream; its number may be given again.
+    /// Closes a stream. Its number may be given again.
     fn close(&mut self, stream: StreamId);
 
-    /// S, committed tokens of a stream.
+    /// S, the number of committed tokens of a stream.
     fn committed(&self, stream: StreamId) -> usize;
 
-    /// Forgets all but the first `tokens` committed tokens.
+    /// Removes all but the first `tokens` committed tokens.
     fn truncate(&mut self, stream: StreamId, tokens: usize);
 
-    /// Gives `to` the first `tokens` committed tokens of `from` in place of its own.
+    /// Replaces the committed tokens of `to` by the first `tokens` committed tokens of `from`.
     fn copy(&mut self, from: StreamId, to: StreamId, tokens: usize);
 
-    /// The rows of the next pass of a stream.
+    /// The staged rows of a stream: the next pass runs them.
     fn rows(&mut self, stream: StreamId) -> &mut Rows;
 
-    /// Runs the rows of all streams; `trees` says what will be read.
+    /// Runs the staged rows of all streams. `trees` names the laws that may be read afterwards.
     ///
     /// # Errors
-    /// A token outside the vocabulary, more rows or tokens than there is room for, a lost device.
+    /// A token is outside the vocabulary, rows or tokens exceed the plan, or the device is lost.
     fn forward(&mut self, trees: &[Laws]) -> Result<()>;
 
-    /// The scores at a node, one per code, -inf where dropped.
+    /// The scores at a node, one per code, -inf for dropped codes.
     ///
     /// # Errors
-    /// Logits that make no law, or no such node.
-    fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError>;
+    /// The logits make no law, or the pass has no such node.
+    fn scores(&mut self, at: NodeOf) -> std::result::Result<&[f32], LawError>;
 
     /// The best codes at a node with their values, best first, ties to the lower code.
     ///
     /// # Errors
     /// As [`scores`](Self::scores).
-    fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError>;
+    fn best(&mut self, at: NodeOf, count: usize) -> std::result::Result<&[(f64, Code)], LawError>;
 
-    /// The last hidden state (behind the final norm) at a node, `[D]`, of the conditional stream.
+    /// The conditional stream's last hidden state (after the final norm) at a node, `[D]`.
     fn hidden(&mut self, at: NodeOf) -> Option<&[f32]>;
 
     /// Runs draft heads, all rows in one product.
     ///
     /// # Errors
-    /// No heads, more rows than there is room for, no such node or head.
+    /// There are no heads, the rows exceed the plan, or a node or head does not exist.
     fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()>;
 
-    /// The logits of a row of the last run of the heads, one per code.
+    /// The logits of a row of the last [`run_heads`](Self::run_heads), one per code.
     fn head_logits(&self, row: usize) -> &[f32];
 
     /// Makes the path to a row of the last pass committed tokens.
     fn commit(&mut self, stream: StreamId, row: usize);
 
-    /// Forgets all rows that are not committed.
+    /// Removes all rows that are not committed.
     fn roll_back(&mut self);
-}
-
-/// A pass that has run and is not committed. Dropping it is the rollback; only [`commit`](Self::commit) grows a stream.
-pub struct Staged<'p>(&'p mut dyn Passes);
-
-impl<'p> Staged<'p> {
-    /// Runs the rows that were laid out; they are gone where that fails.
-    ///
-    /// # Errors
-    /// See [`Passes::forward`].
-    pub fn run(passes: &'p mut dyn Passes, trees: &[Laws]) -> Result<Self> {
-        let staged = Self(passes);
-        staged.0.forward(trees)?;
-        Ok(staged)
-    }
-
-    /// What the pass has read.
-    pub fn read(&mut self) -> &mut dyn Passes {
-        &mut *self.0
-    }
-
-    /// Commits the paths to these rows, at most one per stream, and rolls the others back.
-    pub fn commit(self, rows: impl IntoIterator<Item = (StreamId, usize)>) {
-        rows.into_iter().for_each(|(stream, row)| self.0.commit(stream, row));
-    }
-}
-
-impl Drop for Staged<'_> {
-    fn drop(&mut self) {
-        self.0.roll_back();
-    }
 }

@@ -1,7 +1,8 @@
 //! Draft heads: what the target's last hidden state says about cells further on.
 //!
-//! A head is a residual block `h + silu(W h + b)` on the target's last hidden state, then the target's own output projection (the block of
-//! Medusa, arXiv 2401.10774, with the offsets of Hawk, arXiv 2510.25739, section 3).
+//! A head is a residual block `h + silu(W h + b)` on the target's last hidden state, then the
+//! target's own output projection (the block of Medusa, arXiv 2401.10774, with the offsets of Hawk,
+//! arXiv 2510.25739, section 3).
 
 use std::ops::Range;
 
@@ -49,8 +50,9 @@ pub struct HeadWorkspace {
 }
 
 impl Heads {
-    /// Reads `config.json` and `model.safetensors` in `folder` (`"heads/"`, or `""` for a folder of their own); the weights take
-    /// the target's precision. Whether [`HeadsConfig::target_digest`] is the target's is for the caller to compare.
+    /// Reads `config.json` and `model.safetensors` in `folder` (`"heads/"`, or `""` for a folder of
+    /// their own); the weights take the target's precision. Whether [`HeadsConfig::target_digest`]
+    /// is the target's is for the caller to compare.
     ///
     /// # Errors
     /// A file that is missing or damaged, heads of another width than the target, a tensor that is missing or does not fit.
@@ -104,8 +106,9 @@ impl Heads {
         }
     }
 
-    /// Computes the logits over the ids `vocabulary` of all rows that were pushed: a product a head, then one product with the target's
-    /// output projection for all. A row's bits depend on nothing but its head and its hidden state.
+    /// Computes the logits over the ids `vocabulary` of all rows that were pushed: a product a
+    /// head, then one product with the target's output projection for all. A row's bits depend on
+    /// nothing but its head and its hidden state.
     ///
     /// # Errors
     /// More ids than the workspace has room for, or ids beyond the target's vocabulary.
@@ -125,7 +128,7 @@ impl Heads {
         self.run_blocks(pool, workspace);
         let w = workspace;
         w.columns = projection.columns();
-        projection.run(&mut w.activations, &mut w.inner, (&w.states, w.heads.len()), &mut w.logits);
+        projection.run(&mut w.activations, &mut w.inner, &w.states, w.heads.len(), &mut w.logits);
         Ok(())
     }
 
@@ -162,7 +165,8 @@ impl HeadWorkspace {
         self.columns = 0;
     }
 
-    /// Adds a row: `head` on the target's last hidden state `[D]` ([`Staged::hidden`](crate::Staged::hidden)). Returns its number.
+    /// Adds a row: `head` on the target's last hidden state `[D]`
+    /// ([`Staged::hidden`](crate::Staged::hidden)). Returns its number.
     ///
     /// # Panics
     /// There is no room, or `hidden` has another width.

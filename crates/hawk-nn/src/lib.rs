@@ -1,24 +1,19 @@
-//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees, draft heads, and the VQ tokenizer.
+//! Inference of autoregressive image models on CPUs: the transformer's passes over token trees,
+//! draft heads, and the VQ tokenizer.
 
 pub mod backend;
 mod cpu;
 mod heads;
 mod loader;
 mod pass;
+mod rows;
+mod staged;
 mod vq;
 
-/// The kernels, with the names that users of this crate know.
-pub mod kernels {
-    pub use hawk_kernels::Threads as Pool;
-    pub use hawk_kernels::*;
-}
-
-pub use backend::Staged;
 pub use backend::{Backend, Device, Passes, PixelDecoder};
 pub use cpu::backend::{Cpu, CpuBackend};
-pub use cpu::rows::{Readout, Rows};
 pub use cpu::staged::Staged as CpuStaged;
-pub use cpu::stream::{OwnInputs, Stream};
+pub use cpu::stream::Stream;
 pub use cpu::target::Target;
 pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
@@ -30,9 +25,12 @@ pub use hawk_files::{
     TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
     from_json, hex, lumina_sizes,
 };
+pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
 pub use loader::CpuLoader;
-pub use pass::{HeadRow, Laws, NodeOf, PassCost, PassPlan, Ranking, Shaping, StreamId};
+pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
+pub use rows::{Readout, Rows};
+pub use staged::Staged;
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;
 pub use vq::image::Image;

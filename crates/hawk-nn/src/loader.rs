@@ -10,8 +10,8 @@ use crate::vq::decoder::VqDecoder;
 pub struct CpuLoader;
 
 impl Loader for CpuLoader {
-    /// Packs the matrices while the target is loaded, then writes the tensors that were read besides. Goes on where an earlier call of the same
-    /// kind broke off.
+    /// Packs the matrices while the target is loaded, then writes the other tensors that were read.
+    /// The same call resumes an interrupted one.
     fn pack(&self, transformer: TransformerConfig, weights: &Checkpoint, to: PackTo<'_>) -> Result<()> {
         let writer = PackedWriter::new(to.dir, to.precision, to.progress)?;
         let source = MatrixSource::writing(weights, to.precision, &writer);

@@ -1,44 +1,87 @@
-//! What is asked of a pass: plain data that every backend understands.
+//! The data of a pass, the same for every backend.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use hawk_spec::{Noise, Pipeline, Purpose, Sampling};
 
-/// What passes have room for, and what they read: fixed when they are opened.
+/// Room and reading of passes, fixed when they are opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PassPlan {
-    /// Ids whose laws are read; code 0 is the first.
+    /// Vocabulary ids whose laws are read. Code 0 is the first.
     pub ids: Range<usize>,
-    /// Ids of them that no law ever has.
+    /// Codes with probability 0 in every law.
     pub dropped: Range<usize>,
     /// Order of guidance, mask, temperature, top-k and top-p.
     pub pipeline: Pipeline,
-    /// Rows of all streams of a pass.
+    /// Most rows of a pass, all streams together.
     pub rows: usize,
-    /// Rows of one stream of a pass.
+    /// Most rows of one stream in a pass.
     pub stream_rows: usize,
-    /// Rows of a pass whose laws are read.
+    /// Most rows of a pass whose laws are read.
     pub readouts: usize,
-    /// Tokens of a stream, committed and staged.
+    /// Most tokens of a stream, committed and staged.
     pub tokens: usize,
-    /// Rows of a run of the draft heads.
+    /// Most rows of one run of the draft heads.
     pub head_rows: usize,
 }
 
-/// A token sequence under way, as [`Passes::open`](crate::backend::Passes::open) numbered it.
+/// The number of an open stream, given by [`Passes::open`](crate::backend::Passes::open).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub usize);
 
-/// From the logits of a node to its law.
+/// Inputs of one stream alone, beside those of the vocabulary, and the position of its first token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnInputs {
+    /// `[count, D]`; row i is the input of id V + i.
+    vectors: Arc<[f32]>,
+    start: usize,
+}
+
+impl Default for OwnInputs {
+    /// No inputs, from position 0 on.
+    fn default() -> Self {
+        Self::new(Arc::from([]), 0)
+    }
+}
+
+impl OwnInputs {
+    /// `vectors` `[count, D]` as the inputs of the ids from V on, and the position of the first
+    /// token.
+    #[must_use]
+    pub fn new(vectors: Arc<[f32]>, start: usize) -> Self {
+        Self { vectors, start }
+    }
+
+    /// The same positions without the inputs.
+    #[must_use]
+    pub fn positions_alone(&self) -> Self {
+        Self::new(Arc::from([]), self.start)
+    }
+
+    /// The inputs, `[count, D]`.
+    #[must_use]
+    pub fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+
+    /// Position of the first token.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+}
+
+/// The way from the logits of a node to its law.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shaping {
-    /// The logits themselves.
+    /// The logits are the scores.
     Logits,
     /// Guidance and warping.
     Sampling(Sampling),
 }
 
-/// What the best codes of a node are ranked by.
+/// The value that ranks the codes of a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ranking {
     /// Score plus the noise of the node's cell.
@@ -47,22 +90,23 @@ pub enum Ranking {
     Score,
 }
 
-/// The laws of one tree in a pass: at node k of the tree, the k-th row of the stream that is read ([`Readout`](crate::cpu::rows::Readout)).
+/// The laws of one tree in a pass. Node k of the tree is the k-th row of the stream that is read
+/// ([`Readout`](crate::Readout)).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Laws {
     /// The conditional stream.
     pub cond: StreamId,
     /// The unconditional stream, with the same rows, where the sampling is guided.
     pub uncond: Option<StreamId>,
-    /// How its laws are made of logits.
+    /// The way from logits to laws.
     pub shaping: Shaping,
-    /// How its best codes are ranked.
+    /// The ranking of codes.
     pub ranking: Ranking,
-    /// Most best codes that will be asked of every node; 0 where only the walk asks.
+    /// Most codes that the drafter reads of every node's ranking; 0 where only verification reads.
     pub best: usize,
 }
 
-/// A node of a tree: which of the pass's [`Laws`], and which of its nodes.
+/// A node of a tree in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeOf {
     /// Index of the tree in the pass.
@@ -71,20 +115,20 @@ pub struct NodeOf {
     pub node: usize,
 }
 
-/// A draft head to be run on the hidden state at a node.
+/// One draft head on the hidden state at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadRow {
-    /// Where the hidden state comes from, in the conditional stream.
+    /// The node, in the conditional stream.
     pub at: NodeOf,
     /// Index of the head.
     pub head: usize,
 }
 
-/// What a pass costs at least, whatever its rows.
+/// Least cost of a pass, whatever its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassCost {
-    /// Weight bytes that are read.
+    /// Bytes of the weights that are read.
     pub bytes: usize,
-    /// Weights that every row is multiplied with.
+    /// Number of weights that every row is multiplied with.
     pub weights: usize,
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::{Precision, Threads};
 use hawk_nn::{
     CaptionFeatures, Checkpoint, Family, LlamaGenCondition, ModelSource, OwnInputs, PassLimits, Readout, Stream,
     Target, TransformerConfig,
@@ -56,7 +56,7 @@ fn before_codes(dir: &Path, target: &Target, file: &SafeTensors<'_>, kind: &str)
         (LlamaGenCondition::Captions { most, .. }, kind) => {
             let features = std::fs::read(dir.join("features.safetensors")).unwrap();
             let features = CaptionFeatures::from_bytes(features).unwrap();
-            let own = target.caption(&Pool::new(2), &features).unwrap();
+            let own = target.caption(&Threads::new(2), &features).unwrap();
             let count = features.count() as u32;
             let first = if kind == "logits" { config.vocab as u32 } else { behind + most as u32 - count };
             ((first..first + count).collect(), if kind == "logits" { own } else { own.positions_alone() })
@@ -89,7 +89,7 @@ fn limits(target: &Target, rows: usize, tokens: usize) -> PassLimits {
 }
 
 /// Logits of a chain, in passes of `step` rows.
-fn chain(target: &Target, pool: &Pool, (tokens, own): (&[TokenId], &OwnInputs), step: usize) -> Vec<f32> {
+fn chain(target: &Target, pool: &Threads, (tokens, own): (&[TokenId], &OwnInputs), step: usize) -> Vec<f32> {
     let ids = target.config().readable();
     let mut streams = [target.stream(tokens.len()).with_inputs(own.clone())];
     let mut workspace = target.workspace(limits(target, step, tokens.len()));
@@ -127,7 +127,7 @@ fn the_inventory_is_what_loading_asks_for() {
 
 #[test]
 fn logits_match_the_reference() {
-    let pool = Pool::new(2);
+    let pool = Threads::new(2);
     for dir in models() {
         for (precision, limit) in [(Precision::F32, 2e-4), (Precision::Bf16, f32::MAX), (Precision::Int8, f32::MAX)] {
             let target = load(&dir, precision);
@@ -152,9 +152,9 @@ fn a_chain_has_the_same_bits_in_any_steps_and_on_any_threads() {
             let target = load(&dir, precision);
             let golden = golden(&dir, &target);
             let tokens = (&golden.tokens[..golden.tokens.len().min(31)], &golden.own);
-            let alone = chain(&target, &Pool::new(1), tokens, 1);
+            let alone = chain(&target, &Threads::new(1), tokens, 1);
             for (threads, step) in [(2, 1), (1, 7), (2, 13), (2, 40)] {
-                assert!(chain(&target, &Pool::new(threads), tokens, step) == alone, "{precision} {threads} {step}");
+                assert!(chain(&target, &Threads::new(threads), tokens, step) == alone, "{precision} {threads} {step}");
             }
         }
     }
@@ -168,7 +168,7 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
     for dir in models() {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let target = load(&dir, precision);
-            let (ids, pool) = (target.config().readable(), Pool::new(2));
+            let (ids, pool) = (target.config().readable(), Threads::new(2));
             let (some, count) = (ids.start + 4..ids.start + 90, ids.len());
             let Golden { tokens, own, .. } = golden(&dir, &target);
             let prefix = &tokens[..9];
@@ -189,7 +189,7 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
             let staged = target.forward(&pool, &mut workspace, &mut streams, some.clone()).unwrap();
             let follow = |length: usize, rows: &[usize]| {
                 let path = prefix[9 - length..].iter().copied().chain(rows.iter().map(|row| guesses[*row]));
-                let all = chain(&target, &Pool::new(1), (&path.collect::<Vec<_>>(), &own), 1);
+                let all = chain(&target, &Threads::new(1), (&path.collect::<Vec<_>>(), &own), 1);
                 all[all.len() - count..].to_vec()
             };
             for row in 0..parents.len() {
@@ -222,7 +222,7 @@ fn ids_positions_and_ranges_that_a_family_lacks_are_refused() {
         let mut streams = [target.stream(64)];
         streams[0].rows.push_chain(ids.iter().copied().map(TokenId), None, Readout::Logits);
         let mut workspace = target.workspace(limits(target, 64, 64));
-        let staged = target.forward(&Pool::new(1), &mut workspace, &mut streams, range);
+        let staged = target.forward(&Threads::new(1), &mut workspace, &mut streams, range);
         staged.err().unwrap().to_string()
     };
     let c2i = load(&root.join("llamagen-c2i"), Precision::F32);
@@ -251,7 +251,7 @@ fn features_that_do_not_fit_are_named() {
         safetensors::serialize([(name, view)], None).unwrap()
     };
     let read = |bytes: Vec<u8>| {
-        CaptionFeatures::from_bytes(bytes).and_then(|features| target.caption(&Pool::new(1), &features))
+        CaptionFeatures::from_bytes(bytes).and_then(|features| target.caption(&Threads::new(1), &features))
     };
     assert_eq!(read(file("features", &[12, 24], 0.5)).unwrap().start(), 0);
     for (bytes, named) in [
@@ -268,7 +268,7 @@ fn features_that_do_not_fit_are_named() {
     }
     let janus = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/janus"), Precision::F32);
     let features = CaptionFeatures::from_bytes(file("features", &[2, 24], 0.5)).unwrap();
-    assert!(janus.caption(&Pool::new(1), &features).unwrap_err().to_string().contains("Janus"));
+    assert!(janus.caption(&Threads::new(1), &features).unwrap_err().to_string().contains("Janus"));
 }
 
 /// A golden checkpoint whose SwiGLU keeps its first `width` channels, in a file of `stored` channels (the rest zero).
@@ -314,8 +314,9 @@ fn any_width_of_the_swiglu_works() {
     for dir in &models()[..3] {
         let tokens = &golden(dir, &load(dir, Precision::F32)).tokens[..12];
         for width in [40, 137] {
-            let [cut, zeroed] = [width, 144]
-                .map(|stored| chain(&narrowed(dir, width, stored), &Pool::new(2), (tokens, &OwnInputs::default()), 12));
+            let [cut, zeroed] = [width, 144].map(|stored| {
+                chain(&narrowed(dir, width, stored), &Threads::new(2), (tokens, &OwnInputs::default()), 12)
+            });
             assert!(cut == zeroed, "{} channels", width);
         }
     }

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell as Counter;
 use std::path::{Path, PathBuf};
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::{Precision, Threads};
 use hawk_nn::{Checkpoint, Fault, Heads, HeadsConfig, ModelSource, Target, TransformerConfig};
 use proptest::prelude::*;
 use safetensors::Dtype;
@@ -119,7 +119,7 @@ fn naive(head: usize, h: &[f32], vocab: usize, round: impl Fn(f32) -> f32) -> Ve
 
 #[test]
 fn logits_are_their_definition() {
-    let (target, pool) = (target(Precision::F32), Pool::new(2));
+    let (target, pool) = (target(Precision::F32), Threads::new(2));
     let (d, vocab) = (target.config().hidden, target.config().vocab);
     for dtype in [Dtype::F32, Dtype::BF16] {
         let round = |x: f32| if dtype == Dtype::BF16 { half::bf16::from_f32(x).to_f32() } else { x };
@@ -149,7 +149,7 @@ fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_in_any_range(
             .map(|row| {
                 let mut workspace = heads.workspace(&target, 1, vocab);
                 workspace.push(row % 4, &numbers(d, row));
-                heads.run(&target, &Pool::new(1), &mut workspace, 0..vocab).unwrap();
+                heads.run(&target, &Threads::new(1), &mut workspace, 0..vocab).unwrap();
                 workspace.logits(0).to_vec()
             })
             .collect();
@@ -159,7 +159,7 @@ fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_in_any_range(
                 workspace.clear();
                 let pushed: Vec<usize> = (0..rows).map(|i| i * order % rows).collect();
                 pushed.iter().for_each(|&row| _ = workspace.push(row % 4, &numbers(d, row)));
-                heads.run(&target, &Pool::new(threads), &mut workspace, range.clone()).unwrap();
+                heads.run(&target, &Threads::new(threads), &mut workspace, range.clone()).unwrap();
                 for (i, row) in pushed.into_iter().enumerate() {
                     assert!(workspace.logits(i) == &alone[row][range.clone()], "{precision} {threads} {rows} {row}");
                 }
@@ -173,7 +173,7 @@ fn a_step_allocates_nothing() {
     for precision in [Precision::F32, Precision::Int8] {
         let target = target(precision);
         let (_dir, heads) = heads(&target, Dtype::F32);
-        let (mut workspace, pool) = (heads.workspace(&target, 12, 90), Pool::new(1));
+        let (mut workspace, pool) = (heads.workspace(&target, 12, 90), Threads::new(1));
         let hidden = numbers(target.config().hidden, 0);
         let before = ALLOCATIONS.with(Counter::get);
         for rows in [12, 3, 0, 12] {
@@ -193,7 +193,7 @@ fn files_that_do_not_fit_are_named() {
     let mut workspace = heads.workspace(&target, 1, vocab);
     workspace.push(0, &numbers(d, 0));
     for range in [0..vocab + 1, vocab..vocab + 2] {
-        assert!(heads.run(&target, &Pool::new(1), &mut workspace, range).is_err());
+        assert!(heads.run(&target, &Threads::new(1), &mut workspace, range).is_err());
     }
     let load = |folder: &str| Heads::load(&ModelSource::Dir(dir.path().to_owned()), folder, &target).map(drop);
     let cases = [

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::{Precision, Threads};
 use hawk_nn::{Checkpoint, ModelSource, PassLimits, Readout, Rows, Stream, Target, TransformerConfig, Workspace};
 use hawk_spec::TokenId;
 
@@ -72,7 +72,7 @@ fn load(name: &str, precision: Precision) -> Target {
 }
 
 /// Two streams with a tree each, of which different paths are committed.
-fn step(target: &Target, pool: &Pool, workspace: &mut Workspace, streams: &mut [Stream]) {
+fn step(target: &Target, pool: &Threads, workspace: &mut Workspace, streams: &mut [Stream]) {
     for (i, stream) in streams.iter_mut().enumerate() {
         for (row, parent) in PARENTS.iter().enumerate() {
             let readout = if row == 2 { Readout::Nothing } else { Readout::Logits };
@@ -96,7 +96,7 @@ fn helpers_are_ready_and_a_pass_and_its_commit_allocate_nothing() {
 /// A thread allocates while it starts: a pool whose helpers start behind `new` is seen here when it is dropped, at the latest.
 fn helpers_are_ready() {
     for threads in [2, 3, 8].repeat(20) {
-        let pool = Pool::new(threads);
+        let pool = Threads::new(threads);
         let before = allocations();
         pool.run(64, &|_| std::hint::spin_loop());
         drop(pool);
@@ -105,7 +105,7 @@ fn helpers_are_ready() {
 }
 
 fn passes_and_commits_allocate_nothing() {
-    let pool = Pool::new(2);
+    let pool = Threads::new(2);
     for name in ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i"] {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let target = load(name, precision);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use hawk_nn::kernels::{Pool, Precision};
+use hawk_nn::kernels::{Precision, Threads};
 use hawk_nn::{
     Arrangement, Checkpoint, Condition, HawkConfig, HeadsConfig, ImageSize, ModelSource, PassLimits, Progress, Readout,
     Target, TextPrompt, TransformerConfig, VqDecoder,
@@ -61,7 +61,7 @@ fn tiny_models_are_whole() {
         let rows = &mut streams[0].rows;
         let first = ids.start as u32 + 4;
         (0..8).fold(None, |last, token| Some(rows.push(TokenId(first + token * 3), last, Readout::Logits)));
-        let staged = target.forward(&Pool::new(1), &mut workspace, &mut streams, ids).unwrap();
+        let staged = target.forward(&Threads::new(1), &mut workspace, &mut streams, ids).unwrap();
         let spread = |logits: &[f32]| {
             let mean = logits.iter().sum::<f32>() / logits.len() as f32;
             (logits.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / logits.len() as f32).sqrt()

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk_nn::kernels::Pool;
+use hawk_nn::kernels::Threads;
 use hawk_nn::{
     Checkpoint, Condition, Fault, HawkConfig, Image, MAX_PROMPT_BYTES, ModelSource, TextTokenizer, TransformerConfig,
     VqConfig, VqDecoder, VqEncoder, VqLayout,
@@ -81,7 +81,7 @@ fn differing(image: &Image, want: &[u8]) -> usize {
 #[test]
 fn pixels_match_the_reference_for_any_threads() {
     let (golden, decoder) = (golden(), VqDecoder::load(&source(), "vq/").unwrap());
-    let images = [1, 2, 3].map(|threads| decoder.decode(&Pool::new(threads), &golden.codes, golden.grid).unwrap());
+    let images = [1, 2, 3].map(|threads| decoder.decode(&Threads::new(threads), &golden.codes, golden.grid).unwrap());
     assert_eq!((images[0].width, images[0].height), (128, 128));
     assert!(images[0] == images[1] && images[0] == images[2]);
     let differing = differing(&images[0], &golden.pixels);
@@ -101,7 +101,7 @@ fn codes_of_any_length_are_normalized() {
                 *data = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
             }
         });
-        decoder.unwrap().decode(&Pool::new(2), &golden.codes, golden.grid).unwrap()
+        decoder.unwrap().decode(&Threads::new(2), &golden.codes, golden.grid).unwrap()
     };
     let twice = draw(&|code| code.iter_mut().for_each(|x| *x *= 2.0));
     // The reference takes the table as it is stored, where lengths are rounded: no colour is off by more than one level.
@@ -117,9 +117,10 @@ fn codes_of_any_length_are_normalized() {
 fn tensors_of_a_whole_converted_model_are_found() {
     let golden = golden();
     let decoder = changed(|name, _, _| name.insert_str(0, "model.vqmodel.")).unwrap();
-    let image = decoder.decode(&Pool::new(2), &golden.codes, golden.grid).unwrap();
+    let image = decoder.decode(&Threads::new(2), &golden.codes, golden.grid).unwrap();
     assert!(
-        image == VqDecoder::load(&source(), "vq/").unwrap().decode(&Pool::new(1), &golden.codes, golden.grid).unwrap()
+        image
+            == VqDecoder::load(&source(), "vq/").unwrap().decode(&Threads::new(1), &golden.codes, golden.grid).unwrap()
     );
 }
 
@@ -128,7 +129,7 @@ fn a_grid_of_any_shape_decodes() {
     let decoder = VqDecoder::load(&source(), "vq/").unwrap();
     for (rows, cols) in [(1, 1), (1, 7), (5, 2)] {
         let codes: Vec<Code> = (0..rows * cols).map(Code).collect();
-        let image = decoder.decode(&Pool::new(2), &codes, Grid::new(rows, cols).unwrap()).unwrap();
+        let image = decoder.decode(&Threads::new(2), &codes, Grid::new(rows, cols).unwrap()).unwrap();
         assert_eq!((image.height, image.width, image.pixels.len() as u32), (8 * rows, 8 * cols, 192 * rows * cols));
     }
 }
@@ -154,7 +155,7 @@ fn wrong_weights_are_named() {
 
 #[test]
 fn wrong_codes_and_damaged_weights_are_refused() {
-    let (pool, golden) = (Pool::new(1), golden());
+    let (pool, golden) = (Threads::new(1), golden());
     let decoder = VqDecoder::load(&source(), "vq/").unwrap();
     let refused = |decoder: &VqDecoder, codes: &[Code], named: &str| {
         let error = decoder.decode(&pool, codes, golden.grid).unwrap_err().to_string();
@@ -230,10 +231,10 @@ fn changed_cells(a: &[Code], b: &[Code]) -> usize {
 fn the_encoder_finds_the_codes_of_a_decoded_image_again() {
     let (golden, source) = (golden(), source());
     let (encoder, decoder) = (VqEncoder::load(&source, "vq/").unwrap(), VqDecoder::load(&source, "vq/").unwrap());
-    let pool = Pool::new(2);
+    let pool = Threads::new(2);
     let image = decoder.decode(&pool, &golden.codes, golden.grid).unwrap();
     let codes = encoder.encode(&pool, &image, golden.grid).unwrap();
-    assert_eq!(codes, encoder.encode(&Pool::new(1), &image, golden.grid).unwrap());
+    assert_eq!(codes, encoder.encode(&Threads::new(1), &image, golden.grid).unwrap());
     // Decoding loses some; what is encoded from there stays.
     let changed = changed_cells(&codes, &golden.codes);
     let again = encoder.encode(&pool, &decoder.decode(&pool, &codes, golden.grid).unwrap(), golden.grid).unwrap();
@@ -248,7 +249,7 @@ fn the_encoder_finds_the_codes_of_a_decoded_image_again() {
 
 #[test]
 fn images_that_do_not_fill_the_grid_are_named() {
-    let (encoder, golden, pool) = (VqEncoder::load(&source(), "vq/").unwrap(), golden(), Pool::new(1));
+    let (encoder, golden, pool) = (VqEncoder::load(&source(), "vq/").unwrap(), golden(), Threads::new(1));
     for (width, height, bytes) in [(128, 120, 128 * 120 * 3), (128, 128, 7), (0, 0, 0)] {
         let image = Image { width, height, pixels: vec![0; bytes] };
         let error = encoder.encode(&pool, &image, golden.grid).unwrap_err();
@@ -287,7 +288,7 @@ fn the_decoders_match_their_references() {
         let golden = SafeTensors::deserialize(&golden).unwrap();
         let codes = codes(&golden, "codes");
         let decoder = VqDecoder::of_model(&ModelSource::Dir(dir)).unwrap();
-        let images = [1, 2].map(|threads| decoder.decode(&Pool::new(threads), &codes, square(&codes)).unwrap());
+        let images = [1, 2].map(|threads| decoder.decode(&Threads::new(threads), &codes, square(&codes)).unwrap());
         assert!(images[0] == images[1]);
         let level = |x: &f32| ((x.clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0 + rounded) as u8;
         let want: Vec<u8> = colours(&golden).iter().map(level).collect();
@@ -307,7 +308,7 @@ fn the_encoders_match_their_references() {
         let (height, width) = (pixels.shape()[0] as u32, pixels.shape()[1] as u32);
         let image = Image { width, height, pixels: pixels.data().to_vec() };
         let encoder = VqEncoder::of_model(&ModelSource::Dir(dir)).unwrap();
-        let got = encoder.encode(&Pool::new(2), &image, square(&want)).unwrap();
+        let got = encoder.encode(&Threads::new(2), &image, square(&want)).unwrap();
         println!("{name}: {} of {} cells differ", changed_cells(&got, &want), want.len());
         assert_eq!(got, want);
     }
@@ -342,6 +343,6 @@ fn the_original_names_of_a_janus_give_the_same_pixels() {
     let config = VqConfig { layout: VqLayout::LlamaGen, ..want.config().clone() };
     let checkpoint = Checkpoint::open(&ModelSource::Dir(out.path().to_owned()), "").unwrap();
     let original = VqDecoder::from_checkpoint(config, &checkpoint).unwrap();
-    let [a, b] = [&want, &original].map(|decoder| decoder.decode(&Pool::new(2), &codes, square(&codes)).unwrap());
+    let [a, b] = [&want, &original].map(|decoder| decoder.decode(&Threads::new(2), &codes, square(&codes)).unwrap());
     assert!(a == b);
 }

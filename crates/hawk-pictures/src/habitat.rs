@@ -59,14 +59,9 @@ pub(crate) fn size(phrase: &str, place: Place) -> Option<Size> {
 mod tests {
     use super::*;
 
-    fn recipe() -> String {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-train/recipes/emoji/recipe.json");
-        std::fs::read_to_string(file).unwrap()
-    }
-
     #[test]
     fn every_name_is_a_thing_of_the_recipe_and_stands_once_in_a_place() {
-        let recipe: serde_json::Value = serde_json::from_str(&recipe()).unwrap();
+        let recipe: serde_json::Value = serde_json::from_str(crate::recipe::EMOJI).unwrap();
         let objects: Vec<&str> = recipe["objects"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
         for place in [Place::Land, Place::Water] {
             let mut names: Vec<&str> =

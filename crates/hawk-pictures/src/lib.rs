@@ -31,6 +31,7 @@ pub mod mixture;
 pub mod order;
 pub mod picture;
 pub mod random;
+pub mod recipe;
 mod record;
 pub mod sample;
 pub mod shards;

@@ -1,61 +1,58 @@
-//! Who decides what is random: the verifier asks a [`Chooser`] for every draw and every test.
+//! The random choices of verification: the verifier asks a [`Chooser`] for every draw and test.
 
 use crate::law::{LawError, highest};
-use crate::noise::{Purpose, argmax_with_noise, uniform};
-use crate::token::{Cell, Code, ImageIndex, Seed};
+use crate::noise::{Noise, Purpose};
+use crate::token::{Cell, Code};
 
-/// The random choices of verification. In production they are [`Noise`]; in proofs an
-/// [`Enumerator`](crate::Enumerator) takes every branch.
+/// The random choices of verification.
+///
+/// In production the chooser is [`Noise`]. In proofs it is an [`Enumerator`](crate::Enumerator),
+/// which takes every branch.
 pub trait Chooser {
-    /// The token that plain AR draws at the cell from the law of the warped scores (one per code, -inf for dropped
-    /// codes).
+    /// The token that plain AR draws at the cell.
+    ///
+    /// `scores` are the target's warped scores, one per code, -inf for dropped codes.
     ///
     /// # Errors
-    /// [`LawError`] when the scores are no law.
+    /// [`LawError`] where the scores make no law.
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError>;
 
-    /// Whether a test that succeeds with this probability, in (0, 1), does. `candidate` is the running number of the
-    /// test at the cell.
+    /// Whether a test that succeeds with `probability`, in (0, 1), succeeds. `candidate` is the
+    /// number of the test at the cell, from 0.
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool;
 
-    /// A draw from a law that sums to 1 up to rounding, one probability per code; never a code of probability 0.
+    /// A code drawn from `law`: one probability per code, with sum 1 up to rounding. A code of
+    /// probability 0 is never drawn.
     fn draw(&mut self, cell: Cell, law: &[f64]) -> Code;
-}
-
-/// Counter-based noise of one image. Nothing is consumed: the same question always has the same answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Noise {
-    /// Key of the generator.
-    pub seed: Seed,
-    /// Which image of the seed.
-    pub image: ImageIndex,
 }
 
 impl Chooser for Noise {
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
-        argmax_with_noise(self.seed, self.image, cell, scores, Purpose::Replay)
+        self.at(cell, Purpose::Replay).argmax(scores)
     }
 
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
-        uniform(self.seed, self.image, cell, candidate, Purpose::Accept) < probability
+        self.at(cell, Purpose::Accept).uniform(candidate) < probability
     }
 
     /// # Panics
-    /// When no code has a positive probability.
+    /// No code has a positive probability.
     fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
-        let u = uniform(self.seed, self.image, cell, 0, Purpose::Recover);
+        let u = self.at(cell, Purpose::Recover).uniform(0);
         draw_at(law, u).expect("a law has a code of positive probability")
     }
 }
 
-/// Counter-based noise of one text: that of an image of its number, but for the plain draws, whose noise is
-/// [`Purpose::Text`]. A cell is a position after the prompt, a code a vocabulary id.
+/// The counter-based noise of one text.
+///
+/// It is the noise of an image of the same number, except for plain draws: their purpose is
+/// [`Purpose::Text`]. A cell is a position after the prompt, and a code is a vocabulary id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TextNoise(pub Noise);
 
 impl Chooser for TextNoise {
     fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
-        argmax_with_noise(self.0.seed, self.0.image, cell, scores, Purpose::Text)
+        self.0.at(cell, Purpose::Text).argmax(scores)
     }
 
     fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
@@ -67,8 +64,8 @@ impl Chooser for TextNoise {
     }
 }
 
-/// The likelier outcome of every question, ties to the lower code; no random number is read. With
-/// [`Rule::Replay`](crate::Rule::Replay) this is greedy decoding.
+/// The likelier outcome of every choice, ties to the lower code. It reads no random number. With
+/// [`Rule::Replay`](crate::Rule::Replay) it is greedy decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Greedy;
 
@@ -87,8 +84,10 @@ impl Chooser for Greedy {
     }
 }
 
-/// Inverse transform: the first code at which the cumulated law exceeds `u` in [0, 1). The last code of positive
-/// probability stands in where rounding keeps the sum below `u`; none when there is no such code.
+/// Inverse transform: the first code at which the cumulated law exceeds `u`, in [0, 1).
+///
+/// Where rounding keeps the sum at or below `u`, the last code of positive probability is drawn. A
+/// law without such a code gives none.
 #[must_use]
 pub fn draw_at(law: &[f64], u: f64) -> Option<Code> {
     let mut cumulated = 0.0;

@@ -4,9 +4,9 @@ use crate::chooser::Chooser;
 use crate::law::{LawError, probabilities};
 use crate::token::{Cell, Code};
 
-/// A chooser that walks all branches of a random procedure, depth first, and weighs each.
+/// A chooser that walks all branches of a random procedure, depth first, with their probabilities.
 ///
-/// The procedure must be a function of its choices: given the same answers it asks the same questions.
+/// The procedure must be a function of its choices: equal answers lead to equal questions.
 ///
 /// ```
 /// use hawk_spec::Enumerator;
@@ -23,7 +23,7 @@ use crate::token::{Cell, Code};
 pub struct Enumerator {
     /// The choices of the current branch, in order.
     choices: Vec<Choice>,
-    /// How many of them the current run has made again.
+    /// Number of choices that the current run has made again.
     made: usize,
     started: bool,
 }
@@ -41,7 +41,7 @@ impl Enumerator {
         Self::default()
     }
 
-    /// Goes to the next branch; false when all were taken. Run the procedure once after each true.
+    /// Goes to the next branch; false after the last. The procedure runs once after each true.
     pub fn next_branch(&mut self) -> bool {
         self.made = 0;
         if !self.started {
@@ -60,16 +60,17 @@ impl Enumerator {
         false
     }
 
-    /// The probability of the choices made so far in this branch.
+    /// The probability of the choices of this branch so far.
     #[must_use]
     pub fn weight(&self) -> f64 {
         self.choices[..self.made].iter().map(|choice| choice.law[choice.taken]).product()
     }
 
-    /// Chooses an index with the given probabilities; those of probability 0 are never taken.
+    /// Chooses an index with these probabilities. An index of probability 0 is never chosen.
     ///
     /// # Panics
-    /// When no index has a positive probability, or when the procedure asks something else than in the branch before.
+    /// No index has a positive probability, or the procedure asks otherwise than in the branch
+    /// before.
     pub fn pick(&mut self, law: &[f64]) -> usize {
         if let Some(choice) = self.choices.get(self.made) {
             assert_eq!(choice.law, law, "choice {} differs from the branch before", self.made);

@@ -1,4 +1,4 @@
-//! Laws over the codes: where a draft came from, what it was drawn from, and what can be wrong with a law.
+//! Laws over the codes: sources and draft laws of candidates, probabilities, and faults of laws.
 
 use std::fmt;
 
@@ -8,35 +8,36 @@ use crate::token::{Code, NodeId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LawId(pub(crate) u32);
 
-/// The exact distribution that a candidate was drawn from: q of the rejection test. Replay does not read it.
+/// The exact distribution of a candidate: q of the rejection test. Replay does not read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DraftLaw {
-    /// The candidate was no random choice given what stands before it in the tree: q is a point mass.
+    /// The candidate is a function of what stands before it in the tree: q is a point mass.
     Deterministic,
     /// The candidate was drawn at random.
     Drawn {
-        /// The law it was drawn from.
+        /// The law that it was drawn from.
         law: LawId,
-        /// What the earlier draws from that law, at the same node, did to it.
+        /// The effect of earlier draws from that law at the same node.
         replacement: Replacement,
     },
 }
 
-/// How several candidates of one node are drawn from one law.
+/// The way in which several candidates of one node are drawn from one law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Replacement {
-    /// Each from the whole law; a code may come twice.
+    /// Each candidate is drawn from the whole law; a code may be drawn twice.
     With,
-    /// Each from the law restricted to the codes not drawn before at this node from the same law id, renormalised.
+    /// Each candidate is drawn from the law restricted to the codes that were not drawn before from
+    /// the same law id at this node, renormalised.
     Without,
 }
 
-/// What made a candidate: a short label such as `left`, `H1` or `V2`.
+/// The origin of a candidate: a short label such as `left`, `H1` or `V2`.
 ///
-/// A drafter names its own sources; statistics, records and reports know them by their labels alone.
+/// A drafter names its own sources. Statistics, records and reports know them by label alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// ASCII letters and digits, zeros behind them.
+    /// ASCII letters and digits, then zeros.
     label: [u8; Source::MAX_LABEL],
 }
 
@@ -45,14 +46,15 @@ impl Source {
     pub const LEFT: Source = Source::new("left");
     /// A copy of the cell above.
     pub const ABOVE: Source = Source::new("above");
-    /// Longest label, in bytes.
+    /// Length of the longest label, in bytes.
     pub const MAX_LABEL: usize = 8;
 
     /// A source of this label.
     ///
     /// # Panics
-    /// The label is empty, longer than [`MAX_LABEL`](Self::MAX_LABEL) bytes, or has anything but ASCII letters and digits. In a
-    /// constant that is a compile error; [`parse`](str::parse) is for labels from outside.
+    /// The label is empty, longer than [`MAX_LABEL`](Self::MAX_LABEL) bytes, or not all ASCII
+    /// letters and digits. In a constant the panic is a compile error. [`parse`](str::parse) reads
+    /// labels from outside.
     #[must_use]
     pub const fn new(label: &str) -> Self {
         match Self::checked(label) {
@@ -61,7 +63,8 @@ impl Source {
         }
     }
 
-    /// A source out of a family, as `V2`: a letter and a number. Numbers from 9,999,999 on share a label.
+    /// A member of a family of sources: a letter and a number, as `V2`. All numbers from 9,999,999
+    /// on share a label.
     #[must_use]
     pub fn numbered(letter: char, number: u32) -> Self {
         Self::new(&format!("{letter}{}", number.min(9_999_999)))
@@ -90,7 +93,7 @@ impl Source {
         std::str::from_utf8(&self.label[..length]).unwrap_or_default()
     }
 
-    /// The label without the number at its end: the family, as `V` of `V2`.
+    /// The label without the number at its end, as `V` of `V2`.
     #[must_use]
     pub fn family(&self) -> &str {
         self.label().trim_end_matches(|digit: char| digit.is_ascii_digit())
@@ -109,7 +112,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A label that is no source's.
+/// A text is not the label of a source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a source's label has 1 to 8 ASCII letters and digits, got {got:?}")]
 pub struct SourceError {
@@ -125,13 +128,13 @@ impl std::str::FromStr for Source {
     }
 }
 
-/// The probabilities of warped scores: `law = softmax(scores)`, in f64. Both have one entry per code.
+/// Writes the probabilities of warped scores: `law = softmax(scores)` in f64, one entry per code.
 ///
-/// The exponential is libm's, so that the bits are the same on every platform.
+/// The exponential is libm's: the bits are the same on every platform.
 ///
 /// # Errors
-/// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] when all are -inf, [`LawError::Length`]
-/// when the slices differ in length.
+/// [`LawError::NotALogit`] for a NaN or +inf score, [`LawError::NothingLeft`] where all scores are
+/// -inf, [`LawError::Length`] where the slices differ in length.
 pub fn probabilities(scores: &[f32], law: &mut [f64]) -> Result<(), LawError> {
     check_length("law", scores.len(), law.len())?;
     let (_, highest) = highest(scores)?;
@@ -144,7 +147,7 @@ pub fn probabilities(scores: &[f32], law: &mut [f64]) -> Result<(), LawError> {
     Ok(())
 }
 
-/// The highest score, at the lowest code that has it.
+/// The highest score and the lowest code that has it.
 pub(crate) fn highest(scores: &[f32]) -> Result<(Code, f32), LawError> {
     let mut best = (Code(0), f32::NEG_INFINITY);
     for (code, &score) in (0..).map(Code).zip(scores) {
@@ -162,7 +165,7 @@ pub(crate) fn check_length(what: &'static str, expected: usize, got: usize) -> R
     if expected == got { Ok(()) } else { Err(LawError::Length { what, expected, got }) }
 }
 
-/// Why a law of the target, or a test against it, cannot be computed. No value is ever put in its place.
+/// A law of the target, or a test against it, cannot be computed. No value is put in its place.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LawError {
@@ -190,8 +193,8 @@ pub enum LawError {
         /// The value after guidance, or after the temperature.
         value: f32,
     },
-    /// Every code is dropped.
-    #[error("all {codes} codes have the score -inf: nothing is left to draw")]
+    /// All codes are dropped.
+    #[error("all {codes} codes have the score -inf, so none can be drawn")]
     NothingLeft {
         /// Number of codes.
         codes: usize,
@@ -202,7 +205,7 @@ pub enum LawError {
         /// The node.
         node: NodeId,
     },
-    /// A candidate could not have been drawn from the law that it names.
+    /// A candidate has probability 0 under its own draft law.
     #[error("candidate {candidate} of node {node}, code {code}, has probability 0 under its own draft law")]
     ImpossibleDraft {
         /// The node below which the candidate was proposed.

@@ -1,4 +1,4 @@
-//! The latent grid, and where its cells stand in the token sequence.
+//! The latent grid, and the places of its cells in the token sequence.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ impl Grid {
     /// A grid of `rows` x `cols` cells, each side in `1..=1024`.
     ///
     /// # Errors
-    /// [`LayoutError::Side`] when a side is out of range.
+    /// [`LayoutError::Side`] where a side is out of range.
     pub fn new(rows: u32, cols: u32) -> Result<Self, LayoutError> {
         for (field, given) in [("rows", rows), ("cols", cols)] {
             if !(1..=MAX_SIDE).contains(&given) {
@@ -71,11 +71,12 @@ impl Grid {
     }
 }
 
-/// The structure tokens of a model family: tokens that are no cells and are fixed by the layout.
+/// The structure tokens of a model family. They are no cells, and the layout fixes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Structure {
-    /// Lumina-mGPT: `begin, height, width`, then rows of cells that each close with `row_end`, then `end`.
+    /// Lumina-mGPT: `begin, height, width`, then rows of cells that each close with `row_end`, then
+    /// `end`.
     Lumina {
         /// Opens an image.
         begin: TokenId,
@@ -85,26 +86,27 @@ pub enum Structure {
         row_end: TokenId,
         /// The size token of `n` units is `size_base + n`.
         size_base: TokenId,
-        /// Cells per size unit (2 in the public checkpoints: a unit is 32 pixels, a cell 16); at least 1.
+        /// Cells per size unit, at least 1. The public checkpoints have 2: a unit is 32 pixels, a
+        /// cell 16.
         size_unit: u32,
     },
-    /// `begin`, then cells only.
+    /// `begin`, then cells alone.
     Opened {
         /// Opens an image.
         begin: TokenId,
     },
-    /// Cells only.
+    /// Cells alone.
     Plain,
 }
 
-/// Where cells, codes and structure tokens stand in the sequence and in the vocabulary.
+/// The places of cells, codes and structure tokens in the sequence and in the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     grid: Grid,
     code_offset: u32,
     codes: u32,
     structure: Structure,
-    /// What follows the last cell; the first `row_tail` of them follow every row.
+    /// The tokens after the last cell. The first `row_tail` of them follow every row.
     tail: Vec<TokenId>,
     row_tail: usize,
 }
@@ -113,8 +115,8 @@ impl Layout {
     /// A layout whose code `c` has the vocabulary id `code_offset + c`, for `c` in `0..codes`.
     ///
     /// # Errors
-    /// [`LayoutError`] when there are fewer than 2 codes, an id does not fit 32 bits, a structure token lies among the
-    /// codes, or a side of the grid is no multiple of the size unit.
+    /// [`LayoutError`] where there are fewer than 2 codes, an id exceeds 32 bits, a structure token
+    /// has the id of a code, or a side of the grid is no multiple of the size unit.
     pub fn new(grid: Grid, code_offset: u32, codes: u32, structure: Structure) -> Result<Self, LayoutError> {
         if codes < 2 {
             return Err(LayoutError::Codes { given: codes });
@@ -154,7 +156,7 @@ impl Layout {
         self.codes
     }
 
-    /// Vocabulary id of code 0; the codes' ids are contiguous.
+    /// Vocabulary id of code 0. The ids of the codes are contiguous.
     #[must_use]
     pub fn code_offset(&self) -> u32 {
         self.code_offset
@@ -172,7 +174,7 @@ impl Layout {
         self.structure
     }
 
-    /// Structure tokens that stand between the prompt and the first cell; they end the prefix.
+    /// The structure tokens between the prompt and the first cell. They end the prefix.
     #[must_use]
     pub fn opening(&self) -> Vec<TokenId> {
         match self.structure {
@@ -185,7 +187,7 @@ impl Layout {
         }
     }
 
-    /// Structure tokens that directly follow the cell's token: none inside a row.
+    /// The structure tokens directly after the cell's token; none inside a row.
     #[must_use]
     pub fn after(&self, cell: Cell) -> &[TokenId] {
         if cell.0 + 1 == self.grid.cells() {
@@ -210,10 +212,10 @@ impl Layout {
         token.0.checked_sub(self.code_offset).filter(|&code| code < self.codes).map(Code)
     }
 
-    /// All tokens after the prefix for the first `codes.len()` cells, structure tokens included.
+    /// The tokens of the first `codes.len()` cells after the prefix, structure tokens included.
     ///
     /// # Panics
-    /// When there are more codes than cells.
+    /// There are more codes than cells.
     #[must_use]
     pub fn sequence(&self, codes: &[Code]) -> Vec<TokenId> {
         assert!(codes.len() <= self.grid.cells() as usize, "{} codes for {} cells", codes.len(), self.grid.cells());
@@ -238,7 +240,7 @@ impl Layout {
         cell.index() + self.grid.row(cell) as usize * self.row_tail
     }
 
-    /// The longest run of structure tokens after a cell: how many tokens beside the cells a pass may have to cross.
+    /// Length of the longest run of structure tokens after a cell.
     #[must_use]
     pub fn max_structure_run(&self) -> usize {
         self.tail.len()
@@ -260,7 +262,7 @@ fn check_sizes(grid: Grid, size_base: TokenId, size_unit: u32) -> Result<(), Lay
     Ok(())
 }
 
-/// Why a [`Grid`] or [`Layout`] cannot be.
+/// A [`Grid`] or [`Layout`] cannot exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
@@ -272,13 +274,13 @@ pub enum LayoutError {
         /// The value.
         given: u32,
     },
-    /// Too few codes to choose among.
+    /// There are fewer than 2 codes.
     #[error("codes must be at least 2, got {given}")]
     Codes {
         /// The value.
         given: u32,
     },
-    /// A vocabulary id does not fit 32 bits.
+    /// A vocabulary id exceeds 32 bits.
     #[error("{field} exceeds 32 bits")]
     Overflow {
         /// The sum that overflows.

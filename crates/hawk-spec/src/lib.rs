@@ -1,16 +1,17 @@
-//! Pure speculative decoding of autoregressive image models: token trees, the target's law, exact verification.
+//! Speculative decoding of autoregressive image models: token trees, the target's law, and exact
+//! verification.
 //!
-//! An image model writes a grid of cells in raster order, one pass of the target per cell. A drafter guesses several
-//! cells ahead; the target looks at all guesses in one pass; verification keeps the guesses that the target's own law
-//! allows. With either [`Rule`] the images have exactly the law of plain decoding; with [`Rule::Replay`] they are the
-//! very same images.
+//! An image model draws a grid of cells in raster order, one pass of the target per cell. A drafter
+//! proposes several cells ahead. The target runs all of them in one pass. Verification accepts the
+//! drafts that the target's law allows. With either [`Rule`] the images have exactly the law of
+//! plain decoding. With [`Rule::Replay`] they are the same images.
 //!
 //! One step:
 //!
 //! ```
 //! use hawk_spec::*;
 //!
-//! /// A target of 4 codes that likes to repeat the last one.
+//! /// A target of 4 codes that repeats the last one with high probability.
 //! struct Repeats<'a> {
 //!     tree: &'a TokenTree,
 //!     anchor: Code,
@@ -29,7 +30,7 @@
 //!     }
 //! }
 //!
-//! // Cells 0 to 2 of 16 are committed, the last one as code 3. Guess that it goes on like that.
+//! // Cells 0 to 2 of 16 are committed, the last one as code 3. The drafter proposes code 3 twice.
 //! let anchor = Code(3);
 //! let mut tree = TokenTree::with_capacity(8, 4);
 //! tree.reset(Cell(3), 16 - 3);
@@ -43,7 +44,7 @@
 //! let mut verdict = Verdict::with_capacity(8);
 //! Verifier::new(Rule::Replay, 4).verify(&tree, &mut target, &mut noise, &mut verdict)?;
 //!
-//! // Both guesses were right, and the pass gave the cell after them too: 3 cells for one pass.
+//! // Both drafts are accepted, and the pass gives a bonus token too: 3 cells in one pass.
 //! assert!(verdict.codes(&tree).eq([Code(3), Code(3), Code(3)]));
 //! assert_eq!(verdict.next.drawn, Drawn::Bonus);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -53,38 +54,39 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and where they stand in the sequence |
-//! | [`TokenTree`], [`Candidate`] | guesses after the anchor, each with its [`Source`] and [`DraftLaw`] |
-//! | [`Pool`], [`TreeShape`] | candidates of several sources per cell, and the tree that grows from them |
+//! | [`Cell`], [`Grid`], [`Layout`] | image tokens in raster order, and their places in the sequence |
+//! | [`TokenTree`], [`Candidate`] | drafts after the anchor, each with its [`Source`] and [`DraftLaw`] |
+//! | [`Pool`], [`TreeShape`] | candidates of several sources per cell, and the size of their tree |
 //! | [`Sampling`], [`Pipeline`], [`Warper`] | from logits to the target's law p |
-//! | [`Chooser`], [`Noise`], [`TextNoise`], [`Greedy`] | who decides what is random; in production, counter-based noise, or nothing |
-//! | [`Verifier`], [`Verdict`] | which guesses are accepted, and the recovered or bonus token after them |
+//! | [`Chooser`], [`Noise`], [`TextNoise`], [`Greedy`] | the random choices: noise, or the likelier outcome |
+//! | [`Verifier`], [`Verdict`] | the accepted drafts, and the recovered or bonus token after them |
 //! | [`LossyRule`] | rules that change the law, for comparison |
-//! | [`DecodeStats`] | passes, acceptance length, what each source's guesses were worth |
-//! | [`Enumerator`] | the chooser of proofs: every branch with its weight |
+//! | [`DecodeStats`] | passes, acceptance length, counts by source and depth |
+//! | [`Enumerator`] | the chooser of proofs: every branch with its probability |
 //!
-//! Text is decoded with the same nouns: a cell is then a position after the prompt, a code an id of the vocabulary, and
-//! a tree's `cells_left` what may still be written.
+//! Text has the same nouns. A cell is a position after the prompt, a code is an id of the
+//! vocabulary, and `cells_left` of a tree is the number of tokens that may follow.
 //!
-//! # What keeps the law
+//! # Conditions of exactness
 //!
-//! Under [`Rule::Replay`] nothing is asked of a drafter. Under [`Rule::Rejection`] it must name the law that each
-//! candidate was really drawn from, *given what was proposed before it*:
+//! [`Rule::Replay`] is exact whatever the drafter proposes. Under [`Rule::Rejection`] a drafter
+//! must give the exact law of each candidate, *given the candidates before it*:
 //!
-//! - whether a candidate is proposed may depend on earlier draws, never on its own value or on later draws: draw two
-//!   and keep the likelier, or leave out repeats, and the law of the images changes;
-//! - draws must not share random numbers with the verifier ([`Purpose::Draft`] is a stream of its own) or with each
-//!   other;
-//! - a candidate that is no random choice is [`DraftLaw::Deterministic`].
+//! - Whether a candidate is proposed may depend on earlier draws. It must not depend on the
+//!   candidate's own value or on later draws. A drafter that draws two codes and keeps the
+//!   likelier, or leaves out repeats, changes the law of the images.
+//! - Draws share no random numbers with the verifier or with each other. [`Purpose::Draft`] is a
+//!   stream of their own.
+//! - A candidate that is no random choice is [`DraftLaw::Deterministic`].
 //!
-//! The tests prove both rules by enumeration of whole decodes to 1e-12, and show that the proof sees each of these
-//! faults.
+//! The tests prove both rules to 1e-12 by enumeration of whole decodes. They also show that the
+//! proof detects each of these faults.
 //!
 //! # What it does not do
 //!
-//! No tensors, no model, no files, no clock, no threads, no environment. It neither trains nor chooses a drafter nor
-//! sizes its tree. It never commits ahead of raster order. After construction
-//! its steps allocate nothing.
+//! It has no tensors, models, files, clock, threads or environment. It trains no drafter, chooses
+//! none, and does not choose the size of trees. It never commits ahead of raster order. After
+//! construction its steps allocate nothing.
 
 #![forbid(unsafe_code)]
 
@@ -101,12 +103,12 @@ mod token;
 mod tree;
 mod verify;
 
-pub use chooser::{Chooser, Greedy, Noise, TextNoise, draw_at};
+pub use chooser::{Chooser, Greedy, TextNoise, draw_at};
 pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, SourceError, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
-pub use noise::{Purpose, argmax_with_noise, gumbel, noise_words, philox4x32_10, rank_with_noise, uniform};
-pub use pool::{Guess, Pool, Pooled, push_or_raise};
+pub use noise::{CellNoise, Noise, Purpose, philox4x32_10};
+pub use pool::{FillLevel, Pool, Pooled, push_or_raise};
 pub use sample::{Pipeline, Sampling, SamplingError, Stage, Warper};
 pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};

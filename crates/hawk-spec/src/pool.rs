@@ -1,7 +1,9 @@
-//! The spatial sampling pool: what several sources guess for each open cell, grown into one token tree.
+//! The spatial sampling pool: the candidates of several sources for each open cell, grown into one
+//! token tree.
 //!
-//! A level holds the candidates of one cell; they do not depend on the path that leads there. The tree is the Cartesian product of the
-//! levels, cut to its shape, best first (Hawk, section "Tree"; Medusa, section 2.3.2).
+//! A level holds the candidates of one cell. They do not depend on the path to the cell. The tree
+//! is the Cartesian product of the levels, cut to its shape, best first (Hawk, section "Tree";
+//! Medusa, section 2.3.2).
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,18 +16,18 @@ use crate::tree::{TokenTree, TreeError};
 /// A candidate of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pooled {
-    /// The guess.
+    /// The proposed code.
     pub code: Code,
-    /// What it was drawn from.
+    /// The law that it was drawn from.
     pub draft: DraftLaw,
-    /// What guessed it.
+    /// The source that proposes it.
     pub source: Source,
-    /// The estimated chance, 0 to 1, that it is accepted where it is tested. Under rejection it must not depend on drawn codes: it decides
-    /// what is proposed.
+    /// The estimated probability, 0 to 1, that a test accepts it. It decides what is proposed:
+    /// under rejection it must not depend on drawn codes.
     pub chance: f64,
 }
 
-/// Candidates by level; level 0 is the first open cell. Memory is kept between steps.
+/// Candidates by level. Level 0 is the first open cell. Memory is kept between steps.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     levels: Vec<Vec<Pooled>>,
@@ -33,13 +35,14 @@ pub struct Pool {
     open: BinaryHeap<Open>,
 }
 
-/// What finds the candidates of a level: its number, an empty list for them, the tree for their draft laws.
-pub type Guess<'a> = dyn FnMut(usize, &mut Vec<Pooled>, &mut TokenTree) -> Result<(), TreeError> + 'a;
+/// Fills a level with candidates. Its parameters are the number of the level, an empty list for the
+/// candidates, and the tree for their draft laws.
+pub type FillLevel<'a> = dyn FnMut(usize, &mut Vec<Pooled>, &mut TokenTree) -> Result<(), TreeError> + 'a;
 
-/// A candidate that may be proposed next: number `next` of the level below `parent`.
+/// A candidate that may be proposed next: candidate `next` of the level below `parent`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Open {
-    /// Estimated chance that the walk reaches the candidate's node.
+    /// Estimated probability that the walk reaches the candidate's node.
     chance: f64,
     parent: NodeId,
     parent_chance: f64,
@@ -49,7 +52,7 @@ struct Open {
 impl Eq for Open {}
 
 impl Ord for Open {
-    /// The likeliest first; among equals the node that was there first.
+    /// The likeliest first; among equals the older node.
     fn cmp(&self, other: &Self) -> Ordering {
         let order = self.chance.total_cmp(&other.chance);
         order.then(other.parent.cmp(&self.parent)).then(other.next.cmp(&self.next))
@@ -63,24 +66,26 @@ impl PartialOrd for Open {
 }
 
 impl Pool {
-    /// A pool that allocates nothing up to so many levels of so many candidates, for trees of up to `nodes` nodes.
+    /// Memory for so many levels of so many candidates, and for trees of up to `nodes` nodes.
     #[must_use]
     pub fn with_capacity(levels: usize, candidates: usize, nodes: usize) -> Self {
         let levels = (0..levels).map(|_| Vec::with_capacity(candidates)).collect();
         Self { levels, used: 0, open: BinaryHeap::with_capacity(2 * nodes + 1) }
     }
 
-    /// Grows a tree that has nothing but its root: the likeliest nodes first, parents before children, until the shape or the tree is full
-    /// or the candidates are used up.
+    /// Grows a tree from its root, the likeliest nodes first and parents before children, until the
+    /// shape or the tree is full or no candidate is left.
     ///
-    /// `guess` puts the candidates of a level into an empty list; it is asked once for each level that the tree reaches, from 0 on.
+    /// `fill` is called once for each level that the tree reaches, from 0 on.
     ///
     /// # Errors
-    /// What `guess` returns, and a candidate that the tree refuses for another reason than its size or the grid's end.
-    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+    /// The error of `fill`, and a candidate that the tree refuses for another reason than its size
+    /// or the end of the grid.
+    pub fn grow(&mut self, shape: TreeShape, tree: &mut TokenTree, fill: &mut FillLevel<'_>) -> Result<(), TreeError> {
         self.used = 0;
         self.open.clear();
-        // Where to look for the next candidates: below a node that the walk reaches with some chance, from one of its level on.
+        // Places of the next candidates: the node above, its probability, the first index in the
+        // level.
         let mut places = [Some((NodeId::ROOT, 1.0, 0)), None];
         while tree.len() < shape.nodes() && !tree.is_full() {
             for (parent, parent_chance, next) in places.into_iter().flatten() {
@@ -89,7 +94,7 @@ impl Pool {
                     continue;
                 }
                 if depth == self.used {
-                    self.guess_level(tree, guess)?;
+                    self.fill_level(tree, fill)?;
                 }
                 if let Some(candidate) = self.levels[depth].get(next) {
                     self.open.push(Open { chance: parent_chance * candidate.chance, parent, parent_chance, next });
@@ -99,11 +104,11 @@ impl Pool {
             let Pooled { code, draft, source, .. } = self.levels[tree.depth(parent) as usize][next];
             let before = tree.len();
             places = match tree.propose(parent, code, draft, source) {
-                // A code that came twice has its node, and what is below it, already.
+                // A repeated code has its node, and the nodes below it, already.
                 Ok(child) => {
                     [Some((parent, parent_chance, next + 1)), (tree.len() > before).then_some((child, chance, 0))]
                 }
-                // Its siblings are as deep.
+                // The siblings are as deep.
                 Err(TreeError::TooDeep { .. }) => [None; 2],
                 Err(fault) => return Err(fault),
             };
@@ -111,14 +116,14 @@ impl Pool {
         Ok(())
     }
 
-    /// Asks for the candidates of the next level, best first, equals in the order in which they came.
-    fn guess_level(&mut self, tree: &mut TokenTree, guess: &mut Guess<'_>) -> Result<(), TreeError> {
+    /// Fills the next level and sorts it, best first, equals in the order in which they came.
+    fn fill_level(&mut self, tree: &mut TokenTree, fill: &mut FillLevel<'_>) -> Result<(), TreeError> {
         if self.used == self.levels.len() {
             self.levels.push(Vec::new());
         }
         let level = &mut self.levels[self.used];
         level.clear();
-        guess(self.used, level, tree)?;
+        fill(self.used, level, tree)?;
         self.used += 1;
         keep_draws_in_order(level);
         // Insertion sort: levels are short, and nothing is allocated.
@@ -133,8 +138,9 @@ impl Pool {
     }
 }
 
-/// Lets no draw of a law be more likely than those before it. What is drawn without replacement must be tested in the order of the draws, or
-/// rejection is biased: the second draw follows another law than the first.
+/// Makes no draw of a law likelier than the draws before it. Draws without replacement must be
+/// tested in the order of the draws, or rejection is biased: the second draw has another law than
+/// the first.
 fn keep_draws_in_order(level: &mut [Pooled]) {
     for at in 1..level.len() {
         let (before, [this, ..]) = level.split_at_mut(at) else { return };
@@ -145,8 +151,10 @@ fn keep_draws_in_order(level: &mut [Pooled]) {
     }
 }
 
-/// Adds a candidate to a level, or where its code is there already raises that one's chance as if the two were independent. For rules that
-/// read no draft law: a chance that depends on codes would bias rejection.
+/// Adds a candidate to a level. Where the level has its code already, the chance of that candidate
+/// rises as if the two were independent.
+///
+/// It is for rules that read no draft law: a chance that depends on codes would bias rejection.
 pub fn push_or_raise(level: &mut Vec<Pooled>, candidate: Pooled) {
     match level.iter_mut().find(|other| other.code == candidate.code) {
         Some(other) => other.chance = 1.0 - (1.0 - other.chance) * (1.0 - candidate.chance),

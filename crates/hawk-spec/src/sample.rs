@@ -1,4 +1,5 @@
-//! From logits to the target's law: guidance, structure mask, temperature, top-k, top-p, in the family's own order.
+//! From logits to the target's law: guidance, structure mask, temperature, top-k and top-p, in the
+//! order of the model family.
 
 use std::cmp::Ordering;
 
@@ -17,10 +18,11 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Settings; see the getters for what they mean.
+    /// Settings. The getters define them.
     ///
     /// # Errors
-    /// [`SamplingError`] unless `cfg` is in 0..=100, `temperature` finite and above 0, `top_p` above 0 and at most 1.
+    /// [`SamplingError`] unless `cfg` is in 0..=100, `temperature` is finite and above 0, and
+    /// `top_p` is above 0 and at most 1.
     pub fn new(cfg: f32, temperature: f32, top_k: u32, top_p: f32) -> Result<Self, SamplingError> {
         let in_range = |field, allowed, given: f32, valid: bool| {
             if valid { Ok(()) } else { Err(SamplingError::Range { field, allowed, given }) }
@@ -31,7 +33,8 @@ impl Sampling {
         Ok(Self { cfg, temperature, top_k, top_p })
     }
 
-    /// Scale of classifier-free guidance: 0 = unconditional, 1 = conditional only, above 1 = guided.
+    /// Scale of classifier-free guidance: 0 = unconditional, 1 = conditional only, above 1 =
+    /// guided.
     #[must_use]
     pub fn cfg(&self) -> f32 {
         self.cfg
@@ -43,13 +46,13 @@ impl Sampling {
         self.temperature
     }
 
-    /// How many of the largest logits survive; 0 = all.
+    /// Number of the largest logits that survive; 0 = all.
     #[must_use]
     pub fn top_k(&self) -> u32 {
         self.top_k
     }
 
-    /// The mass that the surviving largest probabilities reach; 1 = all survive.
+    /// Mass that the surviving largest probabilities reach; 1 = all survive.
     #[must_use]
     pub fn top_p(&self) -> f32 {
         self.top_p
@@ -67,7 +70,7 @@ impl Sampling {
 pub enum Stage {
     /// Classifier-free guidance: `uncond + cfg * (cond - uncond)`.
     Guidance,
-    /// Structure mask: only codes survive.
+    /// Structure mask: codes alone survive.
     Mask,
     /// Keeps the `top_k` largest scores.
     TopK,
@@ -79,9 +82,8 @@ pub enum Stage {
 
 /// The order of a model family's stages.
 ///
-/// Laws here are slices over the codes alone, never over the vocabulary. That IS the structure mask: at a cell's
-/// position text and structure tokens have no entry, so they can neither be drawn nor count for top-k or mass for
-/// top-p.
+/// Laws are slices over the codes alone, never over the vocabulary. The slice is the structure
+/// mask: text and structure tokens have no entry, and count neither for top-k nor for top-p.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pipeline {
     stages: [Option<Stage>; 5],
@@ -110,10 +112,12 @@ impl Pipeline {
         ],
     };
 
-    /// A pipeline in this order. A stage that is not listed is not applied; see [`check`](Self::check).
+    /// A pipeline of these stages in this order. Other stages are not applied; see
+    /// [`check`](Self::check).
     ///
     /// # Errors
-    /// [`SamplingError::Pipeline`] unless guidance comes first, the mask second, and every stage at most once.
+    /// [`SamplingError::Pipeline`] unless guidance comes first, the mask second, and every stage at
+    /// most once.
     pub fn new(stages: &[Stage]) -> Result<Self, SamplingError> {
         let repeated = (1..stages.len()).any(|i| stages[..i].contains(&stages[i]));
         if repeated || !stages.starts_with(&[Stage::Guidance, Stage::Mask]) {
@@ -129,10 +133,10 @@ impl Pipeline {
         self.stages.into_iter().flatten()
     }
 
-    /// Whether the pipeline applies every setting that is not neutral.
+    /// Checks that the pipeline applies every setting that is not neutral.
     ///
     /// # Errors
-    /// [`SamplingError::NoStage`] naming the setting that would be ignored.
+    /// [`SamplingError::NoStage`] names the setting that would be ignored.
     pub fn check(&self, sampling: &Sampling) -> Result<(), SamplingError> {
         let settings = [
             ("temperature", Stage::Temperature, sampling.temperature != 1.0),
@@ -146,7 +150,7 @@ impl Pipeline {
     }
 }
 
-/// Turns logits into warped scores, without allocating after construction.
+/// Turns logits into warped scores. After construction it allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Warper {
     pipeline: Pipeline,
@@ -169,16 +173,18 @@ impl Warper {
         self.weights.len()
     }
 
-    /// Writes the warped scores of one position: the logits after every stage, -inf for dropped codes.
+    /// Writes the warped scores of one position: the logits after every stage, -inf for dropped
+    /// codes.
     ///
-    /// `cond`, `uncond` and `scores` have one entry per code. Guidance is a subtraction, a multiplication and an
-    /// addition in f32, each rounded (no fused multiply-add); with `cfg` 1 it is `cond` itself and `uncond` is not
-    /// read. A code whose logit is -inf is dropped. Ties at the border of top-k and top-p go to the lower code. The
-    /// masses of top-p are f64.
+    /// `cond`, `uncond` and `scores` have one entry per code. Guidance is a subtraction, a
+    /// multiplication and an addition in f32, each rounded (no fused multiply-add). With `cfg` 1 it
+    /// is `cond` itself, and `uncond` is not read. A code with the logit -inf is dropped. Ties at
+    /// the border of top-k and top-p go to the lower code. The masses of top-p are f64.
     ///
     /// # Errors
-    /// [`LawError::NotALogit`] for a NaN or +inf after guidance or temperature, [`LawError::NothingLeft`],
-    /// [`LawError::NoUnconditional`] when guided without `uncond`, [`LawError::Length`].
+    /// [`LawError::NotALogit`] for a NaN or +inf after guidance or temperature,
+    /// [`LawError::NothingLeft`], [`LawError::NoUnconditional`] for guidance without `uncond`,
+    /// [`LawError::Length`].
     pub fn warp(
         &mut self,
         sampling: &Sampling,
@@ -191,7 +197,7 @@ impl Warper {
         for stage in self.pipeline.stages() {
             match stage {
                 Stage::Guidance => guide(sampling, cond, uncond, scores)?,
-                // The slices hold nothing but codes.
+                // The slices hold codes alone.
                 Stage::Mask => {}
                 Stage::TopK => self.keep_top_k(sampling.top_k as usize, scores),
                 Stage::Temperature => divide(sampling.temperature, scores),
@@ -214,7 +220,7 @@ impl Warper {
     }
 
     fn keep_top_p(&mut self, p: f64, scores: &mut [f32]) -> Result<(), LawError> {
-        // Not only quicker: with p = 1 rounding must not decide which of the smallest codes survive.
+        // With p = 1 rounding must not decide which of the smallest codes survive.
         if p >= 1.0 {
             return Ok(());
         }
@@ -235,10 +241,10 @@ impl Warper {
     }
 }
 
-/// Brings the fewest codes whose weights reach `mass`, the largest weights, to the front of `order` and returns how
-/// many.
+/// Brings the fewest codes whose weights reach `mass`, largest weights first, to the front of
+/// `order`, and returns their number.
 ///
-/// Sorts a first few, then twice as many, and so on: the codes that matter are mostly a small part.
+/// It sorts the largest 64 codes, then as many again, and so on: mostly few codes are needed.
 fn gather_mass(order: &mut [u32], weights: &[f64], mass: f64) -> usize {
     let by_weight = |&a: &u32, &b: &u32| descending(weights[a as usize], weights[b as usize], a, b);
     let (mut gathered, mut sorted) = (0.0, 0);
@@ -261,7 +267,7 @@ fn gather_mass(order: &mut [u32], weights: &[f64], mass: f64) -> usize {
 
 /// Larger values first, ties by the lower code.
 fn descending(a_value: f64, b_value: f64, a: u32, b: u32) -> Ordering {
-    // Not total_cmp: 0 and -0 are a tie. No NaN gets here.
+    // total_cmp would order -0 and 0, which are a tie. No value is NaN.
     b_value.partial_cmp(&a_value).unwrap_or(Ordering::Equal).then(a.cmp(&b))
 }
 
@@ -276,7 +282,7 @@ fn guide(sampling: &Sampling, cond: &[f32], uncond: Option<&[f32]>, scores: &mut
     } else {
         scores.copy_from_slice(cond);
     }
-    // Top-k must not see a NaN or +inf: it would drop or keep codes for no reason.
+    // Top-k has no order for NaN, and would keep +inf.
     for (code, &value) in (0..).map(Code).zip(&*scores) {
         if value.is_nan() || value == f32::INFINITY {
             return Err(LawError::NotALogit { code, value });
@@ -291,7 +297,7 @@ fn divide(temperature: f32, scores: &mut [f32]) {
     }
 }
 
-/// Why sampling settings, or a pipeline, cannot be.
+/// Sampling settings, or a pipeline, are invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplingError {

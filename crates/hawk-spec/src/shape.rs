@@ -1,23 +1,23 @@
-//! How large and how wide a token tree may grow.
+//! The largest size and width of token trees.
 
 use std::{fmt, str};
 
 /// Levels that a shape can name.
 const LEVELS: usize = 8;
 
-/// What ends the growth of a tree.
+/// The bound of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TreeShape {
-    /// Up to this many nodes, root included, best first.
+    /// Most nodes, root included; the tree grows best first.
     Budget(usize),
-    /// Up to so many candidates below every node of each level, and no deeper.
+    /// Most candidates below every node, level by level; the tree is no deeper.
     Widths(Widths),
 }
 
-/// Candidates per level; at least one level, each of at least one.
+/// Candidates per level: 1 to 8 levels of 1 to 255 candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Widths {
-    /// Zero behind the last level.
+    /// Zero after the last level.
     levels: [u8; LEVELS],
 }
 
@@ -29,7 +29,7 @@ impl Widths {
 }
 
 impl TreeShape {
-    /// Most nodes that a tree of this shape can have, root included.
+    /// Most nodes of a tree of this shape, root included.
     #[must_use]
     pub fn nodes(self) -> usize {
         match self {
@@ -88,7 +88,7 @@ impl str::FromStr for TreeShape {
     }
 }
 
-/// No tree has this shape.
+/// A text is no shape of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a tree must be a number of nodes such as 7, or candidates per level such as 4x2x1 (up to 8 levels of 1 to 255), got {given:?}"

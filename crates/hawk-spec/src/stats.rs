@@ -1,4 +1,4 @@
-//! What a decode did, counted.
+//! Counts of a decode.
 
 use crate::law::Source;
 use crate::tree::TokenTree;
@@ -6,9 +6,9 @@ use crate::verify::{Drawn, Verdict};
 
 /// Buckets of [`DecodeStats::tokens_per_pass`].
 const PASS_BUCKETS: usize = 66;
-/// Depths that [`DecodeStats::tallies`] tells apart; the last one counts deeper candidates too.
+/// Depths of [`DecodeStats::tallies`]; the last one counts deeper candidates too.
 const DEPTHS: usize = 16;
-/// Sources that are counted without a new allocation.
+/// Number of sources that are counted without a new allocation.
 const SOURCES: usize = 32;
 
 /// Counts of one source at one depth, in candidates.
@@ -16,30 +16,30 @@ const SOURCES: usize = 32;
 pub struct SourceTally {
     /// Candidates in the trees.
     pub proposed: u64,
-    /// Candidates that the walk came to.
+    /// Candidates that were tested.
     pub tested: u64,
     /// Candidates that were accepted.
     pub accepted: u64,
 }
 
-/// Counts of a decode. Cells are counted; structure tokens never are.
+/// Counts of a decode. Structure tokens are not counted.
 #[derive(Debug)]
 pub struct DecodeStats {
-    /// Target passes over the prompt. They are no target passes of the acceptance length.
+    /// Target passes over the prompt. The acceptance length does not count them.
     pub prefill_passes: u64,
-    /// Target passes over a tree.
+    /// Target passes over trees.
     pub target_passes: u64,
-    /// Cells committed by them: accepted, recovered and bonus.
+    /// Cells that these passes committed: accepted, recovered and bonus.
     pub committed: u64,
-    /// Cells whose guess was kept.
+    /// Cells whose draft was accepted.
     pub accepted: u64,
-    /// Cells drawn after a rejection.
+    /// Cells that the target drew after a rejection.
     pub recovered: u64,
-    /// Cells drawn where nothing was proposed.
+    /// Cells that the target drew where no candidate was left.
     pub bonus: u64,
     /// Nodes proposed, roots excluded.
     pub nodes: u64,
-    /// Passes by committed cells; the last bucket, 65, counts longer ones too.
+    /// Passes by their number of committed cells; the last bucket, 65, counts longer ones too.
     pub tokens_per_pass: [u64; PASS_BUCKETS],
     /// Candidates by source, then by depth - 1.
     by_source: Vec<(Source, [SourceTally; DEPTHS])>,
@@ -62,7 +62,7 @@ impl Default for DecodeStats {
 }
 
 impl Clone for DecodeStats {
-    /// A copy that counts on without a new allocation as well.
+    /// A copy with the same room: it counts on without a new allocation.
     fn clone(&self) -> Self {
         let mut by_source = Vec::with_capacity(SOURCES.max(self.by_source.len()));
         by_source.extend_from_slice(&self.by_source);
@@ -71,7 +71,7 @@ impl Clone for DecodeStats {
 }
 
 impl PartialEq for DecodeStats {
-    /// The order in which sources came does not count.
+    /// The order of the sources is ignored.
     fn eq(&self, other: &Self) -> bool {
         let counts = |stats: &Self| {
             let DecodeStats { prefill_passes, target_passes, committed, accepted, recovered, bonus, nodes, .. } =
@@ -127,7 +127,7 @@ impl DecodeStats {
         &mut self.by_source[at].1[parent_depth.min(DEPTHS - 1)]
     }
 
-    /// Adds counts of a source's candidates at a depth, from 1.
+    /// Adds counts of a source's candidates at a depth; depths begin at 1.
     pub fn add(&mut self, source: Source, depth: usize, counts: SourceTally) {
         let tally = self.tally(source, depth.saturating_sub(1));
         tally.proposed += counts.proposed;
@@ -135,7 +135,8 @@ impl DecodeStats {
         tally.accepted += counts.accepted;
     }
 
-    /// The tallies that are not all zero, as (source, depth from 1, tally), by label and depth. Depth 16 counts deeper candidates too.
+    /// The tallies with candidates, as (source, depth from 1, tally), by label and depth. Depth 16
+    /// counts deeper candidates too.
     pub fn tallies(&self) -> impl Iterator<Item = (Source, usize, SourceTally)> {
         let tallied = |(source, depths): &(Source, [SourceTally; DEPTHS])| {
             let source = *source;
@@ -149,7 +150,7 @@ impl DecodeStats {
         all.into_iter()
     }
 
-    /// Cells committed per target pass; plain AR has 1. Zero before the first pass.
+    /// Committed cells per target pass. Plain AR has 1; before the first pass it is 0.
     #[must_use]
     pub fn acceptance_length(&self) -> f64 {
         if self.target_passes == 0 { 0.0 } else { self.committed as f64 / self.target_passes as f64 }

@@ -1,4 +1,4 @@
-//! The numbers of the crate as types, so that a code is never taken for a vocabulary id or a cell for a node.
+//! Types for numbers, so that a code is never taken for a vocabulary id, or a cell for a node.
 
 use std::fmt;
 
@@ -29,8 +29,8 @@ index_newtype! {
     TokenId
 }
 index_newtype! {
-    /// A VQ code, `0..codes`: what the image decoder reads. [`Layout::token`](crate::Layout::token) gives its
-    /// vocabulary id.
+    /// A VQ code, `0..codes`, an input of the image decoder.
+    /// [`Layout::token`](crate::Layout::token) gives its vocabulary id.
     Code
 }
 index_newtype! {
@@ -42,11 +42,11 @@ index_newtype! {
     Position
 }
 index_newtype! {
-    /// A node of a [`TokenTree`](crate::TokenTree), in insertion order; it is also the node's row in the target pass.
+    /// A node of a [`TokenTree`](crate::TokenTree), in insertion order.
     NodeId
 }
 index_newtype! {
-    /// The running number of an image among those made of one seed; it separates their noise.
+    /// The number of an image among those of one seed. It separates their noise.
     ImageIndex
 }
 

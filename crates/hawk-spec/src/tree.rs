@@ -1,44 +1,46 @@
-//! The token tree: guesses for the cells after the anchor, each with the law it was drawn from.
+//! The token tree: candidates for the cells after the anchor, each with its draft law.
 
 use std::iter;
 
 use crate::law::{DraftLaw, LawId, Source};
 use crate::token::{Cell, Code, NodeId};
 
-/// How far a draft law's sum may be from 1: room for rounding over any number of codes, not for a law in f32.
+/// Largest distance of a draft law's sum from 1: enough for rounding over any number of codes, too
+/// small for a law in f32.
 const SUM_TOLERANCE: f64 = 1e-9;
 
-/// One proposal of one code below a node: an edge of the tree.
+/// A candidate: one code proposed below a node. It is an edge of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The node that stands for the code; candidates of the same code at one parent share it.
+    /// The node of the code. Candidates of the same code below one parent share it.
     pub child: NodeId,
     /// The proposed code.
     pub code: Code,
-    /// What the code was drawn from.
+    /// The law that the code was drawn from.
     pub draft: DraftLaw,
-    /// What proposed it.
+    /// The source that proposed it.
     pub source: Source,
 }
 
-/// What a [`TokenTree`] has room for; all of it is allocated at once.
+/// The capacity of a [`TokenTree`]. All memory is allocated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeLimits {
-    /// Nodes, root included; at least 1.
+    /// Most nodes, root included; at least 1.
     pub nodes: usize,
-    /// Candidate edges, in all.
+    /// Most candidates, in all.
     pub candidates: usize,
-    /// Draft laws, in all.
+    /// Most draft laws, in all.
     pub laws: usize,
-    /// Codes, the length of a law.
+    /// V, the number of codes: the length of a law.
     pub codes: usize,
 }
 
-/// A tree of guessed cells, rooted at the anchor.
+/// A tree of drafted cells, rooted at the anchor.
 ///
-/// The root stands for the last committed token; at an image's start that is the last token of the prefix. A node at
-/// depth d (root: 0) is a guess for the cell `first_open + d - 1`, and the target's law at it is for the cell after.
-/// Nodes are numbered in insertion order, parents before children.
+/// The root is the last committed token; at the start of an image it is the last token of the
+/// prefix. A node at depth d (root: 0) is a draft of the cell `first_open + d - 1`. The target's
+/// law at the node is the law of the next cell. Nodes are numbered in insertion order, parents
+/// before children.
 #[derive(Clone, Debug)]
 pub struct TokenTree {
     limits: TreeLimits,
@@ -69,17 +71,18 @@ struct Edge {
 }
 
 impl TokenTree {
-    /// A tree of up to `nodes` nodes (root included) over `codes` codes, with room for 4 candidates and 2 laws per
-    /// node.
+    /// A tree of up to `nodes` nodes (root included) over `codes` codes, with room for 4 candidates
+    /// and 2 laws per node.
     ///
-    /// Later steps allocate nothing. The tree starts as after `reset(Cell(0), 1)`: nothing can be proposed yet.
+    /// Later steps allocate nothing. The tree starts as after `reset(Cell(0), 1)`: it refuses all
+    /// candidates.
     #[must_use]
     pub fn with_capacity(nodes: usize, codes: usize) -> Self {
         let nodes = nodes.max(1);
         Self::with_limits(TreeLimits { nodes, candidates: 4 * nodes, laws: 2 * nodes, codes })
     }
 
-    /// A tree with room for exactly these.
+    /// A tree of this capacity.
     #[must_use]
     pub fn with_limits(limits: TreeLimits) -> Self {
         let limits = TreeLimits { nodes: limits.nodes.max(1), ..limits };
@@ -96,11 +99,11 @@ impl TokenTree {
         tree
     }
 
-    /// Drops everything but the root. `first_open` is the first cell not committed yet, `cells_left` the number of open
-    /// cells of the grid from there on.
+    /// Removes everything but the root. `first_open` is the first cell that is not committed,
+    /// `cells_left` the number of open cells of the grid from there on.
     ///
     /// # Panics
-    /// When `cells_left` is 0: a full grid has no cell to guess.
+    /// `cells_left` is 0: a full grid has no open cell.
     pub fn reset(&mut self, first_open: Cell, cells_left: u32) {
         assert!(cells_left >= 1, "cells_left must be at least 1, got 0");
         self.bound = self.limits.nodes;
@@ -112,21 +115,22 @@ impl TokenTree {
         self.nodes.push(Node { parent: NodeId::ROOT, depth: 0, origin: None, first_edge: None, last_edge: None });
     }
 
-    /// Lets in no more than `nodes` nodes, root included, until the next reset.
+    /// Limits the tree to `nodes` nodes, root included, until the next reset.
     pub fn bound(&mut self, nodes: usize) {
         self.bound = nodes.clamp(self.nodes.len(), self.limits.nodes);
     }
 
-    /// Whether every further candidate is refused.
+    /// Whether the tree refuses every further candidate.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.nodes.len() >= self.bound || self.edges.len() == self.limits.candidates
     }
 
-    /// Stores a draft law: one probability per code, summing to 1 (to 1e-9).
+    /// Stores a draft law: one probability per code, with sum 1 up to 1e-9.
     ///
     /// # Errors
-    /// [`TreeError::LawLength`], [`TreeError::NotALaw`], or [`TreeError::Full`] when the room for laws is used up.
+    /// [`TreeError::LawLength`], [`TreeError::NotALaw`], or [`TreeError::Full`] where the tree has
+    /// no room for a law.
     pub fn add_law(&mut self, law: &[f64]) -> Result<LawId, TreeError> {
         if law.len() != self.limits.codes {
             return Err(TreeError::LawLength { expected: self.limits.codes, got: law.len() });
@@ -145,13 +149,14 @@ impl TokenTree {
         Ok(LawId(count as u32))
     }
 
-    /// Adds the candidate `code` below `parent`, and a node for it unless an earlier candidate there has the same code.
-    /// Returns the node. The order of proposals is the order of the rejection tests.
+    /// Adds the candidate `code` below `parent` and returns its node. The node is new unless an
+    /// earlier candidate there has the same code. Candidates are tested in the order of proposal.
     ///
     /// # Errors
-    /// [`TreeError::Full`] when nodes or candidates are used up, whatever the code; [`TreeError::TooDeep`] when the
-    /// node would stand for the grid's last cell, which the target always draws itself; [`TreeError::NoSuchNode`],
-    /// [`TreeError::NoSuchCode`], [`TreeError::NoSuchLaw`]. The tree is then as before.
+    /// [`TreeError::Full`] where no node or no candidate is left, whatever the code.
+    /// [`TreeError::TooDeep`] where the node would be the grid's last cell, which the target always
+    /// draws itself. [`TreeError::NoSuchNode`], [`TreeError::NoSuchCode`],
+    /// [`TreeError::NoSuchLaw`]. The tree is then as before.
     pub fn propose(
         &mut self,
         parent: NodeId,
@@ -195,8 +200,9 @@ impl TokenTree {
         if depth >= self.cells_left {
             return Err(TreeError::TooDeep { depth, cells_left: self.cells_left });
         }
-        // Also for a code that needs no new node: were repeats let in and other codes kept out, a drafter that ignores
-        // the refusal would propose by value, and its candidates would no longer have the law that they name.
+        // A code that needs no new node is refused too. If repeats were accepted and other codes
+        // refused, a drafter that ignores the refusal would propose by value, and its candidates
+        // would not have the law that they name.
         if self.nodes.len() >= self.bound {
             return Err(TreeError::Full { what: "nodes", capacity: self.bound });
         }
@@ -206,7 +212,7 @@ impl TokenTree {
         Ok(())
     }
 
-    /// Number of nodes, root included: N, the rows of the target pass.
+    /// N, the number of nodes, root included.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "the root is always there")]
     pub fn len(&self) -> usize {
@@ -219,7 +225,7 @@ impl TokenTree {
         self.limits.nodes
     }
 
-    /// What the tree has room for.
+    /// The capacity of the tree.
     #[must_use]
     pub fn limits(&self) -> TreeLimits {
         self.limits
@@ -242,7 +248,7 @@ impl TokenTree {
         self.nodes[node.index()].depth
     }
 
-    /// The cell that the node is a guess for; none at the root.
+    /// The cell that the node drafts; none at the root.
     #[must_use]
     pub fn cell(&self, node: NodeId) -> Option<Cell> {
         self.depth(node).checked_sub(1).map(|above| Cell(self.first_open.0 + above))
@@ -254,7 +260,7 @@ impl TokenTree {
         self.nodes[node.index()].origin.map(|(code, _)| code)
     }
 
-    /// What proposed the node first; none at the root.
+    /// The source that proposed the node first; none at the root.
     #[must_use]
     pub fn source_of(&self, node: NodeId) -> Option<Source> {
         self.nodes[node.index()].origin.map(|(_, source)| source)
@@ -267,18 +273,18 @@ impl TokenTree {
             .map(|edge| &edge.candidate)
     }
 
-    /// The child of a node that stands for a code, if any candidate there has it.
+    /// The child of a node with this code, if there is one.
     #[must_use]
     pub fn child(&self, node: NodeId, code: Code) -> Option<NodeId> {
         self.candidates(node).find(|candidate| candidate.code == code).map(|candidate| candidate.child)
     }
 
-    /// The node, its parent, and so on up to and including the root: what the tree mask lets it see.
+    /// The node, its parent, and so on up to the root: the nodes that it attends to.
     pub fn ancestors(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         iter::successors(Some(node), |&node| self.parent(node))
     }
 
-    /// The first cell not committed yet.
+    /// The first cell that is not committed.
     #[must_use]
     pub fn first_open(&self) -> Cell {
         self.first_open
@@ -290,7 +296,7 @@ impl TokenTree {
         self.cells_left
     }
 
-    /// The cell that the target's law at the node is for.
+    /// The cell whose law the target gives at the node.
     #[must_use]
     pub fn open_cell_below(&self, node: NodeId) -> Cell {
         Cell(self.first_open.0 + self.depth(node))
@@ -304,24 +310,24 @@ impl TokenTree {
     }
 
     fn law_count(&self) -> usize {
-        // A tree over no codes holds no laws: the division is by a positive number whenever one is stored.
+        // A tree over no codes holds no laws.
         self.laws.len() / self.limits.codes.max(1)
     }
 }
 
-/// Why a proposal cannot join the tree.
+/// The tree refuses a candidate or a draft law.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TreeError {
-    /// The tree's memory is used up. Drafters take it as the end of proposing.
+    /// The tree is full. For a drafter this is the end of proposing.
     #[error("the tree has room for {capacity} {what}, all used")]
     Full {
         /// `nodes`, `candidates` or `laws`.
         what: &'static str,
-        /// How many there may be.
+        /// The most that there may be.
         capacity: usize,
     },
-    /// The node would stand for the grid's last cell or lie beyond it.
+    /// The node would be the grid's last cell or lie beyond it.
     #[error("depth must be below cells_left = {cells_left}, got {depth}")]
     TooDeep {
         /// Depth of the refused node.

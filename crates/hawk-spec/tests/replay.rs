@@ -7,15 +7,14 @@ mod common;
 use common::{Toy, ToyLaws, hash};
 use hawk_spec::{
     Cell, Chooser, Code, DecodeStats, DraftLaw, Drawn, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Rule,
-    Seed, Source, TextNoise, TokenTree, Verdict, Verifier, argmax_with_noise, draw_at, gumbel, noise_words,
-    philox4x32_10, probabilities, uniform,
+    Seed, Source, TextNoise, TokenTree, Verdict, Verifier, draw_at, philox4x32_10, probabilities,
 };
 use proptest::prelude::*;
 
 fn plain_ar(toy: Toy, noise: Noise, cells: u32) -> Vec<Code> {
     let mut image = Vec::new();
     for cell in (0..cells).map(Cell) {
-        image.push(argmax_with_noise(noise.seed, noise.image, cell, &toy.scores(&image), Purpose::Replay).unwrap());
+        image.push(noise.at(cell, Purpose::Replay).argmax(&toy.scores(&image)).unwrap());
     }
     image
 }
@@ -80,15 +79,15 @@ proptest! {
     ) {
         let scores: Vec<f32> = scores.iter().map(|s| if s.is_finite() { s * scale } else { *s }).collect();
         prop_assume!(scores.iter().any(|score| score.is_finite()));
-        let (seed, image, cell) = (Seed(seed), ImageIndex(image), Cell(cell));
+        let noise = Noise { seed: Seed(seed), image: ImageIndex(image) }.at(Cell(cell), Purpose::Replay);
         let mut best: Option<(f64, Code)> = None;
         for (code, &score) in (0..).map(Code).zip(&scores).filter(|(_, score)| score.is_finite()) {
-            let value = f64::from(score) + gumbel(seed, image, cell, code, Purpose::Replay);
+            let value = f64::from(score) + noise.gumbel(code);
             if best.is_none_or(|(most, _)| value > most) {
                 best = Some((value, code));
             }
         }
-        prop_assert_eq!(argmax_with_noise(seed, image, cell, &scores, Purpose::Replay).unwrap(), best.unwrap().1);
+        prop_assert_eq!(noise.argmax(&scores).unwrap(), best.unwrap().1);
     }
 }
 
@@ -127,20 +126,21 @@ fn philox_known_answers() {
 
 #[test]
 fn the_noise_is_keyed_as_documented() {
-    let (seed, image, cell) = (Seed(0x0123_4567_89ab_cdef), ImageIndex(7), Cell(42));
+    let image = Noise { seed: Seed(0x0123_4567_89ab_cdef), image: ImageIndex(7) };
+    let noise = image.at(Cell(42), Purpose::Replay);
     let words = philox4x32_10([0x89ab_cdef, 0x0123_4567], [25, 42, 7, 0]);
-    assert_eq!(noise_words(seed, image, cell, 25, Purpose::Replay), words);
+    assert_eq!(noise.words(25), words);
     let u = (f64::from(words[3]) + 0.5) / 4_294_967_296.0;
-    assert!((gumbel(seed, image, cell, Code(103), Purpose::Replay) - -(-u.ln()).ln()).abs() < 1e-14);
+    assert!((noise.gumbel(Code(103)) - -(-u.ln()).ln()).abs() < 1e-14);
     // The same bits on every platform.
-    assert_eq!(gumbel(seed, image, cell, Code(103), Purpose::Replay).to_bits(), 4_605_576_114_797_142_392);
+    assert_eq!(noise.gumbel(Code(103)).to_bits(), 4_605_576_114_797_142_392);
 }
 
 #[test]
 fn text_has_noise_of_its_own() {
     let (image, cell) = (Noise { seed: Seed(9), image: ImageIndex(2) }, Cell(5));
     let words = philox4x32_10([9, 0], [25, 5, 2, 1]);
-    assert_eq!(noise_words(image.seed, image.image, cell, 25, Purpose::Text), words);
+    assert_eq!(image.at(cell, Purpose::Text).words(25), words);
     let flat = [0.0; 64];
     let drawn = |noise: &mut dyn Chooser| -> Vec<Code> {
         (0..20).map(|cell| noise.replay(Cell(cell), &flat).unwrap()).collect()
@@ -148,9 +148,9 @@ fn text_has_noise_of_its_own() {
     let (cells, text) = (drawn(&mut image.clone()), drawn(&mut TextNoise(image)));
     assert_ne!(cells, text);
     for (cell, &code) in (0..).map(Cell).zip(&text) {
-        assert_eq!(argmax_with_noise(image.seed, image.image, cell, &flat, Purpose::Text), Ok(code));
+        assert_eq!(image.at(cell, Purpose::Text).argmax(&flat), Ok(code));
         let best = (0..64).map(Code).max_by(|a, b| {
-            let noise = |code: &Code| gumbel(image.seed, image.image, cell, *code, Purpose::Text);
+            let noise = |code: &Code| image.at(cell, Purpose::Text).gumbel(*code);
             noise(a).total_cmp(&noise(b))
         });
         assert_eq!(best, Some(code));
@@ -192,7 +192,7 @@ fn acceptance_is_uniform_and_independent_of_the_candidate() {
     for candidate in 0..3 {
         let mut counts = vec![0u32; bins];
         for cell in (0..draws).map(Cell) {
-            let u = uniform(noise.seed, noise.image, cell, candidate, Purpose::Accept);
+            let u = noise.at(cell, Purpose::Accept).uniform(candidate);
             assert!((0.0..1.0).contains(&u));
             assert!(!noise.accept(cell, candidate, u) && noise.accept(cell, candidate, u.next_up()));
             counts[(u * bins as f64) as usize] += 1;
@@ -219,8 +219,8 @@ fn inverse_transform_never_takes_an_impossible_code() {
 
 #[test]
 fn bad_scores_are_refused() {
-    let refuse =
-        |scores: &[f32]| argmax_with_noise(Seed(0), ImageIndex(0), Cell(0), scores, Purpose::Replay).unwrap_err();
+    let noise = Noise { seed: Seed(0), image: ImageIndex(0) }.at(Cell(0), Purpose::Replay);
+    let refuse = |scores: &[f32]| noise.argmax(scores).unwrap_err();
     assert!(matches!(refuse(&[0.0, f32::NAN]), LawError::NotALogit { code: Code(1), .. }));
     assert_eq!(refuse(&[f32::INFINITY]), LawError::NotALogit { code: Code(0), value: f32::INFINITY });
     assert_eq!(refuse(&[f32::NEG_INFINITY; 3]), LawError::NothingLeft { codes: 3 });

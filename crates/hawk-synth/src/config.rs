@@ -109,7 +109,8 @@ pub(crate) fn files(model: SynthModel) -> Vec<SmallFile> {
                 ("config.json", janus(model, vq)),
                 ("tokenizer.json", tokenizer::janus(model.sizes().vocab as u32)),
             ];
-            // The original layout has but one size of VQ tokenizer; another has a folder of its own.
+            // The original layout has only one size of VQ tokenizer. Another size has a folder of
+            // its own.
             if model.is_tiny() {
                 files.push(("vq/config.json", llamagen_vq(vq)));
             }

@@ -1,7 +1,9 @@
-//! Models of the public shapes with random weights: to measure full size, and to test every layout, where the weights themselves cannot be had.
+//! Models of the public shapes with random weights. They measure full size and test every layout
+//! where the public weights cannot be had.
 //!
-//! Numbers are a function of the seed and a tensor's name, so that a file can be written in any order and again. They are spread so that
-//! states keep their size from layer to layer and laws are neither flat nor certain; what such a model draws means nothing.
+//! Weights are a function of the seed and the name of the tensor, so that a file can be written in
+//! any order and again. They are scaled so that hidden states keep their size from layer to layer
+//! and laws are neither flat nor certain. What such a model draws means nothing.
 
 #![forbid(unsafe_code)]
 

@@ -21,7 +21,8 @@ pub(crate) fn parts(model: SynthModel) -> Result<Vec<Part>> {
     Ok(match model.kind() {
         Kind::Lumina(vq_sizes) | Kind::Anole(vq_sizes) => {
             let tensors = transformer()?.tensors().into_iter().map(|tensor| {
-                // One norm serves all heads, as Lumina-mGPT stores it; Hugging Face's conversions have one a head.
+                // Lumina-mGPT stores one norm for all heads, Hugging Face's conversions one per
+                // head.
                 let shared = tensor.name.contains("q_norm") || tensor.name.contains("k_norm");
                 let lumina = matches!(model.kind(), Kind::Lumina(_));
                 let mut shape = tensor.shape;
@@ -141,7 +142,8 @@ impl Layers {
 /// How the two families of code name the same layers.
 struct Naming {
     mid: [&'static str; 3],
-    /// Name of a level of the encoder and of the decoder, from the number of finer levels and of all.
+    /// Name of a level of `encoder` or `decoder`, from the number of finer levels and of all
+    /// levels.
     level: fn(&str, usize, usize) -> String,
     block: &'static str,
     /// Attention follows the blocks of the coarsest level.
@@ -179,16 +181,18 @@ fn tokenizer(vq: VqSizes, naming: &Naming) -> Tensors {
     layers.conv("decoder.conv_in", coarsest, vq.latent, 3);
     let mut inputs = vq.base;
     for (level, &outputs) in channels.iter().enumerate() {
-        half_level(&mut layers, naming, ("encoder", level, levels), &mut inputs, outputs);
+        let place = Place { half: "encoder", level, levels };
+        half_level(&mut layers, naming, place, &mut inputs, outputs);
         if level + 1 < levels {
-            layers.conv(&format!("{}.downsample.conv", (naming.level)("encoder", level, levels)), inputs, inputs, 3);
+            layers.conv(&format!("{}.downsample.conv", place.name(naming)), inputs, inputs, 3);
         }
     }
     inputs = coarsest;
     for level in (0..levels).rev() {
-        half_level(&mut layers, naming, ("decoder", level, levels), &mut inputs, channels[level]);
+        let place = Place { half: "decoder", level, levels };
+        half_level(&mut layers, naming, place, &mut inputs, channels[level]);
         if level > 0 {
-            layers.conv(&format!("{}.upsample.conv", (naming.level)("decoder", level, levels)), inputs, inputs, 3);
+            layers.conv(&format!("{}.upsample.conv", place.name(naming)), inputs, inputs, 3);
         }
     }
     for (half, last, outputs) in [("encoder", coarsest, vq.latent), ("decoder", channels[0], 3)] {
@@ -200,18 +204,29 @@ fn tokenizer(vq: VqSizes, naming: &Naming) -> Tensors {
     layers.0
 }
 
+/// A level of the encoder or of the decoder.
+#[derive(Clone, Copy)]
+struct Place {
+    /// `encoder` or `decoder`.
+    half: &'static str,
+    /// Number of finer levels.
+    level: usize,
+    /// Number of all levels.
+    levels: usize,
+}
+
+impl Place {
+    fn name(self, naming: &Naming) -> String {
+        (naming.level)(self.half, self.level, self.levels)
+    }
+}
+
 /// The blocks of a level: two in the encoder, three in the decoder.
-fn half_level(
-    layers: &mut Layers,
-    naming: &Naming,
-    (half, level, levels): (&str, usize, usize),
-    inputs: &mut usize,
-    channels: usize,
-) {
-    let name = (naming.level)(half, level, levels);
-    for block in 0..if half == "encoder" { 2 } else { 3 } {
+fn half_level(layers: &mut Layers, naming: &Naming, place: Place, inputs: &mut usize, channels: usize) {
+    let name = place.name(naming);
+    for block in 0..if place.half == "encoder" { 2 } else { 3 } {
         layers.block(&format!("{name}.{}.{block}", naming.block), *inputs, channels);
-        if naming.coarse_attention && level + 1 == levels {
+        if naming.coarse_attention && place.level + 1 == place.levels {
             layers.attention(&format!("{name}.attn.{block}"), channels);
         }
         *inputs = channels;

@@ -23,7 +23,8 @@ impl Ids {
     pub(crate) const TINY: Self = Self { codes: 64, bytes: 70, separator: 326, row_end: 327, vocab: 400 };
 }
 
-/// Bytes as the ByteLevel pre-tokenizer writes them: printable ones as themselves, the others from U+0100 on.
+/// The characters of the ByteLevel pre-tokenizer for all bytes: printable bytes are themselves, the
+/// others start at U+0100.
 fn letters() -> Vec<char> {
     let mut hidden = 0_u32;
     (0..=255_u8)
@@ -103,8 +104,8 @@ pub(crate) fn janus(vocab: u32) -> Value {
 /// Ids of [`llama`]: special tokens, bytes, printable characters.
 pub(crate) const LLAMA_IDS: u32 = 3 + 256 + 95;
 
-/// As LLaMA 2's, without its merges: printable ASCII as characters behind the bytes, spaces as `▁`, everything else as bytes, `<s>` before
-/// every text.
+/// The tokenizer of LLaMA 2 without merges: printable ASCII as characters behind the bytes, spaces
+/// as `▁`, everything else as bytes. `<s>` opens every text.
 pub(crate) fn llama() -> Value {
     let special = ["<unk>", "<s>", "</s>"];
     let mut names: Vec<String> = special.map(str::to_owned).into();

@@ -14,8 +14,8 @@ use crate::model::SynthModel;
 use crate::shapes::parts;
 use crate::weights::{Part, write_random};
 
-/// Writes a model into the new folder `out`: configs, a text tokenizer of bytes, and bf16 weights in the public layout, in shards.
-/// The same call again goes on where one was broken off.
+/// Writes a model into the new folder `out`: configs, a text tokenizer of bytes, and sharded bf16
+/// weights in the public layout. The same call resumes an interrupted one.
 ///
 /// # Errors
 /// There is something at `out`, or it cannot be written.
@@ -37,13 +37,14 @@ pub fn synthesize(model: SynthModel, seed: u64, out: &Path, progress: &Progress)
     finish(&work, out)
 }
 
-/// Offsets of a model of images: two to the right, two down, one diagonal, as the built-in model has.
+/// Offsets of the heads of an image model, as in the built-in model: two to the right, two down,
+/// one diagonal.
 const IMAGE_HEADS: [(u32, i32); 5] = [(0, 1), (0, 2), (1, 0), (2, 0), (1, -1)];
 /// Offsets of a model of text.
 const TEXT_HEADS: [(u32, i32); 4] = [(0, 1), (0, 2), (0, 3), (0, 4)];
 
-/// Writes random draft heads for a model into the new folder `out`: for an image model two to the right, two down, one diagonal, for a Llama
-/// that draws no images four to the right.
+/// Writes random draft heads for a model into the new folder `out`: for an image model two to the
+/// right, two down, one diagonal, for a Llama without images four to the right.
 ///
 /// # Errors
 /// The model cannot be read or does not say what its images look like; `out` cannot be written.

@@ -1,4 +1,4 @@
-//! The model inside the program.
+//! The built-in model.
 
 #[cfg(feature = "built-in")]
 use std::sync::LazyLock;
@@ -9,9 +9,9 @@ use hawk_nn::{EmbeddedFile, ModelSource};
 /// The name of the built-in model in records.
 pub const BUILT_IN: &str = "built-in emoji-v1";
 
-/// The files of the built-in model, which draws emoji of 128 x 128 pixels from captions.
+/// The files of the built-in model. It draws emoji of 128 x 128 pixels from captions.
 ///
-/// The cargo feature `built-in`, on by default, adds them (38 MB) to the program.
+/// The cargo feature `built-in`, on by default, adds the files (38 MB) to the program.
 #[cfg(feature = "built-in")]
 #[must_use]
 pub fn built_in_model() -> ModelSource {

@@ -1,4 +1,4 @@
-//! The facade of an image model: load once, generate many.
+//! An image model that answers requests.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,31 +10,37 @@ use hawk_nn::{
 };
 use hawk_spec::{Code, ImageIndex, Noise};
 
-use crate::decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+use crate::decode::batch::Batch;
+use crate::decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 use crate::model::{LoadOptions, Model};
 use crate::prompt::{Conditioning, PromptsOf};
-use crate::request::{Decoding, Event, Failure, Generated, MAX_BATCH, Outcome, Request, Timings};
+use crate::request::decoding::Decoding;
+use crate::request::event::{Event, Failure, Generated, Outcome, Timings};
+use crate::request::{MAX_BATCH, Request};
 
-/// Bytes of what drafts, beside the target's.
+/// Memory of a decoder's heads and cache, and of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DraftMemory {
-    /// Weights of the draft heads; the output projection is the target's and not counted.
+    /// Bytes of the draft heads' weights, without the output projection: it is the target's.
     pub heads_bytes: usize,
-    /// The Speculation Cache of one image.
+    /// Bytes of the Speculation Cache of one image.
     pub cache_bytes: usize,
-    /// Weights of the target.
+    /// Bytes of the target's weights.
     pub target_bytes: usize,
 }
 
 impl DraftMemory {
-    /// Heads and cache as a share of the target.
+    /// Bytes of heads and cache as a share of the target's.
     #[must_use]
     pub fn share(&self) -> f64 {
         (self.heads_bytes + self.cache_bytes) as f64 / self.target_bytes as f64
     }
 }
 
-/// A model that generates images. Calls may come from several threads; each has memory of its own, and they share the device.
+/// A model that generates images.
+///
+/// Several threads may call it at once. Each call has memory of its own; all calls share the
+/// device.
 pub struct Engine {
     model: Model,
     threads: usize,
@@ -44,7 +50,7 @@ impl Engine {
     /// Loads a model on the CPU; see [`Model::load`].
     ///
     /// # Errors
-    /// A file that is missing, damaged, or in contradiction to another.
+    /// A file is missing or damaged, or contradicts another.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
         Ok(Self {
             model: Model::load(source, &Cpu::new(options.threads), options.precision)?,
@@ -55,12 +61,12 @@ impl Engine {
     /// Loads a model on a device.
     ///
     /// # Errors
-    /// As [`load`](Self::load), or no room on the device.
+    /// As [`load`](Self::load), or the device has no room.
     pub fn load_on(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
         Ok(Self { model: Model::load(source, device, precision)?, threads: device.threads() })
     }
 
-    /// The engine with other draft heads than the model's own.
+    /// Replaces the draft heads by those of a folder.
     ///
     /// # Errors
     /// The heads cannot be read, or were trained for another model or for text.
@@ -69,7 +75,7 @@ impl Engine {
         Ok(self)
     }
 
-    /// The engine for images of another size, where the model draws several.
+    /// Sets the size of images, where the model draws several sizes.
     ///
     /// # Errors
     /// The model does not draw that size.
@@ -78,8 +84,8 @@ impl Engine {
         Ok(self)
     }
 
-    /// As [`with_image_size`](Self::with_image_size), for a size that the model drew itself ([`draw_size`](Self::draw_size)): the prompt goes
-    /// on naming the size that was asked for.
+    /// Sets the size of images to one that the model drew ([`draw_size`](Self::draw_size)). The
+    /// prompt still names the size that was asked for.
     ///
     /// # Errors
     /// The model does not draw that size.
@@ -88,16 +94,17 @@ impl Engine {
         Ok(self)
     }
 
-    /// The engine with the features of a caption, for a model that reads captions as features. A request's prompt is then only a name.
+    /// Sets the features of a caption for all prompts, for a model that reads captions as features.
+    /// The prompt of a request is then a name alone.
     ///
     /// # Errors
-    /// Not a file of features, features that do not fit the model, or a model that reads none.
+    /// The file holds no features, they do not fit the model, or the model reads none.
     pub fn with_features(mut self, file: Vec<u8>) -> Result<Self> {
         self.model.put_features(PromptsOf::All, file)?;
         Ok(self)
     }
 
-    /// The engine with the features of one prompt; others keep theirs.
+    /// Sets the features of one prompt. Other prompts keep theirs.
     ///
     /// # Errors
     /// As [`with_features`](Self::with_features).
@@ -106,11 +113,14 @@ impl Engine {
         Ok(self)
     }
 
-    /// Generates the images of a request. The observer hears of every step and may end the run; images finished by then are returned.
+    /// Generates the images of a request.
+    ///
+    /// The observer is called with every [`Event`]. When it breaks, the run ends and the images
+    /// that are finished are returned.
     ///
     /// # Errors
-    /// A request out of range, a prompt that is too long, a failed pass, or no image at all came out. Where some images failed, the others
-    /// are returned, and [`Outcome::failures`] says which failed and why.
+    /// The request is out of range, the prompt is too long, a pass fails, or all images fail. Where
+    /// some images fail, the others are returned, and [`Outcome::failures`] lists the failed ones.
     pub fn generate(
         &self,
         request: &Request,
@@ -133,10 +143,12 @@ impl Engine {
         self.model.job(conditioning, noise, request.sampling, request.decoding)
     }
 
-    /// A batch for requests of several users: jobs of [`Model::job`] enter and leave between passes. It has room for the longest prompt.
+    /// A batch for requests of several users: jobs of [`Model::job`] enter and leave between
+    /// passes. It has `slots` slots, for trees of up to `nodes` nodes, with room for the longest
+    /// prompt.
     ///
     /// # Errors
-    /// More slots than [`MAX_BATCH`], or no memory for them.
+    /// `slots` is 0 or above [`MAX_BATCH`], or memory is short.
     pub fn batch(&self, slots: usize, nodes: usize) -> Result<Batch> {
         if !(1..=MAX_BATCH).contains(&slots) {
             let expected = format!("1 to {MAX_BATCH} slots");
@@ -153,7 +165,7 @@ impl Engine {
         &self.model
     }
 
-    /// The transformer on its device.
+    /// The transformer, loaded on its device.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         &*self.model.target().backend
@@ -162,10 +174,10 @@ impl Engine {
     /// The CPU backend, for tools that measure it or train beside it.
     ///
     /// # Errors
-    /// The model is on another device.
+    /// The model is on another device than the CPU.
     pub fn cpu(&self) -> Result<&CpuBackend> {
         let cpu = self.backend().as_any().downcast_ref();
-        cpu.ok_or_else(|| Error::input("this needs the model on the CPU").expected("--device cpu"))
+        cpu.ok_or_else(|| Error::input("the model must be on the CPU").expected("--device cpu"))
     }
 
     /// The configuration of the draft heads, if there are any.
@@ -177,7 +189,7 @@ impl Engine {
     /// See [`Model::conditioning`].
     ///
     /// # Errors
-    /// A prompt that is too long for the model.
+    /// The prompt is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
         self.model.conditioning(prompt)
     }
@@ -185,7 +197,7 @@ impl Engine {
     /// See [`Model::decode`].
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are not in the codebook.
+    /// The codes do not fill the grid, or a code is not in the codebook.
     pub fn decode(&self, codes: &[Code]) -> Result<Image> {
         self.model.decode(codes)
     }
@@ -205,7 +217,7 @@ impl Engine {
     /// See [`Model::digest`].
     ///
     /// # Errors
-    /// A file cannot be read any more.
+    /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
         self.model.digest()
     }
@@ -222,22 +234,22 @@ impl Engine {
         self.model.features_digest(prompt)
     }
 
-    /// How weights are stored and multiplied.
+    /// Number format of the weights.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.backend().precision()
     }
 
-    /// Threads of the device on this machine.
+    /// Number of threads of the device on this machine.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Memory of a decoder's heads and cache, beside the target's.
+    /// Memory of a decoder's heads and cache, and of the target.
     ///
     /// # Errors
-    /// The decoder cannot be made, for want of heads.
+    /// The decoder needs draft heads, and the model has none.
     pub fn draft_memory(&self, decoding: Decoding) -> Result<DraftMemory> {
         let drafter = self.model.target().drafter(decoding, Shaping::Sampling(self.config().defaults))?;
         Ok(DraftMemory {
@@ -248,12 +260,12 @@ impl Engine {
     }
 }
 
-/// The images of one request under way.
+/// A request while its images are decoded.
 struct Run<'a> {
     engine: &'a Engine,
     batch: Batch,
     under_way: Vec<(JobId, u32)>,
-    /// Those of a step; kept, so that steps allocate nothing.
+    /// The events of a step. The memory is kept: steps allocate nothing.
     events: Vec<BatchEvent>,
     prefix_tokens: usize,
     outcome: Outcome,
@@ -283,7 +295,7 @@ impl Run<'_> {
             events.extend(self.batch.step()?);
             for event in events.drain(..) {
                 if flow.is_continue() {
-                    flow = self.tell(event, observer);
+                    flow = self.handle(event, observer);
                 }
             }
             self.events = events;
@@ -295,13 +307,13 @@ impl Run<'_> {
         }
     }
 
-    fn tell(&mut self, event: BatchEvent, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn handle(&mut self, event: BatchEvent, observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let Some(at) = self.under_way.iter().position(|(job, _)| *job == event.job) else {
             return ControlFlow::Continue(());
         };
         let (job, image) = self.under_way[at];
         match event.happened {
-            // All images of a request have the same prompt.
+            // All images of a request have the same prompt: one event is enough.
             Happened::PrefillDone => match std::mem::replace(&mut self.prefix_tokens, 0) {
                 0 => ControlFlow::Continue(()),
                 prefix_tokens => observer(Event::PrefillDone { prefix_tokens }),

@@ -1,4 +1,7 @@
-//! Generates images from text with autoregressive image models, several cells a pass, without changing a pixel.
+//! Images from text with autoregressive image models, several cells per target pass.
+//!
+//! A drafter proposes cells, the model (the target) tests them in one pass, and a rule accepts or
+//! rejects them. Under [`Rule::Replay`] every decoder draws the same pixels as plain decoding.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -24,17 +27,25 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Engine`] | a loaded model |
-//! | [`Request`], [`Decoding`], [`Decoder`] | what is asked: prompt, seed, images; drafter, rule, node budget |
-//! | [`Event`], [`CellSource`] | what an observer hears: prefill done, cells committed and by whom, image done |
-//! | [`Outcome`], [`Generated`], [`Timings`] | what comes back |
-//! | [`Engine::observe`], [`Observed`] | the hidden state and the law behind every cell of a finished image |
-//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, from plain language models of the Llama kind |
-//! | [`Record`] | what a PNG says of itself, enough to make it again |
+//! | [`Engine`] | a loaded image model that answers requests |
+//! | [`Model`] | the parts of a loaded image model: weights, configuration, tokenizer |
+//! | [`Device`], [`Backend`] | a place to load weights to, and a transformer loaded there |
+//! | [`Request`] | prompt, seed, numbers of images, sampling, decoding |
+//! | [`Decoding`] | a [`Decoder`], a rule and the bound of its trees |
+//! | [`Decoder`], [`Drafter`] | a kind of drafter by name, and one drafter at work |
+//! | [`Batch`], [`Job`] | the decoding loop, and one image or text in it |
+//! | [`Event`], [`CellSource`] | the progress of a request: cells as they are committed |
+//! | [`Outcome`], [`Generated`], [`Timings`] | the results of a request |
+//! | [`Engine::observe`], [`Observed`] | hidden state and law at every cell of a finished image |
+//! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text, with plain language models |
+//! | [`Record`] | the settings of an image in its PNG, enough to make it again |
+//!
+//! A drafter of your own implements [`Drafter`] and becomes a decoder by [`Decoder::custom`].
 //!
 //! # What it does not do
 //!
-//! It parses no arguments and prints nothing. It does not choose seeds.
+//! It parses no arguments, prints nothing, downloads nothing and chooses no seeds. It trains no
+//! model and no heads.
 
 mod analyse;
 mod builtin;
@@ -52,17 +63,26 @@ pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_fe
 pub use builtin::BUILT_IN;
 #[cfg(feature = "built-in")]
 pub use builtin::built_in_model;
-pub use decode::{Batch, BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
-pub use drafter::{DefaultTree, DraftMode, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
+pub use decode::batch::Batch;
+pub use decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+pub use drafter::context::{HeadAsks, Seen, View};
+pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Error, Fault, Image, ImageSize, ModelSource, Result};
-pub use hawk_spec::{DecodeStats, Noise, Rule, Sampling, Seed, TreeShape};
+pub use hawk_nn::{Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
+pub use hawk_spec::{
+    Cell, Code, DecodeStats, DraftLaw, ImageIndex, NodeId, Noise, Rule, Sampling, Seed, Source, TokenId, TokenTree,
+    TreeError, TreeShape,
+};
 pub use model::{LoadOptions, Model};
 pub use prompt::{Conditioning, Prefix};
-pub use record::{Record, RecordedSampling, RecordedStats, read_png, write_plain_png, write_png};
-pub use request::{
-    AUTO_NODES, AnyRule, CellSource, Decoder, Decoding, Event, Failure, Generated, LossyRule, MAX_BATCH, MAX_NODES,
-    Outcome, Request, Timings, Tree,
-};
+pub use record::png::{read_png, write_plain_png, write_png};
+pub use record::{Record, RecordedSampling, RecordedStats};
+pub use request::decoder::Decoder;
+pub use request::decoding::Decoding;
+pub use request::event::{CellSource, Event, Failure, Generated, Outcome, Timings};
+pub use request::rule::{AnyRule, LossyRule};
+pub use request::tree::{AUTO_NODES, MAX_NODES, Tree};
+pub use request::{MAX_BATCH, Request};
 pub use text::{GeneratedText, PromptStyle, Stop, TextEngine, TextEvent, TextRequest, TextSampling, TextStream};

@@ -1,4 +1,4 @@
-//! A loaded image model: its parts, without anything that is under way.
+//! A loaded image model and its parts.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,17 +10,19 @@ use hawk_nn::{
 use hawk_spec::{Code, Noise, Pipeline, Sampling};
 use sha2::{Digest, Sha256};
 
+use crate::decode::draws::Draws;
+use crate::decode::job::Job;
 use crate::decode::medium::ImageMedium;
-use crate::decode::{Draws, Job, Target};
+use crate::decode::target::Target;
 use crate::prompt::{Conditioning, OwnFeatures, PromptOf, Prompter, PromptsOf};
-use crate::request::Decoding;
+use crate::request::decoding::Decoding;
 
-/// How a model is loaded.
+/// Options of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// How weights are stored and multiplied.
+    /// Number format of the weights.
     pub precision: Precision,
-    /// Threads in all, at least 1. The images do not depend on it.
+    /// Number of threads, at least 1. Images do not depend on it.
     pub threads: usize,
 }
 
@@ -45,11 +47,14 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model onto a device: `config.json`, what its family asks for beside it (`hawk.json`, `tokenizer.json`), `model.safetensors`
-    /// (or shards with an index), and the VQ tokenizer in `vq/` or among the model's own tensors; public models as they are published.
+    /// Loads a model onto a device.
+    ///
+    /// It reads `config.json`, the other files of the family (`hawk.json`, `tokenizer.json`),
+    /// `model.safetensors` or shards with an index, and the VQ tokenizer in `vq/` or among the
+    /// model's own tensors. Public models are read as they are published.
     ///
     /// # Errors
-    /// A file that is missing, damaged, or in contradiction to another.
+    /// A file is missing or damaged, or contradicts another; the device has no room.
     pub fn load(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
         let transformer = read_transformer(&source)?;
         let config = HawkConfig::of_model(&source, &transformer)?.ok_or_else(|| no_image_side(&source))?;
@@ -80,19 +85,20 @@ impl Model {
         Self::load(source, &Cpu::new(options.threads), options.precision)
     }
 
-    /// Takes other draft heads than the model's own.
+    /// Replaces the draft heads by those of a folder.
     ///
     /// # Errors
-    /// The heads cannot be read, or were trained for another model or for text; a batch is under way.
+    /// The heads cannot be read, they were trained for another model or for text, or a batch is
+    /// open.
     pub fn load_heads(&mut self, folder: &ModelSource) -> Result<()> {
         let digest = self.digest()?.to_owned();
         self.idle_target()?.load_other_heads(folder, &digest)
     }
 
-    /// Draws images of another size from now on, where the model draws several.
+    /// Sets the size of images, where the model draws several sizes.
     ///
     /// # Errors
-    /// The model does not draw that size; a batch is under way.
+    /// The model does not draw that size, or a batch is open.
     pub fn set_image_size(&mut self, size: ImageSize) -> Result<()> {
         let config = self.config.clone().resized(size)?;
         self.idle_target()?.medium = Box::new(ImageMedium(config.layout.clone()));
@@ -100,7 +106,8 @@ impl Model {
         Ok(())
     }
 
-    /// As [`set_image_size`](Self::set_image_size), for a size that the model drew: prompts go on naming the size that was asked for.
+    /// Sets the size of images to one that the model drew. Prompts still name the size that was
+    /// asked for.
     ///
     /// # Errors
     /// As [`set_image_size`](Self::set_image_size).
@@ -111,10 +118,10 @@ impl Model {
         Ok(())
     }
 
-    /// Takes the features of a caption, for a model that reads captions as features.
+    /// Sets the features of a caption, for a model that reads captions as features.
     ///
     /// # Errors
-    /// Not a file of features, features that do not fit the model, or a model that reads none.
+    /// The file holds no features, they do not fit the model, or the model reads none.
     pub(crate) fn put_features(&mut self, of: PromptsOf<'_>, file: Vec<u8>) -> Result<()> {
         let digest = hex(&Sha256::digest(&file));
         let features = CaptionFeatures::from_bytes(file)?;
@@ -126,22 +133,22 @@ impl Model {
     }
 
     fn idle_target(&mut self) -> Result<&mut Target> {
-        Arc::get_mut(&mut self.target).ok_or_else(|| Error::input("the model cannot change while a batch is under way"))
+        Arc::get_mut(&mut self.target).ok_or_else(|| Error::input("the model cannot change while a batch is open"))
     }
 
-    /// The tokens before the first cell of a prompt.
+    /// The tokens of a prompt before the first cell.
     ///
     /// # Errors
-    /// A prompt that is too long for the model.
+    /// The prompt is too long for the model.
     pub fn conditioning(&self, prompt: &str) -> Result<Conditioning> {
         let named_size = self.asked_size.unwrap_or(self.config.image_size);
         self.prompter.condition(PromptOf { prompt, named_size }, &self.config, self.target.backend.config())
     }
 
-    /// One image to be decoded: image `noise.image` of the seed `noise.seed`.
+    /// A job for a [`Batch`](crate::Batch): image `noise.image` of the seed `noise.seed`.
     ///
     /// # Errors
-    /// Sampling that the family does not have, a decoder without its heads.
+    /// The family has no stage for a sampling setting, or the decoder lacks its draft heads.
     pub fn job(
         &self,
         conditioning: &Conditioning,
@@ -164,7 +171,7 @@ impl Model {
     /// The pixels of a whole grid of codes.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are not in the codebook.
+    /// The codes do not fill the grid, or a code is not in the codebook.
     pub fn decode(&self, codes: &[Code]) -> Result<Image> {
         match &self.target.pixels {
             Some(pixels) => pixels.decode(codes, self.config.layout.grid()),
@@ -172,7 +179,7 @@ impl Model {
         }
     }
 
-    /// Where the model was read from.
+    /// The source of the model's files.
     #[must_use]
     pub fn source(&self) -> &ModelSource {
         &self.source
@@ -184,13 +191,13 @@ impl Model {
         &self.config
     }
 
-    /// The size that prompts name where the image's own was drawn by the model.
+    /// The size that prompts name, where the model drew the size of the image itself.
     #[must_use]
     pub fn asked_size(&self) -> Option<ImageSize> {
         self.asked_size
     }
 
-    /// SHA-256 of the features that a prompt stands for; empty without any.
+    /// SHA-256 of the file of a prompt's features; empty without features.
     #[must_use]
     pub fn features_digest(&self, prompt: &str) -> &str {
         match &self.prompter {
@@ -199,10 +206,10 @@ impl Model {
         }
     }
 
-    /// SHA-256 over the model's files, computed when it is first asked for.
+    /// SHA-256 over the model's files, computed by the first call.
     ///
     /// # Errors
-    /// A file cannot be read any more.
+    /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
         if let Some(digest) = self.digest.get() {
             return Ok(digest);
@@ -235,7 +242,7 @@ pub(crate) fn read_transformer(source: &ModelSource) -> Result<TransformerConfig
     TransformerConfig::from_json(&source.read("config.json")?).map_err(|e| e.at(source.describe("config.json")))
 }
 
-/// What turns prompts into tokens.
+/// The prompter of a model.
 fn read_prompter(source: &ModelSource, config: &HawkConfig, transformer: &TransformerConfig) -> Result<Prompter> {
     let tokenizer = match config.condition {
         Condition::Text(_) => Some(read_tokenizer(source, transformer)?),

@@ -1,4 +1,4 @@
-//! From a prompt to the tokens that stand before the first cell.
+//! From a prompt to the tokens before the first cell.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use hawk_nn::{
 };
 use hawk_spec::{Sampling, TokenId};
 
-/// What one stream reads before its first cell; never without a token.
+/// The tokens of one stream before its first cell, at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prefix {
     tokens: Vec<TokenId>,
@@ -27,23 +27,23 @@ impl Prefix {
         &self.tokens
     }
 
-    /// The inputs of tokens that no vocabulary has, and the position of the first token.
+    /// The inputs of tokens beyond the vocabulary, and the position of the first token.
     pub(crate) fn own(&self) -> &OwnInputs {
         &self.own
     }
 
-    /// Those that prefill commits: all but the anchor.
+    /// The tokens that prefill commits: all but the anchor.
     pub(crate) fn before_anchor(&self) -> &[TokenId] {
         &self.tokens[..self.tokens.len() - 1]
     }
 
-    /// The last token: the first tree's root.
+    /// The last token, the root of the first tree.
     pub(crate) fn anchor(&self) -> TokenId {
         self.tokens[self.tokens.len() - 1]
     }
 }
 
-/// What a prompt becomes.
+/// The prefixes of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditioning {
     /// The conditional stream's prefix.
@@ -53,7 +53,7 @@ pub struct Conditioning {
 }
 
 impl Conditioning {
-    /// What the streams of an image start with: cond, and uncond where the sampling is guided.
+    /// The prefixes of an image's streams: cond, and uncond where the sampling is guided.
     pub(crate) fn prefixes(&self, sampling: &Sampling) -> Arc<[Prefix]> {
         if sampling.guided() {
             Arc::new([self.cond.clone(), self.uncond.clone()])
@@ -63,29 +63,29 @@ impl Conditioning {
     }
 }
 
-/// A prompt, and the size that the template's words name.
+/// A prompt, and the size that the template names.
 #[derive(Clone, Copy)]
 pub(crate) struct PromptOf<'a> {
     pub(crate) prompt: &'a str,
     pub(crate) named_size: ImageSize,
 }
 
-/// What prompts are turned into tokens with, by the kind of condition.
+/// Turns prompts into tokens, by the kind of condition.
 pub(crate) enum Prompter {
-    /// Texts.
+    /// Prompts are texts.
     Text(TextPrompt, Box<TextTokenizer>),
-    /// Numbers of classes.
+    /// Prompts are numbers of classes.
     Class(ClassPrompt),
-    /// Captions' features.
+    /// Prompts stand for features of captions.
     Caption(CaptionPrompt, Captions),
 }
 
-/// The features that were given.
+/// Features of captions, by prompt.
 #[derive(Default)]
 pub(crate) struct Captions {
-    /// By prompt.
+    /// Features of one prompt.
     of: HashMap<String, OwnFeatures>,
-    /// For every other prompt.
+    /// Features of every other prompt.
     any: Option<OwnFeatures>,
 }
 
@@ -102,18 +102,18 @@ impl Captions {
     }
 }
 
-/// Which prompts features stand for.
+/// The prompts that features belong to.
 #[derive(Clone, Copy)]
 pub(crate) enum PromptsOf<'a> {
     One(&'a str),
     All,
 }
 
-/// A caption's features as inputs.
+/// The features of a caption as inputs.
 pub(crate) struct OwnFeatures {
     pub(crate) inputs: OwnInputs,
     pub(crate) count: u32,
-    /// SHA-256 of the file that they came from.
+    /// SHA-256 of their file.
     pub(crate) digest: String,
 }
 
@@ -141,10 +141,10 @@ impl Prompter {
             Self::Class(class) => of_class(of.prompt, *class),
             Self::Caption(caption, captions) => {
                 let features = captions.get(of.prompt).ok_or_else(|| {
-                    Error::input("the model reads the features of a caption, not its words")
+                    Error::input("the model reads the features of a caption, not its text")
                         .expected("features")
                         .got("a prompt")
-                        .hint("--t5 DIR makes them with a text encoder (cargo feature t5), --features FILE.safetensors reads them; see docs/models.md")
+                        .hint("--t5 DIR computes them with a text encoder (cargo feature t5), --features FILE.safetensors reads them; see docs/models.md")
                 })?;
                 Ok(of_caption(*caption, features))
             }
@@ -152,14 +152,14 @@ impl Prompter {
     }
 }
 
-/// `words`: the tokens of the text, template included.
+/// `words` are the tokens of the text, template included.
 fn of_text(
     mut words: Vec<TokenId>,
     text: &TextPrompt,
     config: &HawkConfig,
     transformer: &TransformerConfig,
 ) -> Result<Conditioning> {
-    // Some tokenizers put it there themselves.
+    // Some tokenizers add the begin of text themselves.
     if words.first() == Some(&text.bos) {
         words.remove(0);
     }
@@ -195,8 +195,9 @@ fn of_caption(caption: CaptionPrompt, features: &OwnFeatures) -> Conditioning {
     }
 }
 
-/// Positions that are left for text. Where the image alone takes all that the model was trained for, as Lumina-mGPT's largest does, the text may
-/// take as many again: rotary positions have no end.
+/// Number of positions for text. Where the image alone takes all positions of the model, as the
+/// largest image of Lumina-mGPT does, the text may take as many again: rotary positions are
+/// unbounded.
 fn text_room(max_positions: usize, image_tokens: usize) -> usize {
     match max_positions.checked_sub(image_tokens) {
         Some(room) if room > 1 => room,

@@ -1,30 +1,33 @@
-//! The size of an image as the model itself draws it (Lumina-mGPT), in place of a forced one.
+//! The size of an image, drawn by the model itself (Lumina-mGPT).
 
 use hawk_nn::{
     Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Ranking, Readout, Result, Shaping, Sizes, Staged, StreamId,
     lumina_sizes,
 };
 use hawk_spec::{
-    Cell, ImageIndex, LawError, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper, argmax_with_noise,
+    Cell, CellNoise, ImageIndex, LawError, Noise, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper,
 };
 
-use crate::decode::read_tokens;
+use crate::decode::prefill::read_tokens;
 use crate::engine::Engine;
 
-/// Surviving ids of a size token's law, as upstream samples text (Lumina-mGPT 104abe4, `text_top_k`).
+/// Top-k of a size token's law, that of upstream's text (Lumina-mGPT 104abe4, `text_top_k`).
 const TOP_K: u32 = 10;
 /// Rows of a pass over the prompt.
 const ROWS: usize = 64;
-/// Squares around which there are sizes.
+/// Sides of the squares whose area the sizes have, in pixels.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
 
 impl Engine {
-    /// Draws the size tokens after the prompt and the begin of the image, height first: each from the target's law over those that make a
-    /// size, with the ten likeliest kept. That is upstream's law as long as it gives sizes there. The noise is that of text
-    /// ([`Purpose::Text`]), positions counted from the begin of the image; the same for all images of a seed.
+    /// Draws the size tokens after the prompt and the begin of the image, height first.
+    ///
+    /// Each token is drawn from the target's law over the tokens that make a size, with top-k 10.
+    /// The result has upstream's law given that upstream draws a size. The noise is
+    /// [`Purpose::Text`] at positions counted from the begin of the image; it is the same for all
+    /// images of a seed.
     ///
     /// # Errors
-    /// A model whose images have no size tokens, or a prompt that is too long.
+    /// The model has no size tokens, or the prompt is too long.
     pub fn draw_size(&self, prompt: &str, seed: Seed) -> Result<ImageSize> {
         let config = self.config();
         let (Sizes::Lumina, Structure::Lumina { size_base, size_unit, .. }) = (config.sizes, config.layout.structure())
@@ -49,6 +52,7 @@ impl Engine {
         };
         let mut passes = self.backend().passes(plan)?;
         let stream = passes.open(conditioning.cond.own().clone())?;
+        let noise = Noise { seed, image: ImageIndex(0) };
         let (mut drawn, last) = ([0; 2], tokens.len() - 3);
         read_tokens(&mut *passes, stream, &tokens[..last])?;
         let mut token = tokens[last];
@@ -56,7 +60,7 @@ impl Engine {
             let possible = |size: &&[u32; 2]| size[..place] == drawn[..place];
             let ids: Vec<u32> = sizes.iter().filter(possible).map(|size| size_base.0 + size[place]).collect();
             let logits = logits_behind(&mut *passes, stream, token)?;
-            let id = draw_among(&ids, &logits, Draw { seed, position: Cell(1 + place as u32) })?;
+            let id = draw_among(&ids, &logits, noise.at(Cell(1 + place as u32), Purpose::Text))?;
             token = TokenId(id);
             drawn[place] = id - size_base.0;
         }
@@ -64,7 +68,7 @@ impl Engine {
     }
 }
 
-/// Commits a token, and gives the logits behind it.
+/// Commits a token and returns the logits after it.
 fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> Result<Vec<f32>> {
     let row = passes.rows(stream).push(token, None, Readout::Law(Cell(0)));
     let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
@@ -75,20 +79,13 @@ fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> R
     Ok(logits)
 }
 
-/// Key and place of a size token's noise.
-#[derive(Clone, Copy)]
-struct Draw {
-    seed: Seed,
-    position: Cell,
-}
-
-/// One of `ids` as the next token.
-fn draw_among(ids: &[u32], logits: &[f32], draw: Draw) -> Result<u32> {
+/// Draws one of `ids` as the next token.
+fn draw_among(ids: &[u32], logits: &[f32], noise: CellNoise) -> Result<u32> {
     let mut possible = vec![f32::NEG_INFINITY; logits.len()];
     ids.iter().for_each(|&id| possible[id as usize] = logits[id as usize]);
     let wrong = |e: LawError| Error::input(format!("the law of a size token: {e}"));
     let sampling = Sampling::new(1.0, 1.0, TOP_K, 1.0).map_err(|e| Error::input(e.to_string()))?;
     let mut scores = vec![0.0; logits.len()];
     Warper::new(Pipeline::LUMINA, logits.len()).warp(&sampling, &possible, None, &mut scores).map_err(wrong)?;
-    Ok(argmax_with_noise(draw.seed, ImageIndex(0), draw.position, &scores, Purpose::Text).map_err(wrong)?.0)
+    Ok(noise.argmax(&scores).map_err(wrong)?.0)
 }

@@ -13,7 +13,7 @@ use hawk::{
     AnyRule, Decoder, Decoding, Engine, Generated, LoadOptions, LossyRule, ModelSource, Precision, Request, Rule,
     Sampling, Seed, Tree,
 };
-use hawk_spec::{Cell, Code, ImageIndex, Purpose, TokenId, uniform};
+use hawk_spec::{Cell, Code, ImageIndex, Noise, Purpose, TokenId};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -61,7 +61,8 @@ fn write_heads(dir: &Path, width: usize, side: usize) {
     fs::create_dir_all(dir.join("heads")).unwrap();
     fs::write(dir.join("heads/config.json"), config.to_string()).unwrap();
     let numbers = |stream: u32, count: usize| -> Vec<u8> {
-        let number = |i| uniform(Seed(9), ImageIndex(stream), Cell(0), i, Purpose::Text) as f32 - 0.5;
+        let noise = Noise { seed: Seed(9), image: ImageIndex(stream) }.at(Cell(0), Purpose::Text);
+        let number = |i| noise.uniform(i) as f32 - 0.5;
         (0..count as u32).flat_map(|i| (0.2 * number(i)).to_le_bytes()).collect()
     };
     let tensors: Vec<_> = (0..offsets.len() as u32)

@@ -11,7 +11,7 @@ use hawk::{
     Sampling, Seed, Stop, TextEngine, TextEvent, TextRequest, TextSampling, Tree,
 };
 use hawk_nn::Progress;
-use hawk_spec::{Cell, DecodeStats, ImageIndex, Pipeline, Purpose, TokenId, Warper, argmax_with_noise, probabilities};
+use hawk_spec::{Cell, DecodeStats, ImageIndex, Noise, Pipeline, Purpose, TokenId, Warper, probabilities};
 use hawk_synth::{SynthModel, synthesize, synthesize_heads};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -151,7 +151,7 @@ fn the_texts_are_those_of_the_logits() {
                 TextSampling::Greedy => (0..ids).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap() as u32,
                 TextSampling::Drawn { sampling, seed } => {
                     warper.warp(&sampling, logits, None, &mut scores).unwrap();
-                    argmax_with_noise(seed, ImageIndex(0), cell, &scores, Purpose::Text).unwrap().0
+                    Noise { seed, image: ImageIndex(0) }.at(cell, Purpose::Text).argmax(&scores).unwrap().0
                 }
             };
             assert_eq!(code, token.0, "token {cell}, {sampling:?}");

@@ -31,7 +31,7 @@ pub(super) fn data_uri(image: &Image) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", base64(&png)))
 }
 
-/// Squares of `step` pixels as their mean; what is left over at the right and the bottom is cut off.
+/// The means of squares of `step` pixels. A rest at the right and the bottom is cut off.
 fn shrunk(image: &Image, step: u32) -> Image {
     let (width, height) = ((image.width / step).max(1), (image.height / step).max(1));
     let mut pixels = Vec::with_capacity(width as usize * height as usize * 3);

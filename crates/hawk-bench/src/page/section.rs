@@ -11,7 +11,8 @@ use crate::report::{Report, Row};
 
 /// Bins of the histogram; the last one holds what is longer.
 const BINS: usize = 8;
-/// The share of the decoder's colour behind an acceptance of one, in percent: text must stay readable on it.
+/// Percentage of the decoder's colour in the background of an acceptance of one. Text stays
+/// readable on it.
 const STRONGEST: f64 = 55.0;
 /// Widest image that is enlarged with its pixels as squares.
 const SMALL: u32 = 128;

@@ -1,4 +1,5 @@
-//! Plots as inline SVG. Colours are classes of the page's style sheet, so that plots follow it into the dark.
+//! Plots as inline SVG. Colours are classes of the style sheet of the page, so that plots have its
+//! dark mode.
 
 use std::fmt::Write;
 
@@ -86,7 +87,7 @@ fn values(svg: &mut String, ticks: &[f64], right: f64) -> impl Fn(f64) -> f64 + 
     y
 }
 
-fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, text: &str) {
+fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let _ = write!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(text));
 }
 
@@ -105,7 +106,8 @@ fn spread(heights: &mut [f64]) {
     }
 }
 
-/// Lines over the budgets, doubled budgets at even distances, with the spread as whiskers and names at the ends.
+/// Lines over the budgets on a logarithmic scale, with the spread as whiskers and names at the
+/// ends.
 pub(super) fn lines(plot: &Lines<'_>) -> String {
     let points = || plot.series.iter().flat_map(|series| &series.points);
     let mut budgets: Vec<f64> = points().map(|point| point.x).collect();
@@ -125,16 +127,16 @@ pub(super) fn lines(plot: &Lines<'_>) -> String {
     for &budget in budgets.iter().filter(|&&budget| budget > 0.0) {
         if x(budget) > taken + 22.0 {
             taken = x(budget);
-            text(&mut svg, [taken, HEIGHT - BOTTOM + 17.0], "middle", &budget.to_string());
+            text(&mut svg, taken, HEIGHT - BOTTOM + 17.0, "middle", &budget.to_string());
         }
     }
-    text(&mut svg, [(LEFT + right) / 2.0, HEIGHT - 4.0], "middle", "nodes of the tree");
+    text(&mut svg, (LEFT + right) / 2.0, HEIGHT - 4.0, "middle", "nodes of the tree");
     let at = y(plot.plain);
     let _ = write!(svg, "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
     let ends = plot.series.iter().filter_map(|series| series.points.last());
     let mut names: Vec<f64> = [at + 4.0].into_iter().chain(ends.map(|end| y(end.y) + 4.0)).collect();
     spread(&mut names);
-    text(&mut svg, [right + 8.0, names[0]], "start", "plain");
+    text(&mut svg, right + 8.0, names[0], "start", "plain");
     for (index, series) in plot.series.iter().enumerate() {
         let aside = (index as f64 - (plot.series.len() - 1) as f64 / 2.0) * 4.0;
         line(&mut svg, series, |budget| x(budget) + aside, &y);
@@ -177,7 +179,7 @@ pub(super) fn bars(title: &str, below: &str, bins: &[String], all: &[Bars<'_>]) 
     let width = (room * 0.8 / all.len().max(1) as f64).min(30.0);
     for (bin, name) in bins.iter().enumerate() {
         let middle = LEFT + room * (bin as f64 + 0.5);
-        text(&mut svg, [middle, HEIGHT - BOTTOM + 17.0], "middle", name);
+        text(&mut svg, middle, HEIGHT - BOTTOM + 17.0, "middle", name);
         for (index, bars) in all.iter().enumerate() {
             let share = bars.shares.get(bin).copied().unwrap_or(0.0) * 100.0;
             let x = middle + (index as f64 - all.len() as f64 / 2.0) * width;
@@ -190,7 +192,7 @@ pub(super) fn bars(title: &str, below: &str, bins: &[String], all: &[Bars<'_>]) 
             let _ = write!(svg, "<title>{}, {}: {share:.1} %</title></rect>", escape(bars.name), escape(name));
         }
     }
-    text(&mut svg, [(LEFT + right) / 2.0, HEIGHT - 4.0], "middle", below);
+    text(&mut svg, (LEFT + right) / 2.0, HEIGHT - 4.0, "middle", below);
     svg + "</svg>"
 }
 

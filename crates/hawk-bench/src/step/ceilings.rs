@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hawk_kernels::{Isa, Kernel, LANES, PANEL, Simd, Threads, dispatch_on};
 use hawk_nn::PassCost;
 
-/// Most sums that are added to independently: enough to hide the latency of a multiply-add on any instruction set.
+/// Most independent sums: enough to hide the latency of a multiply-add on every instruction set.
 const CHAINS: usize = 12;
 /// Multiply-adds of every chain in a chunk.
 const CHAIN_STEPS: usize = 20_000;
@@ -36,7 +36,8 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Reads a buffer of `bytes`, but at most half a gigabyte, and runs independent multiply-adds; the best of many passes each.
+    /// Reads a buffer of `bytes`, at most half a gigabyte, and runs independent multiply-adds.
+    /// Takes the best of many passes each.
     pub fn measure(pool: &Threads, bytes: usize) -> Self {
         let bytes = bytes.min(MOST_READ);
         let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
@@ -70,7 +71,8 @@ impl Ceilings {
         Self { bytes_per_s, flops, ..self }
     }
 
-    /// Milliseconds that a pass over `rows` rows takes at least: `max(bytes / bandwidth, 2 weights rows / peak)`.
+    /// The roofline bound of a pass over `rows` rows in ms: `max(bytes / bandwidth, 2 weights rows
+    /// / peak)`.
     pub fn roof_ms(&self, cost: PassCost, rows: usize) -> f64 {
         let multiply = 2.0 * cost.weights as f64 * rows as f64 / self.flops;
         1e3 * multiply.max(cost.bytes as f64 / self.bytes_per_s)
@@ -94,7 +96,8 @@ pub(super) fn read(isa: Isa, numbers: &[f32]) {
     black_box(unsafe { dispatch_on(isa, Read(numbers)) });
 }
 
-/// Adds up numbers, in several places at once: one place alone leaves the memory idle at every page's end.
+/// Adds up numbers in several places at once: a single place leaves the memory idle at the end of
+/// every page.
 struct Read<'a>(&'a [f32]);
 
 impl Kernel for Read<'_> {
@@ -102,7 +105,8 @@ impl Kernel for Read<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Output {
         let (mut out, place) = ([0.0; LANES], self.0.len() / PLACES);
-        // SAFETY: `PLACES` times `place` numbers are in the slice; a slice's end that fills no vectors is left out.
+        // SAFETY: `PLACES` times `place` numbers are in the slice; an end that fills no whole
+        // vectors is left out.
         unsafe {
             let mut sums = [[S::splat(0.0); VECTORS]; PLACES];
             for at in (0..place / (VECTORS * LANES)).map(|i| i * VECTORS * LANES) {

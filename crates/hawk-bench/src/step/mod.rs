@@ -1,7 +1,8 @@
-//! The time of a target pass beside what the machine could do at best.
+//! Times a target pass and compares it with the roofline bound of the machine.
 //!
-//! No pass over R rows can be faster than its roof: the weights must be read once and multiplied with R rows. [`Ceilings`] measures what
-//! the pool's threads can read and multiply, [`check_bits`] asserts that a pass computes what it promises, [`time_passes`] times it.
+//! A pass over R rows must read the weights once and multiply them with R rows. [`Ceilings`]
+//! measures how fast the threads can read and multiply. [`check_bits`] checks the result of a pass,
+//! [`time_passes`] times it.
 
 #[allow(unsafe_code, reason = "kernels that read and multiply")]
 mod ceilings;

@@ -7,14 +7,16 @@ use hawk_spec::TokenId;
 use hawk_synth::SplitMix64;
 use safetensors::tensor::{Dtype, TensorView};
 
-/// A decoder of usual proportions: width 512, 8 layers of 8 heads, SwiGLU 1408, vocabulary 8192; 29.9 M weights in its products.
+/// A decoder of usual proportions: hidden size 512, 8 layers of 8 heads, SwiGLU 1408, vocabulary
+/// 8192; 29.9 M weights in its products.
 const SYNTHETIC: &str = r#"{"model_type":"chameleon","hidden_size":512,"intermediate_size":1408,"num_hidden_layers":8,
     "num_attention_heads":8,"vocab_size":8192,"max_position_embeddings":512,"rms_norm_eps":1e-5}"#;
 
-/// The synthetic decoder that passes are compared on: its sizes, and random weights (bf16, a function of `seed`) made in memory.
+/// The synthetic decoder: its config, and random bf16 weights in memory that are a function of
+/// `seed`.
 ///
 /// # Errors
-/// None but a failure of this function itself.
+/// None in practice: the config and the weights are fixed.
 pub fn synthetic(seed: u64) -> Result<(TransformerConfig, Checkpoint)> {
     let config = TransformerConfig::from_json(SYNTHETIC.as_bytes())?;
     let checkpoint = random_checkpoint(&config, seed)?;

@@ -13,7 +13,8 @@ use super::model::Random;
 /// Committed tokens of every stream of a timed pass.
 pub const COMMITTED: usize = 256;
 
-/// A pass that can be run over and over: streams of [`COMMITTED`] tokens, each with a small tree behind them, every row read.
+/// A pass that can be repeated: streams of [`COMMITTED`] tokens, each with a small tree; every row
+/// is read.
 pub struct Step<'a> {
     target: &'a Target,
     vocabulary: Range<usize>,
@@ -24,8 +25,9 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// A pass over `rows` rows in all: one stream for a single row, else two (as guidance wants them) of half the rows each.
-    /// `vocabulary` are the ids that are read, and of which the random tokens are.
+    /// A pass over `rows` rows in all: one stream for a single row, else two streams of half the
+    /// rows each, as for guidance. `vocabulary` are the ids that are read and that the random
+    /// tokens are from.
     ///
     /// # Errors
     /// An empty vocabulary, or ids beyond the target's.
@@ -97,8 +99,8 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Asserts what a timing would be worth nothing without: every row of a pass over `rows` rows has the bits of its path run token by token
-/// on one thread.
+/// Checks that every row of a pass over `rows` rows has the same bits as its path run token by
+/// token on one thread.
 ///
 /// # Errors
 /// A row has other bits.

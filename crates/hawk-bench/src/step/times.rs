@@ -13,9 +13,10 @@ use super::pass::Step;
 /// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
 const ROUNDS: u32 = 8;
 
-/// The least time, in ms, in which the pool reads what a pass over `streams` streams (one or two) reads, and does nothing with it: every matrix
-/// in a region of its own, as a pass must, since each needs the result of the one before; keys and values of a layer in one more. A pass
-/// cannot be faster, however fast its arithmetic.
+/// The least time, in ms, in which the threads read what a pass over `streams` streams (one or two)
+/// reads, without arithmetic. Each matrix is a parallel region of its own, as in a pass, where each
+/// needs the result of the one before. Keys and values of a layer are one more region. A pass
+/// cannot be faster.
 ///
 /// # Errors
 /// As [`Step::new`].
@@ -66,10 +67,11 @@ pub struct PassTimes {
     pub median_ms: f64,
 }
 
-/// Times passes over each number of rows, for about `effort` each, and in each of several rounds one at least.
+/// Times passes over each number of rows for about `effort` each. Every round times at least one
+/// pass of each.
 ///
 /// # Errors
-/// As [`Step::new`]; no rows.
+/// As [`Step::new`]; or `rows` is empty or contains 0.
 pub fn time_passes(
     target: &Target,
     pool: &Threads,

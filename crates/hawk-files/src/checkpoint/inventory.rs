@@ -1,4 +1,5 @@
-//! The tensors that a transformer is made of, by name and shape, to look over a checkpoint without loading it.
+//! The tensors that a config asks for, by name and shape. A checkpoint is compared with them
+//! without loading it.
 
 use super::Checkpoint;
 

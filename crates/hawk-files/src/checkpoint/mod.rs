@@ -1,4 +1,5 @@
-//! Checkpoints, one file or shards with an index: safetensors, mapped into memory, or PyTorch's pickles, read tensor by tensor.
+//! Checkpoints: one file, or shards with an index. Safetensors are mapped into memory; pickles of
+//! PyTorch are read tensor by tensor.
 
 pub(crate) mod inventory;
 pub(crate) mod packed;
@@ -15,7 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ::safetensors::Dtype;
-use hawk_kernels::Precision;
+use hawk_kernels::{MatrixSize, Precision};
 
 use self::packed::{Description, PackedMatrix, scales_name};
 use self::packed_writer::PackedWriter;
@@ -65,11 +66,13 @@ enum Use {
 }
 
 impl Checkpoint {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder` of the model (`""` or `"vq/"`); where
-    /// there is neither, `pytorch_model.bin` or its shards.
+    /// Opens a checkpoint in `folder` of the model (`""` or `"vq/"`): `packed.safetensors`,
+    /// `model.safetensors` or `pytorch_model.bin`, the first that is there, or the shards that its
+    /// index names.
     ///
     /// # Errors
-    /// A missing, truncated or contradictory file, a shard outside the folder, a tensor that is named twice or not there.
+    /// A file is missing, truncated or contradictory; a shard lies outside the folder; a tensor is
+    /// named twice or missing.
     pub fn open(source: &ModelSource, folder: &str) -> Result<Self> {
         let found = Found::look(source, folder)?;
         let Some((place, index)) = found.index else {
@@ -92,7 +95,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Opens one file: safetensors by its ending, else a pickle of PyTorch (`.pt`, `.pth`, `.bin`, `.ckpt`).
+    /// Opens one file: safetensors if its extension says so, else a pickle of PyTorch (`.pt`,
+    /// `.pth`, `.bin`, `.ckpt`).
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
@@ -183,7 +187,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Names of the model's tensors in order; of a packed file those that were packed, too, and not the matrices.
+    /// Names of the model's tensors in order. In a packed file these include the tensors that were
+    /// packed, and not the packed matrices.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let own = self.entries.keys().map(String::as_str);
         let packed = self.packed.as_ref();
@@ -267,8 +272,8 @@ impl Checkpoint {
         })
     }
 
-    /// As [`tensor`](Self::tensor), for a tensor that is read to fill a matrix and for nothing else: where the checkpoint is packed already it
-    /// has no numbers.
+    /// As [`tensor`](Self::tensor), for a tensor that only fills a matrix. In a packed checkpoint
+    /// it has no numbers.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
@@ -282,7 +287,8 @@ impl Checkpoint {
         }
     }
 
-    /// As [`tensor`](Self::tensor), for a tensor that goes into a matrix of a packed file; it does not count as asked for.
+    /// As [`tensor`](Self::tensor), for a tensor that is packed into a file. It does not count as
+    /// asked for.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
@@ -299,7 +305,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The checkpoint is packed for another precision, layout or model.
-    pub fn packed_matrix(&self, name: &str, precision: Precision, size: [usize; 2]) -> Result<Option<PackedMatrix>> {
+    pub fn packed_matrix(&self, name: &str, precision: Precision, size: MatrixSize) -> Result<Option<PackedMatrix>> {
         let Some(description) = &self.packed else { return Ok(None) };
         let file = self.only_file()?;
         description.check(name, precision, size)?;
@@ -402,7 +408,8 @@ impl Checkpoint {
         }
     }
 
-    /// Gives the memory of mapped files back that reading tensors took. Tensors stay valid and are read from the files again.
+    /// Releases the memory of mapped files that were read. Tensors stay valid; the next read loads
+    /// their pages again.
     pub fn release(&self) {
         self.shards.iter().for_each(|shard| shard.blob.release());
     }

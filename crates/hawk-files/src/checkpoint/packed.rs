@@ -1,14 +1,19 @@
-//! Weights in the layout of the kernels, in a file that is mapped and not packed again.
+//! Weights in the layout of the kernels: a file that is mapped and not packed again.
 //!
-//! `packed.safetensors` is a safetensors file whose data begin on a border of 64 bytes. Each matrix of the target is one tensor of bytes
-//! `[lines, 64]`, exactly as [`hawk_kernels::Matrix`] holds it in memory, under int8 followed by its scales; then come the tensors that are not packed
-//! (embedding, norms) in the number format of the original. The metadata name the format, the number of the layout, the precision, the sizes
-//! of the matrices, the tensors that went into them, and the SHA-256 of the data.
+//! `packed.safetensors` is a safetensors file whose data are aligned to 64 bytes. It holds, in this
+//! order:
+//!
+//! - each matrix of the target as one tensor of bytes `[lines, 64]`, exactly as
+//!   [`hawk_kernels::Matrix`] has it in memory, under int8 followed by its scales;
+//! - the tensors that are not packed (embedding, norms) in their original number format.
+//!
+//! The metadata hold the format, the version of the layout, the precision, the sizes of the
+//! matrices, the tensors that went into them, and the SHA-256 of the data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hawk_kernels::{LAYOUT, Precision};
+use hawk_kernels::{LAYOUT, MatrixSize, Precision};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -79,7 +84,7 @@ impl Description {
     }
 
     /// Refuses a matrix that the file does not have in this precision and size.
-    pub(super) fn check(&self, name: &str, precision: Precision, size: [usize; 2]) -> Result<()> {
+    pub(super) fn check(&self, name: &str, precision: Precision, size: MatrixSize) -> Result<()> {
         if precision.to_string() != self.precision {
             return Err(Error::input("the model is packed for another precision")
                 .expected(&self.precision)
@@ -89,6 +94,7 @@ impl Description {
                     self.precision
                 )));
         }
+        let size = [size.outputs, size.inputs];
         if self.matrices.get(name) != Some(&size) {
             return Err(Error::input("a packed matrix is missing or has the wrong size")
                 .at(name)

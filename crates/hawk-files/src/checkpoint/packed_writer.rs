@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hawk_kernels::{LAYOUT, Precision};
+use hawk_kernels::{LAYOUT, MatrixSize, Precision};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,6 +34,15 @@ struct Written {
     length: u64,
 }
 
+/// A tensor to be written.
+struct Entry<'a> {
+    name: &'a str,
+    dtype: &'a str,
+    shape: &'a [usize],
+    /// Outputs and inputs, where it is a matrix.
+    matrix: Option<[usize; 2]>,
+}
+
 impl Written {
     /// Whether it lies behind the header of a file of so many bytes.
     fn lies_in(&self, bytes: u64) -> bool {
@@ -41,7 +50,8 @@ impl Written {
     }
 }
 
-/// A packed file under way: written matrix by matrix while a target is loaded, with a journal beside it of what is done.
+/// A packed file that is being written, matrix by matrix while a target is loaded. A journal beside
+/// it records what is done, so that an interrupted conversion resumes.
 pub struct PackedWriter {
     path: PathBuf,
     precision: Precision,
@@ -63,13 +73,14 @@ impl State {
         self.written.iter().find(|tensor| tensor.name == name)
     }
 
-    fn has_panels(&self, name: &str, size: [usize; 2]) -> bool {
-        self.find(name).is_some_and(|tensor| tensor.matrix == Some(size))
+    fn has_panels(&self, name: &str, size: MatrixSize) -> bool {
+        self.find(name).is_some_and(|tensor| tensor.matrix == Some([size.outputs, size.inputs]))
     }
 }
 
 impl PackedWriter {
-    /// Begins `packed.safetensors` in `dir`, or goes on where an earlier one broke off. `progress` hears of the bytes that are written.
+    /// Starts `packed.safetensors` in `dir`, or resumes an interrupted one. `progress` is called
+    /// with the bytes that are written.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -113,7 +124,7 @@ impl PackedWriter {
     }
 
     /// Whether a matrix of this name and size lies in the file already, with its scales.
-    pub fn has(&self, name: &str, size: [usize; 2]) -> bool {
+    pub fn has(&self, name: &str, size: MatrixSize) -> bool {
         let state = self.state();
         state.has_panels(name, size) && (!self.scaled() || state.find(&scales_name(name)).is_some())
     }
@@ -122,15 +133,18 @@ impl PackedWriter {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn matrix(&self, name: &str, size: [usize; 2], panels: &[u8], scales: &[f32]) -> Result<()> {
+    pub fn matrix(&self, name: &str, size: MatrixSize, panels: &[u8], scales: &[f32]) -> Result<()> {
         let mut state = self.state();
         if !state.has_panels(name, size) {
             let lines = panels.len() / LINE as usize;
-            self.write(&mut state, (name, "U8", &[lines, LINE as usize], Some(size)), panels)?;
+            let matrix = Some([size.outputs, size.inputs]);
+            self.write(&mut state, Entry { name, dtype: "U8", shape: &[lines, LINE as usize], matrix }, panels)?;
         }
         if self.scaled() && state.find(&scales_name(name)).is_none() {
             let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-            self.write(&mut state, (&scales_name(name), "F32", &[scales.len() / 4], None), &scales)?;
+            let shape = &[scales.len() / 4];
+            let entry = Entry { name: &scales_name(name), dtype: "F32", shape, matrix: None };
+            self.write(&mut state, entry, &scales)?;
         }
         Ok(())
     }
@@ -167,19 +181,14 @@ impl PackedWriter {
         if state.written.iter().any(|tensor| tensor.name == name) {
             return Ok(());
         }
-        self.write(&mut state, (name, &format!("{dtype:?}"), shape, None), bytes)
+        self.write(&mut state, Entry { name, dtype: &format!("{dtype:?}"), shape, matrix: None }, bytes)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(
-        &self,
-        state: &mut State,
-        (name, dtype, shape, matrix): (&str, &str, &[usize], Option<[usize; 2]>),
-        bytes: &[u8],
-    ) -> Result<()> {
+    fn write(&self, state: &mut State, entry: Entry<'_>, bytes: &[u8]) -> Result<()> {
         let failed = |e: std::io::Error| Error::io("write the packed model", &self.path, &e);
         let start = state.end;
         state.file.seek(SeekFrom::Start(start)).map_err(failed)?;
@@ -190,8 +199,8 @@ impl PackedWriter {
         state.file.write_all(&[0; LINE as usize][..padding]).map_err(failed)?;
         state.file.sync_data().map_err(failed)?;
         state.end += padding as u64;
-        let (name, dtype, shape) = (name.to_owned(), dtype.to_owned(), shape.to_vec());
-        let tensor = Written { name, dtype, shape, matrix, start, length: bytes.len() as u64 };
+        let (name, dtype, shape) = (entry.name.to_owned(), entry.dtype.to_owned(), entry.shape.to_vec());
+        let tensor = Written { name, dtype, shape, matrix: entry.matrix, start, length: bytes.len() as u64 };
         writeln!(state.journal, "{}", line_of(&tensor)?).map_err(failed)?;
         state.journal.sync_data().map_err(failed)?;
         state.written.push(tensor);

@@ -1,7 +1,9 @@
-//! Checkpoints that PyTorch's `torch.save` wrote (`.pt`, `.pth`, `.bin`, `.ckpt`), without ever running what a pickle asks for.
+//! Checkpoints of PyTorch's `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), read without running any
+//! code of the pickle.
 //!
-//! The crate `pytorch-reader` knows the containers and rebuilds tensors; every other object of a pickle stays a name. What this file adds
-//! is a list of names: a file that calls anything else is refused, because Python would run it, and its author meant that to happen.
+//! The crate `pytorch-reader` reads the containers and rebuilds tensors; every other object of a
+//! pickle is only a name. This file adds an allowlist of names. A file that calls anything else is
+//! refused, because loading it in Python would run that call.
 
 use std::io;
 use std::path::Path;
@@ -12,10 +14,11 @@ use safetensors::Dtype;
 use super::tensor::LazyTensor;
 use crate::error::{Error, Result};
 
-/// Where training programs put the weights among other things, in the order in which they are looked for.
+/// Keys under which training programs keep the weights, in the order of search.
 const KEYS: [&str; 4] = ["state_dict", "model", "module", "model_state_dict"];
 
-/// Modules whose objects stand beside the weights in public checkpoints: settings, counters, the optimizer's state.
+/// Modules whose objects are saved beside the weights in public checkpoints: settings, counters,
+/// optimizer state.
 const HARMLESS: [&str; 10] = [
     "torch",
     "numpy",
@@ -52,10 +55,12 @@ const HARMLESS_BUILTINS: [&str; 16] = [
 /// Deepest nesting of a pickle that is walked; the reader's own limit is below it.
 const MAX_DEPTH: usize = 2000;
 
-/// The tensors of a file by name: those of the state dict, where the file holds one among other things.
+/// The tensors of a file by name. If the file holds a state dict among other things, those of the
+/// state dict.
 ///
 /// # Errors
-/// Not a file of `torch.save`, a file that would run code in Python, no tensors, a file that cannot be read.
+/// Not a file of `torch.save`, a file that would run code in Python, no tensors, or a file that
+/// cannot be read.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, LazyTensor)>> {
     let refused = |e: PytorchError| refusal(path, e);
     let found = std::fs::metadata(path).map_err(|e| Error::io("open a file of the model", path, &e))?;
@@ -75,7 +80,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, LazyTensor)>> {
     Ok(tensors.into_iter().map(|(name, tensor)| (name, lazy(tensor, found.len()))).collect())
 }
 
-/// A tensor of a file of so many bytes. A view may name the same number any number of times, and no weights are larger than their file.
+/// A tensor of a file of `file_bytes` bytes. A view may repeat the same number any number of times,
+/// so a tensor that is larger than its file is refused.
 fn lazy(tensor: pytorch_reader::Tensor, file_bytes: u64) -> LazyTensor {
     let (_, dtype, shape, bytes) = tensor.into_parts();
     let wanted = shape.iter().try_fold(dtype.size() as u64, |bytes, size| bytes.checked_mul(*size as u64));

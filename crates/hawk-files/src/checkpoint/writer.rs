@@ -1,4 +1,5 @@
-//! Writes checkpoints of any size as safetensors: in shards, tensor by tensor, each file whole or not at all.
+//! Writes checkpoints of any size as safetensors: sharded, tensor by tensor, each file complete or
+//! absent.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,23 +20,31 @@ const BORDER: usize = 8;
 /// A tensor to be written.
 #[derive(Clone, Debug)]
 pub struct Planned {
+    /// Its name.
     pub name: String,
+    /// Its number format.
     pub dtype: Dtype,
+    /// Its shape.
     pub shape: Vec<usize>,
 }
 
 impl Planned {
+    /// Bytes of its numbers.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8) as u64
     }
 }
 
-/// Where the numbers come from: writes all bytes of a tensor.
-pub type Source<'a> = dyn FnMut(&Planned, &mut dyn Write) -> Result<()> + 'a;
+/// Writes all bytes of a tensor.
+pub type WriteTensor<'a> = dyn FnMut(&Planned, &mut dyn Write) -> Result<()> + 'a;
 
-/// Writes `model.safetensors` into `dir`, or shards and their index. Shards that are there already are left alone: this goes on where an
-/// earlier call with the same plan broke off. `progress` hears of the bytes that are done.
-pub fn write(dir: &Path, plan: &[Planned], source: &mut Source<'_>, progress: &dyn Fn(u64)) -> Result<()> {
+/// Writes `model.safetensors` into `dir`, or shards and their index. Existing shards are kept, so
+/// that the same call resumes an earlier one. `progress` is called with the bytes that are done.
+///
+/// # Errors
+/// A file cannot be written, or `source` fails.
+pub fn write(dir: &Path, plan: &[Planned], source: &mut WriteTensor<'_>, progress: &dyn Fn(u64)) -> Result<()> {
     let shards = shards(plan);
     let (mut done, mut map) = (0, BTreeMap::new());
     for (number, shard) in shards.iter().enumerate() {
@@ -79,7 +88,7 @@ fn shards(plan: &[Planned]) -> Vec<&[Planned]> {
     }
 }
 
-fn write_shard(path: &Path, tensors: &[Planned], source: &mut Source<'_>, progress: &dyn Fn(u64)) -> Result<()> {
+fn write_shard(path: &Path, tensors: &[Planned], source: &mut WriteTensor<'_>, progress: &dyn Fn(u64)) -> Result<()> {
     let (part, failed) = (path.with_extension("part"), |e: std::io::Error| Error::io("write the weights", path, &e));
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&part).map_err(failed)?);
     out.write_all(&header(tensors)).map_err(failed)?;

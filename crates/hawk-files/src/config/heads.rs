@@ -43,7 +43,8 @@ impl fmt::Display for Arrangement {
     }
 }
 
-/// Where a head looks: from the cell that its hidden state predicts, rows down and columns to the right.
+/// Offset of the cell that a head predicts from the cell that its hidden state predicts: rows down,
+/// columns to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeadOffset {
     down: u32,
@@ -79,8 +80,8 @@ impl HeadOffset {
 
     /// The cell that a head predicts from the hidden state which predicts `cell`.
     ///
-    /// In the same row the offset counts on in raster order, over the row's end. In a lower row there is no law beyond the grid's sides:
-    /// what lies there is no neighbour. Text has no lower rows.
+    /// In the same row the offset counts in raster order and passes the end of the row. In a lower
+    /// row a cell outside the grid is no neighbour. Text has no lower rows.
     #[must_use]
     pub fn target(self, within: impl Into<Arrangement>, cell: Cell) -> Option<Cell> {
         let right = i64::from(self.right);
@@ -162,8 +163,8 @@ pub struct HeadFigures {
     pub cross_entropy: f64,
     /// Mean of 1 - TV between the head's law and the target's.
     pub overlap: f64,
-    /// Per rank, the share of cells whose candidate of that rank, by log q plus the cell's replay noise, is the code that plain decoding
-    /// draws; rank 1 first.
+    /// By rank, rank 1 first: the share of cells where the candidate of that rank is the code that
+    /// plain decoding draws. Candidates are ranked by log q plus the replay noise of the cell.
     pub replay_match_by_rank: Vec<f64>,
 }
 
@@ -242,8 +243,8 @@ struct RawHead {
 }
 
 impl HeadsConfig {
-    /// Reads `config.json` in a folder of heads (`"heads/"` of a model, or `""` for a folder of its own). Whether
-    /// [`target_digest`](Self::target_digest) is the target's is for the caller to compare.
+    /// Reads `config.json` in a folder of heads (`"heads/"` of a model, or `""` for a folder of its
+    /// own). The caller compares [`target_digest`](Self::target_digest).
     ///
     /// # Errors
     /// A file that is missing or damaged, or heads of another hidden size than the target.
@@ -263,7 +264,8 @@ impl HeadsConfig {
     /// Reads `config.json`; keys that it does not know are left alone.
     ///
     /// # Errors
-    /// Not JSON, a key that is missing or out of range, a choice that is not supported, two heads of one offset.
+    /// Not JSON, a key that is missing or out of range, an unsupported choice, or two heads of one
+    /// offset.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let raw: Raw = from_json("a heads' config", bytes)?;
         raw.supported()?;

@@ -1,5 +1,5 @@
-//! How an image model's sequences look and how it is sampled, beside the transformer's own `config.json`: `hawk.json`, or what the family
-//! itself fixes.
+//! `hawk.json`: the sequence layout of an image model, and how it is sampled. Families that fix
+//! these themselves need no such file.
 
 use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
 use serde::Deserialize;
@@ -65,7 +65,8 @@ pub struct TextPrompt {
 }
 
 impl TextPrompt {
-    /// The tokens of the unconditional stream before its first cell, beside a prompt of `words` tokens.
+    /// The tokens of the unconditional stream before its first cell, for a prompt of `words`
+    /// tokens.
     pub fn unconditional_prefix(&self, layout: &Layout, words: usize) -> Vec<TokenId> {
         match self.unconditional {
             Unconditional::Begin => layout.opening(),
@@ -78,7 +79,7 @@ impl TextPrompt {
     }
 }
 
-/// How a class becomes a token: class `c` has the id `first + c`, and `first + classes` means no class.
+/// How a class becomes a token: class `c` has the id `first + c`; `first + classes` means no class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassPrompt {
     /// Id of class 0.
@@ -87,8 +88,9 @@ pub struct ClassPrompt {
     pub classes: u32,
 }
 
-/// How the features of a caption become tokens: the first of them has the id `own`. Without a caption the last of the `most` tokens from
-/// `none` on stand in their place, as many as there were features.
+/// How the features of a caption become tokens. The first feature has the id `own`. An image
+/// without a caption has the last of the `most` tokens from `none` on in their place, as many as
+/// there were features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptionPrompt {
     /// Id of the first feature.
@@ -139,7 +141,8 @@ impl PromptTemplate {
         Self { edges: Edges::Trimmed, ..self }
     }
 
-    /// The text that is encoded for a user's prompt: `{width}` and `{height}` become the image's, then `{prompt}` the prompt.
+    /// The text that is encoded for a user's prompt. `{width}` and `{height}` become the size of
+    /// the image, then `{prompt}` the prompt.
     pub fn fill(&self, prompt: &str, size: ImageSize) -> String {
         let prompt = match self.edges {
             Edges::Kept => prompt,

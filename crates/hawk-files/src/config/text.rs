@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::transformer::TransformerConfig;
 use crate::error::{Error, Result};
+use crate::json::from_json;
 use crate::source::ModelSource;
 
 /// The files that say it, the first that does.
@@ -23,7 +24,8 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// Reads `bos_token_id` and `eos_token_id` of `generation_config.json`, else of `config.json`, else the library's.
+    /// Reads `bos_token_id` and `eos_token_id` from `generation_config.json`, else from
+    /// `config.json`, else takes the defaults of the reference library.
     ///
     /// # Errors
     /// A file that is damaged, or an id beyond the vocabulary.
@@ -31,8 +33,8 @@ impl TextConfig {
         let ids = |key: &str, otherwise: u32| -> Result<Vec<TokenId>> {
             for name in FILES.into_iter().filter(|name| source.contains(name)) {
                 let place = |e: Error| e.at(key).at(source.describe(name));
-                let config: Value = serde_json::from_slice(&source.read(name)?)
-                    .map_err(|e| Error::input(format!("not a config: {e}")).at(source.describe(name)))?;
+                let config: Value =
+                    from_json("a config", &source.read(name)?).map_err(|e| e.at(source.describe(name)))?;
                 if let Some(value) = config.get(key) {
                     return ids_of(value, transformer.text().end).map_err(place);
                 }

@@ -1,4 +1,5 @@
-//! `config.json` of a transformer, validated: the Hugging Face layout here, what families have of their own in [`crate::family`].
+//! `config.json` of a transformer, validated: the Hugging Face layout. [`crate::family`] has what
+//! only one family does.
 
 use std::ops::Range;
 
@@ -13,7 +14,8 @@ use crate::json::{positive, size};
 pub enum Rotary {
     /// The position in the sequence, without end.
     Line,
-    /// Row and column of the cell, half of the pairs each. Positions before the first cell have queries and keys of zero.
+    /// Row and column of the cell, half of the pairs each. At positions before the first cell
+    /// queries and keys are zero.
     Grid {
         /// Positions before the first cell.
         conditions: usize,
@@ -48,7 +50,8 @@ pub struct TransformerConfig {
     pub kv_heads: usize,
     /// E; even.
     pub head_dim: usize,
-    /// V, ids that a token may have. Families with a head of their own for image codes give those the ids after the text's.
+    /// V, the number of token ids. In families with a head of their own for image codes the codes
+    /// follow the ids of text.
     pub vocab: usize,
     /// Added to variances.
     pub norm_eps: f32,

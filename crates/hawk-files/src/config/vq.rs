@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::json::{from_json, from_value, size, unsupported};
 
-/// Where the tokenizer's tensors may stand: in a file of their own, or within a whole model's as Hugging Face converts it or as Janus is
-/// published.
+/// Prefixes of the tokenizer's tensors: none in a file of their own, else as Hugging Face or Janus
+/// put them among the tensors of a whole model.
 pub const VQ_PREFIXES: [&str; 4] = ["", "vqmodel.", "model.vqmodel.", "gen_vision_model."];
 const MAX_CHANNELS: u64 = 1 << 14;
 const MAX_LEVELS: usize = 8;
@@ -24,9 +24,11 @@ pub enum Codebook {
 /// Who named the tensors, and wrote the code that they are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VqLayout {
-    /// taming-transformers: the decoder's levels by their resolution, finest first; codes as the config says.
+    /// taming-transformers: levels are numbered by resolution, finest first. The config says how
+    /// codes are scaled.
     Taming,
-    /// LlamaGen, and Janus in its original layout: levels in the order in which they are run; codes of length one.
+    /// LlamaGen, and Janus in its original layout: levels are numbered in the order in which they
+    /// run. Codes have length one.
     LlamaGen,
     /// Janus as transformers converts it: taming's words, LlamaGen's order.
     Janus,
@@ -90,7 +92,8 @@ struct Raw {
     normalize_codes: bool,
 }
 
-/// A tensor's name without what it has from standing within a whole model's; none where it stands alone.
+/// The name of a tensor without the prefix that it has inside a whole model; none if it has no such
+/// prefix.
 pub(crate) fn bare_name(name: &str) -> Option<&str> {
     VQ_PREFIXES.iter().filter(|prefix| !prefix.is_empty()).find_map(|prefix| name.strip_prefix(prefix))
 }
@@ -116,7 +119,8 @@ impl VqConfig {
         Ok(Self { levels: levels.unwrap_or(config.levels), ..config })
     }
 
-    /// The tokenizer that a whole model's `config.json` tells of, where its weights lie among the model's: that of a Janus.
+    /// The VQ tokenizer that the `config.json` of a whole model describes: that of a Janus, whose
+    /// weights are among the model's.
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
@@ -180,7 +184,7 @@ impl VqConfig {
         })
     }
 
-    /// The `config.json` of a folder of its own for a tokenizer whose model's config tells of it: that of a Janus.
+    /// The `config.json` that describes the VQ tokenizer of a Janus in a folder of its own.
     pub(crate) fn janus_json(&self) -> Value {
         let factors: Vec<usize> = self.level_channels.iter().map(|channels| channels / self.base_channels).collect();
         json!({

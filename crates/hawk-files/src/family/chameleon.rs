@@ -1,7 +1,10 @@
-//! The `hawk.json` that public models of the Chameleon family come without: what their sequences look like, from the names of their tokens.
+//! Chameleon, Lumina-mGPT, Anole: derives the `hawk.json` that these public models lack from the
+//! names of their tokens.
 //!
-//! Lumina-mGPT draws `begin, height, width`, rows that each close with a token of their own, and an end; Anole (and Chameleon itself) draws 1024
-//! codes between begin and end. Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
+//! Lumina-mGPT draws `begin, height, width`, then rows that each end with a row token, then an end.
+//! Anole and Chameleon itself draw 1024 codes between begin and end.
+//!
+//! Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,8 +39,9 @@ const MAX_ASPECT: f64 = 4.0;
 /// Rows and columns of Anole's images.
 const ANOLE_SIDE: u32 = 32;
 
-/// The sizes that Lumina-mGPT was trained on around a square of `bucket` pixels (512, 768 or 1024), widest first: multiples of 32 that hold at
-/// most the square's area and nearly all of it, at most four times as long as wide.
+/// The image sizes that Lumina-mGPT was trained on for a `bucket` of 512, 768 or 1024 pixels,
+/// widest first. Sides are multiples of 32, the area is at most `bucket` squared and close to it,
+/// and the longer side is at most four times the shorter.
 #[must_use]
 pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
     let area = (bucket / UNIT_PIXELS).pow(2);
@@ -53,6 +57,25 @@ pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
         }
     }
     sizes
+}
+
+/// The norm over each head of the queries, or of the keys, of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadNormTensors {
+    /// Name of the weights, `[heads, E]`; or of fewer rows, each of which serves several heads.
+    pub weight: String,
+    /// Name of the biases, of the same shape.
+    pub bias: String,
+    /// Number of heads.
+    pub heads: usize,
+}
+
+/// The norms of a layer: of the queries, and of the keys.
+pub(super) fn head_norms(c: &TransformerConfig, layer: usize) -> [HeadNormTensors; 2] {
+    [("q", c.heads), ("k", c.kv_heads)].map(|(part, heads)| {
+        let name = |kind: &str| format!("model.layers.{layer}.self_attn.{part}_norm.{kind}");
+        HeadNormTensors { weight: name("weight"), bias: name("bias"), heads }
+    })
 }
 
 /// The ids of the tokens of a text tokenizer by name.
@@ -84,7 +107,8 @@ impl Vocabulary {
         })
     }
 
-    /// Id of code 0 and the number of codes. The codes are named by their digits, `A` for 0 to `J` for 9, and stand together in order.
+    /// Id of code 0, and the number of codes. The name of a code spells its digits, `A` for 0 to
+    /// `J` for 9. Ids are consecutive.
     fn codes(&self) -> Result<(u32, u32)> {
         let mut ids: Vec<(u32, u32)> = self.0.iter().filter_map(|(name, id)| Some((code_of(name)?, *id))).collect();
         ids.sort_unstable();
@@ -178,7 +202,7 @@ impl HawkConfig {
         };
         Self {
             family: Family::Chameleon,
-            layout: layout(size, (code_offset, codes), structure)?,
+            layout: layout(size, code_offset, codes, structure)?,
             image_size: size,
             sizes: Sizes::Lumina,
             condition: Condition::Text(TextPrompt {
@@ -195,10 +219,11 @@ impl HawkConfig {
     fn anole(vocabulary: &Vocabulary) -> Result<Self> {
         let token = |name: &str| vocabulary.id(name).map(TokenId);
         let side = ANOLE_SIDE * CELL_PIXELS;
+        let (code_offset, codes) = vocabulary.codes()?;
         let size = ImageSize { height: side, width: side };
         Self {
             family: Family::Chameleon,
-            layout: layout(size, vocabulary.codes()?, Structure::Plain)?,
+            layout: layout(size, code_offset, codes, Structure::Plain)?,
             image_size: size,
             sizes: Sizes::Fixed,
             condition: Condition::Text(TextPrompt {
@@ -233,14 +258,10 @@ impl HawkConfig {
                 .got(written(&size)));
         }
         let l = &self.layout;
-        Ok(Self {
-            image_size: size,
-            layout: layout(size, (l.code_offset(), l.codes()), l.structure())?,
-            ..self.clone()
-        })
+        Ok(Self { image_size: size, layout: layout(size, l.code_offset(), l.codes(), l.structure())?, ..self.clone() })
     }
 
-    /// The `hawk.json` that reads as this; none for families whose `config.json` and tokenizer say everything.
+    /// The `hawk.json` that reads as this config; none for families that need none.
     pub fn to_json(&self) -> Option<Value> {
         let (layout, s) = (&self.layout, self.defaults);
         let family = match self.family {
@@ -279,7 +300,7 @@ impl HawkConfig {
     }
 }
 
-fn layout(size: ImageSize, (offset, codes): (u32, u32), structure: Structure) -> Result<Layout> {
+fn layout(size: ImageSize, offset: u32, codes: u32, structure: Structure) -> Result<Layout> {
     Grid::new(size.height / CELL_PIXELS, size.width / CELL_PIXELS)
         .and_then(|grid| Layout::new(grid, offset, codes, structure))
         .map_err(|e| Error::input(e.to_string()).at("layout"))
@@ -289,7 +310,8 @@ fn square(side: u32) -> ImageSize {
     ImageSize { height: side, width: side }
 }
 
-/// The size that the model's name ends in, as all of Lumina-mGPT's do (`Lumina-mGPT-7B-512`); 768, the most used, where none does.
+/// The bucket in the name of the model (`Lumina-mGPT-7B-512`); 768, the most used, if there is
+/// none.
 fn bucket_of(names: &[String]) -> u32 {
     let named = |name: &String| {
         BUCKETS.into_iter().find(|bucket| name.split(['-', '_', '.']).any(|word| word == bucket.to_string()))

@@ -1,14 +1,16 @@
-//! Janus-Pro: a Llama that reads image codes through a table and an aligner of their own and gives their logits by a head of their own.
+//! Janus-Pro: a Llama with a table and an aligner for the inputs of image codes, and a head of its
+//! own for their logits.
 //!
-//! Both layouts: the original (`multi_modality`, deepseek-ai/Janus) and the one that transformers converts it to (`janus`). Ids of text come
-//! first, those of image codes follow. The head over text and the understanding of images are left alone.
+//! Two layouts are read: the original (`multi_modality`, deepseek-ai/Janus) and that of
+//! transformers (`janus`). Ids of text come first, ids of image codes follow. The head over text
+//! and the understanding of images are not loaded.
 
 use hawk_spec::Structure;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::names::Names;
-use crate::checkpoint::inventory::WantedTensor;
+use super::ends::{Activation, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
+use super::names::TensorNames;
 use crate::config::family::{Family, JanusLayout, JanusSizes};
 use crate::config::image::{
     Condition, HawkConfig, PromptTemplate, Sizes, TextPrompt, Unconditional, decoded, defaults, square_layout,
@@ -19,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::json::{from_json, from_value, size, unsupported};
 use crate::tokenizer::TextTokenizer;
 
-/// What `LlamaConfig` of transformers takes for keys that are not there; the published 7B counts on it.
+/// Defaults of `LlamaConfig` in transformers for missing keys; the published 7B relies on them.
 fn llama_defaults() -> [(&'static str, Value); 7] {
     [
         ("hidden_size", json!(4096)),
@@ -220,18 +222,14 @@ impl Original {
 }
 
 impl JanusSizes {
-    /// The table of codes.
-    #[must_use]
-    pub fn table(&self) -> &'static str {
+    fn table(&self) -> &'static str {
         match self.layout {
             JanusLayout::Original => "gen_embed.weight",
             JanusLayout::HuggingFace => "model.generation_embeddings.weight",
         }
     }
 
-    /// A layer of the aligner.
-    #[must_use]
-    pub fn aligner(&self, layer: usize) -> String {
+    fn aligner(&self, layer: usize) -> String {
         match (self.layout, layer) {
             // Activations are numbered too.
             (JanusLayout::Original, layer) => format!("gen_aligner.layers.{}", 2 * layer),
@@ -241,45 +239,42 @@ impl JanusSizes {
     }
 
     /// The head's two layers.
-    #[must_use]
-    pub fn head(&self) -> [&'static str; 2] {
+    fn head(&self) -> [&'static str; 2] {
         match self.layout {
             JanusLayout::Original => ["gen_head.output_mlp_projector", "gen_head.vision_head"],
             JanusLayout::HuggingFace => ["model.generation_head.proj_out", "model.generation_head.vision_head"],
         }
     }
 
-    /// Outputs and inputs of a layer of the aligner.
-    #[must_use]
-    pub fn aligner_shape(&self, layer: usize, hidden: usize) -> [usize; 2] {
-        [hidden, if layer == 0 { self.code_width } else { hidden }]
-    }
-
-    /// Outputs and inputs of the head's two layers.
-    #[must_use]
-    pub fn head_shapes(&self, hidden: usize) -> [[usize; 2]; 2] {
-        [[self.head_width, hidden], [self.codes, self.head_width]]
-    }
-
-    /// Everything beside the layers, for an inventory.
-    pub(crate) fn tensors(&self, c: &TransformerConfig) -> Vec<WantedTensor> {
-        let names = Names::of(c.family);
-        let mut wanted = vec![
-            WantedTensor::exact(names.embedding(), vec![c.text().len(), c.hidden]),
-            WantedTensor::exact(self.table().to_owned(), vec![self.codes, self.code_width]),
-        ];
-        let aligner = (0..self.aligner_layers).map(|i| (self.aligner(i), self.aligner_shape(i, c.hidden)));
-        let head = self.head().map(str::to_owned).into_iter().zip(self.head_shapes(c.hidden));
-        for (name, [n, k]) in aligner.chain(head) {
-            wanted.push(WantedTensor::exact(format!("{name}.weight"), vec![n, k]));
-            wanted.push(WantedTensor::exact(format!("{name}.bias"), vec![n]));
+    /// The tables of text and of codes, and the head. The input of a code is the aligner's output
+    /// for its row.
+    pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
+        let inputs = |layer: usize| if layer == 0 { self.code_width } else { c.hidden };
+        let aligner = |layer| LinearTensors::biased(&self.aligner(layer), c.hidden, inputs(layer));
+        let aligner = (0..self.aligner_layers).map(aligner).collect();
+        let [inner, outputs] = self.head();
+        EndTensors {
+            inputs: vec![
+                InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: c.text().len() },
+                InputTensors::Computed {
+                    name: self.table().to_owned(),
+                    rows: self.codes,
+                    width: self.code_width,
+                    mlp: MlpTensors { layers: aligner, activation: Activation::Gelu },
+                },
+            ],
+            logits: LogitTensors::Mlp {
+                inner: LinearTensors::biased(inner, self.head_width, c.hidden),
+                outputs: LinearTensors::biased(outputs, self.codes, self.head_width),
+            },
+            captions: None,
         }
-        wanted
     }
 }
 
 impl HawkConfig {
-    /// What a Janus fixes: its published sampling, its conversation's words, ids by the tokenizer's names.
+    /// What a Janus fixes: its published sampling, the words of its conversation, ids by the names
+    /// in the tokenizer.
     ///
     /// # Errors
     /// The tokenizer lacks a token that the prompt is made of, or sizes contradict each other.
@@ -315,7 +310,8 @@ mod tests {
         TransformerConfig::from_json(&serde_json::to_vec(json).unwrap())
     }
 
-    /// As deepseek-ai/Janus-Pro-7B has it: of the language part only what differs from the library's defaults.
+    /// As in deepseek-ai/Janus-Pro-7B: of the language part only what differs from the defaults of
+    /// the library.
     fn seven() -> Value {
         json!({
             "model_type": "multi_modality",

@@ -1,13 +1,14 @@
-//! LlamaGen: a Llama over image codes alone, with rotary positions by row and column, after a class or the features of a caption.
+//! LlamaGen: a Llama over image codes alone, with rotary positions by row and column. An image
+//! follows a class or the features of a caption.
 //!
-//! Tensors have the names of FoundationVision/LlamaGen. Ids of codes come first; behind them those of the classes, the last of which means
-//! no class, or those of the vectors that stand for no caption.
+//! Tensors are named as in FoundationVision/LlamaGen. Ids of codes come first. Behind them are the
+//! ids of classes, the last of which means no class, or of the vectors that stand for no caption.
 
 use hawk_spec::{Structure, TokenId};
 use serde::Deserialize;
 
-use super::names::Names;
-use crate::checkpoint::inventory::WantedTensor;
+use super::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
+use super::names::TensorNames;
 use crate::config::family::{Family, LlamaGenCondition, LlamaGenSizes};
 use crate::config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, Sizes, decoded, defaults, square_layout,
@@ -35,7 +36,8 @@ impl LlamaGenCondition {
     }
 }
 
-/// The arguments of the reference by their names there, but `gpt_type` for its `model_type`; its defaults where they are left out.
+/// The arguments of the reference under their own names, with its defaults; `gpt_type` is its
+/// `model_type`.
 #[derive(Deserialize)]
 struct Raw {
     gpt_type: String,
@@ -169,35 +171,32 @@ impl Raw {
     }
 }
 
-/// The table of classes.
-pub const CLASSES: &str = "cls_embedding.embedding_table.weight";
-/// The features that stand for no caption.
-pub const NO_CAPTION: &str = "cls_embedding.uncond_embedding";
-
-/// The two layers of the caption's projection, with their shapes.
-#[must_use]
-pub fn projection(width: usize, hidden: usize) -> [(&'static str, [usize; 2]); 2] {
-    [("cls_embedding.cap_proj.fc1", [hidden, width]), ("cls_embedding.cap_proj.fc2", [hidden, hidden])]
-}
-
 impl LlamaGenSizes {
-    /// Everything beside the layers, for an inventory.
-    pub(crate) fn tensors(&self, c: &TransformerConfig) -> Vec<WantedTensor> {
+    /// The tables of codes and conditions, and the output projection.
+    pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
         let d = c.hidden;
-        let mut wanted = vec![WantedTensor::exact(Names::of(c.family).embedding(), vec![self.codes, d])];
-        match self.condition {
+        let (conditions, captions) = match self.condition {
             LlamaGenCondition::Classes(classes) => {
-                wanted.push(WantedTensor::exact(CLASSES.to_owned(), vec![classes + 1, d]));
+                let name = "cls_embedding.embedding_table.weight".to_owned();
+                (InputTensors::Stored { name, rows: classes + 1 }, None)
             }
             LlamaGenCondition::Captions { width, most } => {
-                wanted.push(WantedTensor::exact(NO_CAPTION.to_owned(), vec![most, width]));
-                for (name, shape) in projection(width, d) {
-                    wanted.push(WantedTensor::exact(format!("{name}.weight"), shape.to_vec()));
-                }
+                let layers = vec![
+                    LinearTensors::unbiased("cls_embedding.cap_proj.fc1", d, width),
+                    LinearTensors::unbiased("cls_embedding.cap_proj.fc2", d, d),
+                ];
+                let mlp = MlpTensors { layers, activation: Activation::GeluTanh };
+                let name = "cls_embedding.uncond_embedding".to_owned();
+                let nothing = InputTensors::Computed { name, rows: most, width, mlp: mlp.clone() };
+                (nothing, Some(CaptionTensors { mlp, width, most }))
             }
+        };
+        let codes = InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: self.codes };
+        EndTensors {
+            inputs: vec![codes, conditions],
+            logits: LogitTensors::Linear(LinearTensors::unbiased("output", self.codes, d)),
+            captions,
         }
-        wanted.push(WantedTensor::exact("output.weight".to_owned(), vec![self.codes, d]));
-        wanted
     }
 }
 

@@ -1,6 +1,8 @@
-//! What a family fixes: its configs, the names of its tensors, what stands around an image. Each family has a file; this one chooses among them.
+//! What a family fixes: its configs, the names of its tensors, the tokens around an image. Each
+//! family has a file; this file chooses among them.
 
 pub(crate) mod chameleon;
+pub(crate) mod ends;
 mod janus;
 mod llama;
 pub(crate) mod llamagen;
@@ -10,7 +12,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use self::names::Names;
+use self::chameleon::HeadNormTensors;
+use self::ends::{EndTensors, LogitTensors};
+use self::names::TensorNames;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::WantedTensor;
 use crate::checkpoint::tensor::Tensor;
@@ -32,7 +36,8 @@ impl TransformerConfig {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// Not JSON, a field that is missing, out of range, in contradiction to another, or a feature that is not supported.
+    /// Not JSON, a field that is missing, out of range or contradicts another, or an unsupported
+    /// feature.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let kind: Kind = from_json("a model's config", bytes)?;
         let family = match kind.model_type.as_deref() {
@@ -53,27 +58,45 @@ impl TransformerConfig {
     /// Every tensor that a transformer of this config is made of.
     #[must_use]
     pub fn tensors(&self) -> Vec<WantedTensor> {
-        let names = Names::of(self.family);
-        let mut wanted = match self.family {
-            Family::Chameleon | Family::Llama => llama::tensors(self),
-            Family::Janus(sizes) => sizes.tensors(self),
-            Family::LlamaGen(sizes) => sizes.tensors(self),
-        };
+        let names = TensorNames::of(self.family);
+        let mut wanted = self.ends().wanted(self.hidden);
         for layer in 0..self.layers {
             wanted.extend(names.layer_tensors(self, layer));
-            wanted.extend(llama::head_norms(self, layer));
+            for HeadNormTensors { weight, bias, heads } in self.head_norms(layer).into_iter().flatten() {
+                wanted.extend([weight, bias].map(|name| WantedTensor::shared(name, vec![heads, self.head_dim])));
+            }
         }
         wanted.push(WantedTensor::exact(names.norm(), vec![self.hidden]));
         wanted
     }
 
-    /// Refuses weights of layers that the config says nothing of: without them it would be another model.
+    /// The tensors beside the layers, and how they become inputs and logits.
+    #[must_use]
+    pub fn ends(&self) -> EndTensors {
+        match self.family {
+            Family::Chameleon | Family::Llama => llama::ends(self),
+            Family::Janus(sizes) => sizes.ends(self),
+            Family::LlamaGen(sizes) => sizes.ends(self),
+        }
+    }
+
+    /// The norms over the heads of a layer's queries and keys, in families that have them.
+    #[must_use]
+    pub fn head_norms(&self, layer: usize) -> Option<[HeadNormTensors; 2]> {
+        match self.family {
+            Family::Chameleon => Some(chameleon::head_norms(self, layer)),
+            Family::Llama | Family::Janus(_) | Family::LlamaGen(_) => None,
+        }
+    }
+
+    /// Refuses weights of layers that the config does not mention: with them the model would be
+    /// another one.
     ///
     /// # Errors
     /// There is such a tensor.
     pub fn check_layers(&self, checkpoint: &Checkpoint) -> Result<()> {
         let wanted: BTreeSet<String> = self.tensors().into_iter().map(|tensor| tensor.name).collect();
-        let stem = Names::of(self.family).layers();
+        let stem = TensorNames::of(self.family).layers();
         let unknown = |name: &&str| {
             name.starts_with(&stem)
                 && [".weight", ".bias"].iter().any(|end| name.ends_with(end))
@@ -89,38 +112,25 @@ impl TransformerConfig {
         }
     }
 
-    /// The output projection's tensor, `[ids, D]`, wherever a checkpoint keeps it; row 0 is the first of
+    /// The tensor of the output projection, `[ids, D]`; row 0 is the first of
     /// [`readable`](Self::readable).
     ///
     /// # Errors
-    /// It is missing or does not fit the config, or the family's logits come from more than one projection.
+    /// It is missing or does not fit the config, or logits of this family are more than one
+    /// product.
     pub fn output_projection<'c>(&self, checkpoint: &'c Checkpoint) -> Result<Tensor<'c>> {
-        let (name, shape) = self.output_projection_place()?;
-        checkpoint.tensor(name, &shape)
-    }
-
-    /// Name and shape of the output projection's tensor.
-    ///
-    /// # Errors
-    /// The family's logits come from more than one projection.
-    pub fn output_projection_place(&self) -> Result<(&'static str, [usize; 2])> {
-        let name = match self.family {
-            Family::Chameleon | Family::Llama if self.tied_embeddings => "model.embed_tokens.weight",
-            Family::Chameleon | Family::Llama => "lm_head.weight",
-            Family::LlamaGen(_) => "output.weight",
-            Family::Janus(_) => {
-                return Err(Error::input("this family's head is more than one projection")
-                    .expected("a family whose logits are one product with the hidden state")
-                    .got(self.family.name()));
-            }
-        };
-        Ok((name, [self.readable().len(), self.hidden]))
+        match self.ends().logits {
+            LogitTensors::Linear(linear) => checkpoint.tensor(&linear.weight, &linear.shape()),
+            LogitTensors::Mlp { .. } => Err(Error::input("this family's head is more than one projection")
+                .expected("a family whose logits are one product with the hidden state")
+                .got(self.family.name())),
+        }
     }
 }
 
 impl HawkConfig {
-    /// The content of `hawk.json`, or what it would be for a public model that has none; none where the folder lacks the text tokenizer or the
-    /// VQ tokenizer that tell.
+    /// The content of `hawk.json`, or what it would be for a public model without one. None if the
+    /// folder lacks the text tokenizer or VQ tokenizer that it is derived from.
     ///
     /// # Errors
     /// A file that is damaged, or a tokenizer that is not the family's.

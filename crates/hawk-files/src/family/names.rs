@@ -6,30 +6,50 @@ use crate::config::transformer::TransformerConfig;
 
 /// A matrix of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum LayerPart {
+    /// Norm before attention.
     AttentionNorm,
+    /// Queries.
     Query,
+    /// Keys.
     Key,
+    /// Values.
     Value,
-    /// Query, key and value, one below the other.
+    /// Queries, keys and values, one below the other.
     Fused,
+    /// From the heads back to the hidden state.
     Output,
+    /// Norm before the SwiGLU.
     MlpNorm,
+    /// The SwiGLU's gate.
     Gate,
+    /// What the gate is multiplied with.
     Up,
+    /// From the SwiGLU back to the hidden state.
     Down,
+}
+
+/// Which two numbers of a head a rotary angle turns together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotaryPairs {
+    /// `(i, i + E/2)`.
+    Halves,
+    /// `(2i, 2i + 1)`.
+    Neighbours,
 }
 
 /// How a family names its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum TensorNames {
     /// As transformers' Llama, behind this stem.
     HuggingFace(&'static str),
     /// As Meta's Llama, query, key and value in one.
     Meta,
 }
 
-impl Names {
+impl TensorNames {
+    /// Those of a family.
+    #[must_use]
     pub fn of(family: Family) -> Self {
         match family {
             Family::Chameleon | Family::Llama => Self::HuggingFace("model."),
@@ -41,6 +61,8 @@ impl Names {
         }
     }
 
+    /// The final norm.
+    #[must_use]
     pub fn norm(self) -> String {
         match self {
             Self::HuggingFace(stem) => format!("{stem}norm.weight"),
@@ -48,6 +70,8 @@ impl Names {
         }
     }
 
+    /// The first table of inputs.
+    #[must_use]
     pub fn embedding(self) -> String {
         match self {
             Self::HuggingFace(stem) => format!("{stem}embed_tokens.weight"),
@@ -63,7 +87,9 @@ impl Names {
         }
     }
 
-    pub fn layer(self, layer: usize, part: Part) -> String {
+    /// A tensor of a layer.
+    #[must_use]
+    pub fn layer(self, layer: usize, part: LayerPart) -> String {
         let (stem, part) = match self {
             Self::HuggingFace(stem) => (stem, hugging_face(part)),
             Self::Meta => ("", meta(part)),
@@ -71,19 +97,34 @@ impl Names {
         format!("{stem}layers.{layer}.{part}.weight")
     }
 
+    /// The tensors that queries, keys and values are made by.
+    #[must_use]
+    pub fn query_key_value(self) -> &'static [LayerPart] {
+        match self {
+            Self::HuggingFace(_) => &[LayerPart::Query, LayerPart::Key, LayerPart::Value],
+            Self::Meta => &[LayerPart::Fused],
+        }
+    }
+
+    /// Which numbers of a head a rotary angle turns together.
+    #[must_use]
+    pub fn rotary_pairs(self) -> RotaryPairs {
+        match self {
+            Self::HuggingFace(_) => RotaryPairs::Halves,
+            Self::Meta => RotaryPairs::Neighbours,
+        }
+    }
+
     /// The tensors of a layer with their shapes, without the norms on queries and keys.
     pub fn layer_tensors(self, c: &TransformerConfig, layer: usize) -> Vec<WantedTensor> {
-        let qkv: &[Part] = match self {
-            Self::HuggingFace(_) => &[Part::Query, Part::Key, Part::Value],
-            Self::Meta => &[Part::Fused],
-        };
-        let rest = [Part::Output, Part::MlpNorm, Part::Gate, Part::Up, Part::Down];
-        let parts = [Part::AttentionNorm].iter().chain(qkv).chain(&rest);
+        let qkv = self.query_key_value();
+        let rest = [LayerPart::Output, LayerPart::MlpNorm, LayerPart::Gate, LayerPart::Up, LayerPart::Down];
+        let parts = [LayerPart::AttentionNorm].iter().chain(qkv).chain(&rest);
         parts.map(|&part| WantedTensor::exact(self.layer(layer, part), part.shape(c))).collect()
     }
 }
 
-impl Part {
+impl LayerPart {
     /// Its shape.
     #[must_use]
     pub fn shape(self, c: &TransformerConfig) -> Vec<usize> {
@@ -100,32 +141,32 @@ impl Part {
     }
 }
 
-fn hugging_face(part: Part) -> &'static str {
+fn hugging_face(part: LayerPart) -> &'static str {
     match part {
-        Part::AttentionNorm => "input_layernorm",
-        Part::Query => "self_attn.q_proj",
-        Part::Key => "self_attn.k_proj",
-        Part::Value => "self_attn.v_proj",
-        Part::Fused => "self_attn.qkv_proj",
-        Part::Output => "self_attn.o_proj",
-        Part::MlpNorm => "post_attention_layernorm",
-        Part::Gate => "mlp.gate_proj",
-        Part::Up => "mlp.up_proj",
-        Part::Down => "mlp.down_proj",
+        LayerPart::AttentionNorm => "input_layernorm",
+        LayerPart::Query => "self_attn.q_proj",
+        LayerPart::Key => "self_attn.k_proj",
+        LayerPart::Value => "self_attn.v_proj",
+        LayerPart::Fused => "self_attn.qkv_proj",
+        LayerPart::Output => "self_attn.o_proj",
+        LayerPart::MlpNorm => "post_attention_layernorm",
+        LayerPart::Gate => "mlp.gate_proj",
+        LayerPart::Up => "mlp.up_proj",
+        LayerPart::Down => "mlp.down_proj",
     }
 }
 
-fn meta(part: Part) -> &'static str {
+fn meta(part: LayerPart) -> &'static str {
     match part {
-        Part::AttentionNorm => "attention_norm",
-        Part::Query => "attention.wq",
-        Part::Key => "attention.wk",
-        Part::Value => "attention.wv",
-        Part::Fused => "attention.wqkv",
-        Part::Output => "attention.wo",
-        Part::MlpNorm => "ffn_norm",
-        Part::Gate => "feed_forward.w1",
-        Part::Up => "feed_forward.w3",
-        Part::Down => "feed_forward.w2",
+        LayerPart::AttentionNorm => "attention_norm",
+        LayerPart::Query => "attention.wq",
+        LayerPart::Key => "attention.wk",
+        LayerPart::Value => "attention.wv",
+        LayerPart::Fused => "attention.wqkv",
+        LayerPart::Output => "attention.wo",
+        LayerPart::MlpNorm => "ffn_norm",
+        LayerPart::Gate => "feed_forward.w1",
+        LayerPart::Up => "feed_forward.w3",
+        LayerPart::Down => "feed_forward.w2",
     }
 }

@@ -1,8 +1,10 @@
-//! LlamaGen as it is published: a file of weights for the transformer and one for the VQ tokenizer, without configs. Sizes are read off the
-//! shapes of the tensors; what leaves no trace there comes from the file's name or from the caller.
+//! LlamaGen as it is published: weights of the transformer and of the VQ tokenizer in one file
+//! each, without configs. Sizes are read off the shapes of the tensors. The rest comes from the
+//! name of the file or from the caller.
 //!
-//! Sources: FoundationVision/LlamaGen (commit 5a50452) `autoregressive/models/gpt.py`, `tokenizer/tokenizer_image/vq_model.py`; the names that
-//! transformers' Llama gives to the same tensors: jadohu/LANTERN (commit 3a56e45) `models/kv_variants/modeling_llamagen_kv.py`.
+//! Sources: FoundationVision/LlamaGen (commit 5a50452) `autoregressive/models/gpt.py` and
+//! `tokenizer/tokenizer_image/vq_model.py`. The names of the same tensors in transformers' Llama:
+//! jadohu/LANTERN (commit 3a56e45) `models/kv_variants/modeling_llamagen_kv.py`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +49,8 @@ pub(crate) fn is_vq(checkpoint: &Checkpoint) -> bool {
     checkpoint.contains("quantize.embedding.weight") && checkpoint.contains("decoder.conv_blocks.0.res.0.conv1.weight")
 }
 
-/// A LlamaGen under the names of transformers' Llama seen under its own; the checkpoint itself where it is something else.
+/// Gives the tensors of a LlamaGen that is stored under the names of transformers' Llama their own
+/// names. Any other checkpoint is returned unchanged.
 pub(crate) fn under_own_names(checkpoint: Checkpoint, place: &str) -> Result<Checkpoint> {
     if !checkpoint.names().any(|name| name.starts_with("model.cls_embedding.")) {
         return Ok(checkpoint);
@@ -106,20 +109,22 @@ fn joined(checkpoint: &Arc<Checkpoint>, from: Vec<String>) -> Result<LazyTensor>
     Ok(LazyTensor { dtype, shape, read: Box::new(read) })
 }
 
-/// The `config.json` of the transformer in `checkpoint`, which was read from `source`; `told` is the Llama's config beside the weights, or null.
+/// The `config.json` of the transformer in `checkpoint`, which was read from `source`. `told` is
+/// the config of a Llama beside the weights, or null.
 ///
 /// # Errors
-/// Tensors that contradict each other, or something that nobody tells.
+/// Tensors contradict each other, or a size cannot be found.
 pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &Path,
-    (extras, told): (&LlamaGenExtras, &Value),
+    extras: &LlamaGenExtras,
+    told: &Value,
     vq: &VqConfig,
 ) -> Result<Value> {
     let [codes, dim] = shape(checkpoint, CODES)?;
     let dim = size("dim", dim as u64, 1 << 17)?;
     let layers = layers(checkpoint, "layers.", ".attention.wqkv.weight")?;
-    let heads = heads((extras, told), [layers, dim])?;
+    let heads = heads(extras, told, layers, dim)?;
     let [rows, _] = shape(checkpoint, "layers.0.attention.wqkv.weight")?;
     let head_dim = dim / heads;
     // Queries, keys and values one below the other.
@@ -179,7 +184,7 @@ fn layers(checkpoint: &Checkpoint, before: &str, behind: &str) -> Result<usize> 
     }
 }
 
-fn heads((extras, told): (&LlamaGenExtras, &Value), [layers, dim]: [usize; 2]) -> Result<usize> {
+fn heads(extras: &LlamaGenExtras, told: &Value, layers: usize, dim: usize) -> Result<usize> {
     let published = |(_, [l, h, d]): &(&str, [u64; 3])| {
         let sizes = [layers as u64, dim as u64];
         ([*l, *d] == sizes).then_some(*h as usize)
@@ -382,7 +387,7 @@ mod tests {
             };
             let checkpoint = shapes(&transformer(sizes, &condition));
             let extras = LlamaGenExtras::default();
-            let config = config(&checkpoint, Path::new(name), (&extras, &Value::Null), &sixteen).unwrap();
+            let config = config(&checkpoint, Path::new(name), &extras, &Value::Null, &sixteen).unwrap();
             let expected = [heads, heads, 256, cells, sizes[0], sizes[1]].map(Value::from);
             let keys = ["n_head", "n_kv_head", "multiple_of", "block_size", "n_layer", "dim"];
             assert_eq!(keys.map(|key| config[key].clone()), expected, "{name}");
@@ -403,7 +408,7 @@ mod tests {
         let heads = |heads| LlamaGenExtras { heads: Some(heads), ..LlamaGenExtras::default() };
         let cells_of = |name: &str, extras: &LlamaGenExtras, told: Option<u64>| {
             let told = json!({ "block_size": told });
-            config(&shapes(&transformer(b, &classes)), Path::new(name), (extras, &told), &sixteen)
+            config(&shapes(&transformer(b, &classes)), Path::new(name), extras, &told, &sixteen)
         };
         assert_eq!(cells_of("weights.pt", &size(square(384)), None).unwrap()["block_size"], 576);
         assert_eq!(cells_of("model_256/", &size(None), Some(576)).unwrap()["block_size"], 576);
@@ -411,7 +416,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Shapes)| {
             let mut tensors = transformer(b, &classes);
             change(&mut tensors);
-            config(&shapes(&tensors), Path::new("c2i_256.pt"), (&LlamaGenExtras::default(), &Value::Null), &sixteen)
+            config(&shapes(&tensors), Path::new("c2i_256.pt"), &LlamaGenExtras::default(), &Value::Null, &sixteen)
         };
         let reshape = |name: &'static str, shape: &'static [usize]| {
             with(&move |tensors| tensors.iter_mut().find(|(own, _)| own == name).unwrap().1 = shape.to_vec())

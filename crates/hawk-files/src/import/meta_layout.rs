@@ -1,9 +1,13 @@
-//! The layout in which Meta published Chameleon and LLaMA: `consolidated.pth` or its parts `consolidated.NN.pth`, and `params.json`; Anole-7B
-//! is in it, too. Seen as a checkpoint of the Hugging Face layout, tensor by tensor.
+//! The layout in which Meta published Chameleon and LLaMA: `consolidated.pth`, or parts
+//! `consolidated.NN.pth`, and `params.json`. Anole-7B has it too. It is read as a checkpoint of the
+//! Hugging Face layout, tensor by tensor.
 //!
-//! Two things differ beside the names. Rotary positions turn neighbouring pairs there and halves here, so the rows of the query and key
-//! projections change places inside each head, and with them the weights and biases of the norms on queries and keys. And a model in parts is
-//! cut along outputs or along inputs.
+//! Beside the names, two things differ:
+//!
+//! - Rotary positions turn neighbouring pairs here and halves there. So the rows of the query and
+//!   key projections are permuted inside each head, and the weights and biases of the norms on
+//!   queries and keys with them.
+//! - A model in parts is split along outputs or along inputs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +80,8 @@ fn default_theta() -> f64 {
     10000.0
 }
 
-/// The folder with `params.json` and the weights: `dir` itself or one below `models/`, as Meta's download lays it out.
+/// The folder with `params.json` and the weights: `dir` itself, or one below `models/` as in Meta's
+/// download.
 pub(crate) fn folder(dir: &Path) -> Option<PathBuf> {
     let is = |dir: &Path| dir.join("params.json").is_file() && part_files(dir).is_some();
     if is(dir) {

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hawk_kernels::Precision;
 use serde_json::{Value, json};
 
-use hawk_kernels::Precision;
-
+use self::llamagen_files::LlamaGenExtras;
 use self::workdir::{check_new_folder, finish, work_folder};
 use crate::atomic;
 use crate::checkpoint::Checkpoint;
@@ -20,25 +20,29 @@ use crate::config::image::HawkConfig;
 use crate::config::transformer::TransformerConfig;
 use crate::config::vq::{VqConfig, bare_name};
 use crate::error::{Error, Fault, Result};
+use crate::json::from_json;
 use crate::places::{VqTokenizer, folder_names, taming_config};
 use crate::source::ModelSource;
-use llamagen_files::LlamaGenExtras;
 
 /// What becomes of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvertTo {
-    /// Safetensors in the Hugging Face layout with the original's numbers; loads in every precision, and other programs read it.
+    /// Safetensors in the Hugging Face layout with the original's numbers. They load in every
+    /// precision, and other programs read them.
     Safetensors,
-    /// The layout of the kernels in this precision, bf16 or int8; loading maps the file and packs nothing.
+    /// The layout of the kernels in this precision, bf16 or int8. Loading maps the file and packs
+    /// nothing.
     Packed(Precision),
 }
 
 /// A conversion to be done.
 #[derive(Clone, Debug)]
 pub struct Conversion {
-    /// A folder of a model (Hugging Face layout, or Meta's with `params.json`), or a single file of weights.
+    /// The folder of a model, in the Hugging Face layout or in Meta's with `params.json`, or a
+    /// single file of weights.
     pub source: PathBuf,
-    /// Where `text_tokenizer.json`, `vqgan.yaml` and `vqgan.ckpt` are looked for, if not in the usual places around the source.
+    /// Folder of `text_tokenizer.json`, `vqgan.yaml` and `vqgan.ckpt`, if they are not in the usual
+    /// places.
     pub tokenizer: Option<PathBuf>,
     /// The new folder; there must be nothing of that name.
     pub out: PathBuf,
@@ -64,7 +68,7 @@ pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// What a conversion asks of the code that computes with the weights.
 pub trait Loader {
-    /// Writes the transformer's weights into `dir` in the layout of the kernels; `progress` hears of the bytes that are written.
+    /// Writes the weights of the transformer into a folder, in the layout of the kernels.
     ///
     /// # Errors
     /// Weights that do not fit the config, a file that cannot be written.
@@ -87,8 +91,10 @@ pub struct PackTo<'a> {
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-/// What a conversion is done with.
-struct Helpers<'a> {
+/// A conversion under way.
+struct Work<'a> {
+    /// The folder of unfinished work.
+    dir: PathBuf,
     loader: &'a dyn Loader,
     progress: &'a Progress,
 }
@@ -111,10 +117,11 @@ enum Opened {
 }
 
 impl Conversion {
-    /// Converts. What is unfinished lies in a hidden folder beside the new one; the same call again goes on with it.
+    /// Converts. Unfinished work stays in a hidden folder beside the new one; the same call resumes
+    /// it.
     ///
     /// # Errors
-    /// A source that is no model or is damaged, an output that is there already, a full disk.
+    /// The source is no model or is damaged, the output exists, or the disk is full.
     pub fn run(&self, loader: &dyn Loader, progress: &Progress) -> Result<Converted> {
         check_new_folder(&self.out)?;
         if let ConvertTo::Packed(Precision::F32) = self.to {
@@ -127,25 +134,25 @@ impl Conversion {
                 .at(self.source.display())
                 .expected("no --vq, --size or --n-head"));
         }
-        let (work, helpers) = (self.begin()?, Helpers { loader, progress });
+        let work = Work { dir: self.begin()?, loader, progress };
         let written = match opened {
-            Opened::File(file) => self.single_file(&file, &work, progress).map(|left_out| ("a single file", left_out)),
+            Opened::File(file) => self.single_file(&file, &work).map(|left_out| ("a single file", left_out)),
             Opened::LlamaGen(checkpoint, told) => {
-                let left_out = self.llamagen(checkpoint, &told, &work, &helpers);
+                let left_out = self.llamagen(checkpoint, &told, &work);
                 left_out.map(|left_out| ("the published files of a LlamaGen", left_out))
             }
             Opened::Folder(original) => {
                 let layout = original.layout;
-                self.folder(*original, &work, &helpers).map(|left_out| (layout, left_out))
+                self.folder(*original, &work).map(|left_out| (layout, left_out))
             }
         };
         let (layout, left_out) = written.inspect_err(|e| {
             // Another attempt at wrong input has nothing to go on with.
             if e.fault() == Fault::Input {
-                let _ = fs::remove_dir_all(&work);
+                let _ = fs::remove_dir_all(&work.dir);
             }
         })?;
-        finish(&work, &self.out)?;
+        finish(&work.dir, &self.out)?;
         let digest =
             ModelSource::Dir(self.out.clone()).digest().ok().filter(|_| self.out.join("config.json").is_file());
         Ok(Converted { digest, layout, left_out })
@@ -181,8 +188,8 @@ impl Conversion {
     fn open(&self) -> Result<Original> {
         let source = ModelSource::Dir(self.source.clone());
         if source.contains("config.json") {
-            let config = serde_json::from_slice(&source.read("config.json")?)
-                .map_err(|e| Error::input(format!("not a model's config: {e}")).at(source.describe("config.json")))?;
+            let config = from_json("a model's config", &source.read("config.json")?)
+                .map_err(|e| e.at(source.describe("config.json")))?;
             let checkpoint = Checkpoint::open(&source, "")?;
             return Ok(Original { layout: "the Hugging Face layout", config, checkpoint, source });
         }
@@ -199,7 +206,7 @@ impl Conversion {
         Ok(Original { layout: "Meta's original layout", config, checkpoint, source })
     }
 
-    fn folder(&self, original: Original, work: &Path, helpers: &Helpers<'_>) -> Result<Vec<String>> {
+    fn folder(&self, original: Original, work: &Work<'_>) -> Result<Vec<String>> {
         let Original { mut config, checkpoint, source, .. } = original;
         let beside = self.tokenizer.clone().map(ModelSource::Dir);
         let places: Vec<&ModelSource> = beside.iter().chain([&source]).collect();
@@ -207,28 +214,30 @@ impl Conversion {
         let mut left_out = Vec::new();
         let apart = vq.as_ref().and_then(|vq| Some((vq, vq.json.as_ref()?)));
         match (&vq, apart, self.to) {
-            (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, work)?),
-            // A Janus keeps its VQ tokenizer among its own tensors, where other programs look for it.
-            (Some(vq), None, ConvertTo::Packed(_)) => left_out.extend(write_vq(vq, &vq.config.janus_json(), work)?),
+            (_, Some((vq, json)), _) => left_out.extend(write_vq(vq, json, &work.dir)?),
+            // A Janus keeps its VQ tokenizer among its own tensors, where other programs expect it.
+            (Some(vq), None, ConvertTo::Packed(_)) => {
+                left_out.extend(write_vq(vq, &vq.config.janus_json(), &work.dir)?)
+            }
             (_, None, _) => {}
         }
         if let Some(place) = places.iter().find(|place| place.tokenizer_file().is_some()) {
-            atomic::write(&work.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
+            atomic::write(&work.dir.join("tokenizer.json"), &place.read_tokenizer()?.1)?;
         }
         // The tokenizer has a folder and a config of its own now.
         let moved = apart.is_some_and(|(vq, _)| vq.files.is_empty());
         if moved && let Some(config) = config.as_object_mut() {
             config.remove("vq_config");
         }
-        atomic::write(&work.join("config.json"), config.to_string().as_bytes())?;
+        atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())
             .map_err(|e| e.at(source.describe("config.json")))?;
         // It may say where texts end.
         if source.contains("generation_config.json") {
-            atomic::write(&work.join("generation_config.json"), &source.read("generation_config.json")?)?;
+            atomic::write(&work.dir.join("generation_config.json"), &source.read("generation_config.json")?)?;
         }
-        self.write_hawk_json(&source, &transformer, work)?;
-        copy_heads(&source, work)?;
+        self.write_hawk_json(&source, &transformer, &work.dir)?;
+        copy_heads(&source, &work.dir)?;
         if let Some(packed) = checkpoint.packed_for() {
             let error =
                 Error::input("the model is packed already").at(source.describe("")).got(format!("packed for {packed}"));
@@ -242,7 +251,7 @@ impl Conversion {
             let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));
             left_out.extend(unused.map(str::to_owned));
         }
-        self.weights(transformer, (checkpoint, &wanted), work, helpers)?;
+        self.weights(transformer, &checkpoint, &wanted, work)?;
         Ok(left_out)
     }
 
@@ -250,45 +259,39 @@ impl Conversion {
     fn weights(
         &self,
         transformer: TransformerConfig,
-        (checkpoint, wanted): (Checkpoint, &Wanted<'_>),
-        work: &Path,
-        Helpers { loader, progress }: &Helpers<'_>,
+        checkpoint: &Checkpoint,
+        wanted: &Wanted<'_>,
+        work: &Work<'_>,
     ) -> Result<()> {
-        let ConvertTo::Packed(precision) = self.to else { return write_all(&checkpoint, wanted, work, progress) };
+        let ConvertTo::Packed(precision) = self.to else { return write_all(checkpoint, wanted, work) };
         let total = transformer.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
-        let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(progress));
+        let (total, progress) = ((total * precision.weight_bytes()) as u64, Arc::clone(work.progress));
         let hear = Box::new(move |done: u64| progress(done.min(total), total));
-        loader.pack(transformer, &checkpoint, PackTo { dir: work, precision, progress: hear })
+        work.loader.pack(transformer, checkpoint, PackTo { dir: &work.dir, precision, progress: hear })
     }
 
     /// The published files of a LlamaGen; `told` is the Llama's config beside them, or null.
-    fn llamagen(
-        &self,
-        checkpoint: Checkpoint,
-        told: &Value,
-        work: &Path,
-        helpers: &Helpers<'_>,
-    ) -> Result<Vec<String>> {
+    fn llamagen(&self, checkpoint: Checkpoint, told: &Value, work: &Work<'_>) -> Result<Vec<String>> {
         let file = match &self.llamagen.vq {
             Some(file) => file.clone(),
             None => llamagen_files::vq_beside(&self.source, &checkpoint)?,
         };
-        let (vq, json) = open_vq(&file, helpers.loader)?;
-        let config = llamagen_files::config(&checkpoint, &self.source, (&self.llamagen, told), &vq.config)
+        let (vq, json) = open_vq(&file, work.loader)?;
+        let config = llamagen_files::config(&checkpoint, &self.source, &self.llamagen, told, &vq.config)
             .map_err(|e| e.at(self.source.display()))?;
         let transformer = TransformerConfig::from_json(config.to_string().as_bytes())?;
         let used = transformer.tensors();
         if let Some(fault) = used.iter().find_map(|tensor| tensor.fault(&checkpoint)) {
             return Err(Error::input(format!("the tensors contradict each other: {fault}")).at(self.source.display()));
         }
-        atomic::write(&work.join("config.json"), config.to_string().as_bytes())?;
-        let mut left_out = write_vq(&vq, &json, work)?;
-        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.to_owned()), &transformer, &[])? {
+        atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
+        let mut left_out = write_vq(&vq, &json, &work.dir)?;
+        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.dir.clone()), &transformer, &[])? {
             derived.check_decoder(&vq.config).map_err(|e| e.at(file.display()))?;
         }
         let wanted = |name: &&str| used.iter().any(|tensor| tensor.name == *name);
         left_out.extend(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned));
-        self.weights(transformer, (checkpoint, &wanted), work, helpers)?;
+        self.weights(transformer, &checkpoint, &wanted, work)?;
         Ok(left_out)
     }
 
@@ -314,8 +317,9 @@ impl Conversion {
         }
     }
 
-    /// A file of weights alone: a VQ tokenizer where its sizes are known, else any tensors under their own names.
-    fn single_file(&self, checkpoint: &Checkpoint, work: &Path, progress: &Progress) -> Result<Vec<String>> {
+    /// A single file of weights: a VQ tokenizer if its sizes are known, else any tensors under
+    /// their own names.
+    fn single_file(&self, checkpoint: &Checkpoint, work: &Work<'_>) -> Result<Vec<String>> {
         if let ConvertTo::Packed(_) = self.to {
             return Err(Error::input("weights without a config are not packed")
                 .at(self.source.display())
@@ -327,13 +331,13 @@ impl Conversion {
             let bytes = fs::read(&yaml).map_err(|e| Error::io("read the sizes of the tokenizer", &yaml, &e))?;
             let config = taming_config(&bytes).map_err(|e| e.at(yaml.display()))?;
             VqConfig::from_json(config.to_string().as_bytes()).map_err(|e| e.at(yaml.display()))?;
-            atomic::write(&work.join("config.json"), config.to_string().as_bytes())?;
+            atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         } else if llamagen_files::is_vq(checkpoint) {
             let config = llamagen_files::vq_config(checkpoint).map_err(|e| e.at(self.source.display()))?;
-            atomic::write(&work.join("config.json"), config.to_string().as_bytes())?;
+            atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         }
         let wanted = |name: &&str| !(is_vq && (name.starts_with(LOSS) || *name == USED));
-        write_all(checkpoint, &wanted, work, progress)?;
+        write_all(checkpoint, &wanted, work)?;
         Ok(checkpoint.names().filter(|name| !wanted(name)).map(str::to_owned).collect())
     }
 }
@@ -364,7 +368,7 @@ const USED: &str = "quantize.codebook_used";
 /// How deep a source's folders are looked at.
 const MAX_DEPTH: usize = 4;
 
-/// Names, sizes and times of all files of a source: whether it is the one that a conversion began with.
+/// Names, sizes and times of all files of a source, which identify it when a conversion resumes.
 fn fingerprint(path: &Path) -> Result<Value> {
     let failed = |e: std::io::Error| Error::io("look at the source", path, &e);
     let place = fs::canonicalize(path).map_err(failed)?;
@@ -393,7 +397,7 @@ fn first<T>(places: &[&ModelSource], mut look: impl FnMut(&ModelSource) -> Resul
 }
 
 /// Writes the wanted tensors of a checkpoint with the numbers that they have.
-fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, dir: &Path, progress: &Progress) -> Result<()> {
+fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, work: &Work<'_>) -> Result<()> {
     let plan: Vec<Planned> = checkpoint
         .names()
         .filter(wanted)
@@ -405,11 +409,11 @@ fn write_all(checkpoint: &Checkpoint, wanted: &Wanted<'_>, dir: &Path, progress:
     let total = plan.iter().map(Planned::bytes).sum();
     let write = &mut |tensor: &Planned, out: &mut dyn std::io::Write| {
         let raw = checkpoint.raw(&tensor.name)?;
-        out.write_all(&raw.bytes).map_err(|e| Error::io("write the weights", dir, &e))?;
+        out.write_all(&raw.bytes).map_err(|e| Error::io("write the weights", &work.dir, &e))?;
         checkpoint.release();
         Ok(())
     };
-    writer::write(dir, &plan, write, &|done| progress(done, total))
+    writer::write(&work.dir, &plan, write, &|done| (work.progress)(done, total))
 }
 
 /// Writes the VQ tokenizer into `vq/` under its own names; returns what was left out.

@@ -1,4 +1,5 @@
-//! New folders, whole or not at all: what is unfinished lies in a hidden folder beside the new one.
+//! New folders that appear complete or not at all. Unfinished work stays in a hidden folder beside
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ pub fn check_new_folder(out: &Path) -> Result<()> {
         .hint("nothing is overwritten; remove it or choose another name"))
 }
 
-/// The hidden folder beside `out` where it is made; what is in it by another plan is thrown away, by the same one gone on with.
+/// The hidden folder beside `out` for unfinished work. Its content is kept if it was made by the
+/// same plan, else removed.
 pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<PathBuf> {
     let name = out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(out.display()))?;
     let work = out.with_file_name(format!(".{}.{doing}", name.to_string_lossy()));

@@ -8,7 +8,8 @@ use super::simd::{LANES, Simd, pairs};
 #[derive(Clone, Copy)]
 pub(super) struct Avx2;
 
-/// What both have: vectors of eight. SAFETY (all bodies): the trait's contract gives the CPU features and the valid pointers.
+/// The vectors of eight that AVX2 and AVX-512 share. SAFETY (all bodies): the contract of the trait
+/// gives the CPU features and the valid pointers.
 macro_rules! eight_lanes {
     () => {
         type F = __m256;

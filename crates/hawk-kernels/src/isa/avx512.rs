@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 use super::avx2::eight_lanes;
 use super::simd::Simd;
 
-/// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. A panel's outputs are one vector; along lanes it adds up eight, as the others.
+/// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
+/// Sums along lanes have eight lanes, as everywhere.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512;
 

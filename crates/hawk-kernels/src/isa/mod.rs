@@ -1,8 +1,10 @@
-//! Eight lanes of f32 and the sixteen outputs of a panel, once per instruction set, and the run-time choice between them.
+//! Vectors of eight f32 and the sixteen outputs of a panel, one file per instruction set, and the
+//! choice between them at run time.
 //!
-//! Every kernel is written once over [`Simd`]. All implementations round alike (a fused multiply-add is one rounding everywhere), and what is
-//! added up along lanes has eight of them everywhere, so a kernel gives the same bits on every instruction set; [`scalar::Scalar`] is the twin that the
-//! others are tested against.
+//! Every kernel is written once over [`Simd`]. All implementations round alike: a fused
+//! multiply-add is one rounding everywhere, and sums along lanes have eight lanes everywhere. So a
+//! kernel gives the same bits on every instruction set; [`scalar::Scalar`] is the reference that
+//! the others are tested against.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -14,7 +16,8 @@ mod simd;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-pub use simd::{Kernel, LANES, ROUND, Simd};
+pub(crate) use simd::ROUND;
+pub use simd::{Kernel, LANES, Simd};
 
 /// An instruction set of this build. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +52,7 @@ impl Isa {
         }
     }
 
-    /// The one that kernels run on: [`asked`](Self::asked) for, else the best that this CPU has.
+    /// The one that kernels run on: the one [`asked`](Self::asked) for, else the best of this CPU.
     pub fn detect() -> Self {
         static FOUND: OnceLock<Isa> = OnceLock::new();
         *FOUND.get_or_init(|| {
@@ -58,10 +61,10 @@ impl Isa {
         })
     }
 
-    /// The one that `HAWK_ISA` in the environment names (`scalar`, `avx2`, `avx512`): to compare them.
+    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2` or `avx512`.
     ///
     /// # Errors
-    /// There is no such one, or this CPU lacks it.
+    /// The name is unknown, or this CPU lacks the instruction set.
     pub fn asked() -> Result<Option<Self>> {
         let Ok(name) = std::env::var("HAWK_ISA") else { return Ok(None) };
         let here = || Self::ALL.into_iter().filter(|isa| isa.is_here());
@@ -74,6 +77,15 @@ impl Isa {
                 got: name,
             }),
         }
+    }
+
+    /// Refuses an instruction set that this CPU lacks, so that running on it is sound.
+    #[inline]
+    pub(crate) fn check(self) {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        // Each set includes the slower ones.
+        let best = BEST.get_or_init(|| Self::ALL.into_iter().rfind(|isa| isa.is_here()).unwrap_or(Self::Scalar));
+        assert!(self <= *best, "this CPU does not have {self}");
     }
 
     fn name(self) -> &'static str {
@@ -98,7 +110,8 @@ impl std::fmt::Display for Isa {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: the features of this function are those that `Avx2` needs; the rest is the caller's promise.
+    // SAFETY: the features of this function are those that `Avx2` needs; the rest is the caller's
+    // promise.
     unsafe { kernel.run::<avx2::Avx2>() }
 }
 
@@ -109,7 +122,7 @@ unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<avx512::Avx512>() }
 }
 
-/// Runs a kernel on an instruction set: [`Isa::detect`]'s, or in tests each in turn.
+/// Runs a kernel on an instruction set.
 ///
 /// # Safety
 /// The CPU has `isa`, and what the kernel's fields promise (pointers, lengths) holds.

@@ -3,14 +3,17 @@
 /// Lanes of one vector.
 pub const LANES: usize = 8;
 
-/// `1.5 * 2^23`: adding it to `|x| < 2^22` leaves `x` rounded to the nearest integer (ties to even) in the low bits of the sum.
-pub const ROUND: f32 = 12_582_912.0;
+/// `1.5 * 2^23`: adding it to `|x| < 2^22` leaves `x`, rounded to the nearest integer (ties to
+/// even), in the low bits of the sum.
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// One instruction set.
 ///
 /// # Safety
-/// Every method requires that the CPU has the instruction set (given inside [`dispatch_on`](super::dispatch_on)) and, where it takes a pointer, that the
-/// pointed-to elements are valid; no alignment is required.
+/// Every method requires that the CPU has the instruction set (given inside
+/// [`dispatch_on`](super::dispatch_on)) and, where it takes a pointer, that the pointed-to elements
+/// are valid; no alignment is required.
+#[allow(clippy::missing_safety_doc, reason = "the contract of the trait is that of every method")]
 pub trait Simd: Copy {
     /// 8 x f32.
     type F: Copy;
@@ -22,54 +25,78 @@ pub trait Simd: Copy {
     type P16: Copy;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
-    /// Most panels that a block of rows goes through together, and most sums of such a block: each sum waits for its last multiply-add, and an
-    /// input is loaded once for all panels.
+    /// Most panels that a block of rows goes through together: an input is loaded once for all of
+    /// them.
     const MOST_PANELS: usize;
+    /// Most sums of a block of rows over several panels.
     const MOST_SUMS: usize;
-    /// Whether a block of rows alone reads long slices and fetches every line ahead: what measured faster on the processors that have it.
+    /// Whether a block of rows alone reads long slices and prefetches every line: what measured
+    /// faster on the processors that have the instruction set.
     const FETCHES_ALONE: bool;
 
+    /// `x` in every lane.
     unsafe fn splat(x: f32) -> Self::F;
+    /// Reads 8 numbers.
     unsafe fn load(p: *const f32) -> Self::F;
+    /// Writes 8 numbers.
     unsafe fn store(p: *mut f32, v: Self::F);
     /// `a * b + c` with one rounding.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a + b`.
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`.
     unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`.
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`.
     unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
     /// The larger; `b` where either is NaN.
     unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller; `b` where either is NaN.
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
     /// `2^n` from `n + ROUND`, for n in -126..=127.
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
     /// Rounds (ties to even) into 8 i16; the values are in the range of i16.
     unsafe fn store_i16(p: *mut i16, v: Self::F);
+    /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
 
+    /// `x` for all 16 outputs.
     unsafe fn splat16(x: f32) -> Self::F16;
+    /// Reads 16 numbers.
     unsafe fn load16(p: *const f32) -> Self::F16;
+    /// Writes 16 numbers.
     unsafe fn store16(p: *mut f32, v: Self::F16);
+    /// `a + b`.
     unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16;
     /// `a * b + c` with one rounding.
     unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16;
-    /// 16 bf16 in the order of a packed panel (0 8 1 9 ...), in the order that [`begin_bf16`](Self::begin_bf16) gives sums.
+    /// 16 bf16 in the order of a packed panel (0 8 1 9 ...), in the order that
+    /// [`begin_bf16`](Self::begin_bf16) gives sums.
     unsafe fn load_bf16(p: *const u16) -> Self::F16;
-    /// Sums for products with bf16, from their own order, and back.
+    /// Sums for products with bf16, from their own order.
     unsafe fn begin_bf16(p: *const f32) -> Self::F16;
+    /// Sums of products with bf16, back to their own order.
     unsafe fn end_bf16(p: *mut f32, v: Self::F16);
+    /// 0 for all 16 outputs.
     unsafe fn zero_i16() -> Self::I16;
+    /// Reads 32 i8.
     unsafe fn load_i8(p: *const i8) -> Self::P16;
     /// The two i16 at `p`, in every pair of lanes.
     unsafe fn splat_pair(p: *const i16) -> Self::P16;
     /// `acc + w[2i] * x[2i] + w[2i+1] * x[2i+1]` per output i, exact.
     unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16;
+    /// Converts, rounded to the nearest f32.
     unsafe fn to_f32(v: Self::I16) -> Self::F16;
 }
 
-/// A piece of work that is written over any instruction set. `run` must be `#[inline(always)]`, so that its body is compiled for it.
+/// A piece of work that is written over any instruction set.
 pub trait Kernel {
+    /// What it returns.
     type Output;
+
+    /// Does the work. It must be `#[inline(always)]`, so that its body is compiled for `S`.
+    ///
     /// # Safety
     /// The CPU has the instruction set `S`, and whatever the kernel's fields promise holds.
     unsafe fn run<S: Simd>(self) -> Self::Output;

@@ -1,13 +1,14 @@
 //! Attention of the rows of one stream against its committed tokens and their own ancestors.
 //!
-//! Keys are scored in slots, then gathered in logical order (committed tokens, ancestors from the oldest, the row itself), so that a row in a tree
-//! has the same bits as the same token in a chain.
+//! Keys are scored in slots. Scores are then gathered in logical order: committed tokens, ancestors
+//! from the oldest, the row itself. So a row in a tree has the same bits as the same token in a
+//! chain.
 
 use hawk_kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, dispatch_on};
 
 use super::kv::KvHead;
 use super::rope::Rope;
-use super::rows::Rows;
+use crate::rows::Rows;
 
 /// A LayerNorm per head: weights and biases `[heads][E]`.
 pub(crate) struct HeadNorm {
@@ -53,7 +54,8 @@ pub(crate) struct Unit<'a> {
 
 impl Unit<'_> {
     /// # Safety
-    /// The pointers are valid for the rows, heads and strides that the fields tell, and nobody else uses these parts meanwhile.
+    /// The pointers are valid for the rows, heads and strides of the fields, and nobody else uses
+    /// these parts meanwhile.
     pub(crate) unsafe fn run(&self) {
         for row in 0..self.rows.len() {
             // SAFETY: the caller's promise.
@@ -73,7 +75,8 @@ impl Unit<'_> {
     unsafe fn place(&self, row: usize) {
         let position = self.start + self.committed + self.rows.path(row).len() - 1;
         let slot = self.committed + row;
-        // SAFETY: the caller of `run` promises rows of `stride` elements and heads of `capacity` positions.
+        // SAFETY: the caller of `run` promises rows of `stride` elements and heads of `capacity`
+        // positions.
         unsafe {
             for head in 0..self.group {
                 let query = self.queries.add(row * self.stride + head * self.head_dim);
@@ -133,7 +136,8 @@ impl Unit<'_> {
             // SAFETY: as in `place`.
             let scores = unsafe { self.row_scores(row, head) };
             let path = self.rows.path(row);
-            // In place: a row's number is at least its depth, so that no score is overwritten before it is read.
+            // In place: the number of a row is at least its depth, so no score is overwritten
+            // before it is read.
             for (depth, ancestor) in path.iter().enumerate() {
                 scores[self.committed + depth] = scores[self.committed + ancestor];
             }
@@ -141,7 +145,8 @@ impl Unit<'_> {
         }
     }
 
-    /// Values weighed by the scores: committed tokens for all rows together, then each row's ancestors.
+    /// Sums the values weighted by the scores: committed tokens for all rows together, then the
+    /// ancestors of each row.
     unsafe fn sum(&self, head: usize) {
         let panels = self.head_dim.div_ceil(PANEL);
         for first in (0..self.rows.len()).step_by(CHUNK_ROWS) {
@@ -150,7 +155,8 @@ impl Unit<'_> {
                 let panels = PLACES.min(panels - panel);
                 let mut sums = [[[0.0_f32; PANEL]; PLACES]; CHUNK_ROWS];
                 let add = |slot: usize, score: *const f32, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]| {
-                    // SAFETY: as in `place`; the slots are inside the capacity, and there are as many rows of scores as of sums.
+                    // SAFETY: as in `place`; the slots are inside the capacity, and there are as
+                    // many rows of scores as of sums.
                     unsafe {
                         let kernel = Panels {
                             precision: self.kv.precision(),

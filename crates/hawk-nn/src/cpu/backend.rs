@@ -9,11 +9,10 @@ use hawk_kernels::{Precision, Threads};
 use hawk_spec::{Code, Grid};
 
 use super::passes::CpuPasses;
-use super::stream::OwnInputs;
 use super::target::Target;
 use crate::backend::{Backend, Device, Passes, PixelDecoder};
 use crate::heads::Heads;
-use crate::pass::{PassCost, PassPlan};
+use crate::pass::{OwnInputs, PassCost, PassPlan};
 use crate::vq::decoder::VqDecoder;
 use crate::vq::image::Image;
 

@@ -1,7 +1,7 @@
 //! Small networks beside the transformer's layers: products with a bias, and the GELU between them.
 
-use hawk_files::{Checkpoint, Result};
-use hawk_kernels::{Matrix, Precision, Threads, matmul};
+use hawk_files::{Activation, Checkpoint, LinearTensors, MlpTensors, Result};
+use hawk_kernels::{Matrix, MatrixSize, Precision, Threads, matmul};
 
 use super::packed::MatrixSource;
 
@@ -15,27 +15,22 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// `{name}.weight` `[n, k]` and `{name}.bias` `[n]`, for the kernels in the target's precision.
-    pub(crate) fn load(source: &MatrixSource<'_>, name: &str, [n, k]: [usize; 2]) -> Result<Self> {
-        let bias = source.checkpoint.tensor(&format!("{name}.bias"), &[n])?.to_f32();
-        let weights = source.packable(&format!("{name}.weight"), &[n, k])?;
-        let weights = source.matrix(name, [n, k], &mut |row, out| weights.row_into(row, out))?;
+    /// For the kernels in the target's precision; `matrix` is its name in a packed file.
+    pub(crate) fn load(source: &MatrixSource<'_>, tensors: &LinearTensors, matrix: &str) -> Result<Self> {
+        let bias = bias(source.checkpoint, tensors)?;
+        let weights = source.packable(&tensors.weight, &tensors.shape())?;
+        let weights = source.matrix(matrix, tensors.size, &mut |row, out| weights.row_into(row, out))?;
         source.checkpoint.release();
         Ok(Self { weights, bias })
     }
 
-    /// As [`load`](Self::load), in f32 whatever the target's precision: what is small, and not part of a packed file.
-    pub(crate) fn load_f32(checkpoint: &Checkpoint, name: &str, size: [usize; 2]) -> Result<Self> {
-        let bias = checkpoint.tensor(&format!("{name}.bias"), &size[..1])?.to_f32();
-        Ok(Self { bias, ..Self::without_bias(checkpoint, name, size)? })
-    }
-
-    /// `{name}.weight` `[n, k]` alone, in f32.
-    pub(crate) fn without_bias(checkpoint: &Checkpoint, name: &str, [n, k]: [usize; 2]) -> Result<Self> {
-        let weights = checkpoint.tensor(&format!("{name}.weight"), &[n, k])?;
-        let weights = Matrix::pack(Precision::F32, n, k, &mut |row, out| weights.row_into(row, out));
+    /// In f32 whatever the target's precision: what is small, and not part of a packed file.
+    pub(crate) fn load_f32(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Self> {
+        let (bias, MatrixSize { outputs, inputs }) = (bias(checkpoint, tensors)?, tensors.size);
+        let weights = checkpoint.tensor(&tensors.weight, &tensors.shape())?;
+        let weights = Matrix::pack(Precision::F32, outputs, inputs, &mut |row, out| weights.row_into(row, out));
         checkpoint.release();
-        Ok(Self { weights, bias: Vec::new() })
+        Ok(Self { weights, bias })
     }
 
     /// Adds the bias to rows of outputs.
@@ -48,31 +43,56 @@ impl Dense {
     }
 }
 
-/// `layers` with an activation between them, on `x` `[rows, k]`. For what is computed once: it allocates.
-pub(crate) fn mlp(pool: &Threads, layers: &[Dense], activation: fn(&mut [f32]), x: &[f32]) -> Vec<f32> {
-    let mut x = x.to_vec();
-    for (number, layer) in layers.iter().enumerate() {
-        if number > 0 {
-            activation(&mut x);
-        }
-        let (n, k) = (layer.weights.n(), layer.weights.k());
-        let mut y = vec![0.0; x.len() / k * n];
-        for (x, y) in x.chunks(ROWS * k).zip(y.chunks_mut(ROWS * n)) {
-            matmul(pool, &layer.weights, x, x.len() / k, y);
-        }
-        layer.add_bias(&mut y);
-        x = y;
+fn bias(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Vec<f32>> {
+    match &tensors.bias {
+        Some(name) => Ok(checkpoint.tensor(name, &[tensors.size.outputs])?.to_f32()),
+        None => Ok(Vec::new()),
     }
-    x
 }
 
-/// `x / 2 (1 + erf(x / sqrt 2))` in place, as torch's GELU. libm's function has the same bits everywhere.
+/// Layers with an activation between them, in f32. For what is computed once: it allocates.
+pub(crate) struct Mlp {
+    layers: Vec<Dense>,
+    activation: Activation,
+}
+
+impl Mlp {
+    pub(crate) fn load(checkpoint: &Checkpoint, tensors: &MlpTensors) -> Result<Self> {
+        let layers = tensors.layers.iter().map(|layer| Dense::load_f32(checkpoint, layer)).collect::<Result<_>>()?;
+        Ok(Self { layers, activation: tensors.activation })
+    }
+
+    /// `x` `[rows, inputs]` to `[rows, outputs]`.
+    pub(crate) fn run(&self, threads: &Threads, x: &[f32]) -> Vec<f32> {
+        let activation: fn(&mut [f32]) = match self.activation {
+            Activation::Gelu => gelu,
+            Activation::GeluTanh => gelu_tanh,
+        };
+        let mut x = x.to_vec();
+        for (number, layer) in self.layers.iter().enumerate() {
+            if number > 0 {
+                activation(&mut x);
+            }
+            let (n, k) = (layer.weights.n(), layer.weights.k());
+            let mut y = vec![0.0; x.len() / k * n];
+            for (x, y) in x.chunks(ROWS * k).zip(y.chunks_mut(ROWS * n)) {
+                matmul(threads, &layer.weights, x, x.len() / k, y);
+            }
+            layer.add_bias(&mut y);
+            x = y;
+        }
+        x
+    }
+}
+
+/// `x / 2 (1 + erf(x / sqrt 2))` in place, as torch's GELU. The function of `libm` has the same
+/// bits everywhere.
 pub(crate) fn gelu(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = 0.5 * *x * (1.0 + libm::erff(*x * std::f32::consts::FRAC_1_SQRT_2)));
 }
 
 /// GELU in its approximation by a hyperbolic tangent, in place.
-pub(crate) fn gelu_tanh(x: &mut [f32]) {
+fn gelu_tanh(x: &mut [f32]) {
     const FACTOR: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
     x.iter_mut().for_each(|x| {
         let wide = f64::from(*x);

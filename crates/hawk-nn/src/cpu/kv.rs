@@ -5,7 +5,8 @@ use std::cell::UnsafeCell;
 use hawk_files::TransformerConfig;
 use hawk_kernels::{Line, PANEL, Precision, bf16_slot};
 
-/// How keys and values are kept: f32, or rounded to bf16 when they are written, which halves what attention reads.
+/// Number format of keys and values. bf16 is rounded when it is written and halves what attention
+/// reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KvFormat {
     F32,
@@ -61,7 +62,8 @@ impl Kv {
         let mut pieces = Vec::new();
         for head in (0..self.kv_heads).map(|head| self.head(layer, head)) {
             let step = self.format.step_bytes();
-            // SAFETY: both lie in the head's part, and what writes there (passes, commits) needs the stream for itself.
+            // SAFETY: both lie in the head's part, and what writes there (passes, commits) needs
+            // the stream for itself.
             unsafe {
                 pieces.push(std::slice::from_raw_parts(head.key_panel(0), keys * head.key_pitch()));
                 let value = |panel| std::slice::from_raw_parts(head.value_panel(panel, 0), self.committed * step);
@@ -71,7 +73,8 @@ impl Kv {
         pieces
     }
 
-    /// The keys and values of a layer's kv head; whoever writes them keeps others away from the head.
+    /// The keys and values of one kv head of a layer. The caller makes sure that nobody else uses a
+    /// head that it writes.
     pub(crate) fn head(&self, layer: usize, head: usize) -> KvHead {
         let lines = self.head_bytes() / size_of::<Line>();
         let first = |cells: &[UnsafeCell<Line>]| UnsafeCell::raw_get(cells[head * lines..(head + 1) * lines].as_ptr());
@@ -93,7 +96,8 @@ impl Kv {
         assert!(shape(self) == shape(other) && tokens <= other.committed, "streams of different shapes");
         let (key_panels, value_panels) = (tokens.div_ceil(PANEL), self.head_dim.div_ceil(PANEL));
         for (from, to) in other.heads().zip(self.heads()) {
-            // SAFETY: both heads have the same shape, the ranges lie inside the capacity, and `self` is borrowed for writing.
+            // SAFETY: both heads have the same shape, the ranges lie inside the capacity, and
+            // `self` is borrowed for writing.
             unsafe {
                 std::ptr::copy_nonoverlapping(from.keys, to.keys, key_panels * from.key_pitch());
                 for panel in 0..value_panels {
@@ -114,8 +118,9 @@ impl Kv {
     }
 }
 
-/// Keys and values of one kv head: keys in panels of 16 positions `[panel][E][16]`, values in panels of 16 channels `[E/16][capacity][16]`, so
-/// that scores and sums are products with packed weights. The 16 stand in the order of packed weights.
+/// Keys and values of one kv head, in the order of packed weights, so that scores and sums are
+/// products with packed weights: keys in panels of 16 positions `[panel][E][16]`, values in panels
+/// of 16 channels `[E/16][capacity][16]`.
 #[derive(Clone, Copy)]
 pub(crate) struct KvHead {
     format: KvFormat,

@@ -11,7 +11,6 @@ pub(crate) mod packed;
 pub(crate) mod pass;
 pub(crate) mod passes;
 pub(crate) mod rope;
-pub(crate) mod rows;
 pub(crate) mod staged;
 pub(crate) mod stream;
 pub(crate) mod target;

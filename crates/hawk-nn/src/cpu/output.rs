@@ -18,8 +18,8 @@ pub(crate) struct OutputHead {
 
 impl OutputHead {
     /// One product, for the ids from `first` on.
-    pub(crate) fn plain(first: usize, weights: Matrix) -> Self {
-        Self { first, inner: None, outputs: Dense { weights, bias: Vec::new() } }
+    pub(crate) fn plain(first: usize, outputs: Dense) -> Self {
+        Self { first, inner: None, outputs }
     }
 
     /// `outputs(gelu(inner(x)))`.
@@ -87,19 +87,25 @@ impl<'a> Projection<'a> {
         self.outputs.len()
     }
 
-    /// `states` `[rows, D]` to `logits` `[rows, columns]`, which has [`room`](Self::room) for every row, by way of `inner`, which has
-    /// [`inner_width`](OutputHead::inner_width).
+    /// `states` `[rows, D]` to `logits` `[rows, columns]`. `logits` has [`room`](Self::room) for
+    /// every row, `inner` has [`inner_width`](OutputHead::inner_width).
     pub(crate) fn run(
         &self,
         activations: &mut Activations,
         inner: &mut [f32],
-        (states, rows): (&[f32], usize),
+        states: &[f32],
+        rows: usize,
         logits: &mut [f32],
     ) {
         let states = match &self.head.inner {
             Some(layer) => {
                 let inner = &mut inner[..rows * layer.weights.n()];
-                Product::new(self.product.pool, self.product.isa, &layer.weights).run(activations, states, rows, inner);
+                Product::new(self.product.threads, self.product.isa, &layer.weights).run(
+                    activations,
+                    states,
+                    rows,
+                    inner,
+                );
                 layer.add_bias(inner);
                 gelu(inner);
                 &*inner

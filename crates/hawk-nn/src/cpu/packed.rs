@@ -1,9 +1,10 @@
-//! Where a target's matrices come from: packed while they are loaded, or mapped out of a packed file, or written into one.
+//! The matrices of a target: packed while they are loaded, mapped out of a packed file, or written
+//! into one.
 
 use std::sync::Arc;
 
 use hawk_files::{Checkpoint, Error, PackedMatrix, PackedWriter, Result, Tensor};
-use hawk_kernels::{Matrix, Precision};
+use hawk_kernels::{Matrix, MatrixSize, Precision};
 
 /// The weights of a target as its loaders ask for them.
 #[derive(Clone, Copy)]
@@ -32,14 +33,14 @@ impl<'a> MatrixSource<'a> {
     pub(crate) fn matrix(
         &self,
         name: &str,
-        size: [usize; 2],
+        size: MatrixSize,
         fill: &mut dyn FnMut(usize, &mut [f32]),
     ) -> Result<Matrix> {
         if let Some(packed) = self.checkpoint.packed_matrix(name, self.precision, size)? {
             return mapped(name, self.precision, size, packed);
         }
         let matrix = match self.writer {
-            None => Matrix::pack(self.precision, size[0], size[1], fill),
+            None => Matrix::pack(self.precision, size.outputs, size.inputs, fill),
             Some(writer) => self.written(writer, name, size, fill)?,
         };
         // So that a model is never in memory twice.
@@ -52,11 +53,11 @@ impl<'a> MatrixSource<'a> {
         &self,
         writer: &PackedWriter,
         name: &str,
-        size: [usize; 2],
+        size: MatrixSize,
         fill: &mut dyn FnMut(usize, &mut [f32]),
     ) -> Result<Matrix> {
         if !writer.has(name, size) {
-            let matrix = Matrix::pack(self.precision, size[0], size[1], fill);
+            let matrix = Matrix::pack(self.precision, size.outputs, size.inputs, fill);
             let (panels, scales) = matrix.packed();
             writer.matrix(name, size, panels, scales)?;
         }
@@ -82,7 +83,7 @@ impl<'a> MatrixSource<'a> {
     }
 }
 
-fn mapped(name: &str, precision: Precision, size: [usize; 2], packed: PackedMatrix) -> Result<Matrix> {
+fn mapped(name: &str, precision: Precision, size: MatrixSize, packed: PackedMatrix) -> Result<Matrix> {
     let PackedMatrix { file, start, length, scales } = packed;
     if length != Matrix::packed_bytes(precision, size) {
         return Err(Error::input("a packed matrix has the wrong length")
@@ -90,5 +91,5 @@ fn mapped(name: &str, precision: Precision, size: [usize; 2], packed: PackedMatr
             .expected(Matrix::packed_bytes(precision, size))
             .got(length));
     }
-    Matrix::mapped(precision, size, (file, start), scales).map_err(|e| Error::from(e).at(name))
+    Matrix::mapped(precision, size, file, start, scales).map_err(|e| Error::from(e).at(name))
 }

@@ -188,7 +188,7 @@ impl Pass<'_> {
             }
             first += stream.rows.len();
         }
-        projection.run(&mut w.activations, &mut w.head, (&w.normed, readouts), &mut w.logits);
+        projection.run(&mut w.activations, &mut w.head, &w.normed, readouts, &mut w.logits);
     }
 }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use hawk_files::{Error, Result};
 use hawk_kernels::Threads;
-use hawk_spec::{Code, LawError, NodeId, Warper, argmax_with_noise, gumbel, rank_with_noise};
+use hawk_spec::{Code, LawError, NodeId, Warper};
 
 use super::output::Projection;
-use super::rows::Rows;
-use super::stream::{OwnInputs, Stream};
+use super::stream::Stream;
 use super::target::Target;
 use super::workspace::{PassLimits, Workspace};
 use crate::backend::Passes;
 use crate::heads::{HeadWorkspace, Heads};
-use crate::pass::{HeadRow, Laws, NodeOf, PassPlan, Ranking, Shaping, StreamId};
+use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Shaping, StreamId};
+use crate::rows::Rows;
 
 /// Best codes that are kept in memory of their own.
 const BEST: usize = 16;
@@ -160,13 +160,13 @@ impl Passes for CpuPasses {
         let cell = self.streams[tree.cond.0].rows.read_cells()[at.node];
         match tree.ranking {
             Ranking::Noise(noise, purpose) if count == 1 => {
-                let code = argmax_with_noise(noise.seed, noise.image, cell, &self.scores, purpose)?;
-                let value = f64::from(self.scores[code.index()]) + gumbel(noise.seed, noise.image, cell, code, purpose);
+                let code = noise.at(cell, purpose).argmax(&self.scores)?;
+                let value = f64::from(self.scores[code.index()]) + noise.at(cell, purpose).gumbel(code);
                 self.best.clear();
                 self.best.push((value, code));
             }
             Ranking::Noise(noise, purpose) => {
-                rank_with_noise((noise.seed, noise.image, cell, purpose), &self.scores, count, &mut self.best);
+                noise.at(cell, purpose).rank(&self.scores, count, &mut self.best);
             }
             Ranking::Score => rank(&self.scores, count, &mut self.best)?,
         }

@@ -2,7 +2,8 @@
 
 use super::stream::Stream;
 
-/// A pass that has run and is not committed. Dropping it is the rollback; only [`Staged::commit`] grows a stream.
+/// A pass that has run and is not committed. Dropping it is the rollback; only [`Staged::commit`]
+/// grows a stream.
 pub struct Staged<'p> {
     streams: &'p mut [Stream],
     hidden: &'p [f32],
@@ -19,12 +20,14 @@ impl<'p> Staged<'p> {
         Self { streams, hidden, logits, width, vocabulary }
     }
 
-    /// The logits behind a row, over the ids that [`Target::forward`] was asked for; none where the row was not to be read.
+    /// The logits behind a row, over the ids that [`Target::forward`] was asked for; none where the
+    /// row was not to be read.
     pub fn logits(&self, stream: usize, row: usize) -> Option<&[f32]> {
         self.readout(stream, row).map(|at| &self.logits[at * self.vocabulary..][..self.vocabulary])
     }
 
-    /// The last hidden state (behind the final norm) of a row, `[D]`; none where the row was not to be read.
+    /// The last hidden state (behind the final norm) of a row, `[D]`; none where the row was not to
+    /// be read.
     pub fn hidden(&self, stream: usize, row: usize) -> Option<&[f32]> {
         self.readout(stream, row).map(|at| &self.hidden[at * self.width..][..self.width])
     }
@@ -39,7 +42,8 @@ impl<'p> Staged<'p> {
         self.streams[stream].rows.read().binary_search(&row).ok().map(|at| before + at)
     }
 
-    /// Makes the path to a row of each stream its next committed tokens, ancestors first; `None` commits nothing. All rows are forgotten.
+    /// Makes the path to a row of each stream its next committed tokens, ancestors first; `None`
+    /// commits nothing. All rows are forgotten.
     ///
     /// # Panics
     /// There are not as many rows given as streams, or a row is none of the pass.

@@ -1,49 +1,17 @@
-//! Streams: keys and values of the committed tokens, and the rows of a pass that may or may not join them.
-
-use std::sync::Arc;
+//! Streams: keys and values of the committed tokens, and the rows of the next pass.
 
 use hawk_files::{Error, Result, TransformerConfig};
 
 use super::kv::{Kv, KvFormat};
-use super::rows::Rows;
+use crate::pass::OwnInputs;
+use crate::rows::Rows;
 
-/// What a stream reads beside the tokens of the vocabulary: inputs that it alone has, and the position of its first token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnInputs {
-    /// `[count, D]`; the input of id V + i is row i.
-    vectors: Arc<[f32]>,
-    start: usize,
-}
-
-impl Default for OwnInputs {
-    /// None, from position 0 on.
-    fn default() -> Self {
-        Self::new(Arc::from([]), 0)
-    }
-}
-
-impl OwnInputs {
-    pub(crate) fn new(vectors: Arc<[f32]>, start: usize) -> Self {
-        Self { vectors, start }
-    }
-
-    /// The same positions without the inputs.
-    #[must_use]
-    pub fn positions_alone(&self) -> Self {
-        Self::new(Arc::from([]), self.start)
-    }
-
-    /// Position of the first token.
-    #[must_use]
-    pub fn start(&self) -> usize {
-        self.start
-    }
-}
-
-/// One token sequence under way: the keys and values of its committed tokens, allocated once, and the rows that the next pass runs.
+/// One token sequence: the keys and values of its committed tokens, allocated once, and the rows
+/// that the next pass runs.
 ///
-/// [`Target::forward`](crate::cpu::target::Target::forward) runs the rows of several streams together; only
-/// [`Staged::commit`](crate::cpu::staged::Staged::commit) makes rows committed tokens.
+/// [`Target::forward`](crate::cpu::target::Target::forward) runs the rows of several streams
+/// together; only [`Staged::commit`](crate::cpu::staged::Staged::commit) makes rows committed
+/// tokens.
 pub struct Stream {
     /// The rows of the next pass.
     pub rows: Rows,
@@ -52,8 +20,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Room for `tokens` committed and staged tokens, with keys and values in f32. [`Target::stream`](crate::cpu::target::Target::stream) chooses by
-    /// the target's precision.
+    /// Room for `tokens` committed and staged tokens, with keys and values in f32.
+    /// [`Target::stream`](crate::cpu::target::Target::stream) chooses by the target's precision.
     pub fn new(config: &TransformerConfig, tokens: usize) -> Self {
         Self::with_kv(config, tokens, KvFormat::F32)
     }
@@ -70,12 +38,12 @@ impl Stream {
 
     /// The inputs of the ids behind the vocabulary.
     pub(crate) fn inputs(&self) -> &[f32] {
-        &self.own.vectors
+        self.own.vectors()
     }
 
     /// Position of the first token.
     pub(crate) fn start(&self) -> usize {
-        self.own.start
+        self.own.start()
     }
 
     /// S, committed tokens.
@@ -93,7 +61,8 @@ impl Stream {
         self.kv.committed = self.kv.committed.min(tokens);
     }
 
-    /// Takes the first `tokens` committed tokens of another stream of the same target in place of its own.
+    /// Takes the first `tokens` committed tokens of another stream of the same target in place of
+    /// its own.
     ///
     /// # Panics
     /// The streams have different capacities or belong to different targets, or `other` has committed fewer tokens.
@@ -113,7 +82,8 @@ impl Stream {
         self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()
     }
 
-    /// The keys and values of the committed tokens of a layer, in pieces that lie together: what attention reads.
+    /// The keys and values of the committed tokens of a layer in contiguous pieces: what attention
+    /// reads.
     pub fn committed_bytes(&self, layer: usize) -> Vec<&[u8]> {
         self.kv.committed_bytes(layer)
     }
@@ -122,7 +92,7 @@ impl Stream {
         &self.kv
     }
 
-    /// Makes the path to `row`, ancestors first, the next committed tokens, and forgets the other rows.
+    /// Commits the path to `row`, ancestors first, and removes the other rows.
     pub(crate) fn commit(&mut self, row: usize) {
         let path = self.rows.path(row);
         for (i, &row) in path.iter().enumerate() {
@@ -138,7 +108,7 @@ impl Stream {
 
     /// Whether the rows can be run: by a model of so many ids, width D, and positions.
     pub(crate) fn check(&self, vocab: usize, width: usize, positions: usize) -> Result<()> {
-        let vocab = vocab + self.own.vectors.len() / width;
+        let vocab = vocab + self.own.vectors().len() / width;
         if let Some(token) = self.rows.tokens().iter().find(|token| token.index() >= vocab) {
             return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
         }
@@ -148,7 +118,7 @@ impl Stream {
                 .expected(format!("at most {} tokens", self.kv.capacity))
                 .got(needed));
         }
-        let needed = self.own.start + self.kv.committed + self.rows.deepest();
+        let needed = self.own.start() + self.kv.committed + self.rows.deepest();
         if needed > positions {
             return Err(Error::input("the sequence leaves the positions that the model has")
                 .expected(format!("at most {positions}"))

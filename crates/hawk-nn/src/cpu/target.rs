@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hawk_files::{CaptionFeatures, Checkpoint, Error, Names, Result, TransformerConfig};
+use hawk_files::{CaptionFeatures, Checkpoint, Error, Result, TensorNames, TransformerConfig};
 use hawk_kernels::{Matrix, PANEL, Precision, Threads};
 
 use super::captions::Captions;
@@ -10,9 +10,9 @@ use super::ends::Ends;
 use super::kv::KvFormat;
 use super::output::OutputHead;
 use super::packed::MatrixSource;
-use super::stream::{OwnInputs, Stream};
+use super::stream::Stream;
 use super::weights::{Embedding, Layer};
-use crate::pass::PassCost;
+use crate::pass::{OwnInputs, PassCost};
 
 /// A loaded transformer.
 pub struct Target {
@@ -30,7 +30,8 @@ impl Target {
     /// Loads and packs a checkpoint, or maps one that is packed.
     ///
     /// # Errors
-    /// A tensor is missing or has the wrong shape or number format; the checkpoint is packed for another precision.
+    /// A tensor is missing or has the wrong shape or number format, or the checkpoint is packed for
+    /// another precision.
     pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         Self::load_from(config, &MatrixSource::new(checkpoint, precision))
     }
@@ -38,12 +39,12 @@ impl Target {
     pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
         let checkpoint = source.checkpoint;
         config.check_layers(checkpoint)?;
-        let Ends { tables, output } = Ends::load(&config, source)?;
+        let Ends { tables, output, captions } = Ends::load(&config, source)?;
         Ok(Self {
             layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
-            norm: checkpoint.tensor(&Names::of(config.family).norm(), &[config.hidden])?.to_f32(),
-            captions: Captions::of(&config, checkpoint)?,
+            norm: checkpoint.tensor(&TensorNames::of(config.family).norm(), &[config.hidden])?.to_f32(),
             embedding: Embedding::new(config.hidden, tables),
+            captions,
             output,
             config,
             precision: source.precision,
@@ -98,15 +99,15 @@ impl Target {
         cost
     }
 
-    /// The matrices that a pass multiplies with, in their order, and their panels that it needs: those of a layer, layer by layer, and those of
-    /// the logits.
+    /// The matrices that a pass multiplies with and the panels that it needs, in order: those of
+    /// the layers, then those of the logits.
     pub fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
         let layers = self.layers.iter().flat_map(Layer::matrices);
         layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
     }
 
-    /// A stream with room for `tokens` committed and staged tokens. Its keys and values are bf16 under
-    /// [`Precision::Int8`], else f32: bf16 weights are often exact, and then so is the pass.
+    /// A stream with room for `tokens` committed and staged tokens. Keys and values are bf16 under
+    /// [`Precision::Int8`], else f32. bf16 weights are often exact, and then so is the pass.
     pub fn stream(&self, tokens: usize) -> Stream {
         let format = if self.precision == Precision::Int8 { KvFormat::Bf16 } else { KvFormat::F32 };
         Stream::with_kv(&self.config, tokens, format)

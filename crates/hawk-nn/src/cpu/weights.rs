@@ -1,7 +1,7 @@
 //! The transformer's own weights, packed from a checkpoint.
 
-use hawk_files::{Checkpoint, Family, Names, Part, Result, Tensor, TransformerConfig};
-use hawk_kernels::{Matrix, PANEL};
+use hawk_files::{Checkpoint, HeadNormTensors, LayerPart, Result, RotaryPairs, Tensor, TensorNames, TransformerConfig};
+use hawk_kernels::{Matrix, MatrixSize, PANEL};
 
 use super::attention::HeadNorm;
 use super::packed::MatrixSource;
@@ -20,7 +20,7 @@ pub(super) struct Layer {
     pub(super) mlp_norm: Vec<f32>,
 }
 
-/// Inputs of ids from 0 on, in one table after another: a row is read per token, the rest only takes memory.
+/// Inputs of ids from 0 on, one table after another. A pass reads one row per token.
 pub(super) struct Embedding {
     tables: Vec<Table>,
     /// D.
@@ -90,7 +90,7 @@ fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
     }
 }
 
-/// The row of a matrix that turns neighbours `(2i, 2i + 1)` of a head together, for the one that turns `(i, i + E/2)`.
+/// Where row `row` of a matrix with rotary pairs `(i, i + E/2)` is in one with pairs `(2i, 2i + 1)`.
 fn neighbour_row(row: usize, head_dim: usize) -> usize {
     let (head, at, half) = (row / head_dim, row % head_dim, head_dim / 2);
     head * head_dim + if at < half { 2 * at } else { 2 * (at - half) + 1 }
@@ -99,45 +99,44 @@ fn neighbour_row(row: usize, head_dim: usize) -> usize {
 impl Layer {
     pub(super) fn load(c: &TransformerConfig, source: &MatrixSource<'_>, layer: usize) -> Result<Self> {
         let checkpoint = source.checkpoint;
-        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, Names::of(c.family));
-        let get = |part: Part| source.packable(&names.layer(layer, part), &part.shape(c));
-        let norm =
-            |part: Part| -> Result<_> { Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32()) };
-        let pack = |part: &str, size, fill: &mut dyn FnMut(usize, &mut [f32])| {
-            source.matrix(&format!("layers.{layer}.{part}"), size, fill)
+        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, TensorNames::of(c.family));
+        let get = |part: LayerPart| source.packable(&names.layer(layer, part), &part.shape(c));
+        let norm = |part: LayerPart| -> Result<_> {
+            Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32())
         };
-        let qkv = match names {
-            Names::HuggingFace(_) => vec![(get(Part::Query)?, q), (get(Part::Key)?, k), (get(Part::Value)?, k)],
-            Names::Meta => vec![(get(Part::Fused)?, q + 2 * k)],
+        let pack = |part: &str, outputs, inputs, fill: &mut dyn FnMut(usize, &mut [f32])| {
+            source.matrix(&format!("layers.{layer}.{part}"), MatrixSize { outputs, inputs }, fill)
         };
-        let (gate, up) = (get(Part::Gate)?, get(Part::Up)?);
-        let (output, down) = (get(Part::Output)?, get(Part::Down)?);
+        let qkv = names.query_key_value().iter().map(|&part| Ok((get(part)?, part.shape(c)[0])));
+        let qkv = qkv.collect::<Result<Vec<_>>>()?;
+        let (gate, up) = (get(LayerPart::Gate)?, get(LayerPart::Up)?);
+        let (output, down) = (get(LayerPart::Output)?, get(LayerPart::Down)?);
         // Panels of gate and up alternate; the last of each is filled up with zeros.
         let inner = c.intermediate.next_multiple_of(PANEL);
-        let gate_up = pack("gate_up", [2 * inner, d], &mut |row, out| {
+        let gate_up = pack("gate_up", 2 * inner, d, &mut |row, out| {
             let at = row / (2 * PANEL) * PANEL + row % PANEL;
             let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
         })?;
-        let head_norm = |part: &str, heads: usize| HeadNorm::load(c, checkpoint, (layer, part), heads);
+        let head_norm = |tensors: &HeadNormTensors| HeadNorm::load(checkpoint, tensors, c.head_dim);
         Ok(Self {
-            qkv: pack("qkv", [q + 2 * k, d], &mut |row, out| {
-                let turned = names == Names::Meta && row < q + k;
+            qkv: pack("qkv", q + 2 * k, d, &mut |row, out| {
+                let turned = names.rotary_pairs() == RotaryPairs::Neighbours && row < q + k;
                 rows_of(&qkv, if turned { neighbour_row(row, c.head_dim) } else { row }, out);
             })?,
-            norms: match c.family {
-                Family::Chameleon => Some([head_norm("q", c.heads)?, head_norm("k", c.kv_heads)?]),
-                Family::Llama | Family::Janus(_) | Family::LlamaGen(_) => None,
+            norms: match c.head_norms(layer) {
+                Some([query, key]) => Some([head_norm(&query)?, head_norm(&key)?]),
+                None => None,
             },
-            output: pack("output", [d, q], &mut |row, out| output.row_into(row, out))?,
+            output: pack("output", d, q, &mut |row, out| output.row_into(row, out))?,
             gate_up,
-            down: pack("down", [d, inner], &mut |row, out| {
+            down: pack("down", d, inner, &mut |row, out| {
                 let (weights, rest) = out.split_at_mut(c.intermediate);
                 down.row_into(row, weights);
                 rest.fill(0.0);
             })?,
-            attention_norm: norm(Part::AttentionNorm)?,
-            mlp_norm: norm(Part::MlpNorm)?,
+            attention_norm: norm(LayerPart::AttentionNorm)?,
+            mlp_norm: norm(LayerPart::MlpNorm)?,
         })
     }
 
@@ -147,16 +146,17 @@ impl Layer {
 }
 
 impl HeadNorm {
-    /// Both published shapes: `[heads, E]`, and `[model parallel, E]` whose rows serve several heads each.
-    fn load(c: &TransformerConfig, checkpoint: &Checkpoint, part: (usize, &str), heads: usize) -> Result<Self> {
-        let of = |kind: &str| -> Result<Vec<f32>> {
-            let name = format!("model.layers.{}.self_attn.{}_norm.{kind}", part.0, part.1);
-            let stored = checkpoint.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(heads);
+    /// Reads both published shapes: `[heads, E]`, and `[model parallel, E]`, whose rows serve
+    /// several heads each.
+    fn load(checkpoint: &Checkpoint, tensors: &HeadNormTensors, head_dim: usize) -> Result<Self> {
+        let heads = tensors.heads;
+        let of = |name: &str| -> Result<Vec<f32>> {
+            let stored = checkpoint.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(heads);
             let rows = if stored > 0 && heads.is_multiple_of(stored) { stored } else { heads };
-            let all = checkpoint.tensor(&name, &[rows, c.head_dim])?.to_f32();
-            Ok((0..heads).flat_map(|head| all[head / (heads / rows) * c.head_dim..][..c.head_dim].to_vec()).collect())
+            let all = checkpoint.tensor(name, &[rows, head_dim])?.to_f32();
+            Ok((0..heads).flat_map(|head| all[head / (heads / rows) * head_dim..][..head_dim].to_vec()).collect())
         };
         // torch's LayerNorm default, which the reference keeps whatever the config's eps.
-        Ok(Self { weight: of("weight")?, bias: of("bias")?, eps: 1e-5 })
+        Ok(Self { weight: of(&tensors.weight)?, bias: of(&tensors.bias)?, eps: 1e-5 })
     }
 }

@@ -33,7 +33,7 @@ pub struct PassLimits {
     pub readouts: usize,
     /// Tokens of the longest stream, committed and staged.
     pub tokens: usize,
-    /// Logits of a row that are read: V, or fewer where only a range of the vocabulary is asked for.
+    /// Logits of a row: V, or fewer if only a range of the vocabulary is read.
     pub vocabulary: usize,
 }
 

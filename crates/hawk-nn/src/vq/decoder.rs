@@ -10,7 +10,8 @@ use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
 use super::load::Loader;
 use super::plane::Plane;
 
-/// The decoder half of a VQGAN with its codebook, in f32; `Decoder` of taming-transformers with `post_quant_conv` before it.
+/// The decoder half of a VQGAN with its codebook, in f32: `post_quant_conv` and `Decoder` of
+/// taming-transformers.
 pub struct VqDecoder {
     config: VqConfig,
     /// `[codes, embed_dim]`.
@@ -34,7 +35,8 @@ impl VqDecoder {
         Self::from_checkpoint(vq.config, &vq.checkpoint)
     }
 
-    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the same file is left alone.
+    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). An encoder in the
+    /// same file is ignored.
     ///
     /// # Errors
     /// A missing or wrong file, a tensor that is missing or does not fit the config.
@@ -62,10 +64,12 @@ impl VqDecoder {
         &self.config
     }
 
-    /// The image of a whole grid of codes, in raster order. The same bits for any number of threads.
+    /// The image of a whole grid of codes, in raster order. The same bits for any number of
+    /// threads.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are not in the codebook, a grid of too many pixels, weights that give no finite colours.
+    /// The codes do not fill the grid or are not in the codebook, the image is too large, or the
+    /// weights give non-finite colours.
     pub fn decode(&self, pool: &Threads, codes: &[Code], grid: Grid) -> Result<Image> {
         let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
         let plane =
@@ -124,7 +128,7 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
             VqLayout::LlamaGen => format!("decoder.conv_blocks.{run}"),
         };
         levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks + 1)?,
+            blocks: loader.blocks(&name, level, inputs, config.res_blocks + 1)?,
             resample: match level {
                 0 => None,
                 _ => Some(loader.conv(&format!("{name}.upsample.conv"), Window::Three, channels, channels)?),
@@ -133,14 +137,14 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
         inputs = channels;
     }
     let decoder = VqDecoder {
-        codebook: loader.codebook(&config)?,
+        codebook: loader.codebook()?,
         post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
         conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,
         mid: loader.mid("decoder.mid", coarsest)?,
         levels,
         norm_out: loader.norm("decoder.norm_out", inputs)?,
         conv_out: loader.conv("decoder.conv_out", Window::Three, inputs, 3)?,
-        config,
+        config: config.clone(),
     };
     loader.nothing_left("decoder.")?;
     Ok(decoder)

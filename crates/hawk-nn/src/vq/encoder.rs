@@ -10,7 +10,8 @@ use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
 use super::load::Loader;
 use super::plane::Plane;
 
-/// The encoder half of a VQGAN with its codebook, in f32; `Encoder` of taming-transformers with `quant_conv` behind it.
+/// The encoder half of a VQGAN with its codebook, in f32: `Encoder` of taming-transformers and
+/// `quant_conv`.
 pub struct VqEncoder {
     config: VqConfig,
     conv_in: Conv,
@@ -25,7 +26,7 @@ pub struct VqEncoder {
 }
 
 impl VqEncoder {
-    /// The encoder of a model: in `vq/`, or among the model's own tensors where its config tells of it.
+    /// The encoder of a model: in `vq/`, or among the tensors of the model itself.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -36,10 +37,11 @@ impl VqEncoder {
         load(config, &checkpoint)
     }
 
-    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the same file is left alone.
+    /// Reads `config.json` and the checkpoint in `folder` of the model (`"vq/"`). A decoder in the
+    /// same file is ignored.
     ///
     /// # Errors
-    /// A missing or wrong file, a tensor that is missing (some models come without their encoder) or does not fit the config.
+    /// A file or tensor is missing or does not fit. Some models come without their encoder.
     pub fn load(source: &ModelSource, folder: &str) -> Result<Self> {
         let name = format!("{folder}config.json");
         let config = VqConfig::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
@@ -54,7 +56,8 @@ impl VqEncoder {
     /// The codes of an image that fills a grid. The same for any number of threads.
     ///
     /// # Errors
-    /// An image of another size than the grid asks for, or too large; weights that give no finite numbers.
+    /// The image has another size than the grid asks for or is too large, or the weights give
+    /// non-finite numbers.
     pub fn encode(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Vec<Code>> {
         let plane = self.conv_in.apply(pool, &self.colours(image, grid)?);
         let plane = self.levels.iter().fold(plane, |plane, level| level.apply(pool, plane, Zoom::Half));
@@ -88,8 +91,8 @@ impl VqEncoder {
 
     /// The code nearest to each latent, ties to the lower one.
     ///
-    /// `|z - e|^2` is smallest where `z e - |e|^2 / 2` is largest. Where codes have length one, a latent's own length changes nothing,
-    /// so it need not be normalized as the reference does.
+    /// `|z - e|^2` is smallest where `z e - |e|^2 / 2` is largest. For codes of length one the
+    /// length of a latent does not matter, so it is not normalized as in the reference.
     fn nearest(&self, pool: &Threads, latents: Plane) -> Vec<Code> {
         let (width, codes) = (self.config.embed_dim, self.config.codes);
         let code = |code: usize| &self.codebook[code * width..][..width];
@@ -130,7 +133,7 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
         };
         let last = level + 1 == config.level_channels.len();
         levels.push(Level {
-            blocks: loader.blocks(&config, (&name, level), inputs, config.res_blocks)?,
+            blocks: loader.blocks(&name, level, inputs, config.res_blocks)?,
             resample: match last {
                 true => None,
                 false => Some(loader.conv(&format!("{name}.downsample.conv"), Window::Three, channels, channels)?),
@@ -145,8 +148,8 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
         norm_out: loader.norm("encoder.norm_out", inputs)?,
         conv_out: loader.conv("encoder.conv_out", Window::Three, inputs, config.latent_channels)?,
         quant: loader.conv("quant_conv", Window::One, config.latent_channels, config.embed_dim)?,
-        codebook: loader.codebook(&config)?,
-        config,
+        codebook: loader.codebook()?,
+        config: config.clone(),
     };
     loader.nothing_left("encoder.")?;
     Ok(encoder)

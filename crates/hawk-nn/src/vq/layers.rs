@@ -1,5 +1,6 @@
-//! The layers of a taming-transformers decoder on channels-last feature maps. Each result is bit-equal for any number of threads:
-//! products are, and sums over pixels are taken in parts of a fixed size that are added in order.
+//! The layers of a taming-transformers decoder on channels-last feature maps. Each result is
+//! bit-equal for any number of threads: products are, and sums over pixels are taken in parts of a
+//! fixed size that are added in order.
 
 use super::plane::{Plane, for_parts, map_parts};
 use hawk_kernels::{Matrix, Precision, Threads, exp_slice, matmul, silu};
@@ -34,7 +35,8 @@ pub(super) enum Zoom {
     Same,
     /// Each pixel as 2 x 2 pixels (nearest neighbour), without the copy.
     Twice,
-    /// The window begins at every second pixel, as taming-transformers' `Downsample`: padded on the right and below alone.
+    /// Windows start at every second pixel, padded on the right and below only, as `Downsample` of
+    /// taming-transformers.
     Half,
 }
 
@@ -48,7 +50,8 @@ impl Zoom {
         }
     }
 
-    /// The pixel of the input, along a side, under tap `tap` of a window of `side` taps at output pixel `at`; none outside.
+    /// The input pixel along a side under tap `tap` of a window of `side` taps at output pixel
+    /// `at`; none outside the input.
     fn under(self, at: usize, tap: usize, side: usize, input: usize) -> Option<usize> {
         let pixel = match self {
             Self::Same => (at + tap).checked_sub(side / 2)?,
@@ -98,7 +101,7 @@ impl Conv {
             } else {
                 let mut patches = vec![0.0; pixels * self.weights.k()];
                 for (pixel, patch) in (first..).zip(patches.chunks_exact_mut(self.weights.k())) {
-                    self.patch(input, zoom, (pixel / width, pixel % width), patch);
+                    self.patch(input, zoom, pixel / width, pixel % width, patch);
                 }
                 matmul(pool, &self.weights, &patches, pixels, out);
             }
@@ -109,8 +112,9 @@ impl Conv {
         out
     }
 
-    /// What lies under the window at an output pixel (row, column), `[window, window, in]`; `patch` is zero before.
-    fn patch(&self, input: &Plane, zoom: Zoom, (y, x): (usize, usize), patch: &mut [f32]) {
+    /// The input under the window at an output pixel, `[window, window, in]`. `patch` is zero
+    /// before.
+    fn patch(&self, input: &Plane, zoom: Zoom, y: usize, x: usize, patch: &mut [f32]) {
         let (side, channels) = (self.window.side(), self.inputs);
         for (window_y, row) in patch.chunks_exact_mut(side * channels).enumerate() {
             let Some(y) = zoom.under(y, window_y, side, input.height) else { continue };
@@ -195,7 +199,8 @@ impl GroupNorm {
     }
 }
 
-/// `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))))))`, as taming-transformers' `ResnetBlock`.
+/// `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))))))`, as taming-transformers'
+/// `ResnetBlock`.
 pub(super) struct ResBlock {
     pub(super) norm1: GroupNorm,
     pub(super) conv1: Conv,
@@ -273,8 +278,8 @@ mod tests {
         Plane { height, width, channels, data: numbers(height * width * channels) }
     }
 
-    /// The sum over the window, written down as it is defined: the input zoomed by `factor`, a window at every `stride` pixels that begins
-    /// `before` pixels earlier.
+    /// The sum over the window, written down as it is defined: the input zoomed by `factor`, a
+    /// window at every `stride` pixels that begins `before` pixels earlier.
     fn naive(conv: (Window, &[f32], &[f32]), input: &Plane, zoom: Zoom) -> Vec<f32> {
         let (window, weights, bias) = conv;
         let side = window.side() as isize;

@@ -12,20 +12,20 @@ const ROUNDING: f32 = 1.0 / 256.0;
 
 /// Takes layers from a checkpoint.
 pub(super) struct Loader<'a> {
+    config: &'a VqConfig,
     checkpoint: &'a Checkpoint,
     prefix: &'static str,
-    groups: usize,
-    layout: VqLayout,
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(config: &VqConfig, checkpoint: &'a Checkpoint) -> Self {
+    pub(super) fn new(config: &'a VqConfig, checkpoint: &'a Checkpoint) -> Self {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
         let prefix = VQ_PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
-        Self { checkpoint, prefix, groups: config.groups, layout: config.layout }
+        Self { config, checkpoint, prefix }
     }
 
-    /// Refuses tensors of a part that the config says nothing of: without them it would be another tokenizer.
+    /// Refuses tensors of a part that the config does not mention: with them the tokenizer would be
+    /// another one.
     pub(super) fn nothing_left(&self, part: &str) -> Result<()> {
         let own = format!("{}{part}", self.prefix);
         match self.checkpoint.left_over().into_iter().find(|name| name.starts_with(&own)) {
@@ -41,10 +41,12 @@ impl<'a> Loader<'a> {
         Ok(self.checkpoint.tensor(&format!("{}{name}", self.prefix), shape)?.to_f32())
     }
 
-    pub(super) fn codebook(&self, config: &VqConfig) -> Result<Vec<f32>> {
+    pub(super) fn codebook(&self) -> Result<Vec<f32>> {
+        let config = self.config;
         let mut codes = self.numbers("quantize.embedding.weight", &[config.codes, config.embed_dim])?;
-        // A table that was normalized before it was stored is taken as it stands: the reference read these very numbers, and
-        // normalizing them again would move pixels. LlamaGen and Janus normalize whatever they read.
+        // A table that was normalized before it was stored is used unchanged: the reference read
+        // these numbers, and normalizing them again would change pixels. LlamaGen and Janus
+        // normalize whatever they read.
         let normalized = |code: &[f32]| config.layout == VqLayout::Taming && (length(code) - 1.0).abs() <= ROUNDING;
         if config.codebook == Codebook::Normalized && !codes.chunks_exact(config.embed_dim).all(normalized) {
             for code in codes.chunks_exact_mut(config.embed_dim) {
@@ -63,7 +65,7 @@ impl<'a> Loader<'a> {
 
     pub(super) fn norm(&self, name: &str, channels: usize) -> Result<GroupNorm> {
         let weight = self.numbers(&format!("{name}.weight"), &[channels])?;
-        Ok(GroupNorm { groups: self.groups, weight, bias: self.numbers(&format!("{name}.bias"), &[channels])? })
+        Ok(GroupNorm { groups: self.config.groups, weight, bias: self.numbers(&format!("{name}.bias"), &[channels])? })
     }
 
     fn block(&self, name: &str, inputs: usize, outputs: usize) -> Result<ResBlock> {
@@ -96,7 +98,7 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
-        let [first, attention, last] = match self.layout {
+        let [first, attention, last] = match self.config.layout {
             VqLayout::Taming | VqLayout::Janus => ["block_1", "attn_1", "block_2"],
             VqLayout::LlamaGen => ["0", "1", "2"],
         };
@@ -110,14 +112,14 @@ impl<'a> Loader<'a> {
     /// `count` blocks of a level, each with its attention where the level has any.
     pub(super) fn blocks(
         &self,
-        config: &VqConfig,
-        (name, level): (&str, usize),
+        name: &str,
+        level: usize,
         inputs: usize,
         count: usize,
     ) -> Result<Vec<(ResBlock, Option<Attention>)>> {
-        let channels = config.level_channels[level];
-        let with_attention = config.attention_levels.contains(&level);
-        let word = if self.layout == VqLayout::LlamaGen { "res" } else { "block" };
+        let channels = self.config.level_channels[level];
+        let with_attention = self.config.attention_levels.contains(&level);
+        let word = if self.config.layout == VqLayout::LlamaGen { "res" } else { "block" };
         (0..count)
             .map(|block| {
                 let inputs = if block == 0 { inputs } else { channels };

@@ -1,4 +1,5 @@
-//! From codes to pixels and back: a taming-transformers VQGAN (Chameleon, Lumina-mGPT, Anole), as LlamaGen and Janus have it too.
+//! From codes to pixels and back: the VQGAN of taming-transformers (Chameleon, Lumina-mGPT, Anole),
+//! LlamaGen and Janus.
 
 mod blocks;
 pub(crate) mod decoder;

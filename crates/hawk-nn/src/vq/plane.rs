@@ -32,7 +32,8 @@ impl Plane {
     }
 }
 
-/// Calls `job(part, numbers)` for every part of `length` numbers (the last may be shorter), in parallel.
+/// Calls `job(part, numbers)` for every part of `length` numbers (the last may be shorter), in
+/// parallel.
 pub(super) fn for_parts(pool: &Threads, data: &mut [f32], length: usize, job: &(dyn Fn(usize, &mut [f32]) + Sync)) {
     // A lock per part, never contended, hands each part to the one thread that takes it.
     let parts: Vec<Mutex<&mut [f32]>> = data.chunks_mut(length).map(Mutex::new).collect();

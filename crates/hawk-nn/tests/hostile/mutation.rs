@@ -151,19 +151,15 @@ fn in_folder<'a>(
     }
 }
 
+/// Reads a seed damaged in many ways, and says how often that was refused.
+fn check(reader: &str, seed: (&[u8], usize), times: u64, read: &dyn Fn(&[u8]) -> Result<(), Error>) {
+    println!("{reader}: {} of {times} refused", survives(reader, seed, times, read));
+}
+
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_weights_are_read_or_refused() {
     let place = tempfile::tempdir().unwrap();
-    let make = |name: &str| {
-        let dir = place.path().join(name);
-        std::fs::create_dir(&dir).unwrap();
-        dir
-    };
     let all = usize::MAX;
-    let report = |reader: &str, times: u64, refused: u64| println!("{reader}: {refused} of {times} refused");
-    let check = |reader: &str, seed: (&[u8], usize), times: u64, read: &dyn Fn(&[u8]) -> Result<(), Error>| {
-        report(reader, times, survives(reader, seed, times, read));
-    };
 
     let safetensors = bytes_of(&goldens("llamagen-t2i").join("features.safetensors"));
     let header = 8 + u64::from_le_bytes(*safetensors.first_chunk().unwrap()) as usize;
@@ -171,7 +167,8 @@ fn damaged_files_are_read_or_refused() {
     check("safetensors", (&safetensors, header), 4000, &read);
     check("features", (&safetensors, all), 2000, &|bytes| CaptionFeatures::from_bytes(bytes.to_vec()).map(drop));
 
-    let dir = make("index");
+    let dir = place.path().join("index");
+    std::fs::create_dir(&dir).unwrap();
     for file in std::fs::read_dir(goldens("llamagen-c2i/vq")).unwrap().map(|file| file.unwrap()) {
         std::fs::copy(file.path(), dir.join(file.file_name())).unwrap();
     }
@@ -193,7 +190,12 @@ fn damaged_files_are_read_or_refused() {
     let meta = [pickles::meta_file()];
     let params = pickles::params().to_string();
     check("params.json", (params.as_bytes(), all), 200, &|bytes| pickles::convert_meta(bytes, &meta));
+}
 
+#[test]
+fn damaged_configs_and_tokenizers_are_read_or_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let all = usize::MAX;
     for name in ["chameleon", "llama-gqa", "janus", "llamagen-c2i", "llamagen-t2i"] {
         let mut json = crate::read_json(&goldens(name).join("config.json"));
         json.as_object_mut().unwrap().remove("vocabulary_map");
@@ -218,7 +220,8 @@ fn damaged_files_are_read_or_refused() {
     let heads = bytes_of(&emoji().join("heads/config.json"));
     check("heads/config.json", (&heads, all), 2000, &|bytes| HeadsConfig::from_json(bytes).map(drop));
 
-    let dir = make("yaml");
+    let dir = place.path().join("yaml");
+    std::fs::create_dir(&dir).unwrap();
     std::fs::write(dir.join("vqgan.ckpt"), pickles::file()).unwrap();
     let yaml = "model:\n  target: taming.models.vqgan.VQModel\n  params:\n    embed_dim: 8\n    n_embed: 64\n    ddconfig:\n      \
                 double_z: false\n      ch: 32\n      ch_mult: [1, 2]\n      num_res_blocks: 2\n      attn_resolutions: [16]\n      \

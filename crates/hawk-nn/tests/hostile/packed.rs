@@ -33,27 +33,18 @@ pub(crate) fn load(file: &Path) -> Result<(), Error> {
     Target::load(config, &Checkpoint::open(&source, "")?, Precision::Int8).map(drop)
 }
 
-#[test]
-fn every_field_of_a_packed_file_that_lies_is_named() {
-    let place = tempfile::tempdir().unwrap();
-    let path = pack(place.path());
-    load(&path).unwrap();
-    let good = std::fs::read(&path).unwrap();
-    let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
-    let header: Value = serde_json::from_slice(&good[8..8 + length]).unwrap();
-    let description: Value = serde_json::from_str(header["__metadata__"]["description"].as_str().unwrap()).unwrap();
-    let with = |header: &Value| {
-        let mut text = header.to_string().into_bytes();
-        text.resize(length, b' ');
-        std::fs::write(&path, [&good[..8], &text, &good[8 + length..]].concat()).unwrap();
-        load(&path)
-    };
-    let missing = || json!("missing");
-    let change = |json: &Value, pointer: &str, lie: &Value| {
-        let mut json = json.clone();
-        set(&mut json, pointer, (*lie != missing()).then(|| lie.clone()));
-        json
-    };
+/// Stands for a field that is left out.
+fn missing() -> Value {
+    json!("missing")
+}
+
+fn change(json: &Value, pointer: &str, lie: &Value) -> Value {
+    let mut json = json.clone();
+    set(&mut json, pointer, (*lie != missing()).then(|| lie.clone()));
+    json
+}
+
+fn lies_of_the_header(header: &Value, with: &dyn Fn(&Value) -> Result<(), Error>) {
     for (pointer, lie, words) in [
         ("/__metadata__", missing(), "format"),
         ("/__metadata__/format", missing(), "format"),
@@ -73,8 +64,11 @@ fn every_field_of_a_packed_file_that_lies_is_named() {
         ("/model.norm.weight/dtype", json!("I32"), "model.norm.weight & I32"),
         ("/model.norm.weight/shape", json!([8, 8]), "model.norm.weight & [8, 8]"),
     ] {
-        refusal(with(&change(&header, pointer, &lie)), words, &format!("{pointer} = {lie}"));
+        refusal(with(&change(header, pointer, &lie)), words, &format!("{pointer} = {lie}"));
     }
+}
+
+fn lies_of_the_description(header: &Value, description: &Value, with: &dyn Fn(&Value) -> Result<(), Error>) {
     for (pointer, lie, words) in [
         ("/precision", missing(), "description & precision"),
         ("/precision", json!(8), "description & precision"),
@@ -94,13 +88,28 @@ fn every_field_of_a_packed_file_that_lies_is_named() {
         ("/sha256", missing(), "description & sha256"),
         ("/sha256", json!(7), "description & sha256"),
     ] {
-        let text = change(&description, pointer, &lie).to_string();
-        refusal(
-            with(&change(&header, "/__metadata__/description", &json!(text))),
-            words,
-            &format!("{pointer} = {lie}"),
-        );
+        let text = change(description, pointer, &lie).to_string();
+        refusal(with(&change(header, "/__metadata__/description", &json!(text))), words, &format!("{pointer} = {lie}"));
     }
+}
+
+#[test]
+fn every_field_of_a_packed_file_that_lies_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = pack(place.path());
+    load(&path).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&good[8..8 + length]).unwrap();
+    let description: Value = serde_json::from_str(header["__metadata__"]["description"].as_str().unwrap()).unwrap();
+    let with = |header: &Value| {
+        let mut text = header.to_string().into_bytes();
+        text.resize(length, b' ');
+        std::fs::write(&path, [&good[..8], &text, &good[8 + length..]].concat()).unwrap();
+        load(&path)
+    };
+    lies_of_the_header(&header, &with);
+    lies_of_the_description(&header, &description, &with);
     // Scales that are no numbers, and a digest that is another.
     let at = |name: &str| 8 + length + header[name]["data_offsets"][0].as_u64().unwrap() as usize;
     let mut bytes = good.clone();
@@ -112,7 +121,10 @@ fn every_field_of_a_packed_file_that_lies_is_named() {
     std::fs::write(&path, &bytes).unwrap();
     let source = ModelSource::Dir(path.parent().unwrap().to_owned());
     refusal(Checkpoint::open(&source, "").unwrap().verify(), "damaged & digest", "a number that was changed");
-    // The journal of a conversion that was broken off is begun anew where it lies.
+}
+
+#[test]
+fn the_journal_of_a_stopped_conversion_that_lies_is_begun_anew() {
     for line in [
         r#"{"name":"head","dtype":"U8","shape":[1],"matrix":[200,64],"start":0,"length":1}"#,
         r#"{"name":"head","dtype":"U8","shape":[1],"matrix":[200,64],"start":1048576,"length":18446744073709551615}"#,

@@ -68,25 +68,31 @@ fn every_field_of_hugging_faces_config_that_lies_is_named() {
     }
 }
 
-#[test]
-fn every_field_of_a_januss_config_that_lies_is_named() {
-    let language = json!({
+/// The language model's part of a Janus's config.
+fn language_of_a_janus() -> Value {
+    json!({
         "model_type": "llama", "hidden_size": 64, "intermediate_size": 144, "num_hidden_layers": 2,
         "num_attention_heads": 4, "vocab_size": 100, "rms_norm_eps": 1e-6, "max_position_embeddings": 128,
-    });
-    let of_language = |field: &'static str| {
-        [
-            ("model_type", json!("qwen2"), "model_type & qwen2"),
-            ("hidden_size", json!(0), "hidden_size"),
-            ("intermediate_size", json!(-1), "intermediate_size & -1"),
-            ("num_hidden_layers", json!(0), "num_hidden_layers"),
-            ("num_attention_heads", json!(0), "num_attention_heads"),
-            ("vocab_size", json!(1 << 30), "vocab_size"),
-            ("rms_norm_eps", json!(0), "rms_norm_eps"),
-            ("max_position_embeddings", json!(0), "max_position_embeddings"),
-        ]
-        .map(|(key, lie, words)| (format!("/{field}/{key}"), lie, words))
-    };
+    })
+}
+
+fn lies_of_a_language(field: &'static str) -> [(String, Value, &'static str); 8] {
+    [
+        ("model_type", json!("qwen2"), "model_type & qwen2"),
+        ("hidden_size", json!(0), "hidden_size"),
+        ("intermediate_size", json!(-1), "intermediate_size & -1"),
+        ("num_hidden_layers", json!(0), "num_hidden_layers"),
+        ("num_attention_heads", json!(0), "num_attention_heads"),
+        ("vocab_size", json!(1 << 30), "vocab_size"),
+        ("rms_norm_eps", json!(0), "rms_norm_eps"),
+        ("max_position_embeddings", json!(0), "max_position_embeddings"),
+    ]
+    .map(|(key, lie, words)| (format!("/{field}/{key}"), lie, words))
+}
+
+#[test]
+fn every_field_of_a_januss_config_that_lies_is_named() {
+    let (language, of_language) = (language_of_a_janus(), lies_of_a_language);
     let check = |good: &Value, language: [(String, Value, &str); 8], own: &[(&str, Value, &str)]| {
         let language = language.iter().map(|(pointer, lie, words)| (pointer.as_str(), lie.clone(), *words));
         lies(good, &read, &language.chain(own.iter().cloned()).collect::<Vec<_>>());

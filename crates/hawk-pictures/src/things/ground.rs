@@ -1,8 +1,14 @@
 //! What is behind things: white, a plain colour, or a colour softly shaded.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
 use super::Cutout;
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
+use crate::recipe::EMOJI;
 
 /// A pixel nearer than this to its ground, in sums of squares of 255, vanishes in it.
 const NEAR: i32 = 70 * 70;
@@ -13,7 +19,7 @@ const TRIES: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Colour {
     /// `light blue`.
-    pub name: &'static str,
+    pub name: String,
     /// Red, green and blue.
     pub rgb: [u8; 3],
 }
@@ -45,19 +51,14 @@ enum Way {
     ToMiddle,
 }
 
-/// The colours of `recipes/emoji/recipe.json` in hawk-train, so that captions mean the same in both sets.
-static COLOURS: [Colour; 10] = [
-    Colour { name: "black", rgb: [24, 24, 28] },
-    Colour { name: "blue", rgb: [80, 130, 220] },
-    Colour { name: "green", rgb: [110, 190, 110] },
-    Colour { name: "grey", rgb: [165, 165, 170] },
-    Colour { name: "light blue", rgb: [170, 215, 245] },
-    Colour { name: "orange", rgb: [245, 160, 70] },
-    Colour { name: "pink", rgb: [250, 180, 205] },
-    Colour { name: "purple", rgb: [150, 100, 200] },
-    Colour { name: "red", rgb: [222, 60, 60] },
-    Colour { name: "yellow", rgb: [250, 220, 90] },
-];
+static COLOURS: LazyLock<Vec<Colour>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct Recipe {
+        backgrounds: BTreeMap<String, [u8; 3]>,
+    }
+    let recipe: Recipe = serde_json::from_str(EMOJI).expect("the recipe inside the program is whole");
+    recipe.backgrounds.into_iter().map(|(name, rgb)| Colour { name, rgb }).collect()
+});
 
 impl Ground {
     /// A ground that none of the things vanishes in: white for half of them, where that can be.
@@ -129,7 +130,7 @@ impl Ground {
     pub fn name(&self) -> &str {
         match self {
             Self::White => "white",
-            Self::Plain(colour) | Self::Shaded(colour, _) => colour.name,
+            Self::Plain(colour) | Self::Shaded(colour, _) => &colour.name,
         }
     }
 
@@ -155,31 +156,5 @@ impl Way {
             Self::ToCorner => 1.0 - (x + y) / 2.0,
             Self::ToMiddle => (1.0 - 1.4 * ((x - 0.5).powi(2) + (y - 0.5).powi(2)).sqrt()).clamp(0.0, 1.0),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::collections::BTreeMap;
-
-    use serde::Deserialize;
-
-    use super::COLOURS;
-
-    #[derive(Deserialize)]
-    struct Recipe {
-        backgrounds: BTreeMap<String, [u8; 3]>,
-    }
-
-    #[test]
-    fn colours_are_those_of_the_emoji_recipe() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-train/recipes/emoji/recipe.json");
-        let recipe: Recipe = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let own: BTreeMap<String, [u8; 3]> =
-            COLOURS.iter().map(|colour| (colour.name.to_owned(), colour.rgb)).collect();
-        assert_eq!(own, recipe.backgrounds);
-        assert_eq!(COLOURS.len(), own.len(), "a colour stands twice");
     }
 }

@@ -1,18 +1,18 @@
 //! Rules that change the law of the images, for comparison with the exact ones.
 //!
-//! `typical`: Medusa (arXiv 2401.10774, section 2.3.1) accepts what is not unlikely under the target. `lantern`: LANTERN++ (arXiv 2502.06352)
-//! lends a guess the mass of the codes that look alike.
+//! `typical`: Medusa (arXiv 2401.10774, section 2.3.1) accepts a draft whose probability under the
+//! target exceeds a threshold. `lantern`: LANTERN++ (arXiv 2502.06352) tests a draft with the mass
+//! of its nearest codes added.
 
 use std::sync::Arc;
 
 use super::rejection::Scratch;
-use super::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step, Tested};
 use crate::chooser::Chooser;
 use crate::law::{LawError, probabilities};
-use crate::token::{Code, NodeId};
-use crate::tree::TokenTree;
+use crate::token::Code;
 
-/// For every code the `k` codes whose vectors lie nearest, itself left out.
+/// The `k` nearest other codes of every code, by the distance of their vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbours {
     k: usize,
@@ -20,7 +20,8 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// The neighbours by distance of the codes' vectors, `codebook` `[codes, width]`; ties go to the lower code. Quadratic in the codes.
+    /// The neighbours in a codebook `[codes, width]`, ties to the lower code. The time is quadratic
+    /// in the number of codes.
     ///
     /// # Panics
     /// `width` is 0 or does not divide the codebook.
@@ -57,18 +58,20 @@ impl Neighbours {
 /// A rule that changes the law.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LossyRule {
-    /// Accept the first candidate with `p(x) > min(epsilon, delta * exp(-H(p)))`, else draw from p.
+    /// Accepts the first candidate with `p(x) > min(epsilon, delta * exp(-H(p)))`, else draws from
+    /// p.
     Typical {
-        /// Probability that always suffices.
+        /// A probability above this always suffices.
         epsilon: f64,
-        /// Share of `exp(-entropy)` that suffices where the law is flat.
+        /// Share of `exp(-H(p))`, H in nats, that suffices where the law is flat.
         delta: f64,
     },
-    /// The test of rejection with p(x) replaced by the mass of x and its neighbours, at most `lambda` times p(x).
+    /// Tests as rejection does, with p(x) replaced by the mass of x and its neighbours, at most
+    /// `lambda` times p(x).
     Lantern {
-        /// Bound of the loan.
+        /// Largest factor of p(x).
         lambda: f64,
-        /// Who lends.
+        /// The nearest codes of every code.
         neighbours: Arc<Neighbours>,
     },
 }
@@ -80,25 +83,31 @@ impl LossyRule {
     pub(super) fn decide(
         &self,
         scratch: &mut Scratch,
-        at: (&TokenTree, NodeId),
-        scores: &[f32],
+        tested: Tested<'_>,
         chooser: &mut dyn Chooser,
     ) -> Result<Decision, LawError> {
         match self {
-            Self::Typical { epsilon, delta } => typical(scratch, at, scores, chooser, [*epsilon, *delta]),
+            Self::Typical { epsilon, delta } => {
+                typical(scratch, tested, chooser, Thresholds { epsilon: *epsilon, delta: *delta })
+            }
             Self::Lantern { lambda, neighbours } => {
-                scratch.decide(at.0, at.1, scores, chooser, &|p, x| lend(p, x, *lambda, neighbours.of(x)))
+                scratch.decide(tested, chooser, &|p, x| lend(p, x, *lambda, neighbours.of(x)))
             }
         }
     }
 }
 
+/// The thresholds of typical acceptance.
+struct Thresholds {
+    epsilon: f64,
+    delta: f64,
+}
+
 fn typical(
     scratch: &mut Scratch,
-    (tree, node): (&TokenTree, NodeId),
-    scores: &[f32],
+    Tested { tree, node, scores }: Tested<'_>,
     chooser: &mut dyn Chooser,
-    [epsilon, delta]: [f64; 2],
+    Thresholds { epsilon, delta }: Thresholds,
 ) -> Result<Decision, LawError> {
     let p = &mut scratch.p;
     probabilities(scores, p)?;
@@ -116,7 +125,8 @@ fn typical(
     Ok(Decision { step: Step { node, tested, accepted: None }, outcome: Outcome::Drawn(code) })
 }
 
-/// Moves mass from a code's neighbours to the code, evenly from all, until they have none or the code has `lambda` times its own.
+/// Moves mass from a code's neighbours to the code, the same share of each, until they have none or
+/// the code has `lambda` times its own.
 fn lend(p: &mut [f64], code: Code, lambda: f64, neighbours: &[Code]) {
     let (own, theirs) = (p[code.index()], neighbours.iter().map(|other| p[other.index()]).sum::<f64>());
     let loan = theirs.min((lambda - 1.0).max(0.0) * own);

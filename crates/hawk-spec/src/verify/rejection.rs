@@ -1,4 +1,5 @@
-//! Speculative sampling with several candidates (Hawk, section "Verification"; SpecInfer, algorithm 2):
+//! Speculative sampling with several candidates (Hawk, section "Verification"; SpecInfer, algorithm
+//! 2):
 //!
 //! ```text
 //! p <- target law at the node
@@ -7,10 +8,10 @@
 //! none accepted: draw from p
 //! ```
 //!
-//! It keeps the target's law if every q is the very law that its candidate was drawn from, given the candidates before
-//! it.
+//! It keeps the target's law if every q is the exact law of its candidate, given the candidates
+//! before it.
 
-use super::{Decision, Outcome, Step};
+use super::verdict::{Decision, Outcome, Step, Tested};
 use crate::chooser::Chooser;
 use crate::law::{DraftLaw, LawError, LawId, Replacement, probabilities};
 use crate::token::{Code, NodeId};
@@ -30,12 +31,11 @@ impl Scratch {
         Self { p: vec![0.0; codes], q: vec![0.0; codes] }
     }
 
-    /// One walk through a node's candidates. `bend` changes p before a code is tested; the exact rule leaves it alone.
+    /// Tests a node's candidates in order. `bend` changes p before a code is tested; that of the
+    /// exact rule changes nothing.
     pub(super) fn decide(
         &mut self,
-        tree: &TokenTree,
-        node: NodeId,
-        scores: &[f32],
+        Tested { tree, node, scores }: Tested<'_>,
         chooser: &mut dyn Chooser,
         bend: &dyn Fn(&mut [f64], Code),
     ) -> Result<Decision, LawError> {
@@ -53,7 +53,7 @@ impl Scratch {
             }
             bend(&mut self.p, code);
             let probability = self.p[x] / self.q[x];
-            // Certain outcomes are not asked for: a rejection of p = q would leave no residual.
+            // The chooser decides no certain outcome: a rejection of p = q would leave no residual.
             if probability >= 1.0 || (probability > 0.0 && chooser.accept(cell, index, probability)) {
                 let step = Step { node, tested, accepted: Some(index) };
                 return Ok(Decision { step, outcome: Outcome::Accepted(candidate.child) });
@@ -84,7 +84,7 @@ impl Scratch {
         }
     }
 
-    /// p <- normalise(max(0, p - q)); false when nothing is left of it.
+    /// p <- normalise(max(0, p - q)); false where no mass is left.
     fn take_residual(&mut self) -> bool {
         self.p.iter_mut().zip(&self.q).for_each(|(p, q)| *p = (*p - q).max(0.0));
         normalise(&mut self.p)
@@ -95,7 +95,7 @@ fn drawn_from(candidate: &Candidate, id: LawId) -> bool {
     matches!(candidate.draft, DraftLaw::Drawn { law, .. } if law == id)
 }
 
-/// Scales to sum 1; false, and unchanged, when there is no mass.
+/// Scales to sum 1. False, and no change, where there is no mass.
 fn normalise(law: &mut [f64]) -> bool {
     let sum: f64 = law.iter().sum();
     if sum > 0.0 {

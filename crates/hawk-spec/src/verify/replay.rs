@@ -1,6 +1,8 @@
-//! Exact replay: sampling is a pure function of seed, image, cell and law, so a guess is right or wrong.
+//! Exact replay: sampling is a pure function of seed, image, cell and law, so a draft is either the
+//! sampled token or not.
 
-use super::{Decision, Outcome, Step, TargetLaws};
+use super::target_laws::TargetLaws;
+use super::verdict::{Decision, Outcome, Step};
 use crate::chooser::Chooser;
 use crate::law::LawError;
 use crate::token::NodeId;

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hawk_files::{Error, Result, hex};
+use hawk_pictures::recipe::{EMOJI, EMOJI_PACKAGES};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-
-const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/emoji/lock.json"));
-const RECIPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/emoji/recipe.json"));
 
 /// The recipe `emoji`: pinned packages and lists.
 pub(crate) struct Recipe {
@@ -105,7 +103,7 @@ impl Recipe {
     /// # Errors
     /// The recipe is invalid.
     pub(crate) fn built_in() -> Result<Self> {
-        Self::parse(LOCK, RECIPE)
+        Self::parse(EMOJI_PACKAGES, EMOJI)
     }
 
     /// # Errors
@@ -165,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_word_that_no_list_knows_is_refused() {
-        assert!(Recipe::parse("{\"packages\":[],\"more\":1}", RECIPE).is_err());
-        assert!(Recipe::parse(LOCK, "{}").is_err());
+        assert!(Recipe::parse("{\"packages\":[],\"more\":1}", EMOJI).is_err());
+        assert!(Recipe::parse(EMOJI_PACKAGES, "{}").is_err());
     }
 }

@@ -9,7 +9,7 @@ use hawk::{Decoder, Decoding, Engine, Request, Rule, Seed};
 use hawk_files::{Error, Result};
 use hawk_kernels::Threads;
 use hawk_nn::VqEncoder;
-use hawk_spec::{Cell, Code, Noise, Purpose, argmax_with_noise, probabilities};
+use hawk_spec::{Cell, Code, Noise, Purpose, probabilities};
 
 use crate::heads::images::{CaptionedPicture, TrainingImages};
 use crate::heads::observation::{Observation, ObservationShape};
@@ -165,11 +165,10 @@ impl Dataset {
         if let TrainingImages::Sampled { .. } = self.images {
             return Ok(observation.codes.clone());
         }
-        let Noise { seed, image } = self.noise(image);
+        let noise = self.noise(image);
         let draw = |(cell, law): (u32, &[f32])| {
             let scores: Vec<f32> = law.iter().map(|p| p.ln()).collect();
-            argmax_with_noise(seed, image, Cell(cell), &scores, Purpose::Replay)
-                .map_err(|e| Error::input(e.to_string()))
+            noise.at(Cell(cell), Purpose::Replay).argmax(&scores).map_err(|e| Error::input(e.to_string()))
         };
         (0..).zip(laws.chunks(self.shape.codes)).map(draw).collect()
     }

@@ -3,7 +3,7 @@
 use hawk::Engine;
 use hawk_files::{HeadFigures, Result};
 use hawk_nn::{CpuBackend, HeadWorkspace, Heads};
-use hawk_spec::{Cell, Code, Noise, Purpose, gumbel};
+use hawk_spec::{Cell, Code, Noise, Purpose};
 
 use crate::heads::dataset::{Dataset, Subset};
 use crate::heads::observation::ObservationShape;
@@ -102,7 +102,7 @@ impl Measurement<'_> {
             for (row, &(to, _, head)) in part.iter().enumerate() {
                 if noisy.0 != Some(to) {
                     noisy.0 = Some(to);
-                    let of = |code| gumbel(truth.noise.seed, truth.noise.image, to, Code(code), Purpose::Replay);
+                    let of = |code| truth.noise.at(to, Purpose::Replay).gumbel(Code(code));
                     noisy.1.iter_mut().zip(0..).for_each(|(noise, code)| *noise = of(code));
                 }
                 let law = &truth.laws[to.index() * shape.codes..][..shape.codes];

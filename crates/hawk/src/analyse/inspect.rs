@@ -34,7 +34,8 @@ pub struct Inspection {
 /// Reads configs and headers; of the weights only the VQ decoder's.
 ///
 /// # Errors
-/// A file that cannot be read or contradicts another. Tensors that are missing are no error but a finding.
+/// A file that cannot be read or contradicts another. Tensors that are missing are no error but a
+/// finding.
 pub fn inspect(source: &ModelSource) -> Result<Inspection> {
     let transformer = read_transformer(source)?;
     let checkpoint = Checkpoint::open(source, "")?;

@@ -11,8 +11,9 @@ use crate::model::{LoadOptions, no_image_side, read_transformer};
 /// Rows of a pass over a long sequence.
 const ROWS: usize = 64;
 
-/// Logits of a whole sequence, `[tokens, ids]` row after row, and the number of [`ids`](hawk_nn::TransformerConfig::readable). Needs
-/// `config.json` and the transformer's weights alone.
+/// Logits of a whole sequence, `[tokens, ids]` row after row, and the number of
+/// [`ids`](hawk_nn::TransformerConfig::readable). Needs `config.json` and the transformer's weights
+/// alone.
 ///
 /// # Errors
 /// The model cannot be read, or a token is not in its vocabulary.
@@ -72,7 +73,8 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
     Ok((logits, ids.len()))
 }
 
-/// The images of whole grids of codes. Needs the config that tells of the grid and the VQ tokenizer alone.
+/// The images of whole grids of codes. Needs the config that tells of the grid and the VQ tokenizer
+/// alone.
 ///
 /// # Errors
 /// The decoder cannot be read, or codes do not fill the grid or are not in the codebook.

@@ -1,11 +1,12 @@
-//! What the target sees in a finished image: the input of training, and of measurements that need its law at every cell.
+//! What the target sees in a finished image: the input of training, and of measurements that need
+//! its law at every cell.
 
 use std::sync::Arc;
 
 use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
 use hawk_spec::{Cell, Code, Sampling};
 
-use crate::decode::read_tokens;
+use crate::decode::prefill::read_tokens;
 use crate::engine::Engine;
 use crate::prompt::Prefix;
 
@@ -19,16 +20,18 @@ pub struct Observed<'a> {
     pub cell: Cell,
     /// The conditional stream's last hidden state, `[D]`: what draft heads read.
     pub hidden: &'a [f32],
-    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their softmax is the target's law.
+    /// The target's scores `[codes]` after guidance and warping, -inf for dropped codes; their
+    /// softmax is the target's law.
     pub scores: &'a [f32],
 }
 
 impl Engine {
-    /// Runs a finished image through the target and shows every cell's law in raster order; the bits are those that decoding meets.
+    /// Runs a finished image through the target and shows every cell's law in raster order; the
+    /// bits are those that decoding meets.
     ///
     /// # Errors
-    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long, logits that are no numbers, or what the
-    /// observer returns.
+    /// Codes that do not fill the grid or are none of the model's, a prompt that is too long,
+    /// logits that are no numbers, or what the observer returns.
     pub fn observe(
         &self,
         prompt: &str,
@@ -103,7 +106,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row of each stream.
+    /// The rows whose laws are those of the cells, as a chain in every stream. Returns the last row
+    /// of each stream.
     fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
         let layout = &self.engine.config().layout;
         let mut lasts = Vec::with_capacity(self.streams.len());
@@ -130,7 +134,7 @@ impl Walk<'_> {
 mod tests {
     use std::ops::ControlFlow;
 
-    use hawk_spec::{ImageIndex, Purpose, Seed, argmax_with_noise};
+    use hawk_spec::{ImageIndex, Noise, Purpose, Seed};
 
     use super::*;
     use crate::{Decoder, Decoding, LoadOptions, Request, Rule, built_in_model};
@@ -152,8 +156,8 @@ mod tests {
             let mut drawn = Vec::new();
             let mut keep = |seen: Observed<'_>| {
                 assert_eq!((seen.cell.index(), seen.hidden.len()), (drawn.len(), engine.backend().config().hidden));
-                let (image, purpose) = (ImageIndex(2), Purpose::Replay);
-                drawn.push(argmax_with_noise(request.seed, image, seen.cell, seen.scores, purpose).unwrap());
+                let noise = Noise { seed: request.seed, image: ImageIndex(2) };
+                drawn.push(noise.at(seen.cell, Purpose::Replay).argmax(seen.scores).unwrap());
                 Ok(())
             };
             engine.observe(&request.prompt, &image.codes, &request.sampling, &mut keep).unwrap();

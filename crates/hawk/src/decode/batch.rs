@@ -1,93 +1,21 @@
-//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came of it.
+//! The loop: jobs are admitted to slots, each step is one pass for all slots, events say what came
+//! of it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hawk_nn::{Error, HeadRow, Laws, Passes, Result, Shaping, Staged, StreamId};
+use hawk_nn::{Error, HeadRow, Laws, Passes, Result, Staged, StreamId};
 use hawk_spec::Cell;
 
-use super::draws::Draws;
+use super::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 use super::prefill::{self, PREFILL_ROWS};
-use super::slot::{Finished, Slot, State};
+use super::slot::{Slot, State};
 use super::target::Target;
 use super::tree_size::TreeSize;
-use crate::drafter::Drafter;
 use crate::prompt::Prefix;
-use crate::request::{CellSource, Decoding, Timings, Tree};
-
-/// One image or text to be decoded. Engines make jobs; every job has its own prompt, sampling, decoder, tree and seed.
-pub struct Job {
-    /// What each stream starts with: cond, and uncond where guided.
-    pub(crate) prefixes: Arc<[Prefix]>,
-    pub(crate) shaping: Shaping,
-    pub(crate) draws: Draws,
-    pub(crate) decoding: Decoding,
-    /// Most cells, at least 1.
-    pub(crate) most: u32,
-    pub(crate) drafter: Box<dyn Drafter>,
-}
-
-impl fmt::Debug for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("decoding", &self.decoding).field("most", &self.most).finish_non_exhaustive()
-    }
-}
-
-/// A job's number in its batch. Numbers are not used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(u64);
-
-/// What a batch has room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Slots.
-    pub slots: usize,
-    /// Streams of a slot: 2 where guided, else 1.
-    pub streams: usize,
-    /// Nodes of a slot's tree.
-    pub nodes: usize,
-    /// Tokens of a stream: the longest prefix and everything after it.
-    pub tokens: usize,
-    /// Draft-head rows of a slot in a step.
-    pub head_rows: usize,
-}
-
-impl BatchLimits {
-    /// Room for one slot with this job; [`tokens`](Self::tokens) for `sequence` tokens after the prefix.
-    pub(crate) fn of(job: &Job, sequence: usize) -> Self {
-        let longest = job.prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
-        Self {
-            slots: 1,
-            streams: job.prefixes.len(),
-            nodes: job.decoding.shape().nodes(),
-            tokens: longest + sequence,
-            head_rows: job.drafter.needs().head_rows,
-        }
-    }
-}
-
-/// What happened to a job in the last step.
-#[derive(Debug)]
-pub struct BatchEvent {
-    /// The job.
-    pub job: JobId,
-    /// What happened to it.
-    pub happened: Happened,
-}
-
-/// Kinds of [`BatchEvent`].
-#[derive(Debug)]
-pub enum Happened {
-    /// Its prompt is in the keys and values.
-    PrefillDone,
-    /// Cells were committed; [`Batch::new_cells`] has them until the next step.
-    CellsCommitted,
-    /// Nothing is left to decode; [`Batch::take`] gives the result and frees the slot.
-    Finished,
-    /// The job failed and has left the batch. Other jobs go on.
-    Failed(Error),
-}
+use crate::request::decoding::Decoding;
+use crate::request::event::{CellSource, Timings};
+use crate::request::tree::Tree;
 
 /// Streams that a finished job has left, with its prompt still in the keys and values.
 struct Retired {
@@ -95,7 +23,8 @@ struct Retired {
     streams: Vec<StreamId>,
 }
 
-/// Jobs under way on one target. It can move between threads; a step allocates nothing but where jobs come and go.
+/// Jobs under way on one target. It can move between threads; a step allocates nothing but where
+/// jobs come and go.
 pub struct Batch {
     target: Arc<Target>,
     limits: BatchLimits,
@@ -196,7 +125,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same, or new ones.
+    /// Streams for a slot: those of a finished job, with the prompt in them where it is the same,
+    /// or new ones.
     fn give_streams(&mut self, slot: &mut Slot) -> Result<()> {
         if let Some(at) = self.retired.iter().position(|retired| same_prompt(&retired.prefixes, &slot.prefixes)) {
             slot.streams = self.retired.swap_remove(at).streams;
@@ -221,12 +151,14 @@ impl Batch {
         Ok(())
     }
 
-    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch is left alone.
+    /// Ends a job that is under way; nothing is told of it any more. A job that is not in the batch
+    /// is left alone.
     pub fn cancel(&mut self, job: JobId) {
         drop(self.remove(job));
     }
 
-    /// The result of a job that is finished, or what there is of one that is not. It leaves the batch.
+    /// The result of a job that is finished, or what there is of one that is not. It leaves the
+    /// batch.
     pub fn take(&mut self, job: JobId) -> Option<Finished> {
         self.remove(job).map(Slot::finish)
     }

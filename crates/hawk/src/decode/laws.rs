@@ -15,7 +15,8 @@ impl TargetLaws for PassLaws<'_> {
         self.passes.scores(NodeOf { tree: self.tree, node: node.index() })
     }
 
-    /// The best code by the tree's [`Ranking`](hawk_nn::Ranking), which is the chooser's noise: the scores stay where they are.
+    /// The best code by the tree's [`Ranking`](hawk_nn::Ranking), which is the chooser's noise: the
+    /// scores stay where they are.
     fn replay(&mut self, node: NodeId, _: Cell, _: &mut dyn Chooser) -> Result<Code, LawError> {
         let best = self.passes.best(NodeOf { tree: self.tree, node: node.index() }, 1)?;
         best.first().map(|&(_, code)| code).ok_or(LawError::NoLaw { node })

@@ -58,7 +58,8 @@ impl Medium for ImageMedium {
     }
 }
 
-/// A text: tokens on a line, ended by any of some tokens. A cell is a position after the prompt, a code a vocabulary id.
+/// A text: tokens on a line, ended by any of some tokens. A cell is a position after the prompt, a
+/// code a vocabulary id.
 pub(crate) struct TextMedium {
     /// Tokens that end a text.
     pub(crate) ends: Vec<TokenId>,

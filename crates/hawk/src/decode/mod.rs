@@ -1,6 +1,6 @@
 //! The decoding loop: jobs enter slots, every step is one target pass for all of them.
 //!
-//! One step, as [`Batch::step`] runs it:
+//! One step, as [`Batch::step`](batch::Batch::step) runs it:
 //!
 //! ```text
 //! slot.propose    the drafter grows a token tree below the anchor; every node becomes a row in each stream of the slot
@@ -13,18 +13,12 @@
 //!
 //! Images and text share the loop; a [`Medium`](medium::Medium) is what differs.
 
-mod batch;
-mod draws;
+pub(crate) mod batch;
+pub(crate) mod draws;
+pub(crate) mod job;
 mod laws;
 pub(crate) mod medium;
-mod prefill;
+pub(crate) mod prefill;
 mod slot;
-mod target;
+pub(crate) mod target;
 mod tree_size;
-
-pub use batch::{Batch, BatchEvent, BatchLimits, Happened, Job, JobId};
-pub use slot::Finished;
-
-pub(crate) use draws::Draws;
-pub(crate) use prefill::read_tokens;
-pub(crate) use target::Target;

@@ -6,7 +6,8 @@ use hawk_spec::TokenId;
 /// Most rows of prompts in a pass.
 pub(crate) const PREFILL_ROWS: usize = 64;
 
-/// Lays out the next rows of a prompt in its stream, at most `most`. Returns the row to be committed; none when all is read.
+/// Lays out the next rows of a prompt in its stream, at most `most`. Returns the row to be
+/// committed; none when all is read.
 pub(super) fn stage(passes: &mut dyn Passes, stream: StreamId, tokens: &[TokenId], most: usize) -> Option<usize> {
     let read = passes.committed(stream);
     let next = tokens.iter().skip(read).take(most).copied();

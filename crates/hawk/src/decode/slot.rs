@@ -1,18 +1,20 @@
 //! One image or text under way: its tree, its rows, its verdict.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hawk_nn::{Error, HeadRow, Laws, Passes, Readout, Result, Shaping, StreamId};
 use hawk_spec::{Cell, Code, DecodeStats, NodeId, TokenTree, TreeError, TreeLimits, Verdict, Verifier};
 
-use super::batch::{Job, JobId};
 use super::draws::Draws;
+use super::job::{Finished, Job, JobId};
 use super::laws::PassLaws;
 use super::target::Target;
-use crate::drafter::{Drafter, HeadAsks, Needs, Seen, View};
+use crate::drafter::context::{HeadAsks, Seen, View};
+use crate::drafter::contract::{Drafter, Needs};
 use crate::prompt::Prefix;
-use crate::request::{CellSource, Decoding};
+use crate::request::decoding::Decoding;
+use crate::request::event::CellSource;
 
 /// What a slot does in the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,25 +50,13 @@ pub(super) struct Slot {
     drafter: Box<dyn Drafter>,
     needs: Needs,
     tree: TokenTree,
-    /// The row of each node's law: its token, or the last structure token after it. The same in every stream.
+    /// The row of each node's law: its token, or the last structure token after it. The same in
+    /// every stream.
     node_rows: Vec<usize>,
     verifier: Verifier,
     verdict: Verdict,
     /// The slot's asks in the run of the draft heads.
     first_head_row: usize,
-}
-
-/// What a job came to.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// The codes in raster order, or the text's tokens after the prompt.
-    pub codes: Vec<Code>,
-    /// Where each code came from.
-    pub sources: Vec<CellSource>,
-    /// What the decode did.
-    pub stats: DecodeStats,
-    /// From the first pass after prefill to the last one.
-    pub elapsed: Duration,
 }
 
 impl Slot {
@@ -124,8 +114,8 @@ impl Slot {
         self.started = Instant::now();
     }
 
-    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's streams: for the anchor and each node its
-    /// token and the structure tokens behind it.
+    /// Grows a tree of at most `nodes` nodes, and lays out the rows that test it in the slot's
+    /// streams: for the anchor and each node its token and the structure tokens behind it.
     pub(super) fn propose(&mut self, target: &Target, nodes: usize, passes: &mut dyn Passes) -> Result<()> {
         let committed = self.codes.len() as u32;
         self.tree.reset(Cell(committed), self.most - committed);

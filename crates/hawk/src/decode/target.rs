@@ -1,17 +1,20 @@
-//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built and tested.
+//! What the loop needs of a loaded model: the backend, the heads, and how its sequences are built
+//! and tested.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use hawk_nn::{Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result};
-use hawk_spec::{Neighbours, Pipeline, Verifier};
+use hawk_nn::{
+    Arrangement, Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result, Shaping,
+};
+use hawk_spec::{Neighbours, Pipeline, Sampling, Verifier};
 
 use super::medium::Medium;
 use super::tree_size::TreeSizes;
-use crate::drafter::{DraftMode, Drafter, Media, Setup};
-use crate::request::{AnyRule, Decoding, LossyRule};
-use hawk_nn::{Arrangement, Shaping};
-use hawk_spec::Sampling;
+use crate::drafter::contract::{Drafter, Media, Setup};
+use crate::drafter::mode::DraftMode;
+use crate::request::decoding::Decoding;
+use crate::request::rule::{AnyRule, LossyRule};
 
 /// Neighbours that lend mass under LANTERN++, and how much, as in its paper's main results.
 const LANTERN_NEIGHBOURS: usize = 10;
@@ -80,7 +83,8 @@ impl Target {
             arrangement: self.medium.arrangement(),
             codes: self.codes(),
             heads: self.heads.as_ref(),
-            decoding,
+            decoder: kind.name,
+            shape: decoding.shape(),
             mode,
             sampling,
             pipeline: self.pipeline,
@@ -110,7 +114,8 @@ impl Target {
         })
     }
 
-    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this medium.
+    /// Loads the heads in the model's `heads/`, if there are any and they were trained for this
+    /// medium.
     pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
         if !source.contains("heads/config.json") {
             return Ok(());

@@ -1,12 +1,14 @@
 //! Tunes the tree size at run time by measured cells per second.
 //!
-//! The cost of a row depends on model, precision, threads, batch and load; what a node brings depends on prompt and heads. Neither is
-//! modelled: sizes are tried, from plain decoding upwards, the best one is kept, and its neighbours are tried again from time to time.
+//! The cost of a row depends on model, precision, threads, batch and load; what a node brings
+//! depends on prompt and heads. Neither is modelled: sizes are tried, from plain decoding upwards,
+//! the best one is kept, and its neighbours are tried again from time to time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::request::{AUTO_NODES, Decoding};
+use crate::request::decoding::Decoding;
+use crate::request::tree::AUTO_NODES;
 
 /// Tree sizes that are tried, in nodes.
 const SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, AUTO_NODES];
@@ -65,7 +67,8 @@ impl TreeSize {
         }
     }
 
-    /// Chooses what comes next: a size next to the best that was never tried, else the best itself, else again a neighbour.
+    /// Chooses what comes next: a size next to the best that was never tried, else the best itself,
+    /// else again a neighbour.
     fn turn(&mut self) {
         let was_resting = std::mem::take(&mut self.resting);
         self.steps = 0;
@@ -93,7 +96,8 @@ impl TreeSize {
     }
 }
 
-/// What sizes of trees have brought, by what else the time of a pass depends on: kept from request to request.
+/// What sizes of trees have brought, by what else the time of a pass depends on: kept from request
+/// to request.
 #[derive(Debug, Default)]
 pub(crate) struct TreeSizes(Mutex<Vec<(Decoding, usize, TreeSize)>>);
 
@@ -117,7 +121,8 @@ impl TreeSizes {
 mod tests {
     use super::*;
 
-    /// Steps of each size in a run on a machine where a pass over n nodes takes `cost(n)` and brings `gain(n)` cells.
+    /// Steps of each size in a run on a machine where a pass over n nodes takes `cost(n)` and
+    /// brings `gain(n)` cells.
     fn steps(cost: impl Fn(usize) -> f64, gain: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
         let (mut size, mut steps) = (TreeSize::default(), SIZES.map(|size| (size, 0)));
         for _ in 0..4000 {

@@ -1,8 +1,11 @@
-//! The Speculation Cache: the laws that heads give for open cells, kept until decoding reaches them (Hawk, section "Speculation Cache").
+//! The Speculation Cache: the laws that heads give for open cells, kept until decoding reaches them
+//! (Hawk, section "Speculation Cache").
 //!
-//! A head that looks `n` cells ahead in raster order has predicted at most the next `n` cells. A ring of `n` entries therefore holds all
-//! that can still be read: for vertical heads of 1 to D rows, C * D * (D + 1) / 2 entries in all. An entry dies when its cell is passed: it
-//! is overwritten. It holds the head's logits less the largest of them, one f32 per code; candidates are made of it when its cell is drafted.
+//! A head that looks `n` cells ahead in raster order has predicted at most the next `n` cells. A
+//! ring of `n` entries therefore holds all that can still be read: for vertical heads of 1 to D
+//! rows, C * D * (D + 1) / 2 entries in all. An entry dies when its cell is passed: it is
+//! overwritten. It holds the head's logits less the largest of them, one f32 per code; candidates
+//! are made of it when its cell is drafted.
 
 use hawk_nn::{Arrangement, HeadOffset};
 use hawk_spec::Cell;
@@ -17,7 +20,8 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Entries for a head of this offset. A horizontal head is only asked at the anchor, so it has one.
+    /// Entries for a head of this offset. A horizontal head is only asked at the anchor, so it has
+    /// one.
     pub(super) fn new(offset: HeadOffset, arrangement: Arrangement, codes: usize) -> Self {
         let entries = Self::entries(offset, arrangement);
         Self { holds: vec![None; entries], logits: vec![0.0; entries * codes], codes }
@@ -72,7 +76,8 @@ mod tests {
         for down in 1..=3 {
             let mut ring = Ring::new(offset(down), grid.into(), 2);
             for cell in (0..grid.cells()).map(Cell) {
-                // The hidden state of `cell` is known: everything up to `down` rows on must still be there.
+                // The hidden state of `cell` is known: everything up to `down` rows on must still
+                // be there.
                 let Some(below) = offset(down).target(grid, cell) else { break };
                 ring.put(below, &[0.5, 0.5 - below.0 as f32]);
                 for open in (cell.0 + 1..=below.0).filter(|&open| open >= down * grid.cols()).map(Cell) {

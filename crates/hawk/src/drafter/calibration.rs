@@ -1,4 +1,5 @@
-//! The estimated chance of a candidate, learned from earlier ones: by its rank among the candidates of its cell, and by confidence.
+//! The estimated chance of a candidate, learned from earlier ones: by its rank among the candidates
+//! of its cell, and by confidence.
 
 use hawk_spec::Code;
 
@@ -17,8 +18,9 @@ pub(super) struct Ranked {
     pub(super) bucket: usize,
 }
 
-/// The confidence bucket of a candidate. Where no draft law is read, `nats` is the gap to the best other candidate. Where candidates are
-/// drawn, it must not depend on what was drawn, or the images would be biased: there it is -ln of the law's largest probability.
+/// The confidence bucket of a candidate. Where no draft law is read, `nats` is the gap to the best
+/// other candidate. Where candidates are drawn, it must not depend on what was drawn, or the images
+/// would be biased: there it is -ln of the law's largest probability.
 pub(super) fn bucket(nats: f64) -> usize {
     ENDS.iter().position(|end| nats < *end).unwrap_or(ENDS.len())
 }

@@ -2,45 +2,24 @@
 
 use hawk_nn::{HeadConfig, HeadOffset};
 use hawk_spec::{
-    Cell, Code, DraftLaw, ImageIndex, Pooled, Purpose, Replacement, Rule, Sampling, Seed, Source, TokenTree, TreeError,
-    Warper, draw_at, probabilities, push_or_raise, rank_with_noise, uniform,
+    Cell, Code, DraftLaw, ImageIndex, Noise, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree,
+    TreeError, Warper, draw_at, probabilities, push_or_raise,
 };
 
-use super::Setup;
 use super::cache::Ring;
 use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
-use crate::request::{AnyRule, LossyRule};
+use super::contract::Setup;
+use super::mode::DraftMode;
 
-/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws overlap more with its own (measured, see
-/// `docs/performance.md`).
+/// Sum of the weights of a combined law. Heads are less certain than the target: sharper laws
+/// overlap more with its own (measured, see `docs/performance.md`).
 const SHARPNESS: f64 = 1.6;
-
-/// How candidates are made of a law, as the rule needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DraftMode {
-    /// `replay` reads no draft law: the best codes of law plus the noise that the target's own draw will have.
-    SharedNoise(Purpose),
-    /// The likeliest codes; greedy decoding and typical acceptance read no draft law either.
-    Likeliest,
-    /// `rejection` and LANTERN need the law that a code was drawn from: draws without replacement, from a random stream of their own.
-    Draws,
-}
-
-impl DraftMode {
-    /// The mode under a rule; `noise` is the purpose of the target's own draws.
-    pub(crate) fn of(rule: AnyRule, noise: Purpose) -> Self {
-        match rule {
-            AnyRule::Exact(Rule::Replay) => DraftMode::SharedNoise(noise),
-            AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(LossyRule::Lantern) => DraftMode::Draws,
-            AnyRule::Lossy(LossyRule::Typical) => DraftMode::Likeliest,
-        }
-    }
-}
 
 /// What several laws for one cell become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
-    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion pool).
+    /// One law: the product of theirs, each to the power of its weight (a logarithmic opinion
+    /// pool).
     OneLaw,
     /// Candidates of each law on their own, as in the paper.
     Apart,
@@ -95,8 +74,7 @@ pub(super) struct Candidates {
     /// Those of the step are the first `used`.
     proposed: Vec<Proposed>,
     used: usize,
-    seed: Seed,
-    image: ImageIndex,
+    noise: Noise,
     /// Steps of the image, so that no random number is used twice.
     step: u32,
 }
@@ -112,7 +90,7 @@ impl Candidates {
             heads,
             mode: setup.mode,
             joining,
-            draws: MAX_RANKS.min(setup.decoding.shape().nodes() - 1),
+            draws: MAX_RANKS.min(setup.shape.nodes() - 1),
             sampling: setup.sampling,
             warper: Warper::new(setup.pipeline, codes),
             logits: vec![0.0; codes],
@@ -120,15 +98,14 @@ impl Candidates {
             law: vec![0.0; codes],
             ranked: Vec::with_capacity(MAX_RANKS),
             // Until an image begins.
-            seed: Seed(0),
-            image: ImageIndex(0),
+            noise: Noise { seed: Seed(0), image: ImageIndex(0) },
             step: 0,
         }
     }
 
     /// Begins an image.
-    pub(super) fn start(&mut self, seed: Seed, image: ImageIndex) {
-        (self.seed, self.image, self.step, self.used) = (seed, image, 0, 0);
+    pub(super) fn start(&mut self, noise: Noise) {
+        (self.noise, self.step, self.used) = (noise, 0, 0);
         for head in &mut self.heads {
             head.cache.clear();
             // An image must not depend on those before it, as it would where candidates are drawn.
@@ -173,7 +150,8 @@ impl Candidates {
         }
     }
 
-    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest weight; none where no head knows the cell.
+    /// Combines the heads' laws for a cell into one, in `logits`. Returns the head of the largest
+    /// weight; none where no head knows the cell.
     fn join(&mut self, cell: Cell) -> Option<usize> {
         let known = || (0..).zip(&self.heads).filter_map(|(i, head)| Some((i, head.weight, head.cache.get(cell)?)));
         let all: f64 = known().map(|(_, weight, _)| weight).sum();
@@ -185,7 +163,8 @@ impl Candidates {
         known().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(leader, ..)| leader)
     }
 
-    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the law is its own.
+    /// Candidates from the law in `logits`. `head` gives their chances, and their source where the
+    /// law is its own.
     fn propose_from_law(
         &mut self,
         head: usize,
@@ -223,11 +202,12 @@ impl Candidates {
         Ok(())
     }
 
-    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence by.
+    /// Fills `ranked` from `scores` as the mode wants it: codes with a value to judge confidence
+    /// by.
     fn rank_candidates(&mut self, head: usize, cell: Cell, tree: &mut TokenTree) -> Result<DraftLaw, TreeError> {
         match self.mode {
             DraftMode::SharedNoise(purpose) => {
-                rank_with_noise((self.seed, self.image, cell, purpose), &self.scores, MAX_RANKS, &mut self.ranked);
+                self.noise.at(cell, purpose).rank(&self.scores, MAX_RANKS, &mut self.ranked);
             }
             DraftMode::Likeliest => rank(&self.scores, &mut self.ranked),
             DraftMode::Draws => {
@@ -242,14 +222,15 @@ impl Candidates {
         Ok(DraftLaw::Deterministic)
     }
 
-    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest probability.
+    /// Draws from `law` without replacement; the value of each code is -ln of the law's largest
+    /// probability.
     fn draw(&mut self, head: usize, cell: Cell) {
         let doubt = -self.law.iter().copied().fold(0.0, f64::max).ln();
         self.ranked.clear();
         let mut mass = 1.0;
         for rank in 0..self.draws as u32 {
             let block = (self.step * self.heads.len() as u32 + head as u32) * MAX_RANKS as u32 + rank;
-            let u = uniform(self.seed, self.image, cell, block, Purpose::Draft);
+            let u = self.noise.at(cell, Purpose::Draft).uniform(block);
             let Some(code) = draw_at(&self.law, u * mass) else { break };
             self.ranked.push((doubt, code));
             self.law[code.index()] = 0.0;
@@ -258,7 +239,8 @@ impl Candidates {
     }
 }
 
-/// The source of a code of a combined law: the head whose own law ranks it nearest to its best code.
+/// The source of a code of a combined law: the head whose own law ranks it nearest to its best
+/// code.
 fn main_source(heads: &[UsedHead], cell: Cell, code: Code) -> Option<Source> {
     let known = heads.iter().filter_map(|head| Some((head.cache.get(cell)?[code.index()], head.source)));
     known.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, source)| source)
@@ -272,13 +254,15 @@ fn source(offset: HeadOffset) -> Source {
     }
 }
 
-/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of 0.25 if not measured.
+/// A head's weight in a combined law: its validation overlap with the target cubed; an overlap of
+/// 0.25 if not measured.
 fn weight(head: &HeadConfig) -> f64 {
     let overlap = head.validation.as_ref().map_or(0.25, |figures| figures.overlap);
     overlap.max(0.01).powi(3)
 }
 
-/// The chance of a head's candidates by rank before any was tested: as measured in its validation, else 0.25 halved from rank to rank.
+/// The chance of a head's candidates by rank before any was tested: as measured in its validation,
+/// else 0.25 halved from rank to rank.
 fn prior(head: &HeadConfig) -> [f64; MAX_RANKS] {
     let measured = head.validation.as_ref().map(|figures| &figures.replay_match_by_rank);
     std::array::from_fn(|rank| {

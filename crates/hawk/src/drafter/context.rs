@@ -10,7 +10,8 @@ pub struct View<'a> {
     pub codes: &'a [Code],
 }
 
-/// A pass that has been verified: what was proposed, what became of it, and what the target said at every node.
+/// A pass that has been verified: what was proposed, what became of it, and what the target said at
+/// every node.
 pub struct Seen<'a> {
     /// The tree that the pass ran.
     pub tree: &'a TokenTree,
@@ -51,7 +52,8 @@ impl Seen<'_> {
         self.passes.scores(self.at(node))
     }
 
-    /// The best codes at a node by score plus the noise of its cell, best first. [`Needs::best`](super::Needs::best) bounds `count`.
+    /// The best codes at a node by score plus the noise of its cell, best first.
+    /// [`Needs::best`](super::contract::Needs::best) bounds `count`.
     ///
     /// # Errors
     /// Logits that make no law.
@@ -65,7 +67,8 @@ impl Seen<'_> {
         self.passes.hidden(self.at(node))
     }
 
-    /// The logits of a head that was asked in this step, `[codes]`, by the order of [`HeadAsks::ask`].
+    /// The logits of a head that was asked in this step, `[codes]`, by the order of
+    /// [`HeadAsks::ask`].
     #[must_use]
     pub fn head_logits(&self, ask: usize) -> &[f32] {
         self.passes.head_logits(self.first_head_row + ask)
@@ -84,7 +87,8 @@ pub struct HeadAsks<'a> {
 }
 
 impl HeadAsks<'_> {
-    /// Asks a head about the hidden state at a node. [`Needs::head_rows`](super::Needs::head_rows) bounds the number of asks.
+    /// Asks a head about the hidden state at a node.
+    /// [`Needs::head_rows`](super::contract::Needs::head_rows) bounds the number of asks.
     pub fn ask(&mut self, node: NodeId, head: usize) {
         self.rows.push(HeadRow { at: NodeOf { tree: self.tree, node: node.index() }, head });
     }

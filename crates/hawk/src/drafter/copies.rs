@@ -1,10 +1,12 @@
-//! Copies of the cells to the left and above: no training, no draft law, and right wherever the picture does not change.
+//! Copies of the cells to the left and above: no training, no draft law, and right wherever the
+//! picture does not change.
 
 use hawk_nn::{Arrangement, Error};
 use hawk_spec::{DraftLaw, Grid, Source, TokenTree, TreeError};
 
-use super::{DefaultTree, Drafter, DrafterKind, Heads, Media, View};
-use crate::request::Decoder;
+use super::context::View;
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media};
+use crate::request::decoder::Decoder;
 
 impl Decoder {
     /// Copies of the cell to the left and of the cell above.
@@ -26,7 +28,8 @@ struct Neighbour {
 }
 
 impl Drafter for Neighbour {
-    /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a node's cell is the node itself.
+    /// Level by level, the left neighbour first, until the tree is full. The left neighbour of a
+    /// node's cell is the node itself.
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> Result<(), TreeError> {
         let mut next = 0;
         while let Some(parent) = tree.nodes().nth(next) {

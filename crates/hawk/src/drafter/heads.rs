@@ -1,12 +1,15 @@
-//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the cache keeps their laws, the pool grows the tree.
+//! Medusa (horizontal heads), Hawk's vertical heads, and Hawk (all heads): heads are asked, the
+//! cache keeps their laws, the pool grows the tree.
 
 use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
-use hawk_spec::{Cell, ImageIndex, Pool, Seed, TokenTree, TreeError, TreeShape};
+use hawk_spec::{Cell, ImageIndex, Noise, Pool, Seed, TokenTree, TreeError, TreeShape};
 
 use super::calibration::MAX_RANKS;
-use super::candidates::{Candidates, DraftMode, Joining, UsedHead};
-use super::{DefaultTree, Drafter, DrafterKind, HeadAsks, Heads, Media, Needs, Seen, Setup, View};
-use crate::request::Decoder;
+use super::candidates::{Candidates, Joining, UsedHead};
+use super::context::{HeadAsks, Seen, View};
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::mode::DraftMode;
+use crate::request::decoder::Decoder;
 
 /// Deepest level that is proposed.
 const MAX_LEVELS: usize = 16;
@@ -35,7 +38,8 @@ impl Decoder {
             kind("hawk-vertical", help, Media::Images, |setup| make(setup, Directions::Vertical, Joining::OneLaw))
         },
     );
-    /// All draft heads and the cache; each head's candidates enter the pool on their own, as in the paper.
+    /// All draft heads and the cache; each head's candidates enter the pool on their own, as in the
+    /// paper.
     pub const HAWK_PAPER: Decoder = Decoder::custom(
         &const {
             let help = "all draft heads; each head's candidates enter the pool on their own, as in the paper";
@@ -61,7 +65,7 @@ enum Directions {
 
 fn make(setup: &Setup<'_>, directions: Directions, joining: Joining) -> Result<Box<dyn Drafter>> {
     let heads = setup.heads.ok_or_else(|| {
-        Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoding.decoder()))
+        Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoder))
             .expected("heads/ in the model's folder, or --heads DIR")
             .hint("`hawk train heads` makes them; --decoder ar and neighbour need none")
     })?;
@@ -80,7 +84,7 @@ struct HeadsDrafter {
 
 impl HeadsDrafter {
     fn new(setup: &Setup<'_>, heads: &HeadsConfig, directions: Directions, joining: Joining) -> Self {
-        let shape = setup.decoding.shape();
+        let shape = setup.shape;
         let used = heads.heads.iter().enumerate().filter(|(_, head)| match directions {
             Directions::Horizontal => head.offset.down() == 0,
             Directions::Vertical => head.offset.down() > 0 && head.offset.right() == 0,
@@ -118,7 +122,7 @@ impl Drafter for HeadsDrafter {
     }
 
     fn start(&mut self, seed: Seed, image: ImageIndex) {
-        self.candidates.start(seed, image);
+        self.candidates.start(Noise { seed, image });
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
@@ -129,7 +133,8 @@ impl Drafter for HeadsDrafter {
         })
     }
 
-    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last: the new anchor.
+    /// Vertical heads are asked at every node of the accepted path, horizontal ones at the last:
+    /// the new anchor.
     fn ask(&mut self, seen: &mut Seen<'_>, heads: &mut HeadAsks<'_>) -> Result<()> {
         self.asked.clear();
         let anchor = seen.verdict.path.len();
@@ -145,7 +150,8 @@ impl Drafter for HeadsDrafter {
         Ok(())
     }
 
-    /// Calibrates the chances of what was proposed for the committed cells, then caches what the heads say.
+    /// Calibrates the chances of what was proposed for the committed cells, then caches what the
+    /// heads say.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         for (cell, &code) in (seen.first().0..).map(Cell).zip(seen.new_codes()) {
             self.candidates.learn(cell, code);

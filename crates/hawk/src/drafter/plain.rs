@@ -2,8 +2,9 @@
 
 use hawk_spec::{TokenTree, TreeError};
 
-use super::{DefaultTree, Drafter, DrafterKind, Heads, Media, View};
-use crate::request::Decoder;
+use super::context::View;
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media};
+use crate::request::decoder::Decoder;
 
 impl Decoder {
     /// Plain autoregressive decoding, one cell a pass.

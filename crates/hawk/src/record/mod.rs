@@ -1,6 +1,6 @@
 //! What an image says of how it was made: the record, and the PNG that holds it.
 
-mod png;
+pub(crate) mod png;
 mod sources;
 
 use hawk_nn::kernels::Precision;
@@ -8,10 +8,12 @@ use hawk_nn::{Error, Result};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
-pub use png::{read_png, write_plain_png, write_png};
-
 use crate::engine::Engine;
-use crate::request::{AnyRule, CellSource, Decoding, Generated, Request, Tree};
+use crate::request::Request;
+use crate::request::decoding::Decoding;
+use crate::request::event::{CellSource, Generated};
+use crate::request::rule::AnyRule;
+use crate::request::tree::Tree;
 
 /// How an image was made. Choices stand as their names, as a user would type them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +48,8 @@ pub struct Record {
     pub sampling: RecordedSampling,
     /// What the decode did.
     pub stats: RecordedStats,
-    /// Where each cell's code came from, in raster order; empty in records of versions that did not write it.
+    /// Where each cell's code came from, in raster order; empty in records of versions that did not
+    /// write it.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sources")]
     pub sources: Vec<CellSource>,
 }

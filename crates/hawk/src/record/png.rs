@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::record::{RecordedSampling, RecordedStats};
-    use crate::request::CellSource;
+    use crate::request::event::CellSource;
 
     fn record() -> Record {
         Record {

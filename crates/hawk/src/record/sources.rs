@@ -1,11 +1,12 @@
-//! The sources of an image's cells as text, for records: runs in raster order, as `r b left*3 V1*2`. `r` is recovered, `b` bonus, the others
-//! are the labels of drafters' [`Source`](hawk_spec::Source)s; `*n` repeats.
+//! The sources of an image's cells as text, for records: runs in raster order, as `r b left*3
+//! V1*2`. `r` is recovered, `b` bonus, the others are the labels of drafters'
+//! [`Source`](hawk_spec::Source)s; `*n` repeats.
 
 use hawk_spec::Drawn;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
-use crate::request::CellSource;
+use crate::request::event::CellSource;
 
 /// Most cells of a grid.
 const MAX_CELLS: usize = 1 << 20;

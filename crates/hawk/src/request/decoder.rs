@@ -1,19 +1,18 @@
 //! A decoder: the kind of drafter that proposes cells, by name.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::{fmt, str};
 
-use hawk_nn::{Error, Result};
 use hawk_spec::{Rule, TreeShape};
 
 use super::rule::AnyRule;
 use super::tree::Tree;
-use crate::drafter::{DECODERS, DefaultTree, DrafterKind, Heads};
+use crate::drafter::contract::{DefaultTree, DrafterKind, Heads};
 
 /// What proposes the cells after the anchor: plain decoding, or one of the drafters.
 ///
-/// The built-in ones are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its drafter's file; [`Decoder::custom`] makes
-/// one of a drafter of your own.
+/// The built-in ones are constants (`Decoder::AR`, `Decoder::HAWK`, ...), each defined in its
+/// drafter's file; [`Decoder::custom`] makes one of a drafter of your own.
 #[derive(Clone, Copy)]
 pub struct Decoder(&'static DrafterKind);
 
@@ -22,11 +21,6 @@ impl Decoder {
     #[must_use]
     pub const fn custom(kind: &'static DrafterKind) -> Self {
         Self(kind)
-    }
-
-    /// All built-in decoders, plain decoding first.
-    pub fn all() -> impl Iterator<Item = Decoder> {
-        DECODERS.iter().copied()
     }
 
     /// Its name in code, files and arguments.
@@ -53,7 +47,8 @@ impl Decoder {
         self.0
     }
 
-    /// The tree where none is asked for. Its size is tuned at run time only under `replay`, where that cannot change the image.
+    /// The tree where none is asked for. Its size is tuned at run time only under `replay`, where
+    /// that cannot change the image.
     #[must_use]
     pub fn default_tree(self, rule: impl Into<AnyRule>) -> Tree {
         match (self.0.tree, rule.into()) {
@@ -87,17 +82,5 @@ impl fmt::Debug for Decoder {
 impl fmt::Display for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl str::FromStr for Decoder {
-    type Err = Error;
-
-    /// A built-in decoder by its name.
-    fn from_str(name: &str) -> Result<Self> {
-        Self::all().find(|decoder| decoder.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::all().map(Self::name).collect();
-            Error::input("unknown decoder").expected(names.join(" or ")).got(format!("{name:?}"))
-        })
     }
 }

@@ -97,7 +97,8 @@ pub struct Timings {
 /// The result of a request.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The finished images, in the order in which they were finished. Fewer than asked for where the observer ended the run.
+    /// The finished images, in the order in which they were finished. Fewer than asked for where
+    /// the observer ended the run.
     pub images: Vec<Generated>,
     /// The images that failed.
     pub failures: Vec<Failure>,

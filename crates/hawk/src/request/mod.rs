@@ -1,24 +1,23 @@
 //! What is asked of the engine, and what it tells and gives back.
 
-mod decoder;
-mod event;
-mod rule;
-mod tree;
+pub(crate) mod decoder;
+pub(crate) mod decoding;
+pub(crate) mod event;
+pub(crate) mod rule;
+pub(crate) mod tree;
 
 use std::ops::Range;
 
 use hawk_nn::{Error, Result};
 use hawk_spec::{Sampling, Seed};
 
-pub use decoder::Decoder;
-pub use event::{CellSource, Event, Failure, Generated, Outcome, Timings};
-pub use rule::{AnyRule, LossyRule};
-pub use tree::{AUTO_NODES, Decoding, MAX_NODES, Tree};
+use decoding::Decoding;
 
 /// Most images that share a pass.
 pub const MAX_BATCH: usize = 64;
 
-/// Images of one prompt. Under [`Rule::Replay`] an image depends on the model, `prompt`, `seed`, its index and `sampling` alone.
+/// Images of one prompt. Under [`Rule::Replay`](hawk_spec::Rule::Replay) an image depends on the
+/// model, `prompt`, `seed`, its index and `sampling` alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The text. The model's template is put around it.

@@ -12,16 +12,20 @@ use hawk_spec::{Greedy, ImageIndex, Noise, Pipeline, Purpose, TokenId};
 
 use super::request::{GeneratedText, PromptStyle, Stop, TextEvent, TextRequest, TextSampling};
 use super::stream::TextStream;
+use crate::decode::batch::Batch;
+use crate::decode::draws::Draws;
+use crate::decode::job::{BatchLimits, Finished, Happened, Job, JobId};
 use crate::decode::medium::TextMedium;
-use crate::decode::{Batch, BatchLimits, Draws, Finished, Happened, Job, JobId, Target};
+use crate::decode::target::Target;
 use crate::model::{LoadOptions, read_tokenizer, read_transformer};
 use crate::prompt::Prefix;
-use crate::request::MAX_NODES;
+use crate::request::tree::MAX_NODES;
 
 /// Temperature, then top-k, then top-p, as the reference library has it for text.
 const PIPELINE: Pipeline = Pipeline::TEMPERATURE_FIRST;
 
-/// A model that writes text. Calls may come from several threads; each has memory of its own, and the threads are shared.
+/// A model that writes text. Calls may come from several threads; each has memory of its own, and
+/// the threads are shared.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -49,8 +53,10 @@ pub struct TextEngine {
 }
 
 impl TextEngine {
-    /// Reads a model of the Llama or Chameleon family onto the CPU: `config.json`, `tokenizer.json`, the weights, and draft heads of text in
-    /// `heads/` if there are any. A model that draws images too (it has a `hawk.json`, or is Lumina-mGPT or Anole) writes text without codes.
+    /// Reads a model of the Llama or Chameleon family onto the CPU: `config.json`,
+    /// `tokenizer.json`, the weights, and draft heads of text in `heads/` if there are any. A model
+    /// that draws images too (it has a `hawk.json`, or is Lumina-mGPT or Anole) writes text without
+    /// codes.
     ///
     /// # Errors
     /// Another family, or a file that is missing, damaged, or in contradiction to another.
@@ -108,7 +114,8 @@ impl TextEngine {
         Ok(self)
     }
 
-    /// Writes a text. The observer hears of every step and may break off; what was written by then is returned.
+    /// Writes a text. The observer hears of every step and may break off; what was written by then
+    /// is returned.
     ///
     /// # Errors
     /// A request out of range, a prompt that is empty or too long, logits that are no numbers.

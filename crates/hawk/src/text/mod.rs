@@ -1,7 +1,9 @@
-//! Text from plain language models of the Llama kind, by the same trees, rules and heads as images: the text side of the paper's figure 1.
+//! Text from plain language models of the Llama kind, by the same trees, rules and heads as images:
+//! the text side of the paper's figure 1.
 //!
-//! Text has no grid: tokens stand one after another, heads look ahead alone, and an end may come at any token. Everything else is as for
-//! images; a cell is a position after the prompt, a code an id of the vocabulary.
+//! Text has no grid: tokens stand one after another, heads look ahead alone, and an end may come at
+//! any token. Everything else is as for images; a cell is a position after the prompt, a code an id
+//! of the vocabulary.
 
 mod engine;
 mod request;

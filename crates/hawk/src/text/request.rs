@@ -6,7 +6,9 @@ use std::time::Duration;
 use hawk_nn::{Error, Result};
 use hawk_spec::{DecodeStats, Rule, Sampling, Seed, TokenId};
 
-use crate::request::{AnyRule, CellSource, Decoding, Timings};
+use crate::request::decoding::Decoding;
+use crate::request::event::{CellSource, Timings};
+use crate::request::rule::AnyRule;
 
 /// What stands around the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,7 +16,8 @@ pub enum PromptStyle {
     /// Nothing: the model goes on with the text.
     #[default]
     Plain,
-    /// LLaMA 2's chat, one turn without a system prompt: `[INST] {prompt} [/INST]`, white space around the prompt left out.
+    /// LLaMA 2's chat, one turn without a system prompt: `[INST] {prompt} [/INST]`, white space
+    /// around the prompt left out.
     Chat,
 }
 
@@ -32,7 +35,8 @@ impl PromptStyle {
 /// How tokens are taken from the target's law.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TextSampling {
-    /// Always the likeliest, ties to the lower id. No random number is read, and both exact rules are one.
+    /// Always the likeliest, ties to the lower id. No random number is read, and both exact rules
+    /// are one.
     Greedy,
     /// Drawn.
     Drawn {
@@ -43,7 +47,8 @@ pub enum TextSampling {
     },
 }
 
-/// A text to be written. Under [`Rule::Replay`] it depends on the model, the prompt, `sampling` and `max_tokens` alone.
+/// A text to be written. Under [`Rule::Replay`] it depends on the model, the prompt, `sampling` and
+/// `max_tokens` alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextRequest {
     /// What the text goes on from, or what is asked.
@@ -60,7 +65,8 @@ pub struct TextRequest {
 }
 
 impl TextRequest {
-    /// The way of decoding as it is carried out: greedy decoding tests drafts by equality whatever the rule.
+    /// The way of decoding as it is carried out: greedy decoding tests drafts by equality whatever
+    /// the rule.
     pub(super) fn checked_decoding(&self) -> Result<Decoding> {
         if let AnyRule::Lossy(_) = self.decoding.rule() {
             return Err(Error::input("text is written by exact rules alone")

@@ -8,10 +8,12 @@ const BROKEN: char = char::REPLACEMENT_CHARACTER;
 /// Tokens of the prompt that the first tokens are decoded after.
 const CONTEXT: usize = 8;
 
-/// Turns tokens into text one by one. A token alone may be part of a character, and whether a space stands before it may depend on the one
-/// before; so tokens are decoded together with those last written, and held back while they end inside a character.
+/// Turns tokens into text one by one. A token alone may be part of a character, and whether a space
+/// stands before it may depend on the one before; so tokens are decoded together with those last
+/// written, and held back while they end inside a character.
 ///
-/// Bytes that make no characters come out as replacement characters, maybe another number of them than where the whole text is decoded at once.
+/// Bytes that make no characters come out as replacement characters, maybe another number of them
+/// than where the whole text is decoded at once.
 pub struct TextStream<'a> {
     tokenizer: &'a TextTokenizer,
     /// The last tokens that were written, then those held back.
@@ -25,7 +27,8 @@ impl<'a> TextStream<'a> {
         Self { tokenizer, written: tokens.len(), tokens }
     }
 
-    /// The text that is certain with this token; empty where it ends inside a character or is a special token.
+    /// The text that is certain with this token; empty where it ends inside a character or is a
+    /// special token.
     ///
     /// # Errors
     /// An id that the tokenizer cannot decode.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hawk_spec::{Cell, ImageIndex, Purpose, Seed, uniform};
+use hawk_spec::{Cell, ImageIndex, Noise, Purpose, Seed};
 use safetensors::tensor::{Dtype, TensorView};
 
 const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
@@ -23,7 +23,8 @@ pub(crate) struct Tiny {
 
 /// Numbers in -1..1 that depend on nothing but `stream`.
 fn numbers(stream: u32, count: usize) -> impl Iterator<Item = f32> {
-    (0..count as u32).map(move |i| (2.0 * uniform(Seed(5), ImageIndex(stream), Cell(0), i, Purpose::Text) - 1.0) as f32)
+    let noise = Noise { seed: Seed(5), image: ImageIndex(stream) }.at(Cell(0), Purpose::Text);
+    (0..count as u32).map(move |i| (2.0 * noise.uniform(i) - 1.0) as f32)
 }
 
 fn write(path: &Path, tensors: &[(String, Vec<usize>, f32)]) {

@@ -1,9 +1,9 @@
 //! The files of a crate that name one another.
 //!
 //! A file names another by a path that begins with `crate`, `super`, `self` or a module that it declares, wherever it stands: in a
-//! `use`, a type, a call or a macro. The path counts for the deepest module that it leads into. Declaring a module (`mod child;`)
-//! is no import; code that is compiled for tests only is left out. So a folder's `mod.rs` may gather what its files offer, or its
-//! files may build on what `mod.rs` defines, but not both.
+//! `use`, a type, a call or a macro; a module that a `use` brings into scope continues its path. The path counts for the deepest module
+//! that it leads into. Declaring a module (`mod child;`) is no import; code that is compiled for tests only is left out. So a folder's
+//! `mod.rs` may gather what its files offer, or its files may build on what `mod.rs` defines, but not both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,9 +28,11 @@ pub(crate) enum Fault {
     Ring(Vec<String>),
 }
 
-/// A path in the source, absolute, with the module that it stands in.
+/// A path in the source, absolute.
 struct Named {
     path: Module,
+    /// The word behind it in the scope of the file.
+    word: String,
 }
 
 impl Modules {
@@ -67,7 +69,7 @@ impl Modules {
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let (mut faults, mut edges) = (Vec::new(), BTreeMap::<&Module, BTreeSet<&Module>>::new());
         for (module, tokens) in &self.sources {
-            for Named { path } in self.named(module, tokens) {
+            for Named { path, .. } in self.named(module, tokens) {
                 let (target, _) = (0..=path.len())
                     .rev()
                     .find_map(|length| self.sources.get_key_value(&path[..length]))
@@ -88,52 +90,58 @@ impl Modules {
 
     /// The paths in a module's source.
     fn named(&self, module: &Module, tokens: &TokenStream) -> Vec<Named> {
+        let trees = trees(tokens);
+        let children = self.sources.keys().filter(|other| other.len() == module.len() + 1 && other.starts_with(module));
+        let mut scope: BTreeMap<String, Module> =
+            children.map(|child| (child[module.len()].clone(), child.clone())).collect();
         let mut found = Vec::new();
-        self.collect(module, &trees(tokens), &mut found);
+        collect(module, &scope, &trees, &mut found);
+        // Modules that are brought into scope.
+        scope.extend(
+            found
+                .drain(..)
+                .filter(|named| !named.path.is_empty() && self.sources.contains_key(&named.path))
+                .map(|named| (named.word, named.path)),
+        );
+        collect(module, &scope, &trees, &mut found);
         found
     }
+}
 
-    fn collect(&self, module: &Module, trees: &[TokenTree], found: &mut Vec<Named>) {
-        let children: Vec<&str> = self
-            .sources
-            .keys()
-            .filter(|other| other.len() == module.len() + 1 && other.starts_with(module))
-            .map(|other| other[module.len()].as_str())
-            .collect();
-        let mut at = 0;
-        while at < trees.len() {
-            if let Some(behind) = test_item(trees, at) {
-                at = behind;
-                continue;
-            }
-            match &trees[at] {
-                TokenTree::Ident(ident) if at == 0 || !is_joined(trees, at) => {
-                    let word = ident.to_string();
-                    let start = match word.as_str() {
-                        "crate" => Some(Vec::new()),
-                        "self" => Some(module.clone()),
-                        "super" => Some(module[..module.len().saturating_sub(1)].to_vec()),
-                        child if children.contains(&child) => Some([&module[..], &[word.clone()]].concat()),
-                        _ => None,
-                    };
-                    if let Some(start) = start.filter(|_| is_path_sign(trees, at + 1)) {
-                        follow(start, &trees[at + 3..], found);
-                    }
-                    if word == "mod"
-                        && let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
-                            (trees.get(at + 1), trees.get(at + 2))
-                    {
-                        let inner = [&module[..], &[name.to_string()]].concat();
-                        self.collect(&inner, &self::trees(&body.stream()), found);
-                        at += 3;
-                        continue;
-                    }
-                }
-                TokenTree::Group(group) => self.collect(module, &self::trees(&group.stream()), found),
-                _ => {}
-            }
-            at += 1;
+/// Collects the paths in a module's source; `scope` are the modules that a path may begin with.
+fn collect(module: &Module, scope: &BTreeMap<String, Module>, trees: &[TokenTree], found: &mut Vec<Named>) {
+    let mut at = 0;
+    while at < trees.len() {
+        if let Some(behind) = test_item(trees, at) {
+            at = behind;
+            continue;
         }
+        match &trees[at] {
+            TokenTree::Ident(ident) if at == 0 || !is_joined(trees, at) => {
+                let word = ident.to_string();
+                let start = match word.as_str() {
+                    "crate" => Some(Vec::new()),
+                    "self" => Some(module.clone()),
+                    "super" => Some(module[..module.len().saturating_sub(1)].to_vec()),
+                    word => scope.get(word).cloned(),
+                };
+                if let Some(start) = start.filter(|_| is_path_sign(trees, at + 1)) {
+                    follow(start, &trees[at + 3..], found);
+                }
+                if word == "mod"
+                    && let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
+                        (trees.get(at + 1), trees.get(at + 2))
+                {
+                    let inner = [&module[..], &[name.to_string()]].concat();
+                    collect(&inner, scope, &self::trees(&body.stream()), found);
+                    at += 3;
+                    continue;
+                }
+            }
+            TokenTree::Group(group) => collect(module, scope, &self::trees(&group.stream()), found),
+            _ => {}
+        }
+        at += 1;
     }
 }
 
@@ -212,11 +220,19 @@ fn follow(mut path: Module, mut trees: &[TokenTree], found: &mut Vec<Named>) {
                     other => path.push(other.to_owned()),
                 }
                 if !is_path_sign(rest, 0) {
-                    return found.push(Named { path });
+                    let word = match rest {
+                        [TokenTree::Ident(word), TokenTree::Ident(name), ..] if word == "as" => name.to_string(),
+                        _ => path.last().cloned().unwrap_or_default(),
+                    };
+                    return found.push(Named { path, word });
                 }
                 trees = &rest[2..];
             }
-            _ => return found.push(Named { path }),
+            // A glob, or generics behind `::`.
+            _ => {
+                let word = String::new();
+                return found.push(Named { path, word });
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
-//! The rows of a pass: a tree of tokens behind the committed ones.
+//! The rows of a pass: a tree of tokens after the committed ones.
 
 use hawk_spec::{Cell, TokenId};
 
-/// What is read of a row.
+/// The reading of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readout {
-    /// The logits behind the row.
+    /// The logits after the row.
     Logits,
-    /// The law of this cell behind the row: its best codes are ranked with the cell's noise.
+    /// The law of this cell, whose noise ranks the codes.
     Law(Cell),
-    /// Nothing: only its keys and values are wanted.
+    /// Nothing but keys and values.
     Nothing,
 }
 
@@ -17,18 +17,18 @@ pub enum Readout {
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
     tokens: Vec<TokenId>,
-    /// The rows whose logits are wanted, in rising order.
+    /// The rows that are read, in rising order.
     read: Vec<usize>,
-    /// Their cells; 0 where none was named.
+    /// Their cells; cell 0 for [`Readout::Logits`].
     read_cells: Vec<Cell>,
     /// The path of every row, oldest ancestor first and the row itself last, one after another.
     paths: Vec<usize>,
-    /// Where each row's path ends.
+    /// The end of each row's path in `paths`.
     path_ends: Vec<usize>,
 }
 
 impl Rows {
-    /// Rows without need of further memory up to `rows` rows in paths of up to `depth`.
+    /// Memory for `rows` rows in paths of up to `depth` rows.
     pub fn with_capacity(rows: usize, depth: usize) -> Self {
         Self {
             tokens: Vec::with_capacity(rows),
@@ -68,11 +68,12 @@ impl Rows {
     }
 
     /// Length of the longest path.
-    pub(crate) fn deepest(&self) -> usize {
+    pub fn deepest(&self) -> usize {
         (0..self.len()).map(|row| self.path_range(row).len()).max().unwrap_or(0)
     }
 
-    /// Adds a chain of tokens after row `parent`; the last one's logits are read as `readout` says. Returns the last row, `parent` for no tokens.
+    /// Adds a chain of tokens after row `parent`. `readout` is that of the last one. Returns the
+    /// last row, or `parent` if there are no tokens.
     pub fn push_chain(
         &mut self,
         tokens: impl IntoIterator<Item = TokenId>,
@@ -112,7 +113,7 @@ impl Rows {
         &self.tokens
     }
 
-    /// The rows whose logits are wanted, in rising order.
+    /// The rows that are read, in rising order.
     pub fn read(&self) -> &[usize] {
         &self.read
     }
@@ -123,7 +124,7 @@ impl Rows {
     }
 
     /// The row's ancestors, oldest first, and the row itself.
-    pub(crate) fn path(&self, row: usize) -> &[usize] {
+    pub fn path(&self, row: usize) -> &[usize] {
         &self.paths[self.path_range(row)]
     }
 }

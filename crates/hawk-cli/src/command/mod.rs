@@ -1,0 +1,123 @@
+//! The command line: every command by its name. Its arguments are in its own file of `cmd/`.
+
+#[cfg(test)]
+mod tests;
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd;
+
+/// Generate images from text with autoregressive models; speculative decoding keeps every pixel.
+#[derive(Parser)]
+#[command(
+    name = "hawk",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 110,
+    after_help = "Examples:
+  hawk generate \"a red apple, fluent 3d style\" --out apple.png   # with the built-in model
+  hawk again apple.png                                           # regenerate it and compare
+  hawk generate --help                                           # all options, with examples
+
+Exit codes: 0 success; 1 `hawk again` found other pixels; 2 invalid input; 3 a failure of the machine, \
+such as a full disk or no network."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Generate images from prompts
+    Generate(Box<cmd::generate::GenerateArgs>),
+    /// Generate text with a Llama language model
+    Text(Box<cmd::text::TextArgs>),
+    /// Regenerate an image from the record in its PNG and compare the pixels
+    Again(cmd::again::AgainArgs),
+    /// Run the transformer over token ids and save its logits
+    Logits(cmd::logits::LogitsArgs),
+    /// Encode a caption with T5, for LlamaGen's text-to-image models
+    #[cfg(feature = "t5")]
+    Features(cmd::features::FeaturesArgs),
+    /// Decode image codes to pixels
+    Decode(cmd::decode::DecodeArgs),
+    /// Show what a model's folder or a generated PNG holds
+    Inspect(cmd::inspect::InspectArgs),
+    /// Download a model from a hub into the shared cache
+    Pull(cmd::pull::PullArgs),
+    /// Convert a public model into a folder that loads directly
+    Convert(cmd::convert::ConvertArgs),
+    /// Write a model of a public shape with random weights, for tests and measurements
+    Synth(cmd::synth::SynthArgs),
+    /// Measure speed on this machine
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Train a model or a part of one
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Train(Train),
+    /// Make training pictures with captions
+    #[command(subcommand)]
+    Data(Data),
+    /// Measure how well a model's images match their captions
+    #[cfg(feature = "train")]
+    Evaluate(Box<cmd::evaluate::EvaluateArgs>),
+}
+
+/// What is measured.
+#[derive(Subcommand)]
+#[command(after_help = "Examples:
+  hawk bench step
+  hawk bench decoders --images 8 --html bench.html
+  hawk bench model --model Janus-Pro-1B --precision int8")]
+pub(crate) enum Bench {
+    /// Time target passes of 1 to 32 rows against the roofline
+    Step(cmd::bench_step::BenchStepArgs),
+    /// Measure a full-size model: load time, memory, passes against the roofline, agreement of all decoders
+    Model(cmd::bench_model::BenchModelArgs),
+    /// Compare decoders on the same images: equality, acceptance, speed
+    Decoders(Box<cmd::bench_decoders::BenchDecodersArgs>),
+}
+
+/// What is trained.
+#[cfg(feature = "train")]
+#[derive(Subcommand)]
+#[command(after_help = "Examples:
+  hawk train heads --out heads/
+  hawk train vq --pictures emoji/ --out tokenizer/
+  hawk train target --pictures emoji/ --tokenizer tokenizer/ --out model/")]
+pub(crate) enum Train {
+    /// Train draft heads, which propose cells ahead, for a model
+    Heads(Box<cmd::train_heads::TrainHeadsArgs>),
+    /// Train a VQ tokenizer, which encodes pictures to codes and decodes them
+    Vq(Box<cmd::train_vq::TrainVqArgs>),
+    /// Train a text-to-image model
+    Target(Box<cmd::train_target::TrainTargetArgs>),
+}
+
+/// What is made to learn from.
+#[derive(Subcommand)]
+#[cfg_attr(
+    not(feature = "train"),
+    command(after_help = "Examples:
+  hawk data landscapes --out landscapes/ --pictures 1000
+  hawk data landscapes --out mixture/ --pictures 20000 --things things.pack
+
+`hawk data emoji` is in the program that is built with `--features train`.")
+)]
+#[cfg_attr(
+    feature = "train",
+    command(after_help = "Examples:
+  hawk data emoji --out emoji/
+  hawk data emoji --out quick/ --limit 400 --scenes 100
+  hawk data landscapes --out landscapes/ --pictures 1000
+  hawk data landscapes --out mixture/ --pictures 20000 --things emoji/")
+)]
+pub(crate) enum Data {
+    /// Paint captioned landscapes, and mixtures of landscapes and things, 128 x 128 pixels each
+    Landscapes(Box<cmd::data_landscapes::DataLandscapesArgs>),
+    /// Make captioned emoji in eight styles, and scenes of them, 128 x 128 pixels each
+    #[cfg(feature = "train")]
+    Emoji(Box<cmd::data_emoji::DataEmojiArgs>),
+}
