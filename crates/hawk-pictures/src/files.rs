@@ -40,10 +40,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8], durability: Durability) -> Result
     written().map_err(Error::file("write the file", path))
 }
 
-/// Puts indented JSON in place whole.
+/// Puts indented JSON in place whole, unless the file has it already.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::input(path.display(), e))?;
     bytes.push(b'\n');
+    if fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(());
+    }
     write(path, &bytes, Durability::Synced)
 }
 

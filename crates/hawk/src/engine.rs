@@ -130,7 +130,7 @@ impl Engine {
         let conditioning = self.conditioning(&request.prompt)?;
         let first = self.job(request, &conditioning, request.images.start)?;
         let slots = request.batch.min(request.images.len());
-        let limits = BatchLimits { slots, ..BatchLimits::of(&first, self.config().layout.sequence_len()) };
+        let limits = BatchLimits { slots, ..BatchLimits::of(&first) };
         let batch = Batch::new(Arc::clone(self.model.target()), limits)?;
         let prefix_tokens = conditioning.cond.tokens().len();
         let (under_way, events) = (Vec::with_capacity(slots), Vec::with_capacity(3 * slots));

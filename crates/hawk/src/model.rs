@@ -164,6 +164,7 @@ impl Model {
             draws: Draws::noise(noise, self.target.medium.purpose()),
             decoding,
             most: self.config.layout.grid().cells(),
+            sequence_tokens: self.config.layout.sequence_len(),
             drafter: self.target.drafter(decoding, shaping)?,
         })
     }

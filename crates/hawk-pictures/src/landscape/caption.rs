@@ -1,52 +1,56 @@
 //! Puts scenes into words.
 
 use super::{
-    Scene,
     attributes::{Flyer, Height, Landmark, Light, Luminary, Phenomenon, Season, Side, Style, Terrain, Time, Weather},
+    scene::Scene,
 };
 use crate::random::Random;
 
-pub(super) fn caption(scene: &Scene, random: &mut Random) -> String {
-    let body = match random.below(10) {
-        0..6 => described(scene, random),
-        6..8 => timed(scene, random),
-        _ => listed(scene, random),
-    };
-    if random.chance(0.35) {
-        return body;
-    }
-    match (scene.style, random.below(4)) {
-        (Style::Painterly, 0) => format!("a painting of {body}"),
-        (Style::Painterly, 1) => format!("{body}, painting"),
-        (Style::Painterly, _) => format!("{body}, painterly style"),
-        (Style::PaperCut, 0) => format!("a paper-cut of {body}"),
-        (Style::PaperCut, 1) => format!("{body}, paper-cut"),
-        (Style::PaperCut, _) => format!("{body}, paper-cut style"),
-    }
-}
-
-pub(super) fn place_phrase(scene: &Scene, random: &mut Random) -> String {
-    let preposition = match scene.terrain {
-        Terrain::Mountains => "in front of",
-        Terrain::Lake => "by",
-        Terrain::Hills | Terrain::Beach | Terrain::SnowField | Terrain::Sea => "on",
-        Terrain::City => "in front of",
-        _ => "in",
-    };
-    let mut phrase = format!("{preposition} {}", land(scene, random, 0.6));
-    if random.chance(0.6) {
-        phrase = format!("{phrase} {}", at_time(scene.time, random));
-    }
-    if random.chance(0.2) {
-        if let Some(weather) = in_weather(scene.weather) {
-            phrase = format!("{phrase} {weather}");
+impl Scene {
+    /// A caption in one of several wordings that names a random subset of the attributes.
+    pub fn caption(&self, random: &mut Random) -> String {
+        let body = match random.below(10) {
+            0..6 => described(self, random),
+            6..8 => timed(self, random),
+            _ => listed(self, random),
+        };
+        if random.chance(0.35) {
+            return body;
         }
-    } else if random.chance(0.3)
-        && let Some(item) = items(scene, random, 0.6).first()
-    {
-        phrase = format!("{phrase} with {item}");
+        match (self.style, random.below(4)) {
+            (Style::Painterly, 0) => format!("a painting of {body}"),
+            (Style::Painterly, 1) => format!("{body}, painting"),
+            (Style::Painterly, _) => format!("{body}, painterly style"),
+            (Style::PaperCut, 0) => format!("a paper-cut of {body}"),
+            (Style::PaperCut, 1) => format!("{body}, paper-cut"),
+            (Style::PaperCut, _) => format!("{body}, paper-cut style"),
+        }
     }
-    phrase
+
+    /// The words for "in ..." behind a thing: "in a snowy pine forest", "on a beach at sunset".
+    pub fn place_phrase(&self, random: &mut Random) -> String {
+        let preposition = match self.terrain {
+            Terrain::Mountains => "in front of",
+            Terrain::Lake => "by",
+            Terrain::Hills | Terrain::Beach | Terrain::SnowField | Terrain::Sea => "on",
+            Terrain::City => "in front of",
+            _ => "in",
+        };
+        let mut phrase = format!("{preposition} {}", land(self, random, 0.6));
+        if random.chance(0.6) {
+            phrase = format!("{phrase} {}", at_time(self.time, random));
+        }
+        if random.chance(0.2) {
+            if let Some(weather) = in_weather(self.weather) {
+                phrase = format!("{phrase} {weather}");
+            }
+        } else if random.chance(0.3)
+            && let Some(item) = items(self, random, 0.6).first()
+        {
+            phrase = format!("{phrase} with {item}");
+        }
+        phrase
+    }
 }
 
 /// "a snowy mountain range at dusk under a cloudy sky with a full moon on the left and a house"

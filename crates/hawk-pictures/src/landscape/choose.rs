@@ -1,14 +1,26 @@
 //! Chooses scenes whose attributes go together.
 
 use super::{
-    Scene,
     attributes::{
         Flyer, Front, Height, Landmark, Light, Luminary, Phenomenon, Season, Side, Style, Terrain, Time, Weather,
     },
+    scene::Scene,
 };
 use crate::random::Random;
 
-pub(super) fn scene(random: &mut Random, front: Front) -> Scene {
+impl Scene {
+    /// A scene of attributes that go together.
+    pub fn random(random: &mut Random) -> Self {
+        scene(random, Front::Filled)
+    }
+
+    /// A scene that a thing can stand in: nothing large in front.
+    pub fn random_stage(random: &mut Random) -> Self {
+        scene(random, Front::Open)
+    }
+}
+
+fn scene(random: &mut Random, front: Front) -> Scene {
     let terrain = terrain(random, front);
     let time = random.weighted(&[
         (Time::Dawn, 1.0),
@@ -112,7 +124,7 @@ fn light(random: &mut Random, time: Time, weather: Weather, phenomenon: Option<P
 }
 
 /// The landmarks that a terrain can hold.
-pub(super) fn landmarks(terrain: Terrain) -> &'static [Landmark] {
+fn landmarks(terrain: Terrain) -> &'static [Landmark] {
     use Landmark::{Bridge, Cacti, House, Lighthouse, Palms, Sailboat, Trees, Windmill};
     match terrain {
         Terrain::Mountains => &[Trees, House, Bridge],

@@ -1,10 +1,10 @@
 //! The colours of a scene: by time of day and weather, with chance in them.
 
 use super::{
-    Scene,
     attributes::{Side, Style, Time, Weather},
     colour::{Colour, grey, hex, mix, scale, smooth, times},
     noise::Noise,
+    scene::Scene,
 };
 use crate::random::Random;
 
@@ -189,7 +189,8 @@ impl Look {
         matches!(self.time, Time::Dusk | Time::Night)
     }
 
-    /// Soft texture: 1 in paper, about `1 - amount` to `1 + amount` in paint. `length` is a feature's size in pixels.
+    /// Soft texture: 1 in paper, about `1 - amount` to `1 + amount` in paint. `length` is a
+    /// feature's size in pixels.
     pub(super) fn texture(&self, x: f32, y: f32, length: f32, amount: f32) -> f32 {
         if self.paper() { 1.0 } else { 1.0 + amount * 1.6 * self.noise.fractal(x / length * 0.7, y / length * 1.3, 2) }
     }

@@ -1,11 +1,11 @@
 //! What every part of a scene is painted with.
 
 use super::{
-    Scene,
     attributes::{Season, Style},
     canvas::{Canvas, Cover, Profile, Shape},
     colour::{Colour, hex, mix, scale},
     look::Look,
+    scene::Scene,
 };
 use crate::{picture::SIDE, random::Random};
 
@@ -36,7 +36,8 @@ impl Painter<'_> {
         self.scene.season == Some(Season::Winter)
     }
 
-    /// Paints what lies below a profile; `colour` gets a pixel's place and its depth below the profile.
+    /// Paints what lies below a profile. `colour` gets a pixel's place and its depth below the
+    /// profile.
     pub(super) fn land(&mut self, top: &Profile, colour: impl Fn(f32, f32, f32) -> Colour) {
         let cover = Cover::below(top);
         self.throw_shadow(&cover, 0, -1, 0.42);
@@ -91,7 +92,8 @@ impl Painter<'_> {
         std::array::from_fn(|x| height + swing * noise.line(x as f32 / length, 2))
     }
 
-    /// Whether something from `left` to `right` that reaches up to `top` would hide the sun or the moon.
+    /// Whether something from `left` to `right` that reaches up to `top` would hide the sun or the
+    /// moon.
     pub(super) fn hides_light(&self, left: f32, right: f32, top: f32) -> bool {
         self.disc.is_some_and(|disc| {
             left < disc.x + disc.radius + 3.0 && right > disc.x - disc.radius - 3.0 && top < disc.y + disc.radius + 2.0

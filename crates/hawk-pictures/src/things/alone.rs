@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{CELL, Drawing, Ground, Shift, Thing};
+use super::ground::Ground;
+use super::shift::{CELL, Shift};
+use super::thing::{Drawing, Thing};
 use crate::picture::SIDE;
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};
@@ -11,7 +13,8 @@ use crate::sample::{HeldOut, Kind, Sample, distinct};
 const LEAST: u32 = 80;
 const MOST: u32 = 112;
 
-/// The thing on a ground that it can be told from, in one of a few sizes, anywhere where it has room.
+/// The thing on a ground that it can be told from, in one of a few sizes, anywhere where it has
+/// room.
 /// Nothing where every ground that was tried hides it.
 pub fn alone(thing: &Thing, shift: Shift, random: &mut Random) -> Option<Sample> {
     let ground = Ground::behind(&[&thing.cutout], random)?;
@@ -46,7 +49,8 @@ pub fn alone(thing: &Thing, shift: Shift, random: &mut Random) -> Option<Sample>
     })
 }
 
-/// The fullest first. White goes without saying in all but the first; a colour is named in all but one.
+/// The fullest first. White goes without saying in all but the first. A colour is named in all but
+/// one.
 fn captions(thing: &Thing, ground: &Ground, random: &mut Random) -> Vec<String> {
     let names = &thing.names;
     let (said, phrase, style, behind) = (names.said(), &names.phrase, &names.style, ground.phrase());

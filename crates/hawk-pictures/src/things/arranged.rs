@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{CELL, Cutout, Ground, Shift, Thing, Things};
+use super::collection::Things;
+use super::cutout::Cutout;
+use super::ground::Ground;
+use super::shift::{CELL, Shift};
+use super::thing::Thing;
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};
 use crate::split;
 
 const COUNTS: [&str; 5] = ["", "one", "two", "three", "four"];
-/// Width and height of a thing's place, and where the second place begins: two cells stay free between them.
+/// Width and height of a thing's place, and where the second place begins: two cells stay free
+/// between them.
 const WIDE: u32 = 56;
 const SECOND: u32 = SIDE as u32 - WIDE;
 /// Where the place of a thing in the middle begins.
@@ -25,7 +30,8 @@ struct Relation {
 const BESIDE: Relation = Relation { layout: "beside", forth: ["to the left of", "left of"], back: "to the right of" };
 const ABOVE: Relation = Relation { layout: "above", forth: ["above", "over"], back: "below" };
 
-/// Things of one style that stand together; nothing where the style has too few or they vanish in every ground tried.
+/// Things of one style that stand together. Nothing where the style has too few or they vanish in
+/// every ground tried.
 pub fn arranged(things: &Things, shift: Shift, random: &mut Random) -> Option<Sample> {
     let objects = things.objects(random);
     if objects.len() < 2 {

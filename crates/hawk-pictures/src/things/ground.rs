@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::Cutout;
+use super::cutout::Cutout;
 use crate::picture::{Picture, SIDE};
 use crate::random::Random;
 use crate::recipe::EMOJI;

@@ -1,4 +1,5 @@
-//! Cut-outs with their names: read from what `hawk data emoji` wrote, or from one file, a gzipped tar archive of `objects.jsonl` and PNG files.
+//! Cut-outs with their names, read from what `hawk data emoji` wrote or from one file: a gzipped
+//! tar archive of `objects.jsonl` and PNG files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,8 +13,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, Header};
 
+use super::collection::Things;
 use super::cutout::Cutout;
-use super::{Names, Thing, Things};
+use super::thing::{Names, Thing};
 use crate::error::{Error, Result};
 
 /// The list of cut-outs, in a folder and in a pack.
@@ -35,7 +37,8 @@ impl Things {
     /// Reads a pack, or the folder that `hawk data emoji` made.
     ///
     /// # Errors
-    /// A file is missing or no cut-out; the list names something twice; the pack is larger than 256 MiB when unpacked.
+    /// A file is missing or no cut-out, the list names something twice, or the pack is larger than
+    /// 256 MiB when unpacked.
     pub fn open(path: &Path) -> Result<Self> {
         let read = if path.is_dir() { read_folder(path) } else { read_pack(path) };
         read.map_err(|e| e.inside(path.display()))

@@ -110,7 +110,7 @@ impl Batch {
     }
 
     fn check(&self, job: &Job) -> Result<()> {
-        let (wants, has) = (BatchLimits::of(job, job.most as usize), self.limits);
+        let (wants, has) = (BatchLimits::of(job), self.limits);
         for (what, wanted, room) in [
             ("streams", wants.streams, has.streams),
             ("nodes", wants.nodes, has.nodes),

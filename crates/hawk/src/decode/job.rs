@@ -23,6 +23,8 @@ pub struct Job {
     pub(crate) decoding: Decoding,
     /// Most cells, at least 1.
     pub(crate) most: u32,
+    /// Most tokens after the prefix, structure tokens included.
+    pub(crate) sequence_tokens: usize,
     pub(crate) drafter: Box<dyn Drafter>,
 }
 
@@ -52,14 +54,14 @@ pub struct BatchLimits {
 }
 
 impl BatchLimits {
-    /// The capacity for this job alone, with `sequence` tokens after the prefix.
-    pub(crate) fn of(job: &Job, sequence: usize) -> Self {
+    /// The capacity for this job alone.
+    pub(crate) fn of(job: &Job) -> Self {
         let longest = job.prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
         Self {
             slots: 1,
             streams: job.prefixes.len(),
             nodes: job.decoding.shape().nodes(),
-            tokens: longest + sequence,
+            tokens: longest + job.sequence_tokens,
             head_rows: job.drafter.needs().head_rows,
         }
     }

@@ -62,7 +62,7 @@ pub(super) struct Slot {
 impl Slot {
     /// A slot for a job, before its streams are opened.
     pub(super) fn new(id: JobId, target: &Target, job: Job) -> Result<Self> {
-        let Job { prefixes, shaping, draws, decoding, most, drafter } = job;
+        let Job { prefixes, shaping, draws, decoding, most, drafter, .. } = job;
         let nodes = decoding.shape().nodes();
         let needs = drafter.needs();
         // Two sources may propose one code: two candidates with one node.

@@ -151,9 +151,10 @@ impl TextEngine {
             draws,
             decoding,
             most: most as u32,
+            sequence_tokens: most,
             drafter: self.target.drafter(decoding, shaping)?,
         };
-        let mut batch = Batch::new(Arc::clone(&self.target), BatchLimits::of(&job, most))?;
+        let mut batch = Batch::new(Arc::clone(&self.target), BatchLimits::of(&job))?;
         let job = batch.admit(job)?;
         let stopped = run(&mut batch, job, &prompt, observer)?;
         let timings = batch.timings();

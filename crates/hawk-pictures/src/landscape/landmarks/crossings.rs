@@ -5,7 +5,7 @@ use crate::landscape::{
     canvas::Shape,
     colour::{hex, mix, scale},
     painter::Painter,
-    terrain::Ground,
+    terrain::ground::Ground,
 };
 
 pub(super) fn sailboat(painter: &mut Painter, ground: &Ground) {

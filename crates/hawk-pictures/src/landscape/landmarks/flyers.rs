@@ -7,7 +7,7 @@ use crate::landscape::{
     painter::Painter,
 };
 
-pub(in crate::landscape) fn fly(painter: &mut Painter) {
+pub(crate) fn fly(painter: &mut Painter) {
     match painter.scene.flyer {
         Some(Flyer::Birds) => birds(painter),
         Some(Flyer::Balloon) => balloon(painter),

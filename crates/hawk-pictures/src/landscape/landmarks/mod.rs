@@ -12,7 +12,7 @@ use super::{
     colour::{Colour, hex, mix, scale},
     painter::Painter,
     plants::{Tree, cactus, crown, leafy, palm, pines},
-    terrain::Ground,
+    terrain::ground::Ground,
 };
 use buildings::{house, lighthouse, windmill};
 use crossings::{bridge, sailboat};

@@ -1,10 +1,11 @@
 //! A city's skyline.
 
-use super::Ground;
+use super::{grass, ground::Ground, water};
 use crate::{
     landscape::{
         attributes::{Front, Landmark, Time},
         canvas::{Profile, Shape},
+        clouds,
         colour::{Colour, hex, mix, scale},
         painter::Painter,
         plants::{Row, leafy_row},
@@ -40,7 +41,7 @@ pub(super) fn back(painter: &mut Painter) {
             left +=
                 width + if number == 1 { painter.random.between(0.0, 9.0) } else { painter.random.between(-1.0, 3.0) };
         }
-        super::super::clouds::fog(painter, base - 8.0, 14.0);
+        clouds::fog(painter, base - 8.0, 14.0);
     }
 }
 
@@ -119,10 +120,10 @@ pub(super) fn front(painter: &mut Painter) -> Ground {
     let afloat = matches!(painter.scene.landmark, Some(Landmark::Sailboat | Landmark::Bridge));
     let river = afloat || (painter.scene.front == Front::Filled && !painter.snowy() && painter.random.chance(0.5));
     if river {
-        return super::water::river(painter);
+        return water::river(painter);
     }
     let height = painter.horizon + painter.random.between(1.0, 4.0);
-    super::grass::ground(painter, height);
+    grass::ground(painter, height);
     let line: Profile = [height + 1.0; SIDE];
     let count = 8 + painter.random.below(6);
     leafy_row(painter, &Row { line: &line, count, heights: (8.0, 13.0), spread: 2.0, distance: 0.0 });

@@ -1,6 +1,6 @@
 //! Dunes and canyons.
 
-use super::{Ground, grass::stream};
+use super::{grass::stream, ground::Ground};
 use crate::{
     landscape::{
         attributes::Landmark,

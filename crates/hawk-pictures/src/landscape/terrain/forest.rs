@@ -1,6 +1,6 @@
 //! Forests around a clearing.
 
-use super::{Ground, grass};
+use super::{grass, ground::Ground};
 use crate::{
     landscape::{
         attributes::{Front, Terrain},

@@ -1,6 +1,6 @@
 //! Hills, meadows and plains under snow.
 
-use super::Ground;
+use super::ground::Ground;
 use crate::landscape::{
     attributes::{Front, Season, Terrain},
     canvas::{Profile, Shape},

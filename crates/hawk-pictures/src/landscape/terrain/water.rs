@@ -1,11 +1,12 @@
 //! Seas, lakes, beaches and islands.
 
-use super::{Ground, forest, grass};
+use super::{forest, grass, ground::Ground};
 use crate::{
     landscape::{
         attributes::{Front, Terrain, Time, Weather},
         canvas::{Cover, Profile, Shape},
         colour::{Colour, grey, hex, mix, scale, smooth},
+        landmarks,
         look::Look,
         painter::Painter,
     },
@@ -270,7 +271,7 @@ pub(super) fn lake(painter: &mut Painter) -> Ground {
     let mut line = Shape::new();
     line.rectangle(0.0, shore - 0.4, 128.0, 1.1);
     painter.veil(line, edge, 0.35 + 0.2 * grey(edge));
-    if painter.scene.front == Front::Open || painter.scene.landmark.is_some_and(super::super::landmarks::on_land) {
+    if painter.scene.front == Front::Open || painter.scene.landmark.is_some_and(landmarks::on_land) {
         let height = painter.random.between(94.0, 100.0);
         grass::ground(painter, height);
         return Ground::land(height);
