@@ -19,7 +19,7 @@
 //! | [`ModelSource`] | where the files of a model are: a folder, or the program itself |
 //! | [`Checkpoint`], [`Tensor`] | its tensors by name |
 //! | [`TransformerConfig`], [`HawkConfig`], [`TextConfig`], [`VqConfig`], [`HeadsConfig`] | its configs |
-//! | [`Family`], [`EndTensors`], [`TensorNames`] | what only some transformers have |
+//! | [`Family`], [`FamilyRules`], [`EndTensors`], [`TensorNames`] | what only some transformers have |
 //! | [`TextTokenizer`], [`VqTokenizer`], [`CaptionFeatures`] | what stands beside the transformer |
 //! | [`Conversion`] | public layouts to one folder that loads as it is |
 //! | [`Error`] | what went wrong and where, what was expected and found |
@@ -56,9 +56,10 @@ pub use config::text::TextConfig;
 pub use config::transformer::{NormPlacement, Rotary, TransformerConfig};
 pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};
 pub use error::{Error, Fault, Result};
-pub use family::chameleon::{HeadNormTensors, lumina_sizes};
+pub use family::chameleon::lumina_sizes;
 pub use family::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
-pub use family::names::{LayerPart, RotaryPairs, TensorNames};
+pub use family::names::{HeadNormTensors, LayerPart, RotaryPairs, TensorNames};
+pub use family::rules::FamilyRules;
 pub use features::CaptionFeatures;
 pub use import::llamagen_files::LlamaGenExtras;
 pub use import::workdir::{check_new_folder, finish, work_folder};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hawk_files::{
-    Arrangement, Error, Family, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Planned, Progress,
-    Result, TransformerConfig, atomic, check_new_folder, finish, work_folder,
+    Arrangement, Error, HawkConfig, HeadConfig, HeadOffset, HeadsConfig, ModelSource, Planned, Progress, Result,
+    TransformerConfig, atomic, check_new_folder, finish, work_folder,
 };
 use safetensors::Dtype;
 
@@ -54,7 +54,7 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
         TransformerConfig::from_json(&model.read("config.json")?).map_err(|e| e.at(model.describe("config.json")))?;
     let (arrangement, offsets): (Arrangement, &[(u32, i32)]) = match HawkConfig::of_model(model, &config)? {
         Some(image_side) => (image_side.layout.grid().into(), &IMAGE_HEADS),
-        None if config.family == Family::Llama => (Arrangement::Line, &TEXT_HEADS),
+        None if config.family.rules().is_language_model() => (Arrangement::Line, &TEXT_HEADS),
         None => {
             let error = Error::input("the model does not say what its images look like");
             let error = error.expected("hawk.json, or a public model with its text tokenizer");

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use hawk_nn::kernels::Precision;
 use hawk_nn::{
-    CaptionFeatures, Checkpoint, Condition, Cpu, Device, Error, Family, HawkConfig, Image, ImageSize, ModelSource,
-    Result, Shaping, TextTokenizer, TransformerConfig, hex,
+    CaptionFeatures, Checkpoint, Condition, Cpu, Device, Error, HawkConfig, Image, ImageSize, ModelSource, Result,
+    Shaping, TextTokenizer, TransformerConfig, hex,
 };
-use hawk_spec::{Code, Noise, Pipeline, Sampling};
+use hawk_spec::{Code, Noise, Sampling};
 use sha2::{Digest, Sha256};
 
 use crate::decode::draws::Draws;
@@ -68,7 +68,7 @@ impl Model {
             pixels: Some(pixels),
             ids: config.layout.code_ids(),
             dropped: 0..0,
-            pipeline: pipeline(config.family),
+            pipeline: config.family.rules().pipeline(),
             neighbours: OnceLock::new(),
             tree_sizes: Default::default(),
         };
@@ -221,14 +221,6 @@ impl Model {
 
     pub(crate) fn target(&self) -> &Arc<Target> {
         &self.target
-    }
-}
-
-/// The order of guidance and warping of a family's images.
-fn pipeline(family: Family) -> Pipeline {
-    match family {
-        Family::Chameleon | Family::Llama => Pipeline::LUMINA,
-        Family::Janus(_) | Family::LlamaGen(_) => Pipeline::TEMPERATURE_FIRST,
     }
 }
 

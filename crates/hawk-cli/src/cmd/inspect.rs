@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hawk::{Error, Inspection, ModelSource, Result, read_png, write_plain_png};
 use hawk_bench::{SourceShare, overlay, source_shares};
-use hawk_files::{Family, JanusLayout, LlamaGenCondition, NormPlacement};
+use hawk_files::NormPlacement;
 use hawk_hub::find_model;
 use hawk_spec::Structure;
 
@@ -74,8 +74,8 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
         NormPlacement::After => "after",
     };
     say(format_args!("family     {}, norms {norms} the blocks", t.family.name()));
-    if let Some(own) = of_its_own(t.family) {
-        say(format_args!("           {own}"));
+    if let Some(details) = t.family.rules().details() {
+        say(format_args!("           {details}"));
     }
     say(format_args!(
         "sizes      {:.2} M weights: {} layers, hidden size {}, {} heads of {} ({} kv), SwiGLU {}, vocabulary {}",
@@ -93,29 +93,6 @@ fn model(name: &str, source: &ModelSource) -> Result<()> {
     list("faults", &found.faults);
     list("unused", &found.left_over);
     Ok(())
-}
-
-/// What only this family has.
-fn of_its_own(family: Family) -> Option<String> {
-    match family {
-        Family::Chameleon | Family::Llama => None,
-        Family::Janus(sizes) => {
-            let names = match sizes.layout {
-                JanusLayout::Original => "deepseek-ai/Janus",
-                JanusLayout::HuggingFace => "transformers",
-            };
-            Some(format!(
-                "tensor names of {names}; code vectors of size {}, aligner of {} layers, output head of width {}",
-                sizes.code_width, sizes.aligner_layers, sizes.head_width
-            ))
-        }
-        Family::LlamaGen(sizes) => Some(match sizes.condition {
-            LlamaGenCondition::Classes(classes) => format!("draws {classes} classes"),
-            LlamaGenCondition::Captions { width, most } => {
-                format!("draws captions of at most {most} features of size {width}")
-            }
-        }),
-    }
 }
 
 /// The structure tokens.
@@ -140,7 +117,7 @@ fn image_side(found: &Inspection) {
         say(format_args!("image      {} x {} pixels", config.image_size.width, config.image_size.height));
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
-    } else if found.transformer.family == Family::Llama {
+    } else if found.transformer.family.rules().is_language_model() {
         say("layout     none (no hawk.json): a language model, for `hawk text`");
     } else {
         say("layout     unknown (no hawk.json, no tokenizers of a public model): only `hawk logits` works");

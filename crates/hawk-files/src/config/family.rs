@@ -13,19 +13,6 @@ pub enum Family {
     LlamaGen(LlamaGenSizes),
 }
 
-impl Family {
-    /// Its name, for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chameleon => "Chameleon",
-            Self::Llama => "Llama",
-            Self::Janus(_) => "Janus",
-            Self::LlamaGen(_) => "LlamaGen",
-        }
-    }
-}
-
 /// What a Janus has beside its Llama.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JanusSizes {

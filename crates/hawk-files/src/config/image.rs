@@ -222,11 +222,9 @@ struct RawDefaults {
 }
 
 impl HawkConfig {
-    /// Reads `hawk.json`; keys that it does not know are left alone.
-    ///
-    /// # Errors
-    /// Not JSON, a key that is missing or out of range, or a choice that is not supported.
-    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+    /// Reads `hawk.json`; keys that it does not know are left alone. `family` reads the word for the
+    /// family.
+    pub(crate) fn of_families(bytes: &[u8], family: impl FnOnce(&str) -> Result<Family>) -> Result<Self> {
         let raw: Raw = from_json("a hawk.json", bytes)?;
         let config = Self {
             family: family(&raw.family)?,
@@ -284,17 +282,8 @@ impl HawkConfig {
         }
     }
 
-    /// Checks it against the transformer's `config.json`.
-    ///
-    /// # Errors
-    /// Another family, or ids beyond the vocabulary.
-    pub fn check(&self, transformer: &TransformerConfig) -> Result<()> {
-        if self.family != transformer.family {
-            return Err(Error::input("hawk.json and config.json name different families")
-                .at("family")
-                .expected(format!("{}, as config.json says", transformer.family.name()))
-                .got(self.family.name()));
-        }
+    /// Checks that its ids lie in the transformer's vocabulary.
+    pub(crate) fn check_ids(&self, transformer: &TransformerConfig) -> Result<()> {
         let layout = &self.layout;
         let last_cell = Cell(layout.grid().cells() - 1);
         let structure = layout.opening().into_iter().chain(layout.after(last_cell).iter().copied());
@@ -401,14 +390,6 @@ pub(crate) fn decoded(side: usize, vq: &VqConfig) -> Result<ImageSize> {
         return Ok(ImageSize { height: pixels, width: pixels });
     }
     Err(Error::input("the image is too large").expected(format!("at most {MAX_PIXELS} pixels a side")).got(pixels))
-}
-
-fn family(name: &str) -> Result<Family> {
-    match name {
-        "chameleon" => Ok(Family::Chameleon),
-        "llama" => Ok(Family::Llama),
-        other => Err(unsupported("family", "chameleon or llama", other)),
-    }
 }
 
 #[cfg(test)]

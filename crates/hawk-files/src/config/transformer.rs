@@ -1,8 +1,6 @@
 //! `config.json` of a transformer, validated: the Hugging Face layout. [`crate::family`] has what
 //! only one family does.
 
-use std::ops::Range;
-
 use serde::Deserialize;
 
 use super::family::Family;
@@ -101,26 +99,6 @@ struct Rope {
 }
 
 impl TransformerConfig {
-    /// The ids whose logits the model gives; a pass takes any range inside.
-    #[must_use]
-    pub fn readable(&self) -> Range<usize> {
-        match self.family {
-            Family::Chameleon | Family::Llama => 0..self.vocab,
-            Family::Janus(sizes) => self.vocab - sizes.codes..self.vocab,
-            Family::LlamaGen(sizes) => 0..sizes.codes,
-        }
-    }
-
-    /// The ids that text may have.
-    #[must_use]
-    pub fn text(&self) -> Range<usize> {
-        match self.family {
-            Family::Chameleon | Family::Llama => 0..self.vocab,
-            Family::Janus(sizes) => 0..self.vocab - sizes.codes,
-            Family::LlamaGen(_) => 0..0,
-        }
-    }
-
     pub(crate) fn consistent(self) -> Result<Self> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             let expected = format!("a divisor of {} heads", self.heads);

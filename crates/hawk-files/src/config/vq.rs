@@ -119,40 +119,8 @@ impl VqConfig {
         Ok(Self { levels: levels.unwrap_or(config.levels), ..config })
     }
 
-    /// The VQ tokenizer that the `config.json` of a whole model describes: that of a Janus, whose
-    /// weights are among the model's.
-    ///
-    /// # Errors
-    /// As [`from_json`](Self::from_json).
-    pub fn from_model_json(bytes: &[u8]) -> Result<Option<Self>> {
-        let model: Map<String, Value> = from_json("a model's config", bytes)?;
-        let part_of = |outer: &Map<String, Value>, field: &str| match outer.get(field) {
-            None => Ok(Map::new()),
-            Some(Value::Object(keys)) => Ok(keys.clone()),
-            Some(_) => Err(Error::input("not a part of a config").at(field).expected("an object")),
-        };
-        let part = |field: &str| part_of(&model, field);
-        match model.get("model_type").and_then(Value::as_str) {
-            Some("janus") => {
-                let config = Self::from_keys(part("vq_config")?, VqLayout::Janus);
-                config.map(Some).map_err(|e| e.at("vq_config"))
-            }
-            Some("multi_modality") => {
-                // The class VQ-16 has its sizes in its code; the table's stand here too.
-                let vision = part("gen_vision_config")?;
-                let params = part_of(&vision, "params").map_err(|e| e.at("gen_vision_config"))?;
-                let get = |key: &str| params.get(key).cloned();
-                let sizes = [("n_embed", get("image_token_size")), ("embed_dim", get("n_embed"))];
-                let keys = sizes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-                let config =
-                    Self::from_keys(keys.collect(), VqLayout::LlamaGen).map_err(|e| e.at("gen_vision_config"))?;
-                Ok(Some(Self { levels: Levels::Below, ..config }))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn from_keys(mut keys: Map<String, Value>, layout: VqLayout) -> Result<Self> {
+    /// Reads the keys of a tokenizer of this layout.
+    pub(crate) fn from_keys(mut keys: Map<String, Value>, layout: VqLayout) -> Result<Self> {
         if layout != VqLayout::Taming {
             for ([taming, hugging_face], value) in vq_16() {
                 if !keys.contains_key(hugging_face) {

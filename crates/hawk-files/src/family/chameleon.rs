@@ -8,14 +8,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use hawk_spec::{Grid, Layout, Structure, TokenId};
-use serde_json::{Value, json};
+use hawk_spec::{Grid, Layout, Pipeline, Structure, TokenId};
+use serde_json::Value;
 
+use super::ends::EndTensors;
+use super::llama;
+use super::names::{HeadNormTensors, TensorNames};
+use super::rules::{FamilyReader, FamilyRules};
 use crate::config::family::Family;
 use crate::config::image::{
     CELL_PIXELS, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional, defaults,
 };
-use crate::config::transformer::TransformerConfig;
+use crate::config::transformer::{Raw, TransformerConfig};
 use crate::error::{Error, Result};
 use crate::json::from_json;
 use crate::source::ModelSource;
@@ -59,23 +63,65 @@ pub fn lumina_sizes(bucket: u32) -> Vec<ImageSize> {
     sizes
 }
 
-/// The norm over each head of the queries, or of the keys, of a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeadNormTensors {
-    /// Name of the weights, `[heads, E]`; or of fewer rows, each of which serves several heads.
-    pub weight: String,
-    /// Name of the biases, of the same shape.
-    pub bias: String,
-    /// Number of heads.
-    pub heads: usize,
-}
+/// How its files are read.
+pub(super) const READER: FamilyReader = FamilyReader {
+    model_types: &["chameleon"],
+    unlisted: &["lumina_mgpt"],
+    transformer: |_, bytes| from_json::<Raw>("a model's config", bytes)?.config(Family::Chameleon),
+    hawk_json: Some(("chameleon", Family::Chameleon)),
+    vq: None,
+};
 
-/// The norms of a layer: of the queries, and of the keys.
-pub(super) fn head_norms(c: &TransformerConfig, layer: usize) -> [HeadNormTensors; 2] {
-    [("q", c.heads), ("k", c.kv_heads)].map(|(part, heads)| {
-        let name = |kind: &str| format!("model.layers.{layer}.self_attn.{part}_norm.{kind}");
-        HeadNormTensors { weight: name("weight"), bias: name("bias"), heads }
-    })
+/// The rules of Chameleon.
+pub(super) struct Chameleon;
+
+impl FamilyRules for Chameleon {
+    fn name(&self) -> &'static str {
+        "Chameleon"
+    }
+
+    fn tensor_names(&self) -> TensorNames {
+        llama::NAMES
+    }
+
+    fn ends(&self, transformer: &TransformerConfig) -> EndTensors {
+        llama::ends(transformer)
+    }
+
+    fn head_norms(&self, c: &TransformerConfig, layer: usize) -> Option<[HeadNormTensors; 2]> {
+        Some([("q", c.heads), ("k", c.kv_heads)].map(|(part, heads)| {
+            let name = |kind: &str| format!("model.layers.{layer}.self_attn.{part}_norm.{kind}");
+            HeadNormTensors { weight: name("weight"), bias: name("bias"), heads }
+        }))
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::LUMINA
+    }
+
+    fn writes_text(&self) -> bool {
+        true
+    }
+
+    fn hawk_config(
+        &self,
+        transformer: &TransformerConfig,
+        source: &ModelSource,
+        names: &[String],
+    ) -> Result<Option<HawkConfig>> {
+        if source.tokenizer_file().is_none() {
+            return Ok(None);
+        }
+        let place = source.describe("config.json");
+        let config: Value = from_json("a model's config", &source.read("config.json")?).map_err(|e| e.at(place))?;
+        let (place, tokenizer) = source.read_tokenizer()?;
+        let vocabulary = Vocabulary::read(&tokenizer, &config).map_err(|e| e.at(&place))?;
+        let derived = match Dialect::of(&config) {
+            Dialect::Lumina => HawkConfig::lumina(&vocabulary, square(bucket_of(names))),
+            Dialect::Anole => HawkConfig::anole(&vocabulary),
+        };
+        derived.and_then(|config| config.check_ids(transformer).map(|()| config)).map(Some).map_err(|e| e.at(place))
+    }
 }
 
 /// The ids of the tokens of a text tokenizer by name.
@@ -171,25 +217,6 @@ impl Dialect {
 }
 
 impl HawkConfig {
-    pub(super) fn of_chameleon(
-        source: &ModelSource,
-        transformer: &TransformerConfig,
-        names: &[String],
-    ) -> Result<Option<Self>> {
-        if source.tokenizer_file().is_none() {
-            return Ok(None);
-        }
-        let place = source.describe("config.json");
-        let config: Value = from_json("a model's config", &source.read("config.json")?).map_err(|e| e.at(place))?;
-        let (place, tokenizer) = source.read_tokenizer()?;
-        let vocabulary = Vocabulary::read(&tokenizer, &config).map_err(|e| e.at(&place))?;
-        let derived = match Dialect::of(&config) {
-            Dialect::Lumina => Self::lumina(&vocabulary, square(bucket_of(names))),
-            Dialect::Anole => Self::anole(&vocabulary),
-        };
-        derived.and_then(|config| config.check(transformer).map(|()| config)).map(Some).map_err(|e| e.at(place))
-    }
-
     fn lumina(vocabulary: &Vocabulary, size: ImageSize) -> Result<Self> {
         let token = |name: &str| vocabulary.id(name).map(TokenId);
         let (code_offset, codes) = vocabulary.codes()?;
@@ -259,44 +286,6 @@ impl HawkConfig {
         }
         let l = &self.layout;
         Ok(Self { image_size: size, layout: layout(size, l.code_offset(), l.codes(), l.structure())?, ..self.clone() })
-    }
-
-    /// The `hawk.json` that reads as this config; none for families that need none.
-    pub fn to_json(&self) -> Option<Value> {
-        let (layout, s) = (&self.layout, self.defaults);
-        let family = match self.family {
-            Family::Chameleon => "chameleon",
-            Family::Llama => "llama",
-            Family::Janus(_) | Family::LlamaGen(_) => return None,
-        };
-        let Condition::Text(prompt) = &self.condition else { return None };
-        let mut json = json!({
-            "family": family,
-            "grid": [layout.grid().rows(), layout.grid().cols()],
-            "image_size": [self.image_size.height, self.image_size.width],
-            "code_offset": layout.code_offset(), "codes": layout.codes(),
-            "bos": prompt.bos.0, "prompt": prompt.template.text(),
-            "after_text": prompt.after_text.iter().map(|token| token.0).collect::<Vec<_>>(),
-            "sizes": match self.sizes { Sizes::Fixed => "fixed", Sizes::Lumina => "lumina" },
-            "uncond": match prompt.unconditional {
-                Unconditional::Begin => "begin",
-                Unconditional::BosBegin => "bos_begin",
-                Unconditional::Padded(_) => return None,
-            },
-            "defaults": {
-                "cfg": s.cfg(), "temperature": s.temperature(), "top_k": s.top_k(), "top_p": s.top_p(),
-            },
-        });
-        match layout.structure() {
-            Structure::Lumina { begin, end, row_end, size_base, size_unit } => {
-                json["layout"] = json!("lumina");
-                let tokens = [("begin", begin), ("end", end), ("row_end", row_end), ("size_base", size_base)];
-                tokens.into_iter().for_each(|(key, token)| json[key] = json!(token.0));
-                json["size_unit"] = json!(size_unit);
-            }
-            _ => json["layout"] = json!("plain"),
-        }
-        Some(json)
     }
 }
 

@@ -5,21 +5,30 @@
 //! transformers (`janus`). Ids of text come first, ids of image codes follow. The head over text
 //! and the understanding of images are not loaded.
 
-use hawk_spec::Structure;
+use std::ops::Range;
+
+use hawk_spec::{Pipeline, Structure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::ends::{Activation, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
 use super::names::TensorNames;
+use super::rules::{FamilyReader, FamilyRules};
 use crate::config::family::{Family, JanusLayout, JanusSizes};
 use crate::config::image::{
     Condition, HawkConfig, PromptTemplate, Sizes, TextPrompt, Unconditional, decoded, defaults, square_layout,
 };
 use crate::config::transformer::{Raw, TransformerConfig};
-use crate::config::vq::VqConfig;
+use crate::config::vq::{Levels, VqConfig, VqLayout};
 use crate::error::{Error, Result};
 use crate::json::{from_json, from_value, size, unsupported};
+use crate::source::ModelSource;
 use crate::tokenizer::TextTokenizer;
+
+/// `model_type` of transformers' layout.
+const HUGGING_FACE: &str = "janus";
+/// `model_type` of the original layout.
+const ORIGINAL: &str = "multi_modality";
 
 /// Defaults of `LlamaConfig` in transformers for missing keys; the published 7B relies on them.
 fn llama_defaults() -> [(&'static str, Value); 7] {
@@ -135,13 +144,42 @@ struct GenHead {
     n_embed: u64,
 }
 
-/// Reads the config of either layout.
-pub(crate) fn janus_config(model_type: &str, bytes: &[u8]) -> Result<TransformerConfig> {
-    if model_type == "janus" {
-        from_json::<HuggingFace>("a Janus's config", bytes)?.config()
-    } else {
-        from_json::<Original>("a Janus's config", bytes)?.config()
+/// How its files are read.
+pub(super) const READER: FamilyReader = FamilyReader {
+    model_types: &[HUGGING_FACE, ORIGINAL],
+    unlisted: &[],
+    transformer: |model_type, bytes| match model_type {
+        HUGGING_FACE => from_json::<HuggingFace>("a Janus's config", bytes)?.config(),
+        _ => from_json::<Original>("a Janus's config", bytes)?.config(),
+    },
+    hawk_json: None,
+    vq: Some(|model_type, model| match model_type {
+        HUGGING_FACE => {
+            VqConfig::from_keys(part_of(model, "vq_config")?, VqLayout::Janus).map_err(|e| e.at("vq_config"))
+        }
+        _ => original_vq(model),
+    }),
+};
+
+/// A part of a config; empty if it is not there.
+fn part_of(outer: &Map<String, Value>, field: &str) -> Result<Map<String, Value>> {
+    match outer.get(field) {
+        None => Ok(Map::new()),
+        Some(Value::Object(keys)) => Ok(keys.clone()),
+        Some(_) => Err(Error::input("not a part of a config").at(field).expected("an object")),
     }
+}
+
+/// The class VQ-16 has its sizes in its code; the table's stand in the config too.
+fn original_vq(model: &Map<String, Value>) -> Result<VqConfig> {
+    let vision = part_of(model, "gen_vision_config")?;
+    let at = |e: Error| e.at("gen_vision_config");
+    let params = part_of(&vision, "params").map_err(at)?;
+    let get = |key: &str| params.get(key).cloned();
+    let sizes = [("n_embed", get("image_token_size")), ("embed_dim", get("n_embed"))];
+    let keys = sizes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let config = VqConfig::from_keys(keys.collect(), VqLayout::LlamaGen).map_err(at)?;
+    Ok(VqConfig { levels: Levels::Below, ..config })
 }
 
 fn same(field: &str, given: u64, expected: (&str, usize)) -> Result<()> {
@@ -245,17 +283,30 @@ impl JanusSizes {
             JanusLayout::HuggingFace => ["model.generation_head.proj_out", "model.generation_head.vision_head"],
         }
     }
+}
+
+impl FamilyRules for JanusSizes {
+    fn name(&self) -> &'static str {
+        "Janus"
+    }
+
+    fn tensor_names(&self) -> TensorNames {
+        match self.layout {
+            JanusLayout::Original => TensorNames::HuggingFace("language_model.model."),
+            JanusLayout::HuggingFace => TensorNames::HuggingFace("model.language_model."),
+        }
+    }
 
     /// The tables of text and of codes, and the head. The input of a code is the aligner's output
     /// for its row.
-    pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
+    fn ends(&self, c: &TransformerConfig) -> EndTensors {
         let inputs = |layer: usize| if layer == 0 { self.code_width } else { c.hidden };
         let aligner = |layer| LinearTensors::biased(&self.aligner(layer), c.hidden, inputs(layer));
         let aligner = (0..self.aligner_layers).map(aligner).collect();
         let [inner, outputs] = self.head();
         EndTensors {
             inputs: vec![
-                InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: c.text().len() },
+                InputTensors::Stored { name: self.tensor_names().embedding(), rows: self.text(c).len() },
                 InputTensors::Computed {
                     name: self.table().to_owned(),
                     rows: self.codes,
@@ -270,26 +321,61 @@ impl JanusSizes {
             captions: None,
         }
     }
+    fn readable(&self, c: &TransformerConfig) -> Range<usize> {
+        c.vocab - self.codes..c.vocab
+    }
+
+    fn text(&self, c: &TransformerConfig) -> Range<usize> {
+        0..c.vocab - self.codes
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::TEMPERATURE_FIRST
+    }
+
+    fn side(&self) -> Option<usize> {
+        Some(self.side)
+    }
+
+    fn details(&self) -> Option<String> {
+        let names = match self.layout {
+            JanusLayout::Original => "deepseek-ai/Janus",
+            JanusLayout::HuggingFace => "transformers",
+        };
+        Some(format!(
+            "tensor names of {names}; code vectors of size {}, aligner of {} layers, output head of width {}",
+            self.code_width, self.aligner_layers, self.head_width
+        ))
+    }
+
+    fn hawk_config(
+        &self,
+        transformer: &TransformerConfig,
+        source: &ModelSource,
+        _names: &[String],
+    ) -> Result<Option<HawkConfig>> {
+        let (Some(name), Some(vq)) = (source.tokenizer_file(), source.vq()?) else { return Ok(None) };
+        let tokenizer = TextTokenizer::from_bytes(&source.read_tokenizer()?.1);
+        let config = tokenizer.and_then(|tokenizer| self.image_side(transformer, &tokenizer, &vq.config));
+        config.map(Some).map_err(|e| e.at(source.describe(name)))
+    }
 }
 
-impl HawkConfig {
+impl JanusSizes {
     /// What a Janus fixes: its published sampling, the words of its conversation, ids by the names
     /// in the tokenizer.
-    ///
-    /// # Errors
-    /// The tokenizer lacks a token that the prompt is made of, or sizes contradict each other.
-    pub fn janus(
+    fn image_side(
+        &self,
         transformer: &TransformerConfig,
-        sizes: JanusSizes,
         tokenizer: &TextTokenizer,
         vq: &VqConfig,
-    ) -> Result<Self> {
+    ) -> Result<HawkConfig> {
         let structure = Structure::Opened { begin: tokenizer.id_of("<begin_of_image>")? };
         let template = PromptTemplate::new("<|User|>: {prompt}\n\n<|Assistant|>:")?;
-        Ok(Self {
-            layout: square_layout(sizes.side, transformer.readable(), structure)?,
+        Ok(HawkConfig {
+            layout: square_layout(self.side, self.readable(transformer), structure)?,
             family: transformer.family,
-            image_size: decoded(sizes.side, vq)?,
+            image_size: decoded(self.side, vq)?,
             sizes: Sizes::Fixed,
             condition: Condition::Text(TextPrompt {
                 bos: tokenizer.id_of("<｜begin▁of▁sentence｜>")?,

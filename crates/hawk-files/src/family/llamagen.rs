@@ -4,11 +4,14 @@
 //! Tensors are named as in FoundationVision/LlamaGen. Ids of codes come first. Behind them are the
 //! ids of classes, the last of which means no class, or of the vectors that stand for no caption.
 
-use hawk_spec::{Structure, TokenId};
+use std::ops::Range;
+
+use hawk_spec::{Pipeline, Structure, TokenId};
 use serde::Deserialize;
 
 use super::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
 use super::names::TensorNames;
+use super::rules::{FamilyReader, FamilyRules};
 use crate::config::family::{Family, LlamaGenCondition, LlamaGenSizes};
 use crate::config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, Sizes, decoded, defaults, square_layout,
@@ -17,6 +20,7 @@ use crate::config::transformer::{NormPlacement, Rotary, TransformerConfig};
 use crate::config::vq::VqConfig;
 use crate::error::{Error, Result};
 use crate::json::{from_json, positive, size, unsupported};
+use crate::source::ModelSource;
 
 impl LlamaGenCondition {
     /// Positions before the first cell.
@@ -70,10 +74,14 @@ pub(crate) const SIZES: [(&str, [u64; 3]); 8] = [
     ("GPT-7B", [32, 32, 4096]),
 ];
 
-/// Reads `config.json`.
-pub(crate) fn llamagen_config(bytes: &[u8]) -> Result<TransformerConfig> {
-    from_json::<Raw>("a LlamaGen's config", bytes)?.config()
-}
+/// How its files are read.
+pub(super) const READER: FamilyReader = FamilyReader {
+    model_types: &["llamagen"],
+    unlisted: &[],
+    transformer: |_, bytes| from_json::<Raw>("a LlamaGen's config", bytes)?.config(),
+    hawk_json: None,
+    vq: None,
+};
 
 impl Raw {
     fn config(&self) -> Result<TransformerConfig> {
@@ -171,9 +179,17 @@ impl Raw {
     }
 }
 
-impl LlamaGenSizes {
+impl FamilyRules for LlamaGenSizes {
+    fn name(&self) -> &'static str {
+        "LlamaGen"
+    }
+
+    fn tensor_names(&self) -> TensorNames {
+        TensorNames::Meta
+    }
+
     /// The tables of codes and conditions, and the output projection.
-    pub(super) fn ends(&self, c: &TransformerConfig) -> EndTensors {
+    fn ends(&self, c: &TransformerConfig) -> EndTensors {
         let d = c.hidden;
         let (conditions, captions) = match self.condition {
             LlamaGenCondition::Classes(classes) => {
@@ -191,23 +207,53 @@ impl LlamaGenSizes {
                 (nothing, Some(CaptionTensors { mlp, width, most }))
             }
         };
-        let codes = InputTensors::Stored { name: TensorNames::of(c.family).embedding(), rows: self.codes };
+        let codes = InputTensors::Stored { name: self.tensor_names().embedding(), rows: self.codes };
         EndTensors {
             inputs: vec![codes, conditions],
             logits: LogitTensors::Linear(LinearTensors::unbiased("output", self.codes, d)),
             captions,
         }
     }
+    fn readable(&self, _: &TransformerConfig) -> Range<usize> {
+        0..self.codes
+    }
+
+    fn text(&self, _: &TransformerConfig) -> Range<usize> {
+        0..0
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::TEMPERATURE_FIRST
+    }
+
+    fn side(&self) -> Option<usize> {
+        Some(self.side)
+    }
+
+    fn details(&self) -> Option<String> {
+        Some(match self.condition {
+            LlamaGenCondition::Classes(classes) => format!("draws {classes} classes"),
+            LlamaGenCondition::Captions { width, most } => {
+                format!("draws captions of at most {most} features of size {width}")
+            }
+        })
+    }
+
+    fn hawk_config(
+        &self,
+        transformer: &TransformerConfig,
+        source: &ModelSource,
+        _names: &[String],
+    ) -> Result<Option<HawkConfig>> {
+        source.vq()?.map(|vq| self.image_side(transformer, &vq.config)).transpose()
+    }
 }
 
-impl HawkConfig {
+impl LlamaGenSizes {
     /// What a LlamaGen fixes: its published sampling, and conditions behind the codes.
-    ///
-    /// # Errors
-    /// Sizes contradict each other.
-    pub fn llamagen(transformer: &TransformerConfig, sizes: LlamaGenSizes, vq: &VqConfig) -> Result<Self> {
-        let behind = TokenId(sizes.codes as u32);
-        let (condition, cfg, top_k) = match sizes.condition {
+    fn image_side(&self, transformer: &TransformerConfig, vq: &VqConfig) -> Result<HawkConfig> {
+        let behind = TokenId(self.codes as u32);
+        let (condition, cfg, top_k) = match self.condition {
             LlamaGenCondition::Classes(classes) => {
                 (Condition::Class(ClassPrompt { first: behind, classes: classes as u32 }), 4.0, 2000)
             }
@@ -216,10 +262,10 @@ impl HawkConfig {
                 (Condition::Caption(CaptionPrompt { own, none: behind, most: most as u32 }), 7.5, 1000)
             }
         };
-        Ok(Self {
-            layout: square_layout(sizes.side, transformer.readable(), Structure::Plain)?,
+        Ok(HawkConfig {
+            layout: square_layout(self.side, self.readable(transformer), Structure::Plain)?,
             family: transformer.family,
-            image_size: decoded(sizes.side, vq)?,
+            image_size: decoded(self.side, vq)?,
             sizes: Sizes::Fixed,
             condition,
             defaults: defaults(cfg, 1.0, top_k, 1.0)?,

@@ -1,35 +1,45 @@
 //! What a family fixes: its configs, the names of its tensors, the tokens around an image. Each
-//! family has a file; this file chooses among them.
+//! family has a file, which answers the questions of `rules`; `table` lists the families.
 
 pub(crate) mod chameleon;
 pub(crate) mod ends;
+mod hawk_json;
 mod janus;
 mod llama;
 pub(crate) mod llamagen;
 pub(crate) mod names;
+pub(crate) mod rules;
+mod table;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use self::chameleon::HeadNormTensors;
 use self::ends::{EndTensors, LogitTensors};
-use self::names::TensorNames;
+use self::names::HeadNormTensors;
+use self::table::READERS;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::WantedTensor;
 use crate::checkpoint::tensor::Tensor;
-use crate::config::family::Family;
-use crate::config::image::HawkConfig;
-use crate::config::transformer::{Raw, TransformerConfig};
+use crate::config::transformer::TransformerConfig;
+use crate::config::vq::VqConfig;
 use crate::error::{Error, Result};
 use crate::json::from_json;
-use crate::places::folder_names;
-use crate::source::ModelSource;
-use crate::tokenizer::TextTokenizer;
 
 #[derive(Deserialize)]
 struct Kind {
     model_type: Option<String>,
+}
+
+/// The `model_type`s that a user may be told of.
+fn known_model_types() -> String {
+    let known: Vec<&str> = READERS.iter().flat_map(|reader| reader.model_types).copied().collect();
+    match known.split_last() {
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 impl TransformerConfig {
@@ -40,25 +50,32 @@ impl TransformerConfig {
     /// feature.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let kind: Kind = from_json("a model's config", bytes)?;
-        let family = match kind.model_type.as_deref() {
-            Some("chameleon" | "lumina_mgpt") => Family::Chameleon,
-            Some("llama") => Family::Llama,
-            Some(name @ ("janus" | "multi_modality")) => return janus::janus_config(name, bytes),
-            Some("llamagen") => return llamagen::llamagen_config(bytes),
-            other => {
-                return Err(Error::input("an unknown family")
-                    .at("model_type")
-                    .expected("chameleon, llama, janus, multi_modality or llamagen")
-                    .got(other.unwrap_or("nothing")));
-            }
-        };
-        from_json::<Raw>("a model's config", bytes)?.config(family)
+        let model_type = kind.model_type.as_deref().unwrap_or_default();
+        match READERS.iter().find(|reader| reader.reads(model_type)) {
+            Some(reader) => (reader.transformer)(model_type, bytes),
+            None => Err(Error::input("an unknown family")
+                .at("model_type")
+                .expected(known_model_types())
+                .got(kind.model_type.as_deref().unwrap_or("nothing"))),
+        }
+    }
+
+    /// The ids whose logits the model gives; a pass takes any range inside.
+    #[must_use]
+    pub fn readable(&self) -> Range<usize> {
+        self.family.rules().readable(self)
+    }
+
+    /// The ids that text may have.
+    #[must_use]
+    pub fn text(&self) -> Range<usize> {
+        self.family.rules().text(self)
     }
 
     /// Every tensor that a transformer of this config is made of.
     #[must_use]
     pub fn tensors(&self) -> Vec<WantedTensor> {
-        let names = TensorNames::of(self.family);
+        let names = self.family.rules().tensor_names();
         let mut wanted = self.ends().wanted(self.hidden);
         for layer in 0..self.layers {
             wanted.extend(names.layer_tensors(self, layer));
@@ -73,20 +90,13 @@ impl TransformerConfig {
     /// The tensors beside the layers, and how they become inputs and logits.
     #[must_use]
     pub fn ends(&self) -> EndTensors {
-        match self.family {
-            Family::Chameleon | Family::Llama => llama::ends(self),
-            Family::Janus(sizes) => sizes.ends(self),
-            Family::LlamaGen(sizes) => sizes.ends(self),
-        }
+        self.family.rules().ends(self)
     }
 
     /// The norms over the heads of a layer's queries and keys, in families that have them.
     #[must_use]
     pub fn head_norms(&self, layer: usize) -> Option<[HeadNormTensors; 2]> {
-        match self.family {
-            Family::Chameleon => Some(chameleon::head_norms(self, layer)),
-            Family::Llama | Family::Janus(_) | Family::LlamaGen(_) => None,
-        }
+        self.family.rules().head_norms(self, layer)
     }
 
     /// Refuses weights of layers that the config does not mention: with them the model would be
@@ -96,7 +106,7 @@ impl TransformerConfig {
     /// There is such a tensor.
     pub fn check_layers(&self, checkpoint: &Checkpoint) -> Result<()> {
         let wanted: BTreeSet<String> = self.tensors().into_iter().map(|tensor| tensor.name).collect();
-        let stem = TensorNames::of(self.family).layers();
+        let stem = self.family.rules().tensor_names().layers();
         let unknown = |name: &&str| {
             name.starts_with(&stem)
                 && [".weight", ".bias"].iter().any(|end| name.ends_with(end))
@@ -128,47 +138,17 @@ impl TransformerConfig {
     }
 }
 
-impl HawkConfig {
-    /// The content of `hawk.json`, or what it would be for a public model without one. None if the
-    /// folder lacks the text tokenizer or VQ tokenizer that it is derived from.
+impl VqConfig {
+    /// The VQ tokenizer that the `config.json` of a whole model describes: in some families its
+    /// weights are among the model's.
     ///
     /// # Errors
-    /// A file that is damaged, or a tokenizer that is not the family's.
-    pub fn of_model(source: &ModelSource, transformer: &TransformerConfig) -> Result<Option<Self>> {
-        Self::of_named_model(source, transformer, &folder_names(source))
-    }
-
-    /// As [`HawkConfig::of_model`], for a model of these names, the likeliest first.
-    pub(crate) fn of_named_model(
-        source: &ModelSource,
-        transformer: &TransformerConfig,
-        names: &[String],
-    ) -> Result<Option<Self>> {
-        if source.contains("hawk.json") {
-            let config = Self::from_json(&source.read("hawk.json")?).and_then(|config| {
-                config.check(transformer)?;
-                Ok(config)
-            });
-            return config.map(Some).map_err(|e| e.at(source.describe("hawk.json")));
-        }
-        let derived = match transformer.family {
-            Family::Llama => None,
-            Family::Chameleon => return Self::of_chameleon(source, transformer, names),
-            Family::Janus(sizes) => match (source.tokenizer_file(), source.vq()?) {
-                (Some(name), Some(vq)) => {
-                    let tokenizer = TextTokenizer::from_bytes(&source.read_tokenizer()?.1);
-                    let config = tokenizer.and_then(|t| Self::janus(transformer, sizes, &t, &vq.config));
-                    Some(config.map_err(|e| e.at(source.describe(name)))?)
-                }
-                _ => None,
-            },
-            Family::LlamaGen(sizes) => match source.vq()? {
-                Some(vq) => Some(Self::llamagen(transformer, sizes, &vq.config)?),
-                None => None,
-            },
-        };
-        let checked = derived.map(|config| config.check(transformer).map(|()| config)).transpose();
-        checked.map_err(|e| e.at(source.describe("config.json")))
+    /// As [`from_json`](Self::from_json).
+    pub fn from_model_json(bytes: &[u8]) -> Result<Option<Self>> {
+        let model: Map<String, Value> = from_json("a model's config", bytes)?;
+        let Some(model_type) = model.get("model_type").and_then(Value::as_str) else { return Ok(None) };
+        let reader = READERS.iter().find(|reader| reader.reads(model_type)).and_then(|reader| reader.vq);
+        reader.map(|read| read(model_type, &model)).transpose()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where the families keep the tensors that they share, and which of them stand together in one.
 
 use crate::checkpoint::inventory::WantedTensor;
-use crate::config::family::{Family, JanusLayout};
 use crate::config::transformer::TransformerConfig;
 
 /// A matrix of a layer.
@@ -47,20 +46,18 @@ pub enum TensorNames {
     Meta,
 }
 
-impl TensorNames {
-    /// Those of a family.
-    #[must_use]
-    pub fn of(family: Family) -> Self {
-        match family {
-            Family::Chameleon | Family::Llama => Self::HuggingFace("model."),
-            Family::Janus(sizes) => match sizes.layout {
-                JanusLayout::Original => Self::HuggingFace("language_model.model."),
-                JanusLayout::HuggingFace => Self::HuggingFace("model.language_model."),
-            },
-            Family::LlamaGen(_) => Self::Meta,
-        }
-    }
+/// The norm over each head of the queries, or of the keys, of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadNormTensors {
+    /// Name of the weights, `[heads, E]`; or of fewer rows, each of which serves several heads.
+    pub weight: String,
+    /// Name of the biases, of the same shape.
+    pub bias: String,
+    /// Number of heads.
+    pub heads: usize,
+}
 
+impl TensorNames {
     /// The final norm.
     #[must_use]
     pub fn norm(self) -> String {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hawk_files::{CaptionFeatures, Checkpoint, Error, Result, TensorNames, TransformerConfig};
+use hawk_files::{CaptionFeatures, Checkpoint, Error, Result, TransformerConfig};
 use hawk_kernels::{Matrix, PANEL, Precision, Threads};
 
 use super::captions::Captions;
@@ -42,7 +42,7 @@ impl Target {
         let Ends { tables, output, captions } = Ends::load(&config, source)?;
         Ok(Self {
             layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
-            norm: checkpoint.tensor(&TensorNames::of(config.family).norm(), &[config.hidden])?.to_f32(),
+            norm: checkpoint.tensor(&config.family.rules().tensor_names().norm(), &[config.hidden])?.to_f32(),
             embedding: Embedding::new(config.hidden, tables),
             captions,
             output,

@@ -1,6 +1,6 @@
 //! The transformer's own weights, packed from a checkpoint.
 
-use hawk_files::{Checkpoint, HeadNormTensors, LayerPart, Result, RotaryPairs, Tensor, TensorNames, TransformerConfig};
+use hawk_files::{Checkpoint, HeadNormTensors, LayerPart, Result, RotaryPairs, Tensor, TransformerConfig};
 use hawk_kernels::{Matrix, MatrixSize, PANEL};
 
 use super::attention::HeadNorm;
@@ -99,7 +99,8 @@ fn neighbour_row(row: usize, head_dim: usize) -> usize {
 impl Layer {
     pub(super) fn load(c: &TransformerConfig, source: &MatrixSource<'_>, layer: usize) -> Result<Self> {
         let checkpoint = source.checkpoint;
-        let (d, q, k, names) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim, TensorNames::of(c.family));
+        let (d, q, k) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let names = c.family.rules().tensor_names();
         let get = |part: LayerPart| source.packable(&names.layer(layer, part), &part.shape(c));
         let norm = |part: LayerPart| -> Result<_> {
             Ok(checkpoint.tensor(&names.layer(layer, part), &part.shape(c))?.to_f32())

@@ -1,8 +1,8 @@
 //! The transformer and the VQ decoder alone, for comparison with other implementations.
 
 use hawk_nn::{
-    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Family, HawkConfig, Image, Laws, ModelSource, NodeOf,
-    OwnInputs, PassPlan, Ranking, Readout, Result, Shaping, Staged,
+    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, HawkConfig, Image, Laws, ModelSource, NodeOf, OwnInputs,
+    PassPlan, Ranking, Readout, Result, Shaping, Staged,
 };
 use hawk_spec::{Cell, Code, Grid, Pipeline, TokenId};
 
@@ -87,19 +87,16 @@ pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Resu
 }
 
 fn read_grid(source: &ModelSource) -> Result<Grid> {
-    let square = |side: usize| {
-        Grid::new(side as u32, side as u32).map_err(|e| Error::input(e.to_string()).at(source.describe("config.json")))
-    };
     // A folder for decoding alone needs no transformer.
     if source.contains("hawk.json") {
         let config = HawkConfig::from_json(&source.read("hawk.json")?);
         return config.map(|config| config.layout.grid()).map_err(|e| e.at(source.describe("hawk.json")));
     }
     let transformer = read_transformer(source)?;
-    match transformer.family {
-        Family::Janus(sizes) => square(sizes.side),
-        Family::LlamaGen(sizes) => square(sizes.side),
-        Family::Chameleon | Family::Llama => HawkConfig::of_model(source, &transformer)?
+    match transformer.family.rules().side() {
+        Some(side) => Grid::new(side as u32, side as u32)
+            .map_err(|e| Error::input(e.to_string()).at(source.describe("config.json"))),
+        None => HawkConfig::of_model(source, &transformer)?
             .map(|config| config.layout.grid())
             .ok_or_else(|| no_image_side(source)),
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use hawk_nn::kernels::Precision;
 use hawk_nn::{
-    Backend, Checkpoint, Cpu, Device, Error, Family, HawkConfig, HeadsConfig, ModelSource, Result, Shaping, TextConfig,
+    Backend, Checkpoint, Cpu, Device, Error, HawkConfig, HeadsConfig, ModelSource, Result, Shaping, TextConfig,
     TextTokenizer,
 };
 use hawk_spec::{Greedy, ImageIndex, Noise, Pipeline, Purpose, TokenId};
@@ -75,7 +75,7 @@ impl TextEngine {
     /// As [`load`](Self::load), or the device has no room.
     pub fn load_on(source: ModelSource, device: &dyn Device, precision: Precision) -> Result<Self> {
         let transformer = read_transformer(&source)?;
-        if !matches!(transformer.family, Family::Llama | Family::Chameleon) {
+        if !transformer.family.rules().writes_text() {
             return Err(Error::input("this family writes no text here")
                 .at(source.describe("config.json"))
                 .expected("model_type llama or chameleon")
