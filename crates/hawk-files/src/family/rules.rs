@@ -77,6 +77,9 @@ pub trait FamilyRules {
     ) -> Result<Option<HawkConfig>>;
 }
 
+/// Reads the VQ tokenizer that a whole model's config of this `model_type` describes.
+pub(super) type VqReader = fn(&str, &Map<String, Value>) -> Result<VqConfig>;
+
 /// How a family's files are recognized and read.
 pub(super) struct FamilyReader {
     /// The `model_type`s of its `config.json`.
@@ -89,7 +92,7 @@ pub(super) struct FamilyReader {
     pub(super) hawk_json: Option<(&'static str, Family)>,
     /// Reads the VQ tokenizer that `config.json` of this `model_type` describes; none in families
     /// whose VQ tokenizer has a config of its own.
-    pub(super) vq: Option<fn(&str, &Map<String, Value>) -> Result<VqConfig>>,
+    pub(super) vq: Option<VqReader>,
 }
 
 impl FamilyReader {
