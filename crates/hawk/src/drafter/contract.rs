@@ -48,7 +48,8 @@ pub enum Heads {
 /// The media that a drafter can draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Images only: it reads rows and columns.
+    /// Images only: it reads rows and columns. The loop refuses it for text before it is made, so that
+    /// its arrangement is always a grid.
     Images,
     /// Images and text.
     Any,
