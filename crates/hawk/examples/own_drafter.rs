@@ -17,6 +17,7 @@ const FOLLOWER: Decoder = Decoder::custom(&DrafterKind {
     tree: DefaultTree::Nodes(4), // the anchor and three candidates
     heads: Heads::Unused,
     media: Media::Any, // it looks at no rows or columns, so it drafts text too
+    // A drafter for images takes its grid from `setup.arrangement`; `src/drafter/copies.rs` shows it.
     make: |setup| Ok(Box::new(Follower(vec![None; setup.codes]))),
 });
 

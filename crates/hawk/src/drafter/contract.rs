@@ -27,7 +27,7 @@ pub struct DrafterKind {
 /// The tree of a decoder where a request names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultTree {
-    /// This number of nodes, root included.
+    /// This number of nodes, root included: a chain of 8 candidates needs 9.
     Nodes(usize),
     /// Autotuned; where the rule forbids autotuning, a fixed number of nodes.
     Auto {
@@ -48,7 +48,8 @@ pub enum Heads {
 /// The media that a drafter can draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Images only: it reads rows and columns.
+    /// Images only: it reads rows and columns. The loop refuses it for text before it is made, so that
+    /// its arrangement is always a grid.
     Images,
     /// Images and text.
     Any,
@@ -57,7 +58,7 @@ pub enum Media {
 /// The inputs from which a drafter is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
-    /// Order of the cells: a grid, or a line of text.
+    /// Order of the cells: a grid, or a line of text. The grid tells a drafter rows and columns.
     pub arrangement: Arrangement,
     /// V, number of codes.
     pub codes: usize,
@@ -105,6 +106,9 @@ pub trait Drafter: Send {
     fn start(&mut self, _seed: Seed, _image: ImageIndex) {}
 
     /// Adds candidates to a tree that consists of its root.
+    ///
+    /// The children of the root are candidates for the cell [`TokenTree::first_open`], whose number
+    /// is the number of committed codes.
     ///
     /// A full tree and the end of the grid are no faults: the drafter returns their errors.
     ///

@@ -1,7 +1,8 @@
 //! Drafters: what proposes cells after the anchor.
 //!
 //! A new drafter is one file that implements [`Drafter`](contract::Drafter) and describes itself in
-//! a [`DrafterKind`](contract::DrafterKind), and its line in `DECODERS`.
+//! a [`DrafterKind`](contract::DrafterKind), its `mod` line here, and its entry in `DECODERS` in
+//! `registry.rs`.
 
 mod cache;
 mod calibration;
