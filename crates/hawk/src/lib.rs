@@ -70,10 +70,10 @@ pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Nee
 pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
+pub use hawk_nn::{Arrangement, Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
 pub use hawk_spec::{
-    Cell, Code, DecodeStats, DraftLaw, ImageIndex, NodeId, Noise, Rule, Sampling, Seed, Source, TokenId, TokenTree,
-    TreeError, TreeShape,
+    Cell, Code, DecodeStats, DraftLaw, Grid, ImageIndex, LawError, NodeId, Noise, Rule, Sampling, Seed, Source,
+    TokenId, TokenTree, TreeError, TreeShape, Verdict,
 };
 pub use model::{LoadOptions, Model};
 pub use prompt::{Conditioning, Prefix};
