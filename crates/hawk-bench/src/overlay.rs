@@ -32,7 +32,9 @@ pub fn source_shares(sources: &[CellSource]) -> Vec<SourceShare> {
     let target = [Drawn::Recovered, Drawn::Bonus].map(CellSource::Target);
     let mut drafted: Vec<CellSource> = sources.to_vec();
     drafted.retain(|source| matches!(source, CellSource::Drafted(_)));
-    drafted.sort_by_key(|source| source.to_string());
+    // Copies have small letters, heads large ones.
+    drafted
+        .sort_by_key(|source| (source.to_string().starts_with(|first: char| first.is_uppercase()), source.to_string()));
     drafted.dedup();
     let share = |source| {
         let cells = sources.iter().filter(|&&other| other == source).count();

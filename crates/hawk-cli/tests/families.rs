@@ -214,7 +214,7 @@ fn words_are_drawn_through_a_text_encoder() {
     assert!(place.says(&["again", "one-1.png", "--t5", t5]).starts_with("identical"));
     place.refuses(&["again", "one-1.png", "--t5", t5, "--t5-precision", "f32"], "other features");
     place.refuses(&[&draw[..], &["blue"]].concat(), "--t5 DIR");
-    place.refuses(&[&draw[..], &["blue", "--t5", &dir]].concat(), "T5's config");
+    place.refuses(&[&draw[..], &["blue", "--t5", &dir]].concat(), "config of a T5");
     place.refuses(&[&draw[..], &["blue", "--t5", t5, "--features", "f.safetensors"]].concat(), "cannot be used with");
     place.refuses(&["generate", "blue", "--t5", t5, "--model", &golden("llamagen-c2i")], "reads no features");
     place.refuses(&["features", "blue", "--t5", "nowhere", "--out", "x"], "nowhere");

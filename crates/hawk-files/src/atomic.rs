@@ -43,7 +43,7 @@ pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<(
     replace().map(drop).map_err(|e| Error::io("write the file", path, &e))
 }
 
-/// Writes indented JSON with a line break at the end, as [`write`].
+/// Writes indented JSON with a line break at the end, as [`write`](fn@write).
 ///
 /// # Errors
 /// The value has no JSON form, or the file cannot be written.

@@ -133,7 +133,7 @@ impl Copy {
 fn every_field_that_lies_is_named() {
     for (key, value, words) in [
         ("model_type", json!("umt5"), "umt5"),
-        ("model_type", Value::Null, "T5's config"),
+        ("model_type", Value::Null, "config of a T5"),
         ("feed_forward_proj", json!("swish"), "swish"),
         ("feed_forward_proj", json!("relu"), "1.DenseReluDense.wi.weight"),
         ("d_model", json!(0), "d_model"),

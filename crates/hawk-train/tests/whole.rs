@@ -190,7 +190,7 @@ fn wrong_settings_and_foreign_folders_are_refused() {
         ("steps", |run| run.settings.steps = 9),
         ("batch", |run| run.settings.batch = 0),
         ("learning rate", |run| run.settings.learning_rate = f64::NAN),
-        ("hawk data emoji", |run| run.pictures = "nowhere".into()),
+        ("`hawk data`", |run| run.pictures = "nowhere".into()),
     ] {
         let error = with(&change);
         assert!(error.contains(named), "{named}: {error}");
