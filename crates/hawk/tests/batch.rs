@@ -154,7 +154,7 @@ fn cancelling_one_job_leaves_the_others_alone() {
 /// Fails after some steps.
 struct Failing(u32);
 
-static FAILING: DrafterKind = DrafterKind {
+const FAILING: DrafterKind = DrafterKind {
     name: "failing",
     help: "fails",
     tree: DefaultTree::Nodes(2),
@@ -178,13 +178,63 @@ impl Drafter for Failing {
 fn an_error_of_one_job_ends_that_job_alone() {
     let mut batch = ENGINE.batch(2, 8).unwrap();
     let good = batch.admit(ASKED[1].job()).unwrap();
-    let bad = batch.admit(Asked { decoder: Decoder::custom(&FAILING), nodes: 2, ..ASKED[0] }.job()).unwrap();
+    let bad = batch.admit(Asked { decoder: Decoder::custom(const { &FAILING }), nodes: 2, ..ASKED[0] }.job()).unwrap();
     let mut ends = HashMap::new();
     while !batch.is_empty() {
         ends.extend(step(&mut batch));
     }
     assert!(ends[&bad].as_ref().unwrap_err().to_string().contains("enough"));
     assert_eq!(ends[&good].as_ref().unwrap().codes, ASKED[1].alone());
+}
+
+/// Fails in the image of index 1 alone.
+struct FailingImage(ImageIndex);
+
+static FAILING_IMAGE: DrafterKind =
+    DrafterKind { name: "failing-image", make: |_| Ok(Box::new(FailingImage(ImageIndex(0)))), ..FAILING };
+
+impl Drafter for FailingImage {
+    fn start(&mut self, _: Seed, image: ImageIndex) {
+        self.0 = image;
+    }
+
+    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> std::result::Result<(), TreeError> {
+        Ok(())
+    }
+
+    fn observe(&mut self, _: &mut Seen<'_>) -> Result<()> {
+        if self.0 == ImageIndex(1) { Err(hawk::Error::input("enough")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_request_keeps_its_finished_images_and_names_the_failed_one() {
+    let request = Request {
+        prompt: ASKED[0].prompt.to_owned(),
+        seed: Seed(5),
+        images: 0..3,
+        sampling: ASKED[0].sampling(),
+        decoding: Decoding::new(Decoder::custom(&FAILING_IMAGE), Rule::Replay, TreeShape::Budget(2)).unwrap(),
+        batch: 2,
+    };
+    let mut told = Vec::new();
+    let outcome = ENGINE.generate(&request, &mut |event| {
+        if let hawk::Event::ImageFailed(failure) = event {
+            told.push(failure.index);
+        }
+        ControlFlow::Continue(())
+    });
+    let outcome = outcome.unwrap();
+    let mut finished: Vec<u32> = outcome.images.iter().map(|image| image.index).collect();
+    finished.sort_unstable();
+    assert_eq!((finished, told), (vec![0, 2], vec![1]));
+    assert_eq!(outcome.failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), [1]);
+    let error = outcome.without_failures().unwrap_err().to_string();
+    assert!(error.contains("enough") && error.contains("image 1"), "{error}");
+    // Where every image fails there is nothing to keep.
+    let alone = Request { images: 1..2, ..request };
+    let error = ENGINE.generate(&alone, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("enough"), "{error}");
 }
 
 #[test]

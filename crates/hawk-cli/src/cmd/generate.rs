@@ -185,7 +185,8 @@ impl Work<'_> {
             ControlFlow::Continue(())
         })?;
         self.stats.add_time(&outcome.timings, start.elapsed());
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)?;
+        outcome.without_failures()
     }
 
     fn advance(&self, cells: u64, tokens_per_pass: f64) {

@@ -89,12 +89,12 @@ impl Dataset {
             decoding: Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay),
             batch: BATCH,
         };
-        let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?.images;
-        images.sort_by_key(|image| image.index);
-        for image in &images {
+        let mut outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
+        outcome.images.sort_by_key(|image| image.index);
+        for image in &outcome.images {
             self.write(engine, prompt, of_prompt[image.index as usize], &image.codes)?;
         }
-        Ok(())
+        outcome.without_failures()
     }
 
     fn encode(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use hawk_nn::{Error, Image};
+use hawk_nn::{Error, Image, Result};
 use hawk_spec::{Cell, Code, DecodeStats, Drawn, Source};
 
 /// The source of a cell's code.
@@ -104,4 +104,14 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Times of the parts.
     pub timings: Timings,
+}
+
+impl Outcome {
+    /// Refuses an outcome in which an image failed. Callers keep the finished images first.
+    ///
+    /// # Errors
+    /// The error of the first image that failed.
+    pub fn without_failures(self) -> Result<()> {
+        self.failures.into_iter().next().map_or(Ok(()), |failure| Err(failure.error))
+    }
 }
