@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::decode::draws::Draws;
 use crate::decode::job::Job;
 use crate::decode::medium::ImageMedium;
-use crate::decode::target::Target;
+use crate::decode::target::{Target, idle};
 use crate::prompt::{Conditioning, OwnFeatures, PromptOf, Prompter, PromptsOf};
 use crate::request::decoding::Decoding;
 
@@ -36,6 +36,22 @@ impl Default for LoadOptions {
     }
 }
 
+/// SHA-256 over the files of a model, computed by the first call.
+#[derive(Default)]
+pub(crate) struct SourceDigest(OnceLock<String>);
+
+impl SourceDigest {
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn of(&self, source: &ModelSource) -> Result<&str> {
+        if let Some(digest) = self.0.get() {
+            return Ok(digest);
+        }
+        let digest = source.digest()?;
+        Ok(self.0.get_or_init(|| digest))
+    }
+}
+
 /// An image model: weights on a device, configuration, tokenizer.
 pub struct Model {
     source: ModelSource,
@@ -43,7 +59,7 @@ pub struct Model {
     asked_size: Option<ImageSize>,
     prompter: Prompter,
     target: Arc<Target>,
-    digest: OnceLock<String>,
+    digest: SourceDigest,
 }
 
 impl Model {
@@ -73,7 +89,7 @@ impl Model {
             tree_sizes: Default::default(),
         };
         target.load_own_heads(&source)?;
-        let (target, digest) = (Arc::new(target), OnceLock::new());
+        let (target, digest) = (Arc::new(target), SourceDigest::default());
         Ok(Self { config, asked_size: None, prompter, target, digest, source })
     }
 
@@ -92,7 +108,7 @@ impl Model {
     /// open.
     pub fn load_heads(&mut self, folder: &ModelSource) -> Result<()> {
         let digest = self.digest()?.to_owned();
-        self.idle_target()?.load_other_heads(folder, &digest)
+        idle(&mut self.target)?.load_other_heads(folder, &digest)
     }
 
     /// Sets the size of images, where the model draws several sizes.
@@ -101,7 +117,7 @@ impl Model {
     /// The model does not draw that size, or a batch is open.
     pub fn set_image_size(&mut self, size: ImageSize) -> Result<()> {
         let config = self.config.clone().resized(size)?;
-        self.idle_target()?.medium = Box::new(ImageMedium(config.layout.clone()));
+        idle(&mut self.target)?.medium = Box::new(ImageMedium(config.layout.clone()));
         self.config = config;
         Ok(())
     }
@@ -130,10 +146,6 @@ impl Model {
             captions.put(of, OwnFeatures { inputs, count: features.count() as u32, digest });
         }
         Ok(())
-    }
-
-    fn idle_target(&mut self) -> Result<&mut Target> {
-        Arc::get_mut(&mut self.target).ok_or_else(|| Error::input("the model cannot change while a batch is open"))
     }
 
     /// The tokens of a prompt before the first cell.
@@ -212,11 +224,7 @@ impl Model {
     /// # Errors
     /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(digest);
-        }
-        let digest = self.source.digest()?;
-        Ok(self.digest.get_or_init(|| digest))
+        self.digest.of(&self.source)
     }
 
     pub(crate) fn target(&self) -> &Arc<Target> {

@@ -8,13 +8,11 @@ use hawk_spec::{
     Cell, CellNoise, ImageIndex, LawError, Noise, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper,
 };
 
-use crate::decode::prefill::read_tokens;
+use crate::decode::prefill::{PREFILL_ROWS, read_tokens};
 use crate::engine::Engine;
 
 /// Top-k of a size token's law, that of upstream's text (Lumina-mGPT 104abe4, `text_top_k`).
 const TOP_K: u32 = 10;
-/// Rows of a pass over the prompt.
-const ROWS: usize = 64;
 /// Sides of squares, in pixels. The sizes have about their areas.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
 
@@ -44,8 +42,8 @@ impl Engine {
             ids: 0..vocabulary,
             dropped: 0..0,
             pipeline: Pipeline::LUMINA,
-            rows: ROWS,
-            stream_rows: ROWS,
+            rows: PREFILL_ROWS,
+            stream_rows: PREFILL_ROWS,
             readouts: 1,
             tokens: tokens.len(),
             head_rows: 0,

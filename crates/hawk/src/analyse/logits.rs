@@ -6,10 +6,8 @@ use hawk_nn::{
 };
 use hawk_spec::{Cell, Code, Grid, Pipeline, TokenId};
 
+use crate::decode::prefill::PREFILL_ROWS;
 use crate::model::{LoadOptions, no_image_side, read_transformer};
-
-/// Rows of a pass over a long sequence.
-const ROWS: usize = 64;
 
 /// The logits of a whole sequence, `[tokens, ids]` row after row, and the number of
 /// [`ids`](hawk_nn::TransformerConfig::readable).
@@ -50,16 +48,16 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         ids: ids.clone(),
         dropped: 0..0,
         pipeline: Pipeline::LUMINA,
-        rows: ROWS,
-        stream_rows: ROWS,
-        readouts: ROWS,
+        rows: PREFILL_ROWS,
+        stream_rows: PREFILL_ROWS,
+        readouts: PREFILL_ROWS,
         tokens: tokens.len(),
         head_rows: 0,
     })?;
     let stream = passes.open(own)?;
     let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
     let mut logits = Vec::with_capacity(tokens.len() * ids.len());
-    for part in tokens.chunks(ROWS) {
+    for part in tokens.chunks(PREFILL_ROWS) {
         let mut last = None;
         for &token in part {
             last = Some(passes.rows(stream).push(token, last, Readout::Law(Cell(0))));

@@ -6,12 +6,9 @@ use std::sync::Arc;
 use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
 use hawk_spec::{Cell, Code, Sampling};
 
-use crate::decode::prefill::read_tokens;
+use crate::decode::prefill::{PREFILL_ROWS, read_tokens};
 use crate::engine::Engine;
 use crate::prompt::Prefix;
-
-/// Rows of a pass.
-const ROWS: usize = 64;
 
 /// The target's prediction of a cell from the true cells before it.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +51,8 @@ impl Engine {
         target.pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
         let prefixes = self.conditioning(prompt)?.prefixes(sampling);
         let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
-        let mut passes = target.backend.passes(target.plan(ROWS, ROWS, longest + layout.sequence_len()))?;
+        let mut passes =
+            target.backend.passes(target.plan(PREFILL_ROWS, PREFILL_ROWS, longest + layout.sequence_len()))?;
         let mut streams = Vec::new();
         for prefix in &*prefixes {
             let stream = passes.open(prefix.own().clone())?;
@@ -79,7 +77,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn run(mut self, observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
         let rows_per_cell = self.streams.len() * (1 + self.engine.config().layout.max_structure_run());
-        let at_once = (ROWS / rows_per_cell).max(1);
+        let at_once = (PREFILL_ROWS / rows_per_cell).max(1);
         let cells: Vec<Cell> = (0..self.codes.len() as u32).map(Cell).collect();
         cells.chunks(at_once).try_for_each(|cells| self.pass(cells, observer))
     }

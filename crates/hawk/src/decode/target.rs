@@ -38,6 +38,14 @@ pub(crate) struct Target {
     pub(crate) tree_sizes: TreeSizes,
 }
 
+/// A target that no batch holds, so that it may change.
+///
+/// # Errors
+/// A batch is open.
+pub(crate) fn idle(target: &mut Arc<Target>) -> Result<&mut Target> {
+    Arc::get_mut(target).ok_or_else(|| Error::input("the model cannot change while a batch is open"))
+}
+
 impl Target {
     /// V, number of codes.
     pub(crate) fn codes(&self) -> usize {

@@ -16,8 +16,8 @@ use crate::decode::batch::Batch;
 use crate::decode::draws::Draws;
 use crate::decode::job::{BatchLimits, Finished, Happened, Job, JobId};
 use crate::decode::medium::TextMedium;
-use crate::decode::target::Target;
-use crate::model::{LoadOptions, read_tokenizer, read_transformer};
+use crate::decode::target::{Target, idle};
+use crate::model::{LoadOptions, SourceDigest, read_tokenizer, read_transformer};
 use crate::prompt::Prefix;
 use crate::request::tree::MAX_NODES;
 
@@ -53,7 +53,7 @@ pub struct TextEngine {
     config: TextConfig,
     target: Arc<Target>,
     threads: usize,
-    digest: OnceLock<String>,
+    digest: SourceDigest,
 }
 
 impl TextEngine {
@@ -104,7 +104,7 @@ impl TextEngine {
             tree_sizes: Default::default(),
         };
         target.load_own_heads(&source)?;
-        let (target, digest) = (Arc::new(target), OnceLock::new());
+        let (target, digest) = (Arc::new(target), SourceDigest::default());
         Ok(Self { tokenizer, config, target, threads: device.threads(), digest, source })
     }
 
@@ -114,8 +114,7 @@ impl TextEngine {
     /// The heads cannot be read, or were trained for another model or for images.
     pub fn with_heads(mut self, folder: &ModelSource) -> Result<Self> {
         let digest = self.digest()?.to_owned();
-        let busy = || Error::input("the model cannot change while a batch is under way");
-        Arc::get_mut(&mut self.target).ok_or_else(busy)?.load_other_heads(folder, &digest)?;
+        idle(&mut self.target)?.load_other_heads(folder, &digest)?;
         Ok(self)
     }
 
@@ -248,11 +247,7 @@ impl TextEngine {
     /// # Errors
     /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(digest);
-        }
-        let digest = self.source.digest()?;
-        Ok(self.digest.get_or_init(|| digest))
+        self.digest.of(&self.source)
     }
 }
 
