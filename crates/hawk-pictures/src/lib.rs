@@ -41,4 +41,4 @@ pub mod things;
 
 pub use composites::composite;
 pub use error::{Error, Result};
-pub use record::{Counts, Tally};
+pub use record::{Counts, Split, Tally};

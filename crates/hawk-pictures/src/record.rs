@@ -15,30 +15,30 @@ pub(crate) struct Told {
     held_out: Option<HeldOut>,
 }
 
-/// Which part of a folder's pictures one belongs to, by the names that trainers know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Which part of a folder's pictures one belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Split {
+pub enum Split {
     /// Training.
     Train,
-    /// Training has the thing, but not in this style.
+    /// Validation: training has the thing or its family, but not in this style.
     NewStyle,
-    /// Training does not have the thing.
+    /// Validation: training does not have the thing or its family.
     NewConcept,
-    /// Training has the parts, but never combined.
+    /// Validation: training has the parts, but never combined.
     NewScene,
 }
 
 /// Number of pictures in each split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Training.
+    /// [`Split::Train`].
     pub train: u64,
-    /// Training has the thing, but not in this style.
+    /// [`Split::NewStyle`].
     pub new_style: u64,
-    /// Training does not have the thing.
+    /// [`Split::NewConcept`].
     pub new_concept: u64,
-    /// Training has the parts, but never combined: of landscapes, of scenes, or a thing and a terrain.
+    /// [`Split::NewScene`].
     pub new_scene: u64,
 }
 
@@ -99,6 +99,16 @@ impl Counts {
     pub fn all(&self) -> u64 {
         self.train + self.new_style + self.new_concept + self.new_scene
     }
+
+    /// Counts one picture.
+    pub fn add(&mut self, split: Split) {
+        match split {
+            Split::Train => self.train += 1,
+            Split::NewStyle => self.new_style += 1,
+            Split::NewConcept => self.new_concept += 1,
+            Split::NewScene => self.new_scene += 1,
+        }
+    }
 }
 
 impl Tally {
@@ -117,11 +127,6 @@ impl Tally {
 
     pub(crate) fn add(&mut self, told: &Told) {
         let counts = self.0.entry(told.kind).or_default().entry(told.group().to_owned()).or_default();
-        match told.split() {
-            Split::Train => counts.train += 1,
-            Split::NewStyle => counts.new_style += 1,
-            Split::NewConcept => counts.new_concept += 1,
-            Split::NewScene => counts.new_scene += 1,
-        }
+        counts.add(told.split());
     }
 }

@@ -55,11 +55,12 @@ mod transformer;
 mod vq;
 
 pub use emoji::make::make_emoji;
-pub use emoji::manifest::{Counts, Manifest};
+pub use emoji::manifest::Manifest;
 pub use emoji::settings::{EmojiProgress, EmojiSettings, NPM_REGISTRY};
 pub use evaluate::measures::Accuracy;
 pub use evaluate::run::{EvaluationFigures, EvaluationRun, evaluate};
 pub use hawk_nn::HeadOffset;
+pub use hawk_pictures::Counts;
 pub use heads::images::{CaptionedPicture, TrainingImages, captioned_pictures, default_prompts};
 pub use heads::run::{HeadsRun, TrainedHeads, train_heads};
 pub use heads::settings::{HeadsSettings, Labels};

@@ -10,7 +10,7 @@ use crate::emoji::concepts::{Concept, Concepts, normal_key};
 use crate::emoji::cutout::Cutout;
 use crate::emoji::recipe::{Format, Recipe, Style};
 use crate::emoji::split;
-use crate::pictures::entry::Split;
+use hawk_pictures::Split;
 
 /// The source of a drawing.
 pub(crate) enum Drawing {

@@ -19,9 +19,10 @@ use crate::emoji::scenes::{self, Stock};
 use crate::emoji::settings::{EmojiProgress, EmojiSettings};
 use crate::emoji::{archive, colour, objects, words};
 use crate::pictures::canvas::{Canvas, SIDE_U32};
-use crate::pictures::entry::{Entry, Kind, Split};
+use crate::pictures::entry::{Entry, Kind};
 use crate::pictures::sheet::{contact_sheet, spread};
 use crate::run::files;
+use hawk_pictures::Split;
 
 /// Pictures that are made between two reports.
 const CHUNK: usize = 64;

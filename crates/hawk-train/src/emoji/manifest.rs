@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use hawk_pictures::Counts;
 use serde::Serialize;
 
 use crate::emoji::recipe::{Holds, Package, Recipe};
 use crate::emoji::settings::EmojiSettings;
-use crate::pictures::entry::Split;
 
 /// `manifest.json`.
 #[derive(Debug, Serialize)]
@@ -31,20 +31,6 @@ pub struct Manifest {
     packages: Vec<PackageRecord>,
 }
 
-/// Number of pictures in each split.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Training.
-    pub train: usize,
-    /// Validation: training has the family, but not in this style.
-    pub new_style: usize,
-    /// Validation: training does not have the family.
-    pub new_concept: usize,
-    /// Validation: training has the parts, but never combined.
-    pub new_scene: usize,
-}
-
 #[derive(Debug, Serialize)]
 struct PackageRecord {
     name: String,
@@ -53,23 +39,6 @@ struct PackageRecord {
     licence: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     style: Option<String>,
-}
-
-impl Counts {
-    /// The sum.
-    #[must_use]
-    pub fn all(&self) -> usize {
-        self.train + self.new_style + self.new_concept + self.new_scene
-    }
-
-    pub(crate) fn add(&mut self, split: Split) {
-        match split {
-            Split::Train => self.train += 1,
-            Split::NewStyle => self.new_style += 1,
-            Split::NewConcept => self.new_concept += 1,
-            Split::NewScene => self.new_scene += 1,
-        }
-    }
 }
 
 impl Manifest {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::emoji::catalogue::Item;
 use crate::emoji::recipe::Lists;
 use crate::emoji::words;
-use crate::pictures::entry::Split;
 use crate::run::files;
+use hawk_pictures::Split;
 
 /// A line of `objects.jsonl`.
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use crate::emoji::recipe::{Lists, Recipe};
 use crate::emoji::split;
 use crate::emoji::words;
 use crate::pictures::canvas::{Canvas, SIDE_U32};
-use crate::pictures::entry::Split;
+use hawk_pictures::Split;
 
 /// Attempts to find a scene whose things stand out from their background.
 const TRIES: usize = 50;

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::pictures::entry::Split;
+use hawk_pictures::Split;
 
 /// Fraction of families that are held out in all styles, and fraction that is held out in one
 /// style.

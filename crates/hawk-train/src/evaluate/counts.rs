@@ -9,7 +9,7 @@ use crate::evaluate::features::{SMALL, foreground, normalise};
 use crate::evaluate::measures::Accuracy;
 use crate::pictures::canvas::SIDE;
 use crate::pictures::corpus::Corpus;
-use crate::pictures::entry::Split;
+use hawk_pictures::Split;
 
 /// Distinguishes two, three and four things by the mean foreground of training scenes.
 pub(super) struct CountClassifier {

@@ -14,10 +14,11 @@ use crate::evaluate::measures::{
 };
 use crate::pictures::canvas::{Canvas, SIDE};
 use crate::pictures::corpus::Corpus;
-use crate::pictures::entry::{Entry, Kind, Split};
+use crate::pictures::entry::{Entry, Kind};
 use crate::pictures::sheet::{COLUMNS, contact_sheet};
 use crate::run::draw::draw;
 use crate::run::files;
+use hawk_pictures::Split;
 
 /// An evaluation of a model.
 #[derive(Clone, Debug)]

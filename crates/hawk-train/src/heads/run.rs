@@ -128,7 +128,7 @@ impl HeadsRun {
         trainer: &HeadsTrainer<'_>,
         mut config: HeadsConfig,
     ) -> Result<TrainedHeads> {
-        let curve = trainer.curve().clone();
+        let curve = trainer.learner().curve.clone();
         files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Storage::Bf16)?)?;
         files::write_json(&self.out.join("config.json"), &config.to_json())?;
         let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.cpu()?.target())?;

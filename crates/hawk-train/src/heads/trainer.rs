@@ -3,7 +3,7 @@
 //! The order of the batches depends on seed and step only, so that a run that resumes sees the same
 //! batches.
 
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use hawk_files::{HeadOffset, Result};
 use hawk_spec::{Cell, philox4x32_10};
@@ -14,9 +14,10 @@ use crate::heads::observation::{Observation, ObservationShape};
 use crate::heads::settings::{HeadsSettings, Labels};
 use crate::run::curve::{Curve, Point};
 use crate::run::device::device;
-use crate::run::params::{NamedTensor, collect, read, restore};
+use crate::run::learner::Learner;
+use crate::run::params::{NamedTensor, collect, read};
 use crate::run::schedule::Schedule;
-use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::state::State;
 use crate::run::steps::{StepOutcome, Trainer};
 
 /// Points of a curve.
@@ -34,10 +35,7 @@ pub(crate) struct HeadsTrainer<'a> {
     device: Device,
     /// The target's output projection for the codes, `[D, codes]`; frozen.
     projection: Tensor<2>,
-    blocks: HeadBlocks,
-    optimizer: ModuleOptimizer,
-    step: usize,
-    curve: Curve,
+    learner: Learner<HeadBlocks>,
     /// The losses of all heads, for each step since the last point of the curve.
     recent: Vec<Vec<f64>>,
     training: Vec<usize>,
@@ -57,16 +55,17 @@ impl<'a> HeadsTrainer<'a> {
             settings,
             dataset,
             projection: Tensor::from_data(TensorData::new(projection, [shape.hidden_size, shape.codes]), &device),
-            blocks: HeadBlocks::zeros(settings.offsets.len(), shape.hidden_size, &device)?,
-            optimizer: adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
-            step: 0,
-            curve: Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
+            learner: Learner::new(
+                HeadBlocks::zeros(settings.offsets.len(), shape.hidden_size, &device)?,
+                adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
+                Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
+            ),
             recent: Vec::new(),
             training: dataset.subset(Subset::Training),
             validation: dataset.subset(Subset::Validation),
             device,
         };
-        trainer.curve.bound = Some(("target".to_owned(), trainer.target_loss()?));
+        trainer.learner.curve.bound = Some(("target".to_owned(), trainer.target_loss()?));
         Ok(trainer)
     }
 
@@ -80,12 +79,12 @@ impl<'a> HeadsTrainer<'a> {
     /// # Errors
     /// They cannot be read from the device.
     pub(crate) fn blocks(&self) -> Result<Vec<NamedTensor>> {
-        collect(&self.blocks)
+        collect(&self.learner.module)
     }
 
     fn learning_rate(&self) -> f64 {
         let schedule = Schedule { steps: self.steps(), warm_up: WARM_UP, last: 0.0 };
-        self.settings.learning_rate * schedule.factor(self.step)
+        self.settings.learning_rate * schedule.factor(self.learner.step)
     }
 
     /// The images of a step. The order in an epoch depends on seed and epoch only.
@@ -119,7 +118,7 @@ impl<'a> HeadsTrainer<'a> {
     }
 
     fn losses(&self, batch: &HeadsBatch) -> Vec<Tensor<1>> {
-        (0..self.settings.offsets.len()).map(|head| self.blocks.loss(head, batch, &self.projection)).collect()
+        (0..self.settings.offsets.len()).map(|head| self.learner.module.loss(head, batch, &self.projection)).collect()
     }
 
     fn validate(&self) -> Result<Vec<f64>> {
@@ -155,52 +154,38 @@ impl<'a> HeadsTrainer<'a> {
 }
 
 impl Trainer for HeadsTrainer<'_> {
+    type Module = HeadBlocks;
+
     fn step(&mut self) -> Result<StepOutcome> {
-        let batch = self.batch(&self.images_of(self.step))?;
+        let batch = self.batch(&self.images_of(self.learner.step))?;
         let losses: Vec<Tensor<1>> = self.losses(&batch);
         let Some(sum) = losses.iter().cloned().reduce(|sum, loss| sum + loss) else { return Ok(StepOutcome::Step) };
-        let gradients = GradientsParams::from_grads(sum.backward(), &self.blocks);
-        self.blocks = self.optimizer.step(self.learning_rate(), self.blocks.clone(), gradients);
+        let gradients = GradientsParams::from_grads(sum.backward(), &self.learner.module);
+        self.learner.module = self.learner.optimizer.step(self.learning_rate(), self.learner.module.clone(), gradients);
         self.recent.push(values_of(losses)?);
-        self.step += 1;
-        if !Curve::is_due(self.step, self.steps(), POINTS) {
+        self.learner.step += 1;
+        if !Curve::is_due(self.learner.step, self.steps(), POINTS) {
             return Ok(StepOutcome::Step);
         }
-        self.curve.push(Point { step: self.step, train: mean(&self.recent), validation: self.validate()? })?;
+        self.learner.curve.push(Point {
+            step: self.learner.step,
+            train: mean(&self.recent),
+            validation: self.validate()?,
+        })?;
         self.recent.clear();
         Ok(StepOutcome::CurvePoint)
-    }
-
-    fn steps_done(&self) -> usize {
-        self.step
     }
 
     fn steps(&self) -> usize {
         self.settings.epochs * self.steps_an_epoch()
     }
 
-    fn curve(&self) -> &Curve {
-        &self.curve
-    }
-
-    fn state(&self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            curve: self.curve.clone(),
-            parameters: self.blocks()?,
-            averaged: Vec::new(),
-            optimizer: optimizer_bytes(&self.optimizer)?,
-        })
+    fn learner(&self) -> &Learner<Self::Module> {
+        &self.learner
     }
 
     fn resume(self, state: State) -> Result<Self> {
-        Ok(Self {
-            blocks: restore(self.blocks, &state.parameters)?,
-            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
-            step: state.step,
-            curve: state.curve,
-            ..self
-        })
+        Ok(Self { learner: self.learner.resume(state)?, ..self })
     }
 }
 

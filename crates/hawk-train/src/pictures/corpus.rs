@@ -8,8 +8,9 @@ use hawk_nn::Image;
 use image::ImageFormat;
 use sha2::{Digest, Sha256};
 
-use crate::pictures::entry::{Entry, Split};
+use crate::pictures::entry::Entry;
 use crate::run::files;
+use hawk_pictures::Split;
 
 /// A folder of captioned pictures.
 pub(crate) struct Corpus {

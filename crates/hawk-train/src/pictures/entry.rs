@@ -1,5 +1,6 @@
 //! A line of `captions.jsonl`: one captioned picture of a folder.
 
+use hawk_pictures::Split;
 use serde::{Deserialize, Serialize};
 
 /// What a picture shows.
@@ -16,20 +17,6 @@ pub(crate) enum Kind {
     Thing,
     /// Painted: a thing that stands in a landscape.
     Composite,
-}
-
-/// Which part of the data set a picture belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Split {
-    /// Training.
-    Train,
-    /// Validation: training has the family, but not in this style.
-    NewStyle,
-    /// Validation: training does not have the family.
-    NewConcept,
-    /// Validation: training has the parts, but never combined.
-    NewScene,
 }
 
 /// One captioned picture.

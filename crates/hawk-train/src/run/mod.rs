@@ -6,6 +6,7 @@ pub(crate) mod curve;
 pub(crate) mod device;
 pub(crate) mod draw;
 pub(crate) mod files;
+pub(crate) mod learner;
 pub(crate) mod limits;
 pub(crate) mod params;
 pub(crate) mod precision;

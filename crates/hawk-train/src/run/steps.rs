@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use burn::module::Module;
 use hawk_files::Result;
 
-use crate::run::curve::Curve;
+use crate::run::learner::Learner;
 use crate::run::progress::RunProgress;
 use crate::run::state::{self, State};
 
@@ -20,22 +21,20 @@ pub(crate) enum StepOutcome {
 
 /// What the loop asks of the model in training.
 pub(crate) trait Trainer: Sized {
+    /// The module that is trained.
+    type Module: Module;
+
     /// Runs one step.
     ///
     /// # Errors
     /// The data cannot be read, or a loss is not finite.
     fn step(&mut self) -> Result<StepOutcome>;
 
-    /// Steps that are complete.
-    fn steps_done(&self) -> usize;
-
     /// Steps of the whole run.
     fn steps(&self) -> usize;
 
-    fn curve(&self) -> &Curve;
-
-    /// Everything that [`resume`](Self::resume) needs.
-    fn state(&self) -> Result<State>;
+    /// The module, with its progress.
+    fn learner(&self) -> &Learner<Self::Module>;
 
     /// Continues from a saved state.
     ///
@@ -64,12 +63,12 @@ pub(crate) fn run_steps<T: Trainer>(
     mut at_point: impl FnMut(&T) -> Result<()>,
 ) -> Result<ControlFlow<()>> {
     let of = trainer.steps();
-    while trainer.steps_done() < of {
+    while trainer.learner().step < of {
         if trainer.step()? == StepOutcome::CurvePoint {
-            state::save(state_file, trainer.state()?)?;
+            state::save(state_file, trainer.learner().state()?)?;
             at_point(trainer)?;
         }
-        let (done, point) = (trainer.steps_done(), trainer.curve().points.last());
+        let (done, point) = (trainer.learner().step, trainer.learner().curve.points.last());
         if observer(RunProgress::Steps { done, of, point }).is_break() {
             return Ok(ControlFlow::Break(()));
         }

@@ -111,7 +111,7 @@ pub fn train_target(
     let mut trainer = resume_from(trainer, &state_file)?;
     let write_point = |trainer: &TargetTrainer<'_>| {
         run.write_model(trainer)?;
-        if trainer.curve().points.len().is_multiple_of(SHEET_EVERY) { run.write_sheet(&corpus) } else { Ok(()) }
+        if trainer.learner().curve.points.len().is_multiple_of(SHEET_EVERY) { run.write_sheet(&corpus) } else { Ok(()) }
     };
     if run_steps(&mut trainer, &state_file, observer, write_point)?.is_break() {
         return Ok(Ended::Stopped);
@@ -187,8 +187,8 @@ impl TargetRun {
     /// Writes the weights and the curve.
     fn write_model(&self, trainer: &TargetTrainer<'_>) -> Result<()> {
         files::write(&self.out.join("model.safetensors"), &serialize(trainer.averaged(), Storage::Bf16)?)?;
-        files::write_json(&self.out.join("curve.json"), trainer.curve())?;
-        files::write(&self.out.join("curve.svg"), trainer.curve().to_svg()?.as_bytes())
+        files::write_json(&self.out.join("curve.json"), &trainer.learner().curve)?;
+        files::write(&self.out.join("curve.svg"), trainer.learner().curve.to_svg()?.as_bytes())
     }
 
     /// Draws with the model that was written last.
@@ -202,7 +202,7 @@ impl TargetRun {
         let losses = trainer.measure(corpus, MEASURED)?;
         files::write_json(&self.out.join("losses.json"), &losses)?;
         let parameters = trainer.averaged().iter().map(|tensor| tensor.values.len()).sum();
-        Ok(TrainedTarget { parameters, losses, curve: trainer.curve().clone() })
+        Ok(TrainedTarget { parameters, losses, curve: trainer.learner().curve.clone() })
     }
 }
 

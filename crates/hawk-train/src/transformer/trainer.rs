@@ -8,12 +8,13 @@ use burn::tensor::{Int, Tensor, TensorData};
 use hawk_files::{Checkpoint, Result};
 
 use crate::pictures::corpus::Corpus;
-use crate::pictures::entry::{Kind, Split};
+use crate::pictures::entry::Kind;
 use crate::run::curve::{Curve, Point};
 use crate::run::device::device;
-use crate::run::params::{NamedTensor, average, collect, fill, read, restore};
+use crate::run::learner::Learner;
+use crate::run::params::{NamedTensor, average, fill, read, restore};
 use crate::run::schedule::Schedule;
-use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::state::State;
 use crate::run::steps::{StepOutcome, Trainer};
 use crate::transformer::batches::{Batches, TokenBatch};
 use crate::transformer::model::{Positions, Transformer};
@@ -21,6 +22,7 @@ use crate::transformer::muon::Muon;
 use crate::transformer::operations::cross_entropy;
 use crate::transformer::settings::{Optimizer, TargetSettings};
 use crate::transformer::vocabulary::CODE_OFFSET;
+use hawk_pictures::Split;
 
 /// Points of a curve.
 const POINTS: usize = 60;
@@ -38,11 +40,7 @@ const AVERAGE: f64 = 0.02;
 pub(crate) struct TargetTrainer<'a> {
     settings: &'a TargetSettings,
     batches: Batches<'a>,
-    transformer: Transformer,
-    averaged: Vec<NamedTensor>,
-    optimizer: ModuleOptimizer,
-    step: usize,
-    curve: Curve,
+    learner: Learner<Transformer>,
     /// The losses of the steps since the last point of the curve.
     recent: Vec<f64>,
     /// Validation pictures of each kind that are measured at each point of the curve.
@@ -63,17 +61,9 @@ impl<'a> TargetTrainer<'a> {
         let transformer = Transformer::random(settings, vocabulary, &device().autodiff())?;
         let validation: Vec<_> =
             kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
-        Ok(Self {
-            averaged: collect(&transformer)?,
-            optimizer: optimizer(settings),
-            curve: Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None),
-            step: 0,
-            recent: Vec::new(),
-            settings,
-            batches,
-            transformer,
-            validation,
-        })
+        let curve = Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None);
+        let learner = Learner::new(transformer, optimizer(settings), curve).with_averages()?;
+        Ok(Self { settings, batches, learner, recent: Vec::new(), validation })
     }
 
     /// Replaces the random weights by those of a checkpoint.
@@ -81,13 +71,13 @@ impl<'a> TargetTrainer<'a> {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub(crate) fn start_from(self, first: &Checkpoint) -> Result<Self> {
-        let transformer = fill(self.transformer, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
-        Ok(Self { averaged: collect(&transformer)?, transformer, ..self })
+        let transformer = fill(self.learner.module, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
+        Ok(Self { learner: Learner { module: transformer, ..self.learner }.with_averages()?, ..self })
     }
 
     /// The weights for inference: moving averages.
     pub(crate) fn averaged(&self) -> &[NamedTensor] {
-        &self.averaged
+        &self.learner.averaged
     }
 
     /// Measures the validation pictures with the averaged weights.
@@ -96,7 +86,7 @@ impl<'a> TargetTrainer<'a> {
         let transformer = self.without_autodiff()?;
         let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&transformer, pictures));
         let validation = validation.collect::<Result<Vec<_>>>()?;
-        self.curve.push(Point { step: self.step, train: vec![train; validation.len()], validation })?;
+        self.learner.curve.push(Point { step: self.learner.step, train: vec![train; validation.len()], validation })?;
         self.recent.clear();
         Ok(())
     }
@@ -121,7 +111,7 @@ impl<'a> TargetTrainer<'a> {
     /// The averaged weights without autodiff, which would keep every tensor until the next backward
     /// pass.
     fn without_autodiff(&self) -> Result<Transformer> {
-        restore(Transformer::zeros(self.settings, self.transformer.vocabulary(), &device()), &self.averaged)
+        restore(Transformer::zeros(self.settings, self.learner.module.vocabulary(), &device()), &self.learner.averaged)
     }
 
     fn mean_loss(&self, transformer: &Transformer, pictures: &[usize]) -> Result<f64> {
@@ -150,56 +140,36 @@ impl<'a> TargetTrainer<'a> {
 }
 
 impl Trainer for TargetTrainer<'_> {
+    type Module = Transformer;
+
     fn step(&mut self) -> Result<StepOutcome> {
-        let batch = self.batches.of_step(self.step);
-        let loss = self.losses(&self.transformer, &batch).mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.transformer);
+        let batch = self.batches.of_step(self.learner.step);
+        let loss = self.losses(&self.learner.module, &batch).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.learner.module);
         let schedule = Schedule { steps: self.steps(), warm_up: WARM_UP, last: LAST_RATE };
-        let rate = self.settings.learning_rate * schedule.factor(self.step);
-        self.transformer = self.optimizer.step(rate, self.transformer.clone(), gradients);
+        let rate = self.settings.learning_rate * schedule.factor(self.learner.step);
+        self.learner.module = self.learner.optimizer.step(rate, self.learner.module.clone(), gradients);
         self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
-        self.step += 1;
+        self.learner.step += 1;
         let window = AVERAGE * self.steps() as f64;
-        average(&mut self.averaged, &self.transformer, self.step, window)?;
-        if !Curve::is_due(self.step, self.steps(), POINTS) {
+        average(&mut self.learner.averaged, &self.learner.module, self.learner.step, window)?;
+        if !Curve::is_due(self.learner.step, self.steps(), POINTS) {
             return Ok(StepOutcome::Step);
         }
         self.add_point()?;
         Ok(StepOutcome::CurvePoint)
     }
 
-    fn steps_done(&self) -> usize {
-        self.step
-    }
-
     fn steps(&self) -> usize {
         (self.settings.passes * self.batches.steps_a_pass() as f64).ceil() as usize
     }
 
-    fn curve(&self) -> &Curve {
-        &self.curve
-    }
-
-    fn state(&self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            curve: self.curve.clone(),
-            parameters: collect(&self.transformer)?,
-            averaged: self.averaged.clone(),
-            optimizer: optimizer_bytes(&self.optimizer)?,
-        })
+    fn learner(&self) -> &Learner<Self::Module> {
+        &self.learner
     }
 
     fn resume(self, state: State) -> Result<Self> {
-        let averaged = restore(self.transformer.clone(), &state.averaged)?;
-        Ok(Self {
-            transformer: restore(self.transformer, &state.parameters)?,
-            averaged: collect(&averaged)?,
-            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
-            step: state.step,
-            curve: state.curve,
-            ..self
-        })
+        Ok(Self { learner: self.learner.resume(state)?, ..self })
     }
 }
 

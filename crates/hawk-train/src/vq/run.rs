@@ -65,7 +65,7 @@ pub fn train_vq(run: &VqRun, observer: &mut dyn FnMut(RunProgress<'_>) -> Contro
     let mut trainer = resume_from(VqTrainer::new(&run.settings, config, &corpus)?, &state_file)?;
     let write_point = |trainer: &VqTrainer<'_>| {
         files::write(&run.out.join("sheet.png"), &sheet(&trainer.reconstructions()?)?)?;
-        files::write(&run.out.join("curve.svg"), trainer.curve().to_svg()?.as_bytes())
+        files::write(&run.out.join("curve.svg"), trainer.learner().curve.to_svg()?.as_bytes())
     };
     if run_steps(&mut trainer, &state_file, observer, write_point)?.is_break() {
         return Ok(Ended::Stopped);
@@ -84,7 +84,7 @@ impl VqRun {
         let (figures, reconstructions) = measure(corpus, &encoder, &decoder)?;
         files::write_json(&self.out.join("figures.json"), &figures)?;
         files::write(&self.out.join("sheet.png"), &sheet(&reconstructions)?)?;
-        let curve = trainer.curve().clone();
+        let curve = trainer.learner().curve.clone();
         files::write_json(&self.out.join("curve.json"), &curve)?;
         files::write(&self.out.join("curve.svg"), curve.to_svg()?.as_bytes())?;
         Ok(TrainedVq { figures, curve })

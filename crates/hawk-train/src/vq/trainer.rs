@@ -1,6 +1,6 @@
 //! Training steps of a VQ tokenizer.
 
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use hawk_files::{Error, Result, VqConfig};
 use hawk_nn::Image;
@@ -11,10 +11,11 @@ use crate::pictures::pixels::{crop, detail, from_tensor, mirrored, to_tensor};
 use crate::pictures::sheet::COLUMNS;
 use crate::run::curve::{Curve, Point};
 use crate::run::device::device;
+use crate::run::learner::Learner;
 use crate::run::params::{NamedTensor, average, collect, read, restore};
 use crate::run::random::{Random, RandomPurpose};
 use crate::run::schedule::Schedule;
-use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::state::State;
 use crate::run::steps::{StepOutcome, Trainer};
 use crate::vq::figures::{Likeness, Reconstruction};
 use crate::vq::loss::reconstruction_loss;
@@ -66,11 +67,7 @@ pub(crate) struct VqTrainer<'a> {
     config: VqConfig,
     corpus: &'a Corpus,
     device: Device,
-    tokenizer: Vqgan,
-    averaged: Vec<NamedTensor>,
-    optimizer: ModuleOptimizer,
-    step: usize,
-    curve: Curve,
+    learner: Learner<Vqgan>,
     /// Squared errors, `0..=1`, of the steps since the last point of the curve.
     recent: Vec<f64>,
     usage: CodeUsage,
@@ -93,19 +90,16 @@ impl<'a> VqTrainer<'a> {
             );
         }
         let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.99).with_weight_decay(1e-4).with_epsilon(1e-8);
+        let curve = Curve::new("PSNR, dB", ["pictures".to_owned()], None);
         Ok(Self {
-            averaged: collect(&tokenizer)?,
+            learner: Learner::new(tokenizer, adam.init(), curve).with_averages()?,
             usage: CodeUsage::new(config.codes),
             validation: Corpus::spread(&all, VALIDATION),
-            curve: Curve::new("PSNR, dB", ["pictures".to_owned()], None),
-            optimizer: adam.init(),
-            step: 0,
             recent: Vec::new(),
             settings,
             config,
             corpus,
             device,
-            tokenizer,
             training,
         })
     }
@@ -115,8 +109,8 @@ impl<'a> VqTrainer<'a> {
     /// # Errors
     /// The device fails.
     pub(crate) fn averaged(&self) -> Result<Vec<NamedTensor>> {
-        let mut averaged = self.averaged.clone();
-        let table = restore(self.tokenizer.clone(), &self.averaged)?.codebook()?;
+        let mut averaged = self.learner.averaged.clone();
+        let table = restore(self.learner.module.clone(), &self.learner.averaged)?.codebook()?;
         averaged
             .iter_mut()
             .filter(|tensor| tensor.name == CODEBOOK_NAME)
@@ -125,7 +119,7 @@ impl<'a> VqTrainer<'a> {
     }
 
     fn stage(&self) -> Stage {
-        let done = self.step as f64 / self.settings.steps as f64;
+        let done = self.learner.step as f64 / self.settings.steps as f64;
         match done {
             _ if done < CODEBOOK_START => Stage::Noise,
             _ if done < WHOLE_START => Stage::Crops,
@@ -144,12 +138,12 @@ impl<'a> VqTrainer<'a> {
         let train = similarity::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
         let psnr_db: f64 = self.reconstructions()?.iter().map(|one| Likeness::of(one).psnr_db).sum();
         let validation = psnr_db / self.validation.len() as f64;
-        self.curve.push(Point { step: self.step, train: vec![train], validation: vec![validation] })?;
+        self.learner.curve.push(Point { step: self.learner.step, train: vec![train], validation: vec![validation] })?;
         self.recent.clear();
         if self.stage() != Stage::Noise && self.usage.used() > 0 {
-            let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.step);
-            let mut table = self.tokenizer.codebook()?;
-            if (self.step as f64) < REVIVAL_END * self.settings.steps as f64 {
+            let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.learner.step);
+            let mut table = self.learner.module.codebook()?;
+            if (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64 {
                 self.usage.revive(&mut table, &rows(latents)?, &mut random);
                 self.set_codebook(table);
             }
@@ -165,15 +159,15 @@ impl<'a> VqTrainer<'a> {
     }
 
     fn set_codebook(&mut self, table: Vec<f32>) {
-        for tensor in self.averaged.iter_mut().filter(|tensor| tensor.name == CODEBOOK_NAME) {
+        for tensor in self.learner.averaged.iter_mut().filter(|tensor| tensor.name == CODEBOOK_NAME) {
             tensor.values.clone_from(&table);
         }
-        self.tokenizer = self.tokenizer.clone().with_codebook(table);
+        self.learner.module = self.learner.module.clone().with_codebook(table);
     }
 
     /// Makes the codebook from the latents of some training pictures.
     fn start_codebook(&mut self) -> Result<()> {
-        let (tokenizer, mut latents) = (self.without_autodiff(&collect(&self.tokenizer)?)?, Vec::new());
+        let (tokenizer, mut latents) = (self.without_autodiff(&collect(&self.learner.module)?)?, Vec::new());
         let chosen = self.training.len().min(K_MEANS_PICTURES);
         for chunk in (0..chosen).collect::<Vec<_>>().chunks(8) {
             let pictures =
@@ -181,7 +175,7 @@ impl<'a> VqTrainer<'a> {
             let pictures = to_tensor(&pictures.collect::<Result<Vec<_>>>()?, &device());
             latents.extend(rows(tokenizer.encode(pictures))?);
         }
-        let random = Random::new(self.settings.seed, RandomPurpose::Codes, self.step);
+        let random = Random::new(self.settings.seed, RandomPurpose::Codes, self.learner.step);
         let k_means = KMeans { codes: self.config.codes, width: self.config.embed_dim, rounds: K_MEANS_ROUNDS };
         let table = k_means.run(&latents, random, &device())?;
         self.set_codebook(table);
@@ -189,7 +183,7 @@ impl<'a> VqTrainer<'a> {
     }
 
     fn noise(&self, shape: [usize; 4]) -> Tensor<4> {
-        let mut random = Random::new(self.settings.seed, RandomPurpose::Noise, self.step);
+        let mut random = Random::new(self.settings.seed, RandomPurpose::Noise, self.learner.step);
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| NOISE * random.normal()).collect();
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
@@ -197,7 +191,7 @@ impl<'a> VqTrainer<'a> {
     /// The pictures of a step, `[B, 3, height, width]`.
     fn batch(&self, stage: Stage) -> Result<Tensor<4>> {
         let count = if stage == Stage::Whole { self.settings.batch } else { 4 * self.settings.batch };
-        let mut random = Random::new(self.settings.seed, RandomPurpose::Pictures, self.step);
+        let mut random = Random::new(self.settings.seed, RandomPurpose::Pictures, self.learner.step);
         let mut images = Vec::with_capacity(count);
         for _ in 0..count {
             let mut image = self.corpus.picture(self.training[random.below(self.training.len())], SIDE)?;
@@ -217,8 +211,8 @@ impl<'a> VqTrainer<'a> {
     /// # Errors
     /// A picture cannot be read, or the device fails.
     pub(crate) fn reconstructions(&self) -> Result<Vec<Reconstruction>> {
-        let tokenizer = self.without_autodiff(&self.averaged)?;
-        let has_codebook = self.stage() != Stage::Noise && self.step > self.codebook_step();
+        let tokenizer = self.without_autodiff(&self.learner.averaged)?;
+        let has_codebook = self.stage() != Stage::Noise && self.learner.step > self.codebook_step();
         let mut reconstructions = Vec::new();
         for chunk in self.validation.chunks(4) {
             let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
@@ -233,74 +227,54 @@ impl<'a> VqTrainer<'a> {
 }
 
 impl Trainer for VqTrainer<'_> {
+    type Module = Vqgan;
+
     fn step(&mut self) -> Result<StepOutcome> {
         let stage = self.stage();
-        if stage != Stage::Noise && self.step == self.codebook_step() {
+        if stage != Stage::Noise && self.learner.step == self.codebook_step() {
             self.start_codebook()?;
         }
         let pictures = self.batch(stage)?;
-        let latents = self.tokenizer.encode(pictures.clone());
+        let latents = self.learner.module.encode(pictures.clone());
         let (codes, loss, decoded) = match stage {
             Stage::Noise => {
                 let noise = self.noise(latents.dims());
-                (None, None, self.tokenizer.decode(unit(latents.clone() + noise)))
+                (None, None, self.learner.module.decode(unit(latents.clone() + noise)))
             }
             Stage::Crops | Stage::Whole => {
-                let quantised = self.tokenizer.quantise(latents.clone());
-                (Some(quantised.codes), Some(quantised.loss), self.tokenizer.decode(quantised.latents))
+                let quantised = self.learner.module.quantise(latents.clone());
+                (Some(quantised.codes), Some(quantised.loss), self.learner.module.decode(quantised.latents))
             }
         };
         let error = (decoded.clone() - pictures.clone()).detach().square().mean() * 0.25;
         let loss = loss.into_iter().fold(reconstruction_loss(decoded, pictures), |sum, loss| sum + loss);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.tokenizer);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.learner.module);
         let schedule = Schedule { steps: self.settings.steps, warm_up: WARM_UP, last: LAST_RATE };
-        let rate = self.settings.learning_rate * schedule.factor(self.step);
-        self.tokenizer = self.optimizer.step(rate, self.tokenizer.clone(), gradients);
+        let rate = self.settings.learning_rate * schedule.factor(self.learner.step);
+        self.learner.module = self.learner.optimizer.step(rate, self.learner.module.clone(), gradients);
         self.recent.push(read(error.into_data())?.iter().copied().map(f64::from).sum());
         if let Some(codes) = codes {
             self.usage.add(&indices(codes)?);
         }
-        self.step += 1;
-        average(&mut self.averaged, &self.tokenizer, self.step, AVERAGE_STEPS)?;
-        if !Curve::is_due(self.step, self.settings.steps, POINTS) {
+        self.learner.step += 1;
+        average(&mut self.learner.averaged, &self.learner.module, self.learner.step, AVERAGE_STEPS)?;
+        if !Curve::is_due(self.learner.step, self.settings.steps, POINTS) {
             return Ok(StepOutcome::Step);
         }
         self.add_point(latents)?;
         Ok(StepOutcome::CurvePoint)
     }
 
-    fn steps_done(&self) -> usize {
-        self.step
-    }
-
     fn steps(&self) -> usize {
         self.settings.steps
     }
 
-    fn curve(&self) -> &Curve {
-        &self.curve
-    }
-
-    fn state(&self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            curve: self.curve.clone(),
-            parameters: collect(&self.tokenizer)?,
-            averaged: self.averaged.clone(),
-            optimizer: optimizer_bytes(&self.optimizer)?,
-        })
+    fn learner(&self) -> &Learner<Self::Module> {
+        &self.learner
     }
 
     fn resume(self, state: State) -> Result<Self> {
-        let averaged = restore(self.tokenizer.clone(), &state.averaged)?;
-        Ok(Self {
-            tokenizer: restore(self.tokenizer, &state.parameters)?,
-            averaged: collect(&averaged)?,
-            optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
-            step: state.step,
-            curve: state.curve,
-            ..self
-        })
+        Ok(Self { learner: self.learner.resume(state)?, ..self })
     }
 }
 
