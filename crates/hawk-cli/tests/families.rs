@@ -1,13 +1,16 @@
 //! The program on folders of other families than the built-in model's.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/place.rs"]
+mod place;
+
 #[path = "../../hawk-files/tests/common/torch.rs"]
 mod torch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use place::Place;
 use safetensors::SafeTensors;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden");
@@ -16,19 +19,9 @@ fn golden(name: &str) -> String {
     format!("{GOLDEN}/{name}")
 }
 
-struct Place(tempfile::TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn hawk(&self, args: &[&str]) -> Assert {
-        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args).assert()
+        self.command().args(args).assert()
     }
 
     fn says(&self, args: &[&str]) -> String {

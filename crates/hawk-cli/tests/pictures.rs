@@ -1,39 +1,32 @@
 //! `hawk data landscapes`: folders and shards of painted pictures, whole, resumable, and refused with a reason.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use assert_cmd::Command;
+use place::Place;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const SIDE: usize = 128;
 
-/// The program in a folder of its own.
-struct Place(tempfile::TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     /// Runs `hawk data landscapes ARGS` and returns what it says.
     #[track_caller]
     fn paint(&self, args: &str) -> String {
-        let output = self.command(args).assert().success().get_output().clone();
+        let output = self.landscapes(args).assert().success().get_output().clone();
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::cargo_bin("hawk").unwrap();
-        command.current_dir(&self.0).args(["data", "landscapes"]).args(args.split(' '));
+    fn landscapes(&self, args: &str) -> Command {
+        let mut command = self.command();
+        command.args(["data", "landscapes"]).args(args.split(' '));
         command
     }
 
@@ -233,7 +226,7 @@ fn what_cannot_be_painted_is_refused_with_its_reason() {
         ("--out set/sheet.png --pictures 2", ["set/sheet.png", "cannot make the folder"]),
     ] {
         let code = if args.contains("sheet.png") || args.contains("captions.jsonl") { None } else { Some(2) };
-        let output = place.command(args).output().unwrap();
+        let output = place.landscapes(args).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(
             words.iter().all(|words| message.contains(words)) && !message.contains("panicked"),

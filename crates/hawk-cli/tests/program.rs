@@ -1,31 +1,24 @@
 //! The program from outside: what it writes, and what it refuses with which exit code.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+#[path = "common/place.rs"]
+mod place;
+
+use std::path::Path;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use hawk_kernels::Isa;
+use place::Place;
 use serde_json::Value;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/chameleon");
 const CLASSES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/llamagen-c2i");
 
-/// The program in a folder of its own.
-struct Place(tempfile::TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn hawk(&self, args: &[&str]) -> Assert {
-        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args).assert()
+        self.command().args(args).assert()
     }
 
     fn text(&self, name: &str, content: impl AsRef<[u8]>) {

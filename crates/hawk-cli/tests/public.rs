@@ -1,26 +1,17 @@
 //! Public models as folders, from their files to images: grammar, sizes, decoders, precisions, with tiny random ones.
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+#[path = "common/place.rs"]
+mod place;
 
-use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use place::Place;
 use serde_json::Value;
 
-struct Place(tempfile::TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     /// Arguments are words.
     fn hawk(&self, args: &str) -> Assert {
-        Command::cargo_bin("hawk").unwrap().current_dir(&self.0).args(args.split(' ')).assert()
+        self.command().args(args.split(' ')).assert()
     }
 
     #[track_caller]
