@@ -12,9 +12,11 @@ use clap::Parser;
 use hawk::{Fault, Result};
 use hawk_kernels::Isa;
 
+#[cfg(feature = "pictures")]
+use command::Data;
 #[cfg(feature = "train")]
 use command::Train;
-use command::{Bench, Cli, Command, Data};
+use command::{Bench, Cli, Command};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -53,6 +55,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Train(Train::Vq(args)) => cmd::train_vq::run(&args)?,
         #[cfg(feature = "train")]
         Command::Train(Train::Target(args)) => cmd::train_target::run(&args)?,
+        #[cfg(feature = "pictures")]
         Command::Data(Data::Landscapes(args)) => cmd::data_landscapes::run(&args)?,
         #[cfg(feature = "train")]
         Command::Data(Data::Emoji(args)) => cmd::data_emoji::run(&args)?,

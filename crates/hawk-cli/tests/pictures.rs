@@ -1,5 +1,6 @@
 //! `hawk data landscapes`: folders and shards of painted pictures, whole, resumable, and refused with a reason.
 #![allow(clippy::unwrap_used)]
+#![cfg(feature = "pictures")]
 
 #[path = "common/place.rs"]
 mod place;

@@ -7,6 +7,7 @@ pub(crate) mod bench_step;
 pub(crate) mod convert;
 #[cfg(feature = "train")]
 pub(crate) mod data_emoji;
+#[cfg(feature = "pictures")]
 pub(crate) mod data_landscapes;
 pub(crate) mod decode;
 #[cfg(feature = "train")]

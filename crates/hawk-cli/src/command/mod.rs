@@ -58,6 +58,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Train(Train),
     /// Make training pictures with captions
+    #[cfg(feature = "pictures")]
     #[command(subcommand)]
     Data(Data),
     /// Measure how well a model's images match their captions
@@ -97,6 +98,7 @@ pub(crate) enum Train {
 }
 
 /// What is made to learn from.
+#[cfg(feature = "pictures")]
 #[derive(Subcommand)]
 #[cfg_attr(
     not(feature = "train"),
