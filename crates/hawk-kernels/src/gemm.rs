@@ -1,22 +1,20 @@
 //! `Y[rows, n] = X[rows, k] W[n, k]^T` for a few rows against packed weights.
 //!
 //! A row has the same bits whatever rows are beside it, on any number of threads and any
-//! instruction set: see `tile.rs`. Sums of int8 products are exact inside a slice of k.
+//! instruction set: see `tile.rs`. Sums of int8 products are exact inside a block of inputs.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use crate::activations::{Activations, Input};
 use crate::isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 use crate::math::silu_vector;
 use crate::matrix::{Matrix, PANEL, Precision};
 use crate::threads::Threads;
-use crate::tile::{CHUNK_ROWS, PLACES, Panels};
+use crate::tile::{CHUNK_ROWS, Numbers, PLACES, Panels};
 
 /// Chunks of a product that each thread should find at least, so that none waits long for another.
 const CHUNKS_PER_THREAD: usize = 4;
-/// Largest magnitude of a rounded activation. With 127 and the 64 inputs of an int8 slice the exact
-/// sum fits into i32.
-const QUANT_MAX: f32 = 16383.0;
 
 /// What is done with a finished sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,76 +25,6 @@ pub enum Epilogue {
     Add,
     /// Panels alternate gate and up: `y = silu(gate) * up`.
     SiluGate,
-}
-
-/// Rows of activations, rounded as well where the weights are int8. Allocated once.
-pub struct Activations {
-    rounded: Vec<i16>,
-    scales: Vec<f32>,
-}
-
-impl Activations {
-    /// Room for `rows` rows of up to `k` inputs.
-    pub fn new(precision: Precision, rows: usize, k: usize) -> Self {
-        match precision {
-            Precision::Int8 => Self { rounded: vec![0; rows * k.next_multiple_of(16)], scales: vec![0.0; rows] },
-            Precision::F32 | Precision::Bf16 => Self { rounded: Vec::new(), scales: Vec::new() },
-        }
-    }
-
-    /// Rounds `x` `[rows, k]` to 15 bits with one scale per row.
-    fn round(&mut self, isa: Isa, x: &[f32], rows: usize, k: usize) {
-        let stride = k.next_multiple_of(2);
-        assert!(rows <= self.scales.len() && rows * stride <= self.rounded.len());
-        for row in 0..rows {
-            let kernel = Round { x: &x[row * k..][..k], out: &mut self.rounded[row * stride..][..stride] };
-            // SAFETY: the instruction set was detected; the slices carry their lengths.
-            self.scales[row] = unsafe { dispatch_on(isa, kernel) };
-        }
-    }
-}
-
-/// Returns the row's scale: NaN where a number is not finite, because the rounded ones cannot tell.
-struct Round<'a> {
-    x: &'a [f32],
-    out: &'a mut [i16],
-}
-
-impl Kernel for Round<'_> {
-    type Output = f32;
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> f32 {
-        let (whole, rest) = self.x.as_chunks::<LANES>();
-        let mut tail = [0.0; LANES];
-        tail[..rest.len()].copy_from_slice(rest);
-        let (mut largest, mut faults) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        // SAFETY: all pointers are to arrays of one vector.
-        unsafe {
-            let (zero, mut most, mut fault) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
-            for chunk in whole.iter().chain([&tail]) {
-                let x = S::load(chunk.as_ptr());
-                most = S::max(S::max(x, S::sub(zero, x)), most);
-                // 0 times anything finite is 0.
-                fault = S::fma(x, zero, fault);
-            }
-            S::store(largest.as_mut_ptr(), most);
-            S::store(faults.as_mut_ptr(), fault);
-        }
-        let most = largest.into_iter().fold(0.0, f32::max);
-        let inverse = if most > 0.0 { QUANT_MAX / most } else { 0.0 };
-        let mut rounded = [0_i16; LANES];
-        let (out, out_tail) = self.out.split_at_mut(whole.len() * LANES);
-        // SAFETY: as above.
-        unsafe {
-            let factor = S::splat(inverse);
-            for (chunk, out) in whole.iter().zip(out.as_chunks_mut::<LANES>().0) {
-                S::store_i16(out.as_mut_ptr(), S::mul(S::load(chunk.as_ptr()), factor));
-            }
-            S::store_i16(rounded.as_mut_ptr(), S::mul(S::load(tail.as_ptr()), factor));
-        }
-        out_tail.copy_from_slice(&rounded[..out_tail.len()]);
-        most / QUANT_MAX + faults.into_iter().sum::<f32>()
-    }
 }
 
 /// Where the results go.
@@ -149,30 +77,20 @@ impl<'a> Product<'a> {
         let (k, columns) = (self.weights.k(), self.columns());
         let fits = |length: usize, width: usize| rows.checked_mul(width).is_some_and(|needed| needed <= length);
         assert!(fits(x.len(), k) && fits(y.len(), columns), "x or y is too short for {rows} rows");
-        let precision = self.weights.precision();
-        let (input, stride) = if precision == Precision::Int8 {
-            activations.round(self.isa, x, rows, k);
-            (activations.rounded.as_ptr().cast::<u8>(), k.next_multiple_of(2))
-        } else {
-            (x.as_ptr().cast(), k)
+        let input = match self.weights.precision() {
+            Precision::Int8 => activations.round(self.isa, x, rows, k),
+            Precision::F32 | Precision::Bf16 => {
+                Input { inputs: x.as_ptr().cast(), stride: k * size_of::<f32>(), blocks: std::ptr::null() }
+            }
         };
-        let task = Task {
-            product: self,
-            input,
-            stride,
-            row_scales: &activations.scales,
-            rows,
-            output: Output { y: y.as_mut_ptr(), stride: columns },
-        };
+        let task = Task { product: self, input, rows, output: Output { y: y.as_mut_ptr(), stride: columns } };
         task.run();
     }
 }
 
 struct Task<'a> {
     product: &'a Product<'a>,
-    input: *const u8,
-    stride: usize,
-    row_scales: &'a [f32],
+    input: Input,
     rows: usize,
     output: Output,
 }
@@ -219,17 +137,25 @@ impl Kernel for Chunk<'_> {
         memory.fill(MaybeUninit::new([0.0; PANEL]));
         // SAFETY: it was just filled.
         let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
-        let x_bytes = if weights.precision() == Precision::Int8 { 2 } else { 4 };
-        // SAFETY: the panels hold `steps` steps each, the input `stride` elements for each of the
-        // rows, and `sums` has room for them.
+        let (input, first) = (&self.task.input, self.panels.start);
+        let numbers = match weights.precision() {
+            Precision::F32 => Numbers::F32,
+            Precision::Bf16 => Numbers::Bf16,
+            Precision::Int8 => {
+                let blocks = input.blocks.wrapping_add(self.rows.start * weights.blocks());
+                Numbers::Int8 { scales: weights.panel_scales(first), inputs: blocks }
+            }
+        };
+        // SAFETY: the panels hold `steps` steps each, the input `stride` bytes for each of the rows,
+        // and `sums` has room for them.
         unsafe {
             let kernel = Panels {
-                precision: weights.precision(),
-                w: weights.panel(self.panels.start),
+                numbers,
+                w: weights.panel(first),
                 pitch: weights.panel_bytes(),
                 panels: self.panels.len(),
-                x: self.task.input.add(self.rows.start * self.task.stride * x_bytes),
-                stride: self.task.stride,
+                x: input.inputs.add(self.rows.start * input.stride),
+                stride: input.stride,
                 rows,
                 steps: weights.steps(),
                 sums: sums.as_mut_ptr().cast(),
@@ -237,9 +163,6 @@ impl Kernel for Chunk<'_> {
                 panel_pitch: rows * PANEL,
             };
             kernel.run::<S>();
-        }
-        for (panel, sums) in self.panels.clone().zip(sums.chunks_exact_mut(rows)) {
-            self.scale(panel, sums);
         }
         match epilogue {
             Epilogue::Store => self.write(sums, 1, |y, sum| *y = sum),
@@ -257,18 +180,6 @@ impl Kernel for Chunk<'_> {
 }
 
 impl Chunk<'_> {
-    /// Undoes the scaling of int8.
-    #[inline(always)]
-    fn scale(&self, panel: usize, sums: &mut [[f32; PANEL]]) {
-        if let Some(scales) = self.task.product.weights.panel_scales(panel) {
-            for (sums, row_scale) in sums.iter_mut().zip(&self.task.row_scales[self.rows.clone()]) {
-                for (sum, scale) in sums.iter_mut().zip(scales) {
-                    *sum = *sum * scale * row_scale;
-                }
-            }
-        }
-    }
-
     /// Puts the sums of every `unit`-th panel into their columns.
     #[inline(always)]
     fn write(&self, sums: &[[f32; PANEL]], unit: usize, put: impl Fn(&mut f32, f32)) {

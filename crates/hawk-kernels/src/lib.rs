@@ -29,6 +29,7 @@
 //!
 //! It reads no files and knows no model.
 
+mod activations;
 mod error;
 mod gemm;
 mod isa;
@@ -38,9 +39,10 @@ mod threads;
 mod tile;
 
 pub use error::{Error, Result};
-pub use gemm::{Activations, Epilogue, Product, matmul};
+pub use activations::Activations;
+pub use gemm::{Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
-pub use matrix::{FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
+pub use matrix::{BLOCK, FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
 pub use threads::Threads;
-pub use tile::{CHUNK_ROWS, PLACES, Panels};
+pub use tile::{CHUNK_ROWS, Numbers, PLACES, Panels};

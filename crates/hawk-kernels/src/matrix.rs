@@ -5,8 +5,9 @@
 //! - f32: `[k][o % 16]`.
 //! - bf16: the same, with the 16 outputs in the order 0 8 1 9 ..., so that a shift and a mask give
 //!   both halves.
-//! - int8: `[k / 2][o % 16][k % 2]`, two steps of k together, as the multiply-add of pairs reads
-//!   them.
+//! - int8: `[k / 4][o % 16][k % 4]`, four steps of k together, each weight plus 128 as an unsigned
+//!   byte. k is filled up to whole blocks of [`BLOCK`] steps. Behind all panels lie the scales,
+//!   `[panel][k / BLOCK][o % 16]`, in bf16.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,10 +18,23 @@ use crate::error::{Error, Result};
 use crate::isa::ROUND;
 
 /// Version of the layout in files.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Outputs of one panel.
 pub const PANEL: usize = 16;
+
+/// Steps of k that share a scale under int8, in weights and in activations. A sum of so many
+/// products of bytes is exact in i32.
+pub const BLOCK: usize = 64;
+
+/// Largest magnitude of a rounded weight or activation under int8.
+pub(crate) const QUANT_MAX: f32 = 127.0;
+
+/// Blocks without a larger magnitude are rounded to 0 under int8.
+pub(crate) const SMALLEST_BLOCK: f32 = 1e-30;
+
+/// What is added to a rounded weight, so that it is an unsigned byte.
+pub(crate) const WEIGHT_OFFSET: u8 = 128;
 
 /// How weights are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,17 +43,33 @@ pub enum Precision {
     F32,
     /// bf16 weights, f32 activations and sums.
     Bf16,
-    /// int8 weights with a scale per output; activations rounded to 15 bits with a scale per row;
-    /// exact sums.
+    /// Weights and activations rounded to 8 bits, with a scale per output (or row) and block of 64
+    /// inputs; exact sums inside a block.
     Int8,
 }
 
 impl Precision {
-    /// Steps of k that lie together.
-    pub const fn steps_together(self) -> usize {
+    /// Steps of k that one step of a kernel takes.
+    pub(crate) const fn steps_together(self) -> usize {
         match self {
             Self::F32 | Self::Bf16 => 1,
-            Self::Int8 => 2,
+            Self::Int8 => 4,
+        }
+    }
+
+    /// Inputs that a panel has room for where a matrix has `inputs`.
+    const fn padded(self, inputs: usize) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => inputs,
+            Self::Int8 => inputs.next_multiple_of(BLOCK),
+        }
+    }
+
+    /// Bytes of the scales of a panel.
+    const fn scale_bytes(self, inputs: usize) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 0,
+            Self::Int8 => inputs.div_ceil(BLOCK) * PANEL * size_of::<u16>(),
         }
     }
 
@@ -102,8 +132,6 @@ pub struct Matrix {
     n: usize,
     k: usize,
     data: Lines,
-    /// One per output under [`Precision::Int8`], else empty.
-    scales: Vec<f32>,
 }
 
 /// The bytes of a file, mapped or in memory.
@@ -136,40 +164,44 @@ impl Matrix {
     /// A matrix whose panels lie in a mapped file from byte `start`.
     ///
     /// # Errors
-    /// The place is not in the file or not aligned to a cache line in memory, or the number of scales
-    /// is wrong.
-    pub fn mapped(
-        precision: Precision,
-        size: MatrixSize,
-        file: Arc<FileBytes>,
-        start: usize,
-        scales: Vec<f32>,
-    ) -> Result<Self> {
+    /// The place is not in the file or not aligned to a cache line in memory, or a scale is not
+    /// finite.
+    pub fn mapped(precision: Precision, size: MatrixSize, file: Arc<FileBytes>, start: usize) -> Result<Self> {
         let (n, k) = (size.outputs, size.inputs);
         let bytes = Self::packed_bytes(precision, size);
         let place = start.checked_add(bytes).and_then(|end| file.get(start..end));
         let aligned = place.is_some_and(|place| (place.as_ptr() as usize).is_multiple_of(size_of::<Line>()));
-        if !aligned || scales.len() != scales_of(precision, n) {
+        if !aligned {
             return Err(Error {
                 what: "a packed matrix does not lie as it should",
                 place: None,
-                expected: format!("{bytes} bytes on a border of 64 and {} scales", scales_of(precision, n)),
-                got: format!("byte {start} of {}, {} scales", file.len(), scales.len()),
+                expected: format!("{bytes} bytes on a border of 64"),
+                got: format!("byte {start} of {}", file.len()),
             });
         }
         let data = Lines::Mapped { file, start, lines: bytes / size_of::<Line>() };
-        Ok(Self { precision, n, k, data, scales })
+        let matrix = Self { precision, n, k, data };
+        match matrix.scales().iter().position(|scale| !half::bf16::from_bits(*scale).is_finite()) {
+            None => Ok(matrix),
+            Some(at) => Err(Error {
+                what: "a packed matrix has scales that are no numbers",
+                place: None,
+                expected: "finite scales".to_owned(),
+                got: format!("{} at {at}", half::bf16::from_bits(matrix.scales()[at])),
+            }),
+        }
     }
 
-    /// Bytes of the panels of a matrix, whole lines.
+    /// Bytes of the panels and scales of a matrix, whole lines.
     pub fn packed_bytes(precision: Precision, size: MatrixSize) -> usize {
-        let panel_bytes = PANEL * size.inputs.next_multiple_of(precision.steps_together()) * precision.weight_bytes();
-        (size.outputs.div_ceil(PANEL) * panel_bytes).next_multiple_of(size_of::<Line>())
+        let panel = PANEL * precision.padded(size.inputs) * precision.weight_bytes();
+        let bytes = size.outputs.div_ceil(PANEL) * (panel + precision.scale_bytes(size.inputs));
+        bytes.next_multiple_of(size_of::<Line>())
     }
 
-    /// The panels as a file keeps them, and the scales.
-    pub fn packed(&self) -> (&[u8], &[f32]) {
-        (bytemuck::cast_slice(&self.data), &self.scales)
+    /// The panels and scales as a file keeps them.
+    pub fn packed(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.data)
     }
 
     /// Packs `n` rows of `k` weights. `fill(row, out)` writes one row, so that no f32 copy of the
@@ -179,13 +211,16 @@ impl Matrix {
             Line::zeroed();
             Self::packed_bytes(precision, MatrixSize { outputs: n, inputs: k }) / size_of::<Line>()
         ];
-        let mut scales = vec![0.0; scales_of(precision, n)];
         let mut row = vec![0.0; k];
         for output in 0..n {
             fill(output, &mut row);
-            put(precision, &mut data, &mut scales, output, &row);
+            match precision {
+                Precision::F32 => put_f32(bytemuck::cast_slice_mut(&mut data), output, &row),
+                Precision::Bf16 => put_bf16(bytemuck::cast_slice_mut(&mut data), output, &row),
+                Precision::Int8 => put_int8(bytemuck::cast_slice_mut(&mut data), n.div_ceil(PANEL), output, &row),
+            }
         }
-        Self { precision, n, k, data: Lines::Owned(data), scales }
+        Self { precision, n, k, data: Lines::Owned(data) }
     }
 
     /// Outputs.
@@ -205,17 +240,22 @@ impl Matrix {
 
     /// Bytes that one pass over the matrix reads.
     pub fn bytes(&self) -> usize {
-        self.data.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
+        self.data.len() * size_of::<Line>()
     }
 
     /// Bytes that a product with so many panels reads.
     pub fn bytes_of(&self, panels: usize) -> usize {
-        panels * (self.panel_bytes() + self.panel_scales(0).map_or(0, size_of_val))
+        panels * (self.panel_bytes() + self.precision.scale_bytes(self.k))
     }
 
-    /// Groups of k-steps that one multiply-add takes.
+    /// Steps that a kernel takes through a panel.
     pub fn steps(&self) -> usize {
-        self.k.div_ceil(self.precision.steps_together())
+        self.precision.padded(self.k) / self.precision.steps_together()
+    }
+
+    /// Blocks of inputs that share a scale under int8.
+    pub(crate) fn blocks(&self) -> usize {
+        self.k.div_ceil(BLOCK)
     }
 
     /// Number of panels.
@@ -225,7 +265,7 @@ impl Matrix {
 
     /// Bytes of a panel.
     pub fn panel_bytes(&self) -> usize {
-        PANEL * self.steps() * self.precision.steps_together() * self.precision.weight_bytes()
+        PANEL * self.precision.padded(self.k) * self.precision.weight_bytes()
     }
 
     /// First byte of a panel.
@@ -239,9 +279,16 @@ impl Matrix {
         &bytes[panels.start * self.panel_bytes()..panels.end * self.panel_bytes()]
     }
 
-    /// The 16 scales of a panel.
-    pub fn panel_scales(&self, panel: usize) -> Option<&[f32]> {
-        (!self.scales.is_empty()).then(|| &self.scales[panel * PANEL..][..PANEL])
+    /// The first scale of a panel under int8, in bf16: 16 for each block of [`BLOCK`] steps.
+    pub(crate) fn panel_scales(&self, panel: usize) -> *const u16 {
+        self.scales()[panel * self.blocks() * PANEL..].as_ptr()
+    }
+
+    /// All scales under int8, in bf16.
+    fn scales(&self) -> &[u16] {
+        let start = self.panels() * self.panel_bytes();
+        let length = self.panels() * self.precision.scale_bytes(self.k);
+        bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(&self.data)[start..start + length])
     }
 }
 
@@ -251,39 +298,50 @@ pub const fn bf16_slot(lane: usize) -> usize {
 }
 
 /// Writes a row of weights into its lane.
-fn put(precision: Precision, data: &mut [Line], scales: &mut [f32], output: usize, row: &[f32]) {
-    let (panel, lane, k) = (output / PANEL, output % PANEL, row.len());
-    match precision {
-        Precision::F32 => {
-            let all: &mut [f32] = bytemuck::cast_slice_mut(data);
-            let start = panel * PANEL * k;
-            for (step, &weight) in row.iter().enumerate() {
-                all[start + step * PANEL + lane] = weight;
-            }
-        }
-        Precision::Bf16 => {
-            let all: &mut [u16] = bytemuck::cast_slice_mut(data);
-            let start = panel * PANEL * k + bf16_slot(lane);
-            for (step, &weight) in row.iter().enumerate() {
-                all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
-            }
-        }
-        Precision::Int8 => {
-            let scale = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs())) / 127.0;
-            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            scales[output] = scale;
-            let all: &mut [i8] = bytemuck::cast_slice_mut(data);
-            let start = panel * PANEL * k.next_multiple_of(2) + 2 * lane;
-            for (step, &weight) in row.iter().enumerate() {
-                // The low bits of the sum are the nearest integer; `f32::round` would be a function
-                // call for every weight.
-                all[start + step / 2 * 2 * PANEL + step % 2] = (weight * inverse + ROUND).to_bits() as i8;
-            }
+fn put_f32(all: &mut [f32], output: usize, row: &[f32]) {
+    let start = output / PANEL * PANEL * row.len() + output % PANEL;
+    for (step, &weight) in row.iter().enumerate() {
+        all[start + step * PANEL] = weight;
+    }
+}
+
+fn put_bf16(all: &mut [u16], output: usize, row: &[f32]) {
+    let start = output / PANEL * PANEL * row.len() + bf16_slot(output % PANEL);
+    for (step, &weight) in row.iter().enumerate() {
+        all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
+    }
+}
+
+fn put_int8(all: &mut [u8], panels: usize, output: usize, row: &[f32]) {
+    let (panel, lane, blocks) = (output / PANEL, output % PANEL, row.len().div_ceil(BLOCK));
+    let (weights, scales) = all.split_at_mut(panels * blocks * BLOCK * PANEL);
+    let weights = &mut weights[panel * blocks * BLOCK * PANEL..];
+    let scales = &mut bytemuck::cast_slice_mut::<u8, u16>(scales)[panel * blocks * PANEL..];
+    for (number, block) in row.chunks(BLOCK).enumerate() {
+        let scale = block_scale(block);
+        scales[number * PANEL + lane] = scale.to_bits();
+        let inverse = if scale.to_f32() > 0.0 { 1.0 / scale.to_f32() } else { 0.0 };
+        for (step, &weight) in block.iter().enumerate() {
+            // The low bits of the sum are the nearest integer; `f32::round` would be a function call
+            // for every weight.
+            let rounded = (weight * inverse + ROUND).to_bits() as u8;
+            let at = (number * BLOCK + step) / 4 * 4 * PANEL + 4 * lane + step % 4;
+            weights[at] = rounded.wrapping_add(WEIGHT_OFFSET);
         }
     }
 }
 
-/// Scales of a matrix of `n` outputs.
-fn scales_of(precision: Precision, n: usize) -> usize {
-    if precision == Precision::Int8 { n.next_multiple_of(PANEL) } else { 0 }
+/// The smallest scale in bf16 under which no weight exceeds [`QUANT_MAX`]; NaN where a weight is not
+/// finite, because rounded weights cannot tell.
+fn block_scale(block: &[f32]) -> half::bf16 {
+    let most = block.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
+    if block.iter().any(|weight| !weight.is_finite()) {
+        return half::bf16::NAN;
+    }
+    // So that its inverse is finite.
+    if most < SMALLEST_BLOCK {
+        return half::bf16::ZERO;
+    }
+    let exact = (most / QUANT_MAX).to_bits();
+    half::bf16::from_bits((exact.saturating_add(0xffff) >> 16) as u16)
 }

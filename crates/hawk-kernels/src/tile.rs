@@ -11,10 +11,13 @@
 //! number of rows or panels.
 
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::ops::Range;
+use std::ptr::null;
 
+use crate::activations::InputBlock;
 use crate::isa::{Kernel, Simd};
-use crate::matrix::{PANEL, Precision};
+use crate::matrix::{BLOCK, PANEL};
 
 /// Rows that go through a panel together.
 pub const CHUNK_ROWS: usize = 48;
@@ -26,32 +29,41 @@ const GROUP: usize = 8;
 const REACHED: usize = 3;
 
 /// A place in every [`REACHED`] rows of the largest tile.
-type Inputs<X> = [*const X; 4];
+type Inputs = [*const u8; 4];
+
+/// The sums of a row with a panel, and what scales their integers under int8.
+#[derive(Clone, Copy)]
+struct Place {
+    sums: *mut f32,
+    inputs: *const InputBlock,
+    scales: *const u16,
+}
 
 /// A kind of weights: how a step is read and added.
 trait Weights {
-    type X;
-    type Input<S: Simd>: Copy;
     type Loaded<S: Simd>: Copy;
+    type Input<S: Simd>: Copy;
     type Sum<S: Simd>: Copy;
     const STEP_BYTES: usize;
-    const X_STEP: usize;
     /// Bytes of a panel that are used before the next panel's turn, for one block of rows and for
     /// several. Short slices keep all places busy where memory is the limit. Long slices store and
-    /// load the sums less often. Where sums are exact inside a slice (int8) both are the same, or
-    /// the bits of a row would depend on the number of rows.
+    /// load the sums less often. Under int8 a slice is a block of inputs: they share a scale.
     const SLICE_BYTES: [usize; 2];
     /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher
     /// is faster.
     const FETCHED_ALONE: usize;
+    /// Parts of a step that are loaded one after another.
+    fn parts<S: Simd>() -> usize;
+    /// Bytes of a row's inputs of one step.
+    fn input_bytes<S: Simd>() -> usize;
     /// The sums of a panel for one row.
-    unsafe fn begin<S: Simd>(prior: *const f32) -> Self::Sum<S>;
-    /// One step of a panel.
-    unsafe fn load<S: Simd>(w: *const u8) -> Self::Loaded<S>;
-    /// One step of a row.
-    unsafe fn input<S: Simd>(x: *const Self::X) -> Self::Input<S>;
+    unsafe fn begin<S: Simd>(place: Place) -> Self::Sum<S>;
+    /// A part of one step of a panel.
+    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> Self::Loaded<S>;
+    /// A part of one step of a row.
+    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> Self::Input<S>;
     unsafe fn add<S: Simd>(sum: Self::Sum<S>, w: Self::Loaded<S>, x: Self::Input<S>) -> Self::Sum<S>;
-    unsafe fn end<S: Simd>(sums: Self::Sum<S>, out: *mut f32);
+    unsafe fn end<S: Simd>(sums: Self::Sum<S>, place: Place);
 }
 
 struct FloatWeights;
@@ -63,33 +75,39 @@ macro_rules! float_weights {
         // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Weights for $kind {
-            type X = f32;
-            type Input<S: Simd> = S::F16;
             type Loaded<S: Simd> = S::F16;
+            type Input<S: Simd> = S::F16;
             type Sum<S: Simd> = S::F16;
             const STEP_BYTES: usize = $bytes * PANEL;
-            const X_STEP: usize = 1;
             const SLICE_BYTES: [usize; 2] = $slices;
             const FETCHED_ALONE: usize = $fetched;
             #[inline(always)]
-            unsafe fn begin<S: Simd>(prior: *const f32) -> S::F16 {
-                unsafe { S::$begin(prior) }
+            fn parts<S: Simd>() -> usize {
+                1
             }
             #[inline(always)]
-            unsafe fn load<S: Simd>(w: *const u8) -> S::F16 {
+            fn input_bytes<S: Simd>() -> usize {
+                size_of::<f32>()
+            }
+            #[inline(always)]
+            unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
+                unsafe { S::$begin(place.sums) }
+            }
+            #[inline(always)]
+            unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
                 unsafe { S::$load(w.cast()) }
             }
             #[inline(always)]
-            unsafe fn input<S: Simd>(x: *const f32) -> S::F16 {
-                unsafe { S::splat16(*x) }
+            unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
+                unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
             }
             #[inline(always)]
             unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
                 unsafe { S::fma16(w, x, sum) }
             }
             #[inline(always)]
-            unsafe fn end<S: Simd>(sums: S::F16, out: *mut f32) {
-                unsafe { S::$end(out, sums) }
+            unsafe fn end<S: Simd>(sums: S::F16, place: Place) {
+                unsafe { S::$end(place.sums, sums) }
             }
         }
     };
@@ -100,33 +118,42 @@ float_weights!(Bf16Weights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16)
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for Int8Weights {
-    type X = i16;
-    type Input<S: Simd> = S::P16;
-    type Loaded<S: Simd> = S::P16;
+    type Loaded<S: Simd> = S::W16;
+    type Input<S: Simd> = S::X16;
     type Sum<S: Simd> = S::I16;
-    const STEP_BYTES: usize = 2 * PANEL;
-    const X_STEP: usize = 2;
-    const SLICE_BYTES: [usize; 2] = [1024, 1024];
-    const FETCHED_ALONE: usize = 4;
+    const STEP_BYTES: usize = 4 * PANEL;
+    const SLICE_BYTES: [usize; 2] = [BLOCK * PANEL; 2];
+    const FETCHED_ALONE: usize = GROUP;
     #[inline(always)]
-    unsafe fn begin<S: Simd>(_: *const f32) -> S::I16 {
-        unsafe { S::zero_i16() }
+    fn parts<S: Simd>() -> usize {
+        S::PARTS
     }
     #[inline(always)]
-    unsafe fn load<S: Simd>(w: *const u8) -> S::P16 {
-        unsafe { S::load_i8(w.cast()) }
+    fn input_bytes<S: Simd>() -> usize {
+        S::QUAD_BYTES
     }
     #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const i16) -> S::P16 {
-        unsafe { S::splat_pair(x) }
+    unsafe fn begin<S: Simd>(place: Place) -> S::I16 {
+        unsafe { S::splat_i32((*place.inputs).offset) }
     }
     #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::I16, w: S::P16, x: S::P16) -> S::I16 {
-        unsafe { S::madd(sum, w, x) }
+    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::W16 {
+        unsafe { S::load_u8(w, part) }
     }
     #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::I16, out: *mut f32) {
-        unsafe { S::store16(out, S::add16(S::load16(out), S::to_f32(sums))) }
+    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::X16 {
+        unsafe { S::splat_quad(x, part) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(sum: S::I16, w: S::W16, x: S::X16) -> S::I16 {
+        unsafe { S::dot(sum, w, x) }
+    }
+    #[inline(always)]
+    unsafe fn end<S: Simd>(sums: S::I16, place: Place) {
+        unsafe {
+            let scale = S::mul16(S::load_scales(place.scales), S::splat16((*place.inputs).scale));
+            S::store16(place.sums, S::fma16(S::to_f32(sums), scale, S::load16(place.sums)));
+        }
     }
 }
 
@@ -134,32 +161,53 @@ impl Weights for Int8Weights {
 struct Tile<W: Weights, const R: usize, const N: usize> {
     w: *const u8,
     pitch: usize,
-    x: *const W::X,
+    x: *const u8,
     stride: usize,
     steps: usize,
-    sums: *mut f32,
-    row_pitch: usize,
-    panel_pitch: usize,
+    place: Place,
+    pitches: Pitches,
     /// Lines of every group that are prefetched `ahead` bytes further on.
     lines: Range<usize>,
     ahead: usize,
+    weights: PhantomData<W>,
+}
+
+/// Elements between the places of two rows and of two panels.
+#[derive(Clone, Copy)]
+struct Pitches {
+    row_sums: usize,
+    panel_sums: usize,
+    /// Blocks of a row, or of a panel.
+    blocks: usize,
+}
+
+impl Place {
+    /// The place of a row and a panel further on.
+    #[inline(always)]
+    fn at(self, pitches: Pitches, row: usize, panel: usize) -> Self {
+        Self {
+            sums: self.sums.wrapping_add(row * pitches.row_sums + panel * pitches.panel_sums),
+            inputs: self.inputs.wrapping_add(row * pitches.blocks),
+            scales: self.scales.wrapping_add(panel * pitches.blocks * PANEL),
+        }
+    }
 }
 
 impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let sums_of = |r: usize, n: usize| self.sums.wrapping_add(r * self.row_pitch + n * self.panel_pitch);
         // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch
         // may point anywhere.
         unsafe {
-            let mut sums = [[W::begin::<S>(self.sums); N]; R];
+            let mut sums = [[W::begin::<S>(self.place); N]; R];
             for (r, sums) in sums.iter_mut().enumerate() {
                 for (n, sum) in sums.iter_mut().enumerate() {
-                    *sum = W::begin::<S>(sums_of(r, n));
+                    *sum = W::begin::<S>(self.place.at(self.pitches, r, n));
                 }
             }
             let (mut w, mut x) = (self.w, self.inputs());
+            let input_bytes = W::input_bytes::<S>();
             for _ in 0..self.steps / GROUP {
                 for n in 0..N {
                     for line in self.lines.clone() {
@@ -167,16 +215,16 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
                     }
                 }
                 for step in 0..GROUP {
-                    self.step::<S>(w.add(step * W::STEP_BYTES), x, step * W::X_STEP, &mut sums);
+                    self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
                 }
-                (w, x) = (w.add(GROUP * W::STEP_BYTES), x.map(|x| x.wrapping_add(GROUP * W::X_STEP)));
+                (w, x) = (w.add(GROUP * W::STEP_BYTES), x.map(|x| x.wrapping_add(GROUP * input_bytes)));
             }
             for step in 0..self.steps % GROUP {
-                self.step::<S>(w.add(step * W::STEP_BYTES), x, step * W::X_STEP, &mut sums);
+                self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 for (n, sum) in sums.into_iter().enumerate() {
-                    W::end::<S>(sum, sums_of(r, n));
+                    W::end::<S>(sum, self.place.at(self.pitches, r, n));
                 }
             }
         }
@@ -186,7 +234,7 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
 impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
     /// The first inputs of every third row.
     #[inline(always)]
-    fn inputs(&self) -> Inputs<W::X> {
+    fn inputs(&self) -> Inputs {
         // Hidden from the compiler, which would compute each row's address from the one before: 1.3
         // times slower in int8 from 11 rows on.
         let input = |row| if row < R { black_box(self.x.wrapping_add(row * self.stride)) } else { self.x };
@@ -194,37 +242,55 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
     }
 
     #[inline(always)]
-    unsafe fn step<S: Simd>(&self, w: *const u8, x: Inputs<W::X>, at: usize, sums: &mut [[W::Sum<S>; N]; R]) {
+    unsafe fn step<S: Simd>(&self, w: *const u8, x: Inputs, at: usize, sums: &mut [[W::Sum<S>; N]; R]) {
         // SAFETY: as in `run`.
         unsafe {
-            let mut loaded = [W::load::<S>(w); N];
-            for (n, loaded) in loaded.iter_mut().enumerate().skip(1) {
-                *loaded = W::load::<S>(w.add(n * self.pitch));
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = W::input::<S>(x[r / REACHED].add(at + r % REACHED * self.stride));
-                for (sum, w) in sums.iter_mut().zip(loaded) {
-                    *sum = W::add::<S>(*sum, w, x);
+            for part in 0..W::parts::<S>() {
+                let mut loaded = [W::load::<S>(w, part); N];
+                for (n, loaded) in loaded.iter_mut().enumerate().skip(1) {
+                    *loaded = W::load::<S>(w.add(n * self.pitch), part);
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = W::input::<S>(x[r / REACHED].add(at + r % REACHED * self.stride), part);
+                    for (sum, w) in sums.iter_mut().zip(loaded) {
+                        *sum = W::add::<S>(*sum, w, x);
+                    }
                 }
             }
         }
     }
 }
 
+/// The number format of panels and rows.
+#[derive(Clone, Copy)]
+pub enum Numbers {
+    /// Both f32.
+    F32,
+    /// Panels in bf16, rows in f32.
+    Bf16,
+    /// Both rounded to 8 bits.
+    Int8 {
+        /// The first panel's scales in bf16, `[blocks][16]`; those of the next panel follow.
+        scales: *const u16,
+        /// The first row's blocks; those of the next row follow.
+        inputs: *const InputBlock,
+    },
+}
+
 /// Panels against rows, added to sums. It runs as a [`Kernel`]; whoever runs it promises that the
 /// pointers are valid for the sizes.
 pub struct Panels {
-    /// How the weights are stored.
-    pub precision: Precision,
+    /// The number format.
+    pub numbers: Numbers,
     /// The first panel.
     pub w: *const u8,
     /// Bytes from one panel to the next.
     pub pitch: usize,
     /// Number of panels; at most [`PLACES`] are read at once.
     pub panels: usize,
-    /// The first row: f32, or i16 under int8.
+    /// The first row.
     pub x: *const u8,
-    /// Elements between two rows of x.
+    /// Bytes between two rows of x.
     pub stride: usize,
     /// Number of rows.
     pub rows: usize,
@@ -310,20 +376,30 @@ impl Panels {
         // After a panel's last slice the next group's panel is fetched.
         let last = steps.end == self.steps;
         let ahead = if last { self.panels * self.pitch - start } else { steps.len() * W::STEP_BYTES };
+        let block = start / (BLOCK * PANEL);
+        let (scales, inputs) = match self.numbers {
+            Numbers::Int8 { scales, inputs } => (scales.wrapping_add(block * PANEL), inputs.wrapping_add(block)),
+            Numbers::F32 | Numbers::Bf16 => (null(), null()),
+        };
+        let pitches = Pitches {
+            row_sums: self.row_pitch,
+            panel_sums: self.panel_pitch,
+            blocks: self.steps * W::STEP_BYTES / (BLOCK * PANEL),
+        };
         // SAFETY: the fields promise the weights, the rows and the sums that the ranges are inside
         // of.
         unsafe {
             let tile = Tile::<W, R, N> {
                 w: self.w.add(panel * self.pitch + start),
                 pitch: self.pitch,
-                x: self.x.cast::<W::X>().add(row * self.stride + steps.start * W::X_STEP),
+                x: self.x.add(row * self.stride + steps.start * W::input_bytes::<S>()),
                 stride: self.stride,
                 steps: steps.len(),
-                sums: self.sums.add(row * self.row_pitch + panel * self.panel_pitch),
-                row_pitch: self.row_pitch,
-                panel_pitch: self.panel_pitch,
+                place: Place { sums: self.sums, inputs, scales }.at(pitches, row, panel),
+                pitches,
                 lines,
                 ahead,
+                weights: PhantomData,
             };
             tile.run::<S>();
         }
@@ -350,10 +426,10 @@ impl Kernel for &Panels {
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's promise is passed on.
         unsafe {
-            match self.precision {
-                Precision::F32 => self.slices::<S, FloatWeights>(),
-                Precision::Bf16 => self.slices::<S, Bf16Weights>(),
-                Precision::Int8 => self.slices::<S, Int8Weights>(),
+            match self.numbers {
+                Numbers::F32 => self.slices::<S, FloatWeights>(),
+                Numbers::Bf16 => self.slices::<S, Bf16Weights>(),
+                Numbers::Int8 { .. } => self.slices::<S, Int8Weights>(),
             }
         }
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use ::safetensors::Dtype;
 use hawk_kernels::{MatrixSize, Precision};
 
-use self::packed::{Description, PackedMatrix, scales_name};
+use self::packed::{Description, PackedMatrix};
 use self::packed_writer::PackedWriter;
 use self::parts::Found;
 use self::safetensors::{LENGTH_BYTES, header, is_safetensors};
@@ -310,18 +310,7 @@ impl Checkpoint {
         let file = self.only_file()?;
         description.check(name, precision, size)?;
         let (start, length) = self.place_in_file(name, Dtype::U8)?;
-        let scales: Vec<f32> = match precision {
-            Precision::Int8 => {
-                let (start, length) = self.place_in_file(&scales_name(name), Dtype::F32)?;
-                let bytes = file.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default();
-                bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-            }
-            _ => Vec::new(),
-        };
-        if scales.iter().any(|scale| !scale.is_finite()) {
-            return Err(Error::input("a packed matrix has scales that are no numbers").at(name));
-        }
-        Ok(Some(PackedMatrix { file: Arc::clone(file), start, length, scales }))
+        Ok(Some(PackedMatrix { file: Arc::clone(file), start, length }))
     }
 
     /// Reads a packed checkpoint whole and compares its digest; true of any other without a look.

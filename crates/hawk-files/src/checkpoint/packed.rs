@@ -4,7 +4,7 @@
 //! order:
 //!
 //! - each matrix of the target as one tensor of bytes `[lines, 64]`, exactly as
-//!   [`hawk_kernels::Matrix`] has it in memory, under int8 followed by its scales;
+//!   [`hawk_kernels::Matrix`] has it in memory;
 //! - the tensors that are not packed (embedding, norms) in their original number format.
 //!
 //! The metadata hold the format, the version of the layout, the precision, the sizes of the
@@ -25,16 +25,14 @@ use crate::source::{Blob, hex};
 pub(crate) const FILE: &str = "packed.safetensors";
 pub(super) const FORMAT: &str = "hawk-packed";
 
-/// A matrix in a packed file: its panels as the kernels hold them, and its scales.
+/// A matrix in a packed file, as the kernels hold it.
 pub struct PackedMatrix {
     /// The file.
     pub file: Arc<Blob>,
-    /// First byte of the panels.
+    /// First byte.
     pub start: usize,
-    /// Bytes of the panels.
+    /// Number of bytes.
     pub length: usize,
-    /// One per output, filled up to whole panels, under int8; else none.
-    pub scales: Vec<f32>,
 }
 
 /// What the file says of itself.
@@ -118,15 +116,10 @@ impl Description {
     }
 }
 
-pub(super) fn scales_name(matrix: &str) -> String {
-    format!("{matrix}.scales")
-}
-
 /// Tensors of this beginning fill up lines.
 pub(super) const PADDING: &str = "padding.";
 
 /// Whether a name of a packed file is of what only serves the packing.
 pub(super) fn serves_packing(name: &str, description: &Description) -> bool {
-    let of = name.strip_suffix(".scales").unwrap_or(name);
-    name.starts_with(PADDING) || description.matrices.contains_key(of)
+    name.starts_with(PADDING) || description.matrices.contains_key(name)
 }

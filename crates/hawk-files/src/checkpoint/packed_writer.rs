@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::packed::{Description, FILE, FORMAT, PADDING, PackedMatrix, scales_name};
+use super::packed::{Description, FILE, FORMAT, PADDING, PackedMatrix};
 use crate::error::{Error, Result};
 use crate::source::{hex, map};
 
@@ -73,7 +73,7 @@ impl State {
         self.written.iter().find(|tensor| tensor.name == name)
     }
 
-    fn has_panels(&self, name: &str, size: MatrixSize) -> bool {
+    fn has_matrix(&self, name: &str, size: MatrixSize) -> bool {
         self.find(name).is_some_and(|tensor| tensor.matrix == Some([size.outputs, size.inputs]))
     }
 }
@@ -123,30 +123,23 @@ impl PackedWriter {
         self.state().held.insert(name.to_owned(), shape.to_vec());
     }
 
-    /// Whether a matrix of this name and size lies in the file already, with its scales.
+    /// Whether a matrix of this name and size lies in the file already.
     pub fn has(&self, name: &str, size: MatrixSize) -> bool {
-        let state = self.state();
-        state.has_panels(name, size) && (!self.scaled() || state.find(&scales_name(name)).is_some())
+        self.state().has_matrix(name, size)
     }
 
-    /// Writes the panels and scales of a matrix, unless they lie in the file already.
+    /// Writes a packed matrix, unless it lies in the file already.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn matrix(&self, name: &str, size: MatrixSize, panels: &[u8], scales: &[f32]) -> Result<()> {
+    pub fn matrix(&self, name: &str, size: MatrixSize, packed: &[u8]) -> Result<()> {
         let mut state = self.state();
-        if !state.has_panels(name, size) {
-            let lines = panels.len() / LINE as usize;
-            let matrix = Some([size.outputs, size.inputs]);
-            self.write(&mut state, Entry { name, dtype: "U8", shape: &[lines, LINE as usize], matrix }, panels)?;
+        if state.has_matrix(name, size) {
+            return Ok(());
         }
-        if self.scaled() && state.find(&scales_name(name)).is_none() {
-            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-            let shape = &[scales.len() / 4];
-            let entry = Entry { name: &scales_name(name), dtype: "F32", shape, matrix: None };
-            self.write(&mut state, entry, &scales)?;
-        }
-        Ok(())
+        let lines = packed.len() / LINE as usize;
+        let matrix = Some([size.outputs, size.inputs]);
+        self.write(&mut state, Entry { name, dtype: "U8", shape: &[lines, LINE as usize], matrix }, packed)
     }
 
     /// A matrix that was written, as it lies in the file.
@@ -156,20 +149,8 @@ impl PackedWriter {
     pub fn written(&self, name: &str) -> Result<PackedMatrix> {
         let state = self.state();
         let file = Arc::new(map(&self.path)?);
-        let place = |name: &str| {
-            let tensor = state.find(name).ok_or_else(|| Error::input("a packed matrix was not written").at(name))?;
-            Ok::<_, Error>((tensor.start as usize, tensor.length as usize))
-        };
-        let (start, length) = place(name)?;
-        let (scales_start, scales_length) = if self.scaled() { place(&scales_name(name))? } else { (0, 0) };
-        let scales = file[scales_start..scales_start + scales_length].as_chunks().0.iter();
-        let scales = scales.map(|x| f32::from_le_bytes(*x)).collect();
-        Ok(PackedMatrix { file, start, length, scales })
-    }
-
-    /// Whether matrices have scales.
-    fn scaled(&self) -> bool {
-        self.precision == Precision::Int8
+        let tensor = state.find(name).ok_or_else(|| Error::input("a packed matrix was not written").at(name))?;
+        Ok(PackedMatrix { file, start: tensor.start as usize, length: tensor.length as usize })
     }
 
     /// Writes a tensor that is not packed.

@@ -62,14 +62,6 @@ macro_rules! eight_lanes {
             }
         }
         #[inline(always)]
-        unsafe fn store_i16(p: *mut i16, v: __m256) {
-            unsafe {
-                let wide = _mm256_cvtps_epi32(v);
-                let packed = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
-                _mm_storeu_si128(p.cast(), packed);
-            }
-        }
-        #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
@@ -90,27 +82,67 @@ impl Simd for Avx2 {
             [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(v)), _mm256_castsi256_ps(high)]
         }
     }
+    /// Each quad in the order 0 2 1 3, in 16 bits each: a part is one pair.
     #[inline(always)]
-    unsafe fn zero_i16() -> Self::I16 {
-        unsafe { [_mm256_setzero_si256(); 2] }
-    }
-    #[inline(always)]
-    unsafe fn load_i8(p: *const i8) -> Self::P16 {
-        unsafe { [0, 16].map(|at| _mm256_cvtepi8_epi16(_mm_loadu_si128(p.add(at).cast()))) }
-    }
-    #[inline(always)]
-    unsafe fn splat_pair(p: *const i16) -> Self::P16 {
-        unsafe { [_mm256_set1_epi32(p.cast::<i32>().read_unaligned()); 2] }
-    }
-    #[inline(always)]
-    unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16 {
+    unsafe fn store_quads(p: *mut u8, v: [__m256; 2]) {
         unsafe {
-            let add = |h: usize| _mm256_add_epi32(acc[h], _mm256_madd_epi16(w[h], x[h]));
+            let quads = _mm256_shufflelo_epi16::<0b1101_1000>(shorts(v));
+            _mm256_storeu_si256(p.cast(), _mm256_shufflehi_epi16::<0b1101_1000>(quads));
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_scales(p: *const u16) -> [__m256; 2] {
+        unsafe {
+            [0, LANES].map(|at| {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(at).cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            })
+        }
+    }
+    #[inline(always)]
+    unsafe fn splat_i32(x: i32) -> Self::I16 {
+        unsafe { [_mm256_set1_epi32(x); 2] }
+    }
+    /// The even bytes, or the odd ones, in 16 bits each.
+    #[inline(always)]
+    unsafe fn load_u8(p: *const u8, part: usize) -> Self::W16 {
+        unsafe {
+            [0, 32].map(|at| {
+                let bytes = _mm256_loadu_si256(p.add(at).cast());
+                if part == 0 {
+                    _mm256_and_si256(bytes, _mm256_set1_epi16(0xff))
+                } else {
+                    _mm256_srli_epi16::<8>(bytes)
+                }
+            })
+        }
+    }
+    #[inline(always)]
+    unsafe fn splat_quad(p: *const u8, part: usize) -> __m256i {
+        unsafe { _mm256_set1_epi32(p.cast::<i32>().add(part).read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn dot(acc: Self::I16, w: Self::W16, x: __m256i) -> Self::I16 {
+        unsafe {
+            let add = |half: usize| _mm256_add_epi32(acc[half], _mm256_madd_epi16(w[half], x));
             [add(0), add(1)]
         }
     }
     #[inline(always)]
     unsafe fn to_f32(v: Self::I16) -> Self::F16 {
         unsafe { [_mm256_cvtepi32_ps(v[0]), _mm256_cvtepi32_ps(v[1])] }
+    }
+}
+
+/// 16 numbers, rounded to 16 bits.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+pub(super) unsafe fn shorts(v: [__m256; 2]) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+        _mm256_permute4x64_epi64::<0b1101_1000>(packed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::eight_lanes;
+use super::avx2::{eight_lanes, shorts};
 use super::simd::Simd;
 
 /// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
@@ -15,7 +15,10 @@ impl Simd for Avx512 {
     eight_lanes!();
     type F16 = __m512;
     type I16 = __m512i;
-    type P16 = __m512i;
+    type W16 = __m512i;
+    type X16 = __m512i;
+    const PARTS: usize = 1;
+    const QUAD_BYTES: usize = 4;
     const TILE_ROWS: usize = 12;
     const MOST_PANELS: usize = 4;
     const MOST_SUMS: usize = 24;
@@ -43,10 +46,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn load_bf16(p: *const u16) -> __m512 {
-        unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-        }
+        unsafe { Self::load_scales(p) }
     }
     /// As the panel has them: 0 8 1 9 ...
     #[inline(always)]
@@ -64,20 +64,39 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn zero_i16() -> __m512i {
-        unsafe { _mm512_setzero_si512() }
+    unsafe fn store_quads(p: *mut u8, v: [__m256; 2]) {
+        unsafe {
+            let shorts = shorts(v);
+            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256::<1>(shorts));
+            _mm_storeu_si128(p.cast(), bytes);
+        }
     }
     #[inline(always)]
-    unsafe fn load_i8(p: *const i8) -> __m512i {
-        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(p.cast())) }
+    unsafe fn mul16(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
     }
     #[inline(always)]
-    unsafe fn splat_pair(p: *const i16) -> __m512i {
+    unsafe fn load_scales(p: *const u16) -> __m512 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    unsafe fn splat_i32(x: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(x) }
+    }
+    #[inline(always)]
+    unsafe fn load_u8(p: *const u8, _: usize) -> __m512i {
+        unsafe { _mm512_loadu_si512(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn splat_quad(p: *const u8, _: usize) -> __m512i {
         unsafe { _mm512_set1_epi32(p.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn madd(acc: __m512i, w: __m512i, x: __m512i) -> __m512i {
-        unsafe { _mm512_dpwssd_epi32(acc, w, x) }
+    unsafe fn dot(acc: __m512i, w: __m512i, x: __m512i) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(acc, w, x) }
     }
     #[inline(always)]
     unsafe fn to_f32(v: __m512i) -> __m512 {

@@ -63,11 +63,15 @@ impl Simd for Scalar {
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F {
         lanes!(i => f32::from_bits((n_plus_round[i].to_bits() << 23).wrapping_add(0x3f80_0000)))
     }
+    /// Each quad in the order 0 2 1 3, in 16 bits each: a part is one pair.
     #[inline(always)]
-    unsafe fn store_i16(p: *mut i16, v: Self::F) {
-        let rounded: [i16; LANES] = lanes!(i => (v[i] + ROUND).to_bits() as i16);
-        // SAFETY: the caller guarantees 8 valid elements.
-        unsafe { p.cast::<[i16; LANES]>().write_unaligned(rounded) }
+    unsafe fn store_quads(p: *mut u8, v: [Self::F; 2]) {
+        let rounded: [i16; 2 * LANES] = lanes!(i => {
+            let from = i / 4 * 4 + [0, 2, 1, 3][i % 4];
+            i16::from((v[from / LANES][from % LANES] + ROUND).to_bits() as i8)
+        });
+        // SAFETY: the caller guarantees 32 valid bytes.
+        unsafe { p.cast::<[i16; 2 * LANES]>().write_unaligned(rounded) }
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
@@ -81,24 +85,30 @@ impl Simd for Scalar {
         ]
     }
     #[inline(always)]
-    unsafe fn zero_i16() -> Self::I16 {
-        [[0; LANES]; 2]
+    unsafe fn load_scales(p: *const u16) -> [Self::F; 2] {
+        // SAFETY: the caller guarantees 16 valid elements.
+        let scales = unsafe { p.cast::<[[u16; LANES]; 2]>().read_unaligned() };
+        scales.map(|half| half.map(|bits| f32::from_bits(u32::from(bits) << 16)))
     }
     #[inline(always)]
-    unsafe fn load_i8(p: *const i8) -> Self::P16 {
-        // SAFETY: the caller guarantees 32 valid elements.
-        let w = unsafe { p.cast::<[[i8; 16]; 2]>().read_unaligned() };
-        w.map(|w| w.map(i16::from))
+    unsafe fn splat_i32(x: i32) -> Self::I16 {
+        [[x; LANES]; 2]
     }
     #[inline(always)]
-    unsafe fn splat_pair(p: *const i16) -> Self::P16 {
-        // SAFETY: the caller guarantees 2 valid elements.
-        let pair = unsafe { p.cast::<[i16; 2]>().read_unaligned() };
-        [std::array::from_fn(|i| pair[i % 2]); 2]
+    unsafe fn load_u8(p: *const u8, part: usize) -> Self::W16 {
+        // SAFETY: the caller guarantees 64 valid bytes.
+        let halves = unsafe { p.cast::<[[u8; 4 * LANES]; 2]>().read_unaligned() };
+        halves.map(|bytes| lanes!(i => i16::from(bytes[2 * i + part])))
     }
     #[inline(always)]
-    unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16 {
-        let product = |h: usize, i: usize| i32::from(w[h][i]) * i32::from(x[h][i]);
+    unsafe fn splat_quad(p: *const u8, part: usize) -> Self::X16 {
+        // SAFETY: the caller guarantees 4 valid inputs.
+        let pair = unsafe { p.cast::<[i16; 2]>().add(part).read_unaligned() };
+        lanes!(i => pair[i % 2])
+    }
+    #[inline(always)]
+    unsafe fn dot(acc: Self::I16, w: Self::W16, x: Self::X16) -> Self::I16 {
+        let product = |h: usize, i: usize| i32::from(w[h][i]) * i32::from(x[i]);
         std::array::from_fn(|h| lanes!(i => acc[h][i] + (product(h, 2 * i) + product(h, 2 * i + 1))))
     }
     #[inline(always)]

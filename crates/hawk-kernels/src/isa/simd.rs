@@ -21,8 +21,14 @@ pub trait Simd: Copy {
     type F16: Copy;
     /// 16 x i32.
     type I16: Copy;
-    /// 32 x i16: 16 outputs times 2 steps along k.
-    type P16: Copy;
+    /// A part of the weights of 16 outputs times 4 steps along k.
+    type W16: Copy;
+    /// The same part of 4 inputs, for all 16 outputs.
+    type X16: Copy;
+    /// Parts of a step under int8.
+    const PARTS: usize;
+    /// Bytes of 4 rounded inputs.
+    const QUAD_BYTES: usize;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
     /// Most panels that a block of rows goes through together: an input is loaded once for all of
@@ -56,8 +62,9 @@ pub trait Simd: Copy {
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
     /// `2^n` from `n + ROUND`, for n in -126..=127.
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
-    /// Rounds (ties to even) into 8 i16; the values are in the range of i16.
-    unsafe fn store_i16(p: *mut i16, v: Self::F);
+    /// Rounds 16 numbers (ties to even) to 8 bits, as [`splat_quad`](Self::splat_quad) reads them;
+    /// the magnitudes are at most 127. It writes 4 times [`QUAD_BYTES`](Self::QUAD_BYTES).
+    unsafe fn store_quads(p: *mut u8, v: [Self::F; 2]);
     /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
 
@@ -78,14 +85,18 @@ pub trait Simd: Copy {
     unsafe fn begin_bf16(p: *const f32) -> Self::F16;
     /// Sums of products with bf16, back to their own order.
     unsafe fn end_bf16(p: *mut f32, v: Self::F16);
-    /// 0 for all 16 outputs.
-    unsafe fn zero_i16() -> Self::I16;
-    /// Reads 32 i8.
-    unsafe fn load_i8(p: *const i8) -> Self::P16;
-    /// The two i16 at `p`, in every pair of lanes.
-    unsafe fn splat_pair(p: *const i16) -> Self::P16;
-    /// `acc + w[2i] * x[2i] + w[2i+1] * x[2i+1]` per output i, exact.
-    unsafe fn madd(acc: Self::I16, w: Self::P16, x: Self::P16) -> Self::I16;
+    /// `a * b`.
+    unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16;
+    /// Reads 16 bf16 in their own order.
+    unsafe fn load_scales(p: *const u16) -> Self::F16;
+    /// `x` for all 16 outputs.
+    unsafe fn splat_i32(x: i32) -> Self::I16;
+    /// Reads part `part` of 64 unsigned bytes.
+    unsafe fn load_u8(p: *const u8, part: usize) -> Self::W16;
+    /// Reads part `part` of 4 rounded inputs.
+    unsafe fn splat_quad(p: *const u8, part: usize) -> Self::X16;
+    /// `acc` plus the products of a part, per output, exact.
+    unsafe fn dot(acc: Self::I16, w: Self::W16, x: Self::X16) -> Self::I16;
     /// Converts, rounded to the nearest f32.
     unsafe fn to_f32(v: Self::I16) -> Self::F16;
 }
@@ -104,10 +115,13 @@ pub trait Kernel {
 
 /// Sixteen outputs as two vectors of eight.
 macro_rules! pairs {
-    ($ints:ty, $pairs:ty) => {
+    ($ints:ty, $shorts:ty) => {
         type F16 = [Self::F; 2];
         type I16 = [$ints; 2];
-        type P16 = [$pairs; 2];
+        type W16 = [$shorts; 2];
+        type X16 = $shorts;
+        const PARTS: usize = 2;
+        const QUAD_BYTES: usize = 8;
         const TILE_ROWS: usize = 6;
         const MOST_PANELS: usize = 2;
         const MOST_SUMS: usize = 4;
@@ -132,6 +146,10 @@ macro_rules! pairs {
         #[inline(always)]
         unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16 {
             unsafe { [Self::add(a[0], b[0]), Self::add(a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16 {
+            unsafe { [Self::mul(a[0], b[0]), Self::mul(a[1], b[1])] }
         }
         #[inline(always)]
         unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16 {

@@ -111,12 +111,12 @@ impl Unit<'_> {
                             .for_each(|score| *score = 0.0);
                     }
                     let kernel = Panels {
-                        precision: self.kv.precision(),
+                        numbers: self.kv.numbers(),
                         w: self.kv.key_panel(panel),
                         pitch: self.kv.key_pitch(),
                         panels: PLACES.min(panels - panel),
                         x: self.queries.add(first * self.stride + head * self.head_dim).cast(),
-                        stride: self.stride,
+                        stride: self.stride * size_of::<f32>(),
                         rows,
                         steps: self.head_dim,
                         sums: self.row_scores(first, head)[panel * PANEL..].as_mut_ptr(),
@@ -159,12 +159,12 @@ impl Unit<'_> {
                     // many rows of scores as of sums.
                     unsafe {
                         let kernel = Panels {
-                            precision: self.kv.precision(),
+                            numbers: self.kv.numbers(),
                             w: self.kv.value_panel(panel, slot),
                             pitch: self.kv.value_pitch(),
                             panels,
                             x: score.cast(),
-                            stride: self.score_stride,
+                            stride: self.score_stride * size_of::<f32>(),
                             rows: sums.len(),
                             steps,
                             sums: sums.as_mut_ptr().cast(),

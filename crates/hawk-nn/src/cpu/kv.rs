@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 
 use hawk_files::TransformerConfig;
-use hawk_kernels::{Line, PANEL, Precision, bf16_slot};
+use hawk_kernels::{Line, Numbers, PANEL, bf16_slot};
 
 /// Number format of keys and values. bf16 is rounded when it is written and halves what attention
 /// reads.
@@ -14,17 +14,17 @@ pub(crate) enum KvFormat {
 }
 
 impl KvFormat {
-    /// Weights of this format, as the tiles see keys and values.
-    pub(crate) fn precision(self) -> Precision {
+    /// Bytes of a number.
+    fn width(self) -> usize {
         match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
+            Self::F32 => size_of::<f32>(),
+            Self::Bf16 => size_of::<half::bf16>(),
         }
     }
 
     /// Bytes of 16 numbers that lie together.
     fn step_bytes(self) -> usize {
-        PANEL * self.precision().weight_bytes()
+        PANEL * self.width()
     }
 }
 
@@ -131,8 +131,12 @@ pub(crate) struct KvHead {
 }
 
 impl KvHead {
-    pub(crate) fn precision(&self) -> Precision {
-        self.format.precision()
+    /// The number format of products with keys and values.
+    pub(crate) fn numbers(&self) -> Numbers {
+        match self.format {
+            KvFormat::F32 => Numbers::F32,
+            KvFormat::Bf16 => Numbers::Bf16,
+        }
     }
 
     /// The first byte of a panel of keys.
@@ -186,7 +190,7 @@ impl KvHead {
     /// # Safety
     /// As [`KvHead::put`].
     pub(super) unsafe fn copy(&self, from: usize, to: usize) {
-        let (bytes, width) = (self.format.step_bytes(), self.precision().weight_bytes());
+        let (bytes, width) = (self.format.step_bytes(), self.format.width());
         let lane = |position: usize| match self.format {
             KvFormat::F32 => position % PANEL,
             KvFormat::Bf16 => bf16_slot(position % PANEL),

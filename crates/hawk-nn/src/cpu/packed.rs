@@ -58,8 +58,7 @@ impl<'a> MatrixSource<'a> {
     ) -> Result<Matrix> {
         if !writer.has(name, size) {
             let matrix = Matrix::pack(self.precision, size.outputs, size.inputs, fill);
-            let (panels, scales) = matrix.packed();
-            writer.matrix(name, size, panels, scales)?;
+            writer.matrix(name, size, matrix.packed())?;
         }
         let packed = writer.written(name)?;
         let file = Arc::clone(&packed.file);
@@ -84,12 +83,12 @@ impl<'a> MatrixSource<'a> {
 }
 
 fn mapped(name: &str, precision: Precision, size: MatrixSize, packed: PackedMatrix) -> Result<Matrix> {
-    let PackedMatrix { file, start, length, scales } = packed;
+    let PackedMatrix { file, start, length } = packed;
     if length != Matrix::packed_bytes(precision, size) {
         return Err(Error::input("a packed matrix has the wrong length")
             .at(name)
             .expected(Matrix::packed_bytes(precision, size))
             .got(length));
     }
-    Matrix::mapped(precision, size, file, start, scales).map_err(|e| Error::from(e).at(name))
+    Matrix::mapped(precision, size, file, start).map_err(|e| Error::from(e).at(name))
 }
