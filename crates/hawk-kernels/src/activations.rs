@@ -122,12 +122,12 @@ unsafe fn round_block<S: Simd>(x: &[f32; BLOCK], out: &mut [u8]) -> InputBlock {
             // 0 times anything finite is 0.
             fault = S::fma(x, zero, fault);
         }
-        let most = lanes::<S>(most).into_iter().fold(0.0, f32::max);
+        let most = S::largest(most);
         let (scale, inverse) = match most {
-            SMALLEST_BLOCK.. => (most / QUANT_MAX, QUANT_MAX / most),
+            SMALLEST_BLOCK.. => (most * (1.0 / QUANT_MAX), QUANT_MAX / most),
             _ => (0.0, 0.0),
         };
-        let (factor, round, mut sum) = (S::splat(inverse), S::splat(ROUND), S::splat(0.0));
+        let (factor, round, mut sum) = (S::splat(inverse), S::splat(ROUND), fault);
         let (pairs, _) = vectors.as_chunks::<2>();
         for (pair, out) in pairs.iter().zip(out.chunks_exact_mut(4 * S::QUAD_BYTES)) {
             let scaled = [S::mul(S::load(pair[0].as_ptr()), factor), S::mul(S::load(pair[1].as_ptr()), factor)];
@@ -136,17 +136,7 @@ unsafe fn round_block<S: Simd>(x: &[f32; BLOCK], out: &mut [u8]) -> InputBlock {
                 sum = S::add(sum, S::sub(S::add(x, round), round));
             }
         }
-        // Sums of few small integers are exact.
-        let sum: f32 = lanes::<S>(sum).into_iter().sum();
-        let fault: f32 = lanes::<S>(fault).into_iter().sum();
-        InputBlock { scale: scale + fault, offset: -i32::from(WEIGHT_OFFSET) * sum as i32 }
+        let sum = S::exact_sum(sum);
+        InputBlock { scale: scale + (sum - sum), offset: -i32::from(WEIGHT_OFFSET) * sum as i32 }
     }
-}
-
-#[inline(always)]
-unsafe fn lanes<S: Simd>(v: S::F) -> [f32; LANES] {
-    let mut out = [0.0; LANES];
-    // SAFETY: the array is one vector.
-    unsafe { S::store(out.as_mut_ptr(), v) };
-    out
 }

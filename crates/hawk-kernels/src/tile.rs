@@ -44,14 +44,20 @@ trait Weights {
     type Loaded<S: Simd>: Copy;
     type Input<S: Simd>: Copy;
     type Sum<S: Simd>: Copy;
+    /// The scales of a panel.
+    type Scale<S: Simd>: Copy;
+    /// Steps whose sums are scaled together.
+    const BLOCK_STEPS: usize;
     const STEP_BYTES: usize;
     /// Bytes of a panel that are used before the next panel's turn, for one block of rows and for
     /// several. Short slices keep all places busy where memory is the limit. Long slices store and
-    /// load the sums less often. Under int8 a slice is a block of inputs: they share a scale.
+    /// load the sums less often. Under int8 they are whole blocks of inputs.
     const SLICE_BYTES: [usize; 2];
     /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher
     /// is faster.
     const FETCHED_ALONE: usize;
+    /// Most rows of a tile.
+    fn tile_rows<S: Simd>() -> usize;
     /// Parts of a step that are loaded one after another.
     fn parts<S: Simd>() -> usize;
     /// Bytes of a row's inputs of one step.
@@ -63,7 +69,8 @@ trait Weights {
     /// A part of one step of a row.
     unsafe fn input<S: Simd>(x: *const u8, part: usize) -> Self::Input<S>;
     unsafe fn add<S: Simd>(sum: Self::Sum<S>, w: Self::Loaded<S>, x: Self::Input<S>) -> Self::Sum<S>;
-    unsafe fn end<S: Simd>(sums: Self::Sum<S>, place: Place);
+    unsafe fn scale<S: Simd>(place: Place) -> Self::Scale<S>;
+    unsafe fn end<S: Simd>(sums: Self::Sum<S>, scale: Self::Scale<S>, place: Place);
 }
 
 struct FloatWeights;
@@ -78,9 +85,15 @@ macro_rules! float_weights {
             type Loaded<S: Simd> = S::F16;
             type Input<S: Simd> = S::F16;
             type Sum<S: Simd> = S::F16;
+            type Scale<S: Simd> = ();
+            const BLOCK_STEPS: usize = usize::MAX;
             const STEP_BYTES: usize = $bytes * PANEL;
             const SLICE_BYTES: [usize; 2] = $slices;
             const FETCHED_ALONE: usize = $fetched;
+            #[inline(always)]
+            fn tile_rows<S: Simd>() -> usize {
+                S::TILE_ROWS
+            }
             #[inline(always)]
             fn parts<S: Simd>() -> usize {
                 1
@@ -106,7 +119,9 @@ macro_rules! float_weights {
                 unsafe { S::fma16(w, x, sum) }
             }
             #[inline(always)]
-            unsafe fn end<S: Simd>(sums: S::F16, place: Place) {
+            unsafe fn scale<S: Simd>(_: Place) {}
+            #[inline(always)]
+            unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
                 unsafe { S::$end(place.sums, sums) }
             }
         }
@@ -121,9 +136,15 @@ impl Weights for Int8Weights {
     type Loaded<S: Simd> = S::W16;
     type Input<S: Simd> = S::X16;
     type Sum<S: Simd> = S::I16;
+    type Scale<S: Simd> = S::F16;
+    const BLOCK_STEPS: usize = BLOCK / 4;
     const STEP_BYTES: usize = 4 * PANEL;
-    const SLICE_BYTES: [usize; 2] = [BLOCK * PANEL; 2];
+    const SLICE_BYTES: [usize; 2] = [BLOCK * PANEL, 4 * BLOCK * PANEL];
     const FETCHED_ALONE: usize = GROUP;
+    #[inline(always)]
+    fn tile_rows<S: Simd>() -> usize {
+        S::INT8_TILE_ROWS
+    }
     #[inline(always)]
     fn parts<S: Simd>() -> usize {
         S::PARTS
@@ -149,9 +170,13 @@ impl Weights for Int8Weights {
         unsafe { S::dot(sum, w, x) }
     }
     #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::I16, place: Place) {
+    unsafe fn scale<S: Simd>(place: Place) -> S::F16 {
+        unsafe { S::load_scales(place.scales) }
+    }
+    #[inline(always)]
+    unsafe fn end<S: Simd>(sums: S::I16, scale: S::F16, place: Place) {
         unsafe {
-            let scale = S::mul16(S::load_scales(place.scales), S::splat16((*place.inputs).scale));
+            let scale = S::mul16(scale, S::splat16((*place.inputs).scale));
             S::store16(place.sums, S::fma16(S::to_f32(sums), scale, S::load16(place.sums)));
         }
     }
@@ -197,36 +222,19 @@ impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch
-        // may point anywhere.
-        unsafe {
-            let mut sums = [[W::begin::<S>(self.place); N]; R];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    *sum = W::begin::<S>(self.place.at(self.pitches, r, n));
-                }
-            }
-            let (mut w, mut x) = (self.w, self.inputs());
-            let input_bytes = W::input_bytes::<S>();
-            for _ in 0..self.steps / GROUP {
-                for n in 0..N {
-                    for line in self.lines.clone() {
-                        S::prefetch(w.wrapping_add(n * self.pitch + self.ahead + line * 64));
-                    }
-                }
-                for step in 0..GROUP {
-                    self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
-                }
-                (w, x) = (w.add(GROUP * W::STEP_BYTES), x.map(|x| x.wrapping_add(GROUP * input_bytes)));
-            }
-            for step in 0..self.steps % GROUP {
-                self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
-            }
-            for (r, sums) in sums.into_iter().enumerate() {
-                for (n, sum) in sums.into_iter().enumerate() {
-                    W::end::<S>(sum, self.place.at(self.pitches, r, n));
-                }
-            }
+        let (mut w, mut x, mut place, mut left) = (self.w, self.inputs(), self.place, self.steps);
+        while left > 0 {
+            let steps = left.min(W::BLOCK_STEPS);
+            // SAFETY: the fields hold `left` more steps.
+            unsafe { self.block::<S>(w, x, place, steps) };
+            left -= steps;
+            w = w.wrapping_add(steps * W::STEP_BYTES);
+            x = x.map(|x| x.wrapping_add(steps * W::input_bytes::<S>()));
+            place = Place {
+                inputs: place.inputs.wrapping_add(1),
+                scales: place.scales.wrapping_add(PANEL),
+                sums: place.sums,
+            };
         }
     }
 }
@@ -239,6 +247,45 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
         // times slower in int8 from 11 rows on.
         let input = |row| if row < R { black_box(self.x.wrapping_add(row * self.stride)) } else { self.x };
         std::array::from_fn(|i| input(i * REACHED))
+    }
+
+    /// Steps that are scaled together.
+    #[inline(always)]
+    unsafe fn block<S: Simd>(&self, mut w: *const u8, mut x: Inputs, place: Place, steps: usize) {
+        // SAFETY: the fields hold `steps` steps of N panels, R rows of x and of sums; a prefetch
+        // may point anywhere.
+        unsafe {
+            let mut sums = [[W::begin::<S>(place); N]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    *sum = W::begin::<S>(place.at(self.pitches, r, n));
+                }
+            }
+            let input_bytes = W::input_bytes::<S>();
+            for _ in 0..steps / GROUP {
+                for n in 0..N {
+                    for line in self.lines.clone() {
+                        S::prefetch(w.wrapping_add(n * self.pitch + self.ahead + line * 64));
+                    }
+                }
+                for step in 0..GROUP {
+                    self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
+                }
+                (w, x) = (w.add(GROUP * W::STEP_BYTES), x.map(|x| x.wrapping_add(GROUP * input_bytes)));
+            }
+            for step in 0..steps % GROUP {
+                self.step::<S>(w.add(step * W::STEP_BYTES), x, step * input_bytes, &mut sums);
+            }
+            let mut scales = [W::scale::<S>(place); N];
+            for (n, scale) in scales.iter_mut().enumerate().skip(1) {
+                *scale = W::scale::<S>(place.at(self.pitches, 0, n));
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
+                    W::end::<S>(sum, scales[n], place.at(self.pitches, r, n));
+                }
+            }
+        }
     }
 
     #[inline(always)]
@@ -307,7 +354,7 @@ pub struct Panels {
 impl Panels {
     #[inline(always)]
     unsafe fn slices<S: Simd, W: Weights>(&self) {
-        let blocks = self.rows.div_ceil(S::TILE_ROWS);
+        let blocks = self.rows.div_ceil(W::tile_rows::<S>());
         let [alone, several] = W::SLICE_BYTES;
         let slice = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
         let most = S::MOST_PANELS.min(S::MOST_SUMS / self.rows.div_ceil(blocks));
@@ -355,7 +402,7 @@ impl Panels {
                     match (rows.len(), panels.len()) {
                         $(($r, 4) if S::MOST_PANELS >= 4 && S::MOST_SUMS >= 4 * $r => sized!($r, 4),
                         ($r, 2) if S::MOST_SUMS >= 2 * $r => sized!($r, 2),
-                        ($r, _) if S::TILE_ROWS >= $r => sized!($r, 1),)*
+                        ($r, _) if W::tile_rows::<S>() >= $r => sized!($r, 1),)*
                         _ => unreachable!("no block has more rows than a tile"),
                     }
                 };

@@ -62,6 +62,22 @@ macro_rules! eight_lanes {
             }
         }
         #[inline(always)]
+        unsafe fn largest(v: __m256) -> f32 {
+            unsafe {
+                let v = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn exact_sum(v: __m256) -> f32 {
+            unsafe {
+                let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
+        #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }

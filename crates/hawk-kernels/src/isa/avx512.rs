@@ -20,6 +20,7 @@ impl Simd for Avx512 {
     const PARTS: usize = 1;
     const QUAD_BYTES: usize = 4;
     const TILE_ROWS: usize = 12;
+    const INT8_TILE_ROWS: usize = 12;
     const MOST_PANELS: usize = 4;
     const MOST_SUMS: usize = 24;
     const FETCHES_ALONE: bool = true;

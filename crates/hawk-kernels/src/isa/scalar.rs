@@ -74,6 +74,14 @@ impl Simd for Scalar {
         unsafe { p.cast::<[i16; 2 * LANES]>().write_unaligned(rounded) }
     }
     #[inline(always)]
+    unsafe fn largest(v: Self::F) -> f32 {
+        v.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+    #[inline(always)]
+    unsafe fn exact_sum(v: Self::F) -> f32 {
+        v.into_iter().sum()
+    }
+    #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
     #[inline(always)]
     unsafe fn load_bf16(p: *const u16) -> [Self::F; 2] {

@@ -31,6 +31,8 @@ pub trait Simd: Copy {
     const QUAD_BYTES: usize;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
+    /// The same under int8, whose weights take more registers.
+    const INT8_TILE_ROWS: usize;
     /// Most panels that a block of rows goes through together: an input is loaded once for all of
     /// them.
     const MOST_PANELS: usize;
@@ -65,6 +67,10 @@ pub trait Simd: Copy {
     /// Rounds 16 numbers (ties to even) to 8 bits, as [`splat_quad`](Self::splat_quad) reads them;
     /// the magnitudes are at most 127. It writes 4 times [`QUAD_BYTES`](Self::QUAD_BYTES).
     unsafe fn store_quads(p: *mut u8, v: [Self::F; 2]);
+    /// The largest lane; any lane where one is NaN.
+    unsafe fn largest(v: Self::F) -> f32;
+    /// The sum of the lanes, in any order: for sums that are exact.
+    unsafe fn exact_sum(v: Self::F) -> f32;
     /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
 
@@ -123,6 +129,7 @@ macro_rules! pairs {
         const PARTS: usize = 2;
         const QUAD_BYTES: usize = 8;
         const TILE_ROWS: usize = 6;
+        const INT8_TILE_ROWS: usize = 4;
         const MOST_PANELS: usize = 2;
         const MOST_SUMS: usize = 4;
         const FETCHES_ALONE: bool = false;
