@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::isa::{Isa, Kernel, LANES, ROUND, Simd, dispatch_on};
-use crate::matrix::{BLOCK, Line, Precision, QUANT_MAX, SMALLEST_BLOCK, WEIGHT_OFFSET};
+use crate::isa::{Isa, Kernel, ROUND, Simd, dispatch_on};
+use crate::matrix::{BLOCK, Line, PANEL, Precision, QUANT_MAX, SMALLEST_BLOCK, WEIGHT_OFFSET};
 
 /// What a product needs of a block of rounded inputs besides them.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -112,29 +112,27 @@ impl Kernel for Round<'_> {
 /// Rounds a block into `out`, which has room for its quads.
 #[inline(always)]
 unsafe fn round_block<S: Simd>(x: &[f32; BLOCK], out: &mut [u8]) -> InputBlock {
-    let (vectors, _) = x.as_chunks::<LANES>();
-    // SAFETY: all pointers are to arrays of one vector, or to the quads of two.
+    let (vectors, _) = x.as_chunks::<PANEL>();
+    // SAFETY: all pointers are to arrays of 16 numbers, or to the quads of as many.
     unsafe {
-        let (zero, mut most, mut fault) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
+        let zero = S::splat16(0.0);
+        let (mut most, mut fault) = (zero, zero);
         for x in vectors {
-            let x = S::load(x.as_ptr());
-            most = S::max(S::max(x, S::sub(zero, x)), most);
+            let x = S::load16(x.as_ptr());
+            most = S::max16(S::max16(x, S::sub16(zero, x)), most);
             // 0 times anything finite is 0.
-            fault = S::fma(x, zero, fault);
+            fault = S::fma16(x, zero, fault);
         }
         let most = S::largest(most);
         let (scale, inverse) = match most {
             SMALLEST_BLOCK.. => (most * (1.0 / QUANT_MAX), QUANT_MAX / most),
             _ => (0.0, 0.0),
         };
-        let (factor, round, mut sum) = (S::splat(inverse), S::splat(ROUND), fault);
-        let (pairs, _) = vectors.as_chunks::<2>();
-        for (pair, out) in pairs.iter().zip(out.chunks_exact_mut(4 * S::QUAD_BYTES)) {
-            let scaled = [S::mul(S::load(pair[0].as_ptr()), factor), S::mul(S::load(pair[1].as_ptr()), factor)];
+        let (factor, round, mut sum) = (S::splat16(inverse), S::splat16(ROUND), fault);
+        for (x, out) in vectors.iter().zip(out.chunks_exact_mut(4 * S::QUAD_BYTES)) {
+            let scaled = S::mul16(S::load16(x.as_ptr()), factor);
             S::store_quads(out.as_mut_ptr(), scaled);
-            for x in scaled {
-                sum = S::add(sum, S::sub(S::add(x, round), round));
-            }
+            sum = S::add16(sum, S::sub16(S::add16(scaled, round), round));
         }
         let sum = S::exact_sum(sum);
         InputBlock { scale: scale + (sum - sum), offset: -i32::from(WEIGHT_OFFSET) * sum as i32 }

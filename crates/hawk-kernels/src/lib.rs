@@ -38,8 +38,8 @@ mod matrix;
 mod threads;
 mod tile;
 
-pub use error::{Error, Result};
 pub use activations::Activations;
+pub use error::{Error, Result};
 pub use gemm::{Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};

@@ -62,22 +62,6 @@ macro_rules! eight_lanes {
             }
         }
         #[inline(always)]
-        unsafe fn largest(v: __m256) -> f32 {
-            unsafe {
-                let v = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-                let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
-                _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn exact_sum(v: __m256) -> f32 {
-            unsafe {
-                let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
-                _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
-            }
-        }
-        #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
@@ -102,8 +86,28 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn store_quads(p: *mut u8, v: [__m256; 2]) {
         unsafe {
-            let quads = _mm256_shufflelo_epi16::<0b1101_1000>(shorts(v));
+            let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+            let shorts = _mm256_permute4x64_epi64::<0b1101_1000>(packed);
+            let quads = _mm256_shufflelo_epi16::<0b1101_1000>(shorts);
             _mm256_storeu_si256(p.cast(), _mm256_shufflehi_epi16::<0b1101_1000>(quads));
+        }
+    }
+    #[inline(always)]
+    unsafe fn largest(v: [__m256; 2]) -> f32 {
+        unsafe {
+            let v = _mm256_max_ps(v[0], v[1]);
+            let v = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn exact_sum(v: [__m256; 2]) -> f32 {
+        unsafe {
+            let v = _mm256_add_ps(v[0], v[1]);
+            let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
         }
     }
     #[inline(always)]
@@ -125,11 +129,7 @@ impl Simd for Avx2 {
         unsafe {
             [0, 32].map(|at| {
                 let bytes = _mm256_loadu_si256(p.add(at).cast());
-                if part == 0 {
-                    _mm256_and_si256(bytes, _mm256_set1_epi16(0xff))
-                } else {
-                    _mm256_srli_epi16::<8>(bytes)
-                }
+                if part == 0 { _mm256_and_si256(bytes, _mm256_set1_epi16(0xff)) } else { _mm256_srli_epi16::<8>(bytes) }
             })
         }
     }
@@ -147,18 +147,5 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn to_f32(v: Self::I16) -> Self::F16 {
         unsafe { [_mm256_cvtepi32_ps(v[0]), _mm256_cvtepi32_ps(v[1])] }
-    }
-}
-
-/// 16 numbers, rounded to 16 bits.
-///
-/// # Safety
-/// The CPU has AVX2.
-#[inline(always)]
-pub(super) unsafe fn shorts(v: [__m256; 2]) -> __m256i {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
-        _mm256_permute4x64_epi64::<0b1101_1000>(packed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{eight_lanes, shorts};
+use super::avx2::eight_lanes;
 use super::simd::Simd;
 
 /// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
@@ -65,12 +65,24 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn store_quads(p: *mut u8, v: [__m256; 2]) {
-        unsafe {
-            let shorts = shorts(v);
-            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256::<1>(shorts));
-            _mm_storeu_si128(p.cast(), bytes);
-        }
+    unsafe fn store_quads(p: *mut u8, v: __m512) {
+        unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))) }
+    }
+    #[inline(always)]
+    unsafe fn largest(v: __m512) -> f32 {
+        unsafe { _mm512_reduce_max_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn exact_sum(v: __m512) -> f32 {
+        unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn sub16(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn max16(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn mul16(a: __m512, b: __m512) -> __m512 {

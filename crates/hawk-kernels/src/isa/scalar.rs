@@ -74,12 +74,12 @@ impl Simd for Scalar {
         unsafe { p.cast::<[i16; 2 * LANES]>().write_unaligned(rounded) }
     }
     #[inline(always)]
-    unsafe fn largest(v: Self::F) -> f32 {
-        v.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    unsafe fn largest(v: [Self::F; 2]) -> f32 {
+        v.into_iter().flatten().fold(f32::NEG_INFINITY, f32::max)
     }
     #[inline(always)]
-    unsafe fn exact_sum(v: Self::F) -> f32 {
-        v.into_iter().sum()
+    unsafe fn exact_sum(v: [Self::F; 2]) -> f32 {
+        v.into_iter().flatten().sum()
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}

@@ -66,11 +66,11 @@ pub trait Simd: Copy {
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
     /// Rounds 16 numbers (ties to even) to 8 bits, as [`splat_quad`](Self::splat_quad) reads them;
     /// the magnitudes are at most 127. It writes 4 times [`QUAD_BYTES`](Self::QUAD_BYTES).
-    unsafe fn store_quads(p: *mut u8, v: [Self::F; 2]);
-    /// The largest lane; any lane where one is NaN.
-    unsafe fn largest(v: Self::F) -> f32;
-    /// The sum of the lanes, in any order: for sums that are exact.
-    unsafe fn exact_sum(v: Self::F) -> f32;
+    unsafe fn store_quads(p: *mut u8, v: Self::F16);
+    /// The largest of 16 numbers; any of them where one is NaN.
+    unsafe fn largest(v: Self::F16) -> f32;
+    /// The sum of 16 numbers, in any order: for sums that are exact.
+    unsafe fn exact_sum(v: Self::F16) -> f32;
     /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
 
@@ -82,6 +82,10 @@ pub trait Simd: Copy {
     unsafe fn store16(p: *mut f32, v: Self::F16);
     /// `a + b`.
     unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16;
+    /// `a - b`.
+    unsafe fn sub16(a: Self::F16, b: Self::F16) -> Self::F16;
+    /// The larger; `b` where either is NaN.
+    unsafe fn max16(a: Self::F16, b: Self::F16) -> Self::F16;
     /// `a * b + c` with one rounding.
     unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16;
     /// 16 bf16 in the order of a packed panel (0 8 1 9 ...), in the order that
@@ -153,6 +157,14 @@ macro_rules! pairs {
         #[inline(always)]
         unsafe fn add16(a: Self::F16, b: Self::F16) -> Self::F16 {
             unsafe { [Self::add(a[0], b[0]), Self::add(a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn sub16(a: Self::F16, b: Self::F16) -> Self::F16 {
+            unsafe { [Self::sub(a[0], b[0]), Self::sub(a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn max16(a: Self::F16, b: Self::F16) -> Self::F16 {
+            unsafe { [Self::max(a[0], b[0]), Self::max(a[1], b[1])] }
         }
         #[inline(always)]
         unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16 {
