@@ -23,6 +23,8 @@ pub trait Simd: Copy {
     type I16: Copy;
     /// 32 x i16: 16 outputs times 2 steps along k.
     type P16: Copy;
+    /// 8 x u32.
+    type W: Copy;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
     /// Most panels that a block of rows goes through together: an input is loaded once for all of
@@ -60,6 +62,23 @@ pub trait Simd: Copy {
     unsafe fn store_i16(p: *mut i16, v: Self::F);
     /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
+
+    /// One bit per lane, lane 0 lowest: whether `a >= b`. False where either is NaN.
+    unsafe fn at_least(a: Self::F, b: Self::F) -> u32;
+    /// Per lane `x` where `a >= b`, else `y`.
+    unsafe fn choose(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// `x` in every lane.
+    unsafe fn splat_word(x: u32) -> Self::W;
+    /// Reads 8 words.
+    unsafe fn load_words(p: *const u32) -> Self::W;
+    /// `a ^ b`.
+    unsafe fn xor(a: Self::W, b: Self::W) -> Self::W;
+    /// The high and the low halves of `a * b`.
+    unsafe fn wide_product(a: Self::W, b: Self::W) -> [Self::W; 2];
+    /// Lane l of vector v of the result is lane `v + 4 * (l / 4)` of vector `l % 4`.
+    unsafe fn weave(v: [Self::W; 4]) -> [Self::W; 4];
+    /// Entry `w >> 22` of a table of 1024, for every lane w.
+    unsafe fn look_up(table: *const f32, w: Self::W) -> Self::F;
 
     /// `x` for all 16 outputs.
     unsafe fn splat16(x: f32) -> Self::F16;
