@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`Matrix`], [`Precision`] | weights packed for the kernels, and their number format |
 //! | [`Product`], [`matmul`] | rows times a matrix |
+//! | [`Guide`], [`TopP`], [`Search`] | from logits to the best codes under noise |
 //! | [`Threads`] | helper threads for short parallel regions |
 //! | [`Isa`], [`Simd`], [`Kernel`] | the instruction sets, and code that is written once over them |
 //!
@@ -35,6 +36,7 @@ mod gemm;
 mod isa;
 mod math;
 mod matrix;
+mod rank;
 mod threads;
 mod tile;
 
@@ -44,5 +46,6 @@ pub use gemm::{Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
 pub use matrix::{BLOCK, FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
+pub use rank::{BOUNDS, Divide, GROUP, Guide, Search, TopP, keep_largest};
 pub use threads::Threads;
 pub use tile::{CHUNK_ROWS, Numbers, PLACES, Panels};

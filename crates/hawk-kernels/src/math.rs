@@ -15,7 +15,7 @@ const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 /
 /// `e^x` with a relative error of about 1e-7. `x` is clamped to -87..=88, where the result is a
 /// normal number; NaN stays NaN.
 #[inline(always)]
-unsafe fn exp<S: Simd>(x: S::F) -> S::F {
+pub(crate) unsafe fn exp<S: Simd>(x: S::F) -> S::F {
     // SAFETY: the caller gives the instruction set.
     unsafe {
         // The second operand is what comes out of NaN.

@@ -100,7 +100,8 @@ impl CellNoise {
     }
 
     /// The Gumbel noise of a code: `-ln(-ln u)` with `u = (word + 0.5) / 2^32`. The word is number
-    /// `code mod 4` of block `code div 4`. The purpose is [`Purpose::Replay`] or [`Purpose::Text`].
+    /// `code mod 4` of block `code div 4`. The purpose is [`Purpose::Replay`] or [`Purpose::Text`];
+    /// a drafter may use [`Purpose::Draft`].
     #[must_use]
     pub fn gumbel(self, code: Code) -> f64 {
         gumbel_of_word(self.words(code.0 / 4)[code.index() % 4])
@@ -179,8 +180,30 @@ fn gumbel_of_word(word: u32) -> f64 {
     -libm::log(-libm::log(u))
 }
 
-/// Bits of a word that index [`BOUNDS`].
+/// Bits of a word that index the bounds.
 const BOUND_BITS: u32 = 10;
+
+/// Bounds of Gumbel noise in f32, for a search that leaves out the logarithms where it can.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseBounds {
+    /// No noise is below it.
+    pub least: f32,
+    /// No noise of a word with these top ten bits is above it. It rises.
+    pub most: [f32; 1 << BOUND_BITS],
+}
+
+impl NoiseBounds {
+    /// The bounds, computed once.
+    #[must_use]
+    pub fn get() -> &'static NoiseBounds {
+        static NOISE_BOUNDS: LazyLock<NoiseBounds> = LazyLock::new(|| NoiseBounds {
+            least: (gumbel_of_word(0) as f32).next_down(),
+            // Rounding to f32 may lower a bound by half the distance of two numbers.
+            most: BOUNDS.map(|bound| (bound as f32).next_up()),
+        });
+        &NOISE_BOUNDS
+    }
+}
 
 /// For each value of a word's top bits, an upper bound of the noise of all words that have them.
 ///
@@ -229,6 +252,8 @@ mod tests {
         for word in spread.chain(borders) {
             let (noise, bound) = (gumbel_of_word(word), BOUNDS[(word >> (32 - BOUND_BITS)) as usize]);
             assert!(noise <= bound && bound <= most, "noise {noise} of word {word:#x}, bound {bound}");
+            let NoiseBounds { least, most } = NoiseBounds::get();
+            assert!(f64::from(*least) <= noise && bound <= f64::from(most[(word >> (32 - BOUND_BITS)) as usize]));
         }
     }
 }

@@ -25,7 +25,7 @@ struct Asked {
     nodes: usize,
 }
 
-const ASKED: [Asked; 6] = {
+const ASKED: [Asked; 8] = {
     let (prompt, rule) = ("red apple, fluent 3d style", Rule::Replay);
     let apple = Asked { prompt, seed: 5, image: 0, cfg: 3.0, decoder: Decoder::NEIGHBOUR, rule, nodes: 3 };
     [
@@ -35,6 +35,8 @@ const ASKED: [Asked; 6] = {
         Asked { image: 2, decoder: Decoder::MEDUSA, nodes: 5, rule: Rule::Rejection, ..apple },
         Asked { prompt: "rocket, fluent flat style", seed: 7, decoder: Decoder::HAWK_PAPER, nodes: 8, ..apple },
         Asked { prompt: "a frog", seed: 8, decoder: Decoder::HAWK, rule: Rule::Rejection, nodes: 4, ..apple },
+        Asked { image: 3, decoder: Decoder::SCD, nodes: 8, ..apple },
+        Asked { prompt: "a frog", seed: 9, decoder: Decoder::SCD, rule: Rule::Rejection, nodes: 4, ..apple },
     ]
 };
 

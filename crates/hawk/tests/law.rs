@@ -84,6 +84,9 @@ fn every_decoder_and_rule_draws_from_the_joint_law(sampling: Sampling) {
         for (decoder, tree) in [
             (Decoder::AR, "1"),
             (Decoder::NEIGHBOUR, "4"),
+            (Decoder::SCD, "2"),
+            (Decoder::SCD, "3"),
+            (Decoder::SCD, "4"),
             (Decoder::MEDUSA, "5"),
             (Decoder::HAWK_VERTICAL, "4"),
             (Decoder::HAWK_PAPER, "6"),

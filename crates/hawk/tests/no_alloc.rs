@@ -111,6 +111,8 @@ fn images() {
         (Precision::F32, Decoder::NEIGHBOUR, Rule::Replay),
         (Precision::Bf16, Decoder::AR, Rule::Replay),
         (Precision::Int8, Decoder::HAWK, Rule::Replay),
+        (Precision::Int8, Decoder::SCD, Rule::Replay),
+        (Precision::Bf16, Decoder::SCD, Rule::Rejection),
         (Precision::Bf16, Decoder::HAWK, Rule::Rejection),
     ] {
         let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();

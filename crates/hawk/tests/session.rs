@@ -169,6 +169,21 @@ fn no_head_and_no_cache_is_dead() {
 }
 
 #[test]
+fn jacobi_guesses_improve_where_longer_windows_see_them_more_often() {
+    for rule in RULES {
+        let [four, sixteen] = ["4", "16"].map(|tree| sum(&counts(0..COMPARED as u32, Decoder::SCD, rule, tree)));
+        let (short, long) = (four.acceptance_length(), sixteen.acceptance_length());
+        assert!(long > 1.25 * short && short > 1.5, "{rule}: {short} and {long} tokens a pass");
+        let accepted = |wanted: &str| -> u64 {
+            let of_source = sixteen.tallies().filter(|(source, ..)| source.to_string() == wanted);
+            of_source.map(|(.., tally)| tally.accepted).sum()
+        };
+        assert!(accepted("last") > accepted("left") + accepted("above"), "{rule}");
+        assert_eq!(accepted("last") + accepted("left") + accepted("above"), sixteen.accepted, "{rule}");
+    }
+}
+
+#[test]
 fn vertical_heads_go_on_where_horizontal_ones_end() {
     let stats = sum(&HAWK_16[0]);
     let deep = stats.tallies().filter(|(source, depth, _)| source.family() == "V" && *depth > 2);

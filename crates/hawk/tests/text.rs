@@ -90,7 +90,7 @@ fn write(engine: &TextEngine, request: &TextRequest) -> GeneratedText {
 }
 
 /// Plain decoding against guesses on other threads. Returns what the guesses of trees did whose size does not depend on the machine.
-fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
+fn check(place: &Place, precision: Precision, decoder: Decoder, prompts: &[&str]) -> DecodeStats {
     let (one, two) = (place.engine(precision, 1), place.engine(precision, 2));
     let (mut all, mut different) = (DecodeStats::default(), HashSet::new());
     for (number, prompt) in (0..).zip(prompts) {
@@ -98,8 +98,8 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
             let plain = write(&one, &request(prompt, sampling, decoding(Decoder::AR, Rule::Replay, "1")));
             assert_eq!((plain.tokens.len(), plain.stats.target_passes), (48, 48));
             for tree in ["2", "4", "7", "16", "40", "auto", "4x2x1"] {
-                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::MEDUSA, Rule::Replay, tree)));
-                assert_eq!(guessed.tokens, plain.tokens, "{precision} {prompt:?} {sampling:?} {tree}");
+                let guessed = write(&two, &request(prompt, sampling, decoding(decoder, Rule::Replay, tree)));
+                assert_eq!(guessed.tokens, plain.tokens, "{decoder} {precision} {prompt:?} {sampling:?} {tree}");
                 assert_eq!((guessed.prompt, guessed.stop), (plain.prompt.clone(), Stop::MaxTokens));
                 assert_eq!(guessed.stats.committed, 48);
                 if tree != "auto" {
@@ -108,15 +108,15 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
             }
             // Greedy decoding tests by equality, whatever the rule.
             if sampling == TextSampling::Greedy {
-                let guessed = write(&two, &request(prompt, sampling, decoding(Decoder::MEDUSA, Rule::Rejection, "5")));
-                assert_eq!(guessed.tokens, plain.tokens, "{precision} {prompt:?} greedy under rejection");
+                let guessed = write(&two, &request(prompt, sampling, decoding(decoder, Rule::Rejection, "5")));
+                assert_eq!(guessed.tokens, plain.tokens, "{decoder} {precision} {prompt:?} greedy under rejection");
             }
             different.insert(plain.tokens);
         }
     }
     assert_eq!(different.len(), 2 * prompts.len(), "prompts and noise make texts different");
     println!(
-        "{precision}: {} of {} guesses accepted, {:.2} tokens a pass",
+        "{decoder} {precision}: {} of {} guesses accepted, {:.2} tokens a pass",
         all.accepted,
         all.nodes,
         all.acceptance_length()
@@ -125,12 +125,14 @@ fn check(place: &Place, precision: Precision, prompts: &[&str]) -> DecodeStats {
 }
 
 #[test]
-fn medusa_writes_plain_decodings_text_in_every_precision() {
+fn every_decoder_writes_plain_decodings_text_in_every_precision() {
     let (place, few) = (Place::new(), Place::of_few_ids());
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-        check(&place, precision, &PROMPTS);
-        let stats = check(&few, precision, &["a", "b", "z"]);
-        assert!(stats.acceptance_length() > 1.2, "are the heads dead? {}", stats.acceptance_length());
+        for decoder in [Decoder::MEDUSA, Decoder::SCD] {
+            check(&place, precision, decoder, &PROMPTS);
+            let stats = check(&few, precision, decoder, &["a", "b", "z"]);
+            assert!(stats.acceptance_length() > 1.2, "is {decoder} dead? {}", stats.acceptance_length());
+        }
     }
 }
 
@@ -205,7 +207,12 @@ fn a_text_ends_with_the_first_end_wherever_it_was_guessed() {
             let first = whole.iter().position(|token| ends.contains(token)).unwrap();
             place.configure("generation_config.json", |config| config["eos_token_id"] = json!(ends.map(|end| end.0)));
             let engine = place.engine(Precision::Bf16, 1);
-            for how in [plain].into_iter().chain(["3", "8", "30"].map(|t| decoding(Decoder::MEDUSA, Rule::Replay, t))) {
+            for how in [plain].into_iter().chain([
+                decoding(Decoder::MEDUSA, Rule::Replay, "3"),
+                decoding(Decoder::MEDUSA, Rule::Replay, "8"),
+                decoding(Decoder::MEDUSA, Rule::Replay, "30"),
+                decoding(Decoder::SCD, Rule::Replay, "8"),
+            ]) {
                 let text = write(&engine, &request(prompt, sampling, how));
                 assert_eq!((text.tokens, text.stop), (whole[..=first].to_vec(), Stop::Eos), "{prompt:?} {how:?}");
                 assert_eq!((text.stats.committed, text.sources.len()), (first as u64 + 1, first + 1));
@@ -213,7 +220,7 @@ fn a_text_ends_with_the_first_end_wherever_it_was_guessed() {
             }
         }
     }
-    assert_eq!(ended, 40);
+    assert_eq!(ended, 50);
 }
 
 #[test]
@@ -221,7 +228,8 @@ fn positions_and_prompts_are_limited() {
     let place = Place::new();
     place.reconfigure(|config| config["max_position_embeddings"] = json!(40));
     let engine = place.engine(Precision::Bf16, 1);
-    for how in [decoding(Decoder::AR, Rule::Replay, "1"), decoding(Decoder::MEDUSA, Rule::Replay, "9")] {
+    for how in [(Decoder::AR, "1"), (Decoder::MEDUSA, "9"), (Decoder::SCD, "9")] {
+        let how = decoding(how.0, Rule::Replay, how.1);
         let text = write(&engine, &request(PROMPTS[0], TextSampling::Greedy, how));
         assert_eq!((text.prompt.len() + text.tokens.len(), text.stop), (40, Stop::Positions));
         // Begin of text and a space before 37 letters leave one position.
@@ -240,7 +248,7 @@ fn positions_and_prompts_are_limited() {
         (TextRequest { prompt: "a".repeat(38), ..good.clone() }, "at most 39 tokens"),
         (TextRequest { max_tokens: 0, ..good.clone() }, "max_tokens"),
         (TextRequest { sampling: guided, ..good.clone() }, "guidance"),
-        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar or medusa"),
+        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar, scd or medusa"),
         (
             TextRequest {
                 decoding: Decoding::with_defaults(Decoder::MEDUSA, hawk::AnyRule::Lossy(hawk::LossyRule::Typical)),
@@ -357,9 +365,14 @@ fn every_decoder_and_rule_writes_by_the_targets_joint_law() {
     for sampling in [Sampling::new(1.0, 2.0, 0, 1.0).unwrap(), Sampling::new(1.0, 3.0, 4, 0.98).unwrap()] {
         let law = exact_law(&place.model(), &sampling);
         for rule in [Rule::Replay, Rule::Rejection] {
-            for (decoder, tree) in
-                [(Decoder::AR, "1"), (Decoder::MEDUSA, "2"), (Decoder::MEDUSA, "6"), (Decoder::MEDUSA, "3x2x1")]
-            {
+            for (decoder, tree) in [
+                (Decoder::AR, "1"),
+                (Decoder::MEDUSA, "2"),
+                (Decoder::MEDUSA, "6"),
+                (Decoder::MEDUSA, "3x2x1"),
+                (Decoder::SCD, "2"),
+                (Decoder::SCD, "4"),
+            ] {
                 let (deviation, length) = deviation(&engine, &law, sampling, decoding(decoder, rule, tree));
                 println!("{decoder} {rule} {tree}: {deviation:.2}, {length:.2} tokens a pass");
                 assert!(deviation < 4.0, "{decoder} {rule} {tree}: {deviation:.1} standard deviations");

@@ -79,10 +79,10 @@ struct TextDecodingArgs {
     #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = exact_rule())]
     rule: AnyRule,
     /// Tree of proposals: nodes (7), a shape (4x2x1) or auto
-    /// [default: ar 1; medusa auto, or 4 under the rule rejection]
+    /// [default: ar 1; others auto, or 4 under the rule rejection]
     #[arg(long, visible_alias = "budget", value_name = "NODES|SHAPE|auto", value_parser = str::parse::<Tree>,
         long_help = concat!(
-            "Tree of proposals [default: ar 1; medusa auto, or 4 under the rule rejection]\n",
+            "Tree of proposals [default: ar 1; others auto, or 4 under the rule rejection]\n",
             tree_forms!()
         ))]
     tree: Option<Tree>,
@@ -124,6 +124,7 @@ impl TextDecodingArgs {
 fn decoder() -> impl TypedValueParser<Value = Decoder> {
     PossibleValuesParser::new([
         PossibleValue::new(Decoder::AR.name()).help("No drafter: plain decoding, one token per pass"),
+        PossibleValue::new(Decoder::SCD.name()).help("The model's own laws of the last pass; needs no draft heads"),
         PossibleValue::new(Decoder::MEDUSA.name()).help("Draft heads, each for a token further ahead"),
     ])
     .try_map(|name| name.parse())

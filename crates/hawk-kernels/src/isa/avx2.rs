@@ -13,6 +13,7 @@ pub(super) struct Avx2;
 macro_rules! eight_lanes {
     () => {
         type F = __m256;
+        type W = __m256i;
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m256 {
@@ -64,6 +65,54 @@ macro_rules! eight_lanes {
         #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(a: __m256, b: __m256) -> u32 {
+            unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a, b)) as u32 }
+        }
+        #[inline(always)]
+        unsafe fn choose(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+            unsafe { _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_GE_OQ>(a, b)) }
+        }
+        #[inline(always)]
+        unsafe fn splat_word(x: u32) -> __m256i {
+            unsafe { _mm256_set1_epi32(x as i32) }
+        }
+        #[inline(always)]
+        unsafe fn load_words(p: *const u32) -> __m256i {
+            unsafe { _mm256_loadu_si256(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
+            unsafe { _mm256_xor_si256(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn wide_product(a: __m256i, b: __m256i) -> [__m256i; 2] {
+            unsafe {
+                let even = _mm256_mul_epu32(a, b);
+                let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
+                [
+                    _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd),
+                    _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd)),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn weave(v: [__m256i; 4]) -> [__m256i; 4] {
+            unsafe {
+                let (a, b) = (_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpacklo_epi32(v[2], v[3]));
+                let (c, d) = (_mm256_unpackhi_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[2], v[3]));
+                [
+                    _mm256_unpacklo_epi64(a, b),
+                    _mm256_unpackhi_epi64(a, b),
+                    _mm256_unpacklo_epi64(c, d),
+                    _mm256_unpackhi_epi64(c, d),
+                ]
+            }
+        }
+        #[inline(always)]
+        unsafe fn look_up(table: *const f32, w: __m256i) -> __m256 {
+            unsafe { _mm256_i32gather_ps::<4>(table, _mm256_srli_epi32::<22>(w)) }
         }
     };
 }

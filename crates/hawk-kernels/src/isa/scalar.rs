@@ -15,6 +15,7 @@ macro_rules! lanes {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the macro's blocks share one note")]
 impl Simd for Scalar {
     type F = [f32; LANES];
+    type W = [u32; LANES];
     pairs!([i32; LANES], [i16; 2 * LANES]);
 
     #[inline(always)]
@@ -83,6 +84,40 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
+    #[inline(always)]
+    unsafe fn at_least(a: Self::F, b: Self::F) -> u32 {
+        (0..LANES).map(|i| u32::from(a[i] >= b[i]) << i).sum()
+    }
+    #[inline(always)]
+    unsafe fn choose(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F {
+        lanes!(i => if a[i] >= b[i] { x[i] } else { y[i] })
+    }
+    #[inline(always)]
+    unsafe fn splat_word(x: u32) -> Self::W {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load_words(p: *const u32) -> Self::W {
+        // SAFETY: the caller guarantees 8 valid elements.
+        unsafe { p.cast::<Self::W>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn xor(a: Self::W, b: Self::W) -> Self::W {
+        lanes!(i => a[i] ^ b[i])
+    }
+    #[inline(always)]
+    unsafe fn wide_product(a: Self::W, b: Self::W) -> [Self::W; 2] {
+        [lanes!(i => ((u64::from(a[i]) * u64::from(b[i])) >> 32) as u32), lanes!(i => a[i].wrapping_mul(b[i]))]
+    }
+    #[inline(always)]
+    unsafe fn weave(v: [Self::W; 4]) -> [Self::W; 4] {
+        std::array::from_fn(|to| lanes!(lane => v[lane % 4][to + 4 * (lane / 4)]))
+    }
+    #[inline(always)]
+    unsafe fn look_up(table: *const f32, w: Self::W) -> Self::F {
+        // SAFETY: the caller guarantees 1024 valid entries.
+        lanes!(i => unsafe { table.add((w[i] >> 22) as usize).read() })
+    }
     #[inline(always)]
     unsafe fn load_bf16(p: *const u16) -> [Self::F; 2] {
         // SAFETY: the caller guarantees 16 valid elements.

@@ -29,6 +29,8 @@ pub trait Simd: Copy {
     const PARTS: usize;
     /// Bytes of 4 rounded inputs.
     const QUAD_BYTES: usize;
+    /// 8 x u32.
+    type W: Copy;
     /// Rows whose sums of one panel fit into the registers.
     const TILE_ROWS: usize;
     /// The same under int8, whose weights take more registers.
@@ -73,6 +75,23 @@ pub trait Simd: Copy {
     unsafe fn exact_sum(v: Self::F16) -> f32;
     /// Starts to read a cache line; the pointer may point anywhere.
     unsafe fn prefetch(p: *const u8);
+
+    /// One bit per lane, lane 0 lowest: whether `a >= b`. False where either is NaN.
+    unsafe fn at_least(a: Self::F, b: Self::F) -> u32;
+    /// Per lane `x` where `a >= b`, else `y`.
+    unsafe fn choose(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// `x` in every lane.
+    unsafe fn splat_word(x: u32) -> Self::W;
+    /// Reads 8 words.
+    unsafe fn load_words(p: *const u32) -> Self::W;
+    /// `a ^ b`.
+    unsafe fn xor(a: Self::W, b: Self::W) -> Self::W;
+    /// The high and the low halves of `a * b`.
+    unsafe fn wide_product(a: Self::W, b: Self::W) -> [Self::W; 2];
+    /// Lane l of vector v of the result is lane `v + 4 * (l / 4)` of vector `l % 4`.
+    unsafe fn weave(v: [Self::W; 4]) -> [Self::W; 4];
+    /// Entry `w >> 22` of a table of 1024, for every lane w.
+    unsafe fn look_up(table: *const f32, w: Self::W) -> Self::F;
 
     /// `x` for all 16 outputs.
     unsafe fn splat16(x: f32) -> Self::F16;

@@ -10,6 +10,8 @@ pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod pass;
 pub(crate) mod passes;
+pub(crate) mod rankers;
+pub(crate) mod ranking;
 pub(crate) mod rope;
 pub(crate) mod staged;
 pub(crate) mod stream;

@@ -8,6 +8,7 @@ use hawk_kernels::Threads;
 use hawk_spec::{Code, LawError, NodeId, Warper};
 
 use super::output::Projection;
+use super::rankers::{Asked, Rankers};
 use super::stream::Stream;
 use super::target::Target;
 use super::workspace::{PassLimits, Workspace};
@@ -15,9 +16,6 @@ use crate::backend::Passes;
 use crate::heads::{HeadWorkspace, Heads};
 use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Shaping, StreamId};
 use crate::rows::Rows;
-
-/// Best codes that are kept in memory of their own.
-const BEST: usize = 16;
 
 pub(super) struct CpuPasses {
     target: Arc<Target>,
@@ -34,6 +32,7 @@ pub(super) struct CpuPasses {
     warper: Warper,
     scores: Vec<f32>,
     best: Vec<(f64, Code)>,
+    rankers: Rankers,
 }
 
 impl CpuPasses {
@@ -60,7 +59,8 @@ impl CpuPasses {
             trees: Vec::new(),
             warper: Warper::new(plan.pipeline, codes),
             scores: vec![0.0; codes],
-            best: Vec::with_capacity(BEST),
+            best: Vec::with_capacity(Rankers::MOST),
+            rankers: Rankers::new(threads.threads(), plan.pipeline, codes, plan.readouts),
             target,
             threads,
             plan,
@@ -71,6 +71,72 @@ impl CpuPasses {
     fn readout(&self, stream: StreamId, node: usize) -> Option<usize> {
         let before: usize = self.streams.get(..stream.0)?.iter().map(|stream| stream.rows.read().len()).sum();
         (node < self.streams.get(stream.0)?.rows.read().len()).then_some(before + node)
+    }
+
+    /// The rows of a node's logits among all rows that the pass has read.
+    fn readouts(&self, at: NodeOf) -> StdResult<(usize, Option<usize>), LawError> {
+        let no_law = LawError::NoLaw { node: NodeId(at.node as u32) };
+        let tree = self.trees.get(at.tree).ok_or(no_law.clone())?;
+        let cond = self.readout(tree.cond, at.node).ok_or(no_law.clone())?;
+        let uncond = match tree.uncond {
+            Some(stream) => Some(self.readout(stream, at.node).ok_or(no_law)?),
+            None => None,
+        };
+        Ok((cond, uncond))
+    }
+
+    /// Gives the dropped codes of a node the logit -inf.
+    fn drop_codes(&mut self, at: NodeOf) -> StdResult<(), LawError> {
+        if !self.plan.dropped.is_empty() {
+            let (cond, uncond) = self.readouts(at)?;
+            for readout in [Some(cond), uncond].into_iter().flatten() {
+                self.workspace.logits[readout * self.columns..][self.plan.dropped.clone()].fill(f32::NEG_INFINITY);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a ranker needs to know of a node; none where the tree is not ranked by law and noise.
+    fn ask(&self, at: NodeOf, count: usize) -> Option<Asked> {
+        let tree = self.trees.get(at.tree)?;
+        let (Shaping::Sampling(sampling), Ranking::Noise(noise, purpose)) = (tree.shaping, tree.ranking) else {
+            return None;
+        };
+        let (cond, uncond) = self.readouts(at).ok()?;
+        let cell = *self.streams[tree.cond.0].rows.read_cells().get(at.node)?;
+        Some(Asked { at, cond, uncond, sampling, noise: noise.at(cell, purpose), count })
+    }
+
+    /// Ranks all nodes of the trees whose drafters read them all, in one parallel region.
+    fn rank_all(&mut self) -> StdResult<(), LawError> {
+        for tree in 0..self.trees.len() {
+            let Laws { cond, best, .. } = self.trees[tree];
+            if !(1..=Rankers::MOST).contains(&best) {
+                continue;
+            }
+            for node in 0..self.streams[cond.0].rows.read().len() {
+                let at = NodeOf { tree, node };
+                self.drop_codes(at)?;
+                if let Some(asked) = self.ask(at, best) {
+                    self.rankers.ask(asked);
+                }
+            }
+        }
+        self.rankers.run(&self.threads, &self.workspace.logits, self.columns);
+        Ok(())
+    }
+
+    /// Writes the best codes of a node to `best` without its scores. False where they are needed.
+    fn rank_fast(&mut self, at: NodeOf, count: usize) -> StdResult<bool, LawError> {
+        if self.rankers.is_empty() && self.trees.get(at.tree).is_some_and(|tree| tree.best > 0) {
+            self.rank_all()?;
+        }
+        if let Some(known) = self.rankers.find(at, count, &mut self.best) {
+            return Ok(known);
+        }
+        self.drop_codes(at)?;
+        let Some(asked) = self.ask(at, count).filter(|asked| asked.count > 0) else { return Ok(false) };
+        Ok(self.rankers.rank(&asked, &self.workspace.logits, self.columns, &mut self.best))
     }
 
     fn hidden_at(&self, at: NodeOf) -> Option<&[f32]> {
@@ -125,27 +191,18 @@ impl Passes for CpuPasses {
     fn forward(&mut self, trees: &[Laws]) -> Result<()> {
         self.trees.clear();
         self.trees.extend_from_slice(trees);
+        self.rankers.clear();
         let ids = self.plan.ids.clone();
         self.columns = self.target.run(&self.threads, &mut self.workspace, &self.streams, ids)?;
         Ok(())
     }
 
     fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError> {
-        let no_law = LawError::NoLaw { node: NodeId(at.node as u32) };
-        let tree = *self.trees.get(at.tree).ok_or(no_law.clone())?;
-        let (cond, columns) = (self.readout(tree.cond, at.node).ok_or(no_law.clone())?, self.columns);
-        let uncond = match tree.uncond {
-            Some(stream) => Some(self.readout(stream, at.node).ok_or(no_law)?),
-            None => None,
-        };
-        let dropped = self.plan.dropped.clone();
-        if !dropped.is_empty() {
-            for readout in [Some(cond), uncond].into_iter().flatten() {
-                self.workspace.logits[readout * columns..][dropped.clone()].fill(f32::NEG_INFINITY);
-            }
-        }
+        let (cond, uncond) = self.readouts(at)?;
+        self.drop_codes(at)?;
+        let columns = self.columns;
         let logits = |readout: usize| &self.workspace.logits[readout * columns..][..columns];
-        match tree.shaping {
+        match self.trees[at.tree].shaping {
             Shaping::Logits => self.scores.copy_from_slice(logits(cond)),
             Shaping::Sampling(sampling) => {
                 self.warper.warp(&sampling, logits(cond), uncond.map(logits), &mut self.scores)?;
@@ -155,6 +212,9 @@ impl Passes for CpuPasses {
     }
 
     fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError> {
+        if self.rank_fast(at, count)? {
+            return Ok(&self.best);
+        }
         self.scores(at)?;
         let tree = self.trees[at.tree];
         let cell = self.streams[tree.cond.0].rows.read_cells()[at.node];

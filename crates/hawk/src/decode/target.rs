@@ -75,7 +75,7 @@ impl Target {
         if kind.media == Media::Images && self.medium.arrangement() == Arrangement::Line {
             return Err(Error::input("text has no rows, which this decoder needs")
                 .at("decoder")
-                .expected("ar or medusa")
+                .expected("ar, scd or medusa")
                 .got(kind.name));
         }
         let out_of_range = |e: hawk_spec::SamplingError| Error::input(e.to_string());

@@ -14,3 +14,4 @@ mod heads;
 pub(crate) mod mode;
 mod plain;
 mod registry;
+mod scd;

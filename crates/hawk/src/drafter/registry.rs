@@ -7,8 +7,15 @@ use hawk_nn::{Error, Result};
 use crate::request::decoder::Decoder;
 
 /// The built-in decoders, in the order of `--help`. A new drafter adds its own here.
-static DECODERS: &[Decoder] =
-    &[Decoder::AR, Decoder::NEIGHBOUR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK_PAPER, Decoder::HAWK];
+static DECODERS: &[Decoder] = &[
+    Decoder::AR,
+    Decoder::NEIGHBOUR,
+    Decoder::SCD,
+    Decoder::MEDUSA,
+    Decoder::HAWK_VERTICAL,
+    Decoder::HAWK_PAPER,
+    Decoder::HAWK,
+];
 
 impl Decoder {
     /// All built-in decoders, plain decoding first.

@@ -59,7 +59,8 @@ pub struct TextRequest {
     /// The way in which tokens are drawn.
     pub sampling: TextSampling,
     /// Decoder, rule, tree. The decoder must draft text ([`Decoder::AR`](crate::Decoder::AR),
-    /// [`Decoder::MEDUSA`](crate::Decoder::MEDUSA)), and the rule must be exact.
+    /// [`Decoder::SCD`](crate::Decoder::SCD), [`Decoder::MEDUSA`](crate::Decoder::MEDUSA)), and the
+    /// rule must be exact.
     pub decoding: Decoding,
     /// Most tokens after the prompt, at least 1. The model's positions may allow fewer.
     pub max_tokens: usize,

@@ -1,0 +1,147 @@
+//! Proof by enumeration: Jacobi drafts with fixed noise keep the target's joint law under rejection. The laws of the
+//! last pass are draft laws, and one random number per cell serves the guesses of all passes.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::{Toy, ToyLaws, path_to};
+use hawk_spec::{
+    Cell, Chooser, Code, DraftLaw, Enumerator, LawError, NodeId, Replacement, Rule, Source, TokenTree, Verdict,
+    Verifier,
+};
+
+const TOLERANCE: f64 = 1e-12;
+const CELLS: u32 = 4;
+const CODES: u32 = 2;
+/// Atoms of the random number of a cell.
+const ATOMS: u32 = 3;
+
+/// How guesses are made, and what is said of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// One random number per cell, q is the law of the last pass.
+    Fixed,
+    /// The same, but a guess that stays the same keeps the q that it was first drawn from.
+    KeepsOldLaw,
+    /// The random number of a cell also decides its acceptance test.
+    SharesNoise,
+}
+
+/// The draft law of a cell: the target's law rounded to thirds, so that atoms draw from it exactly.
+/// Any law that does not depend on the cell's own noise will do.
+fn coarse(law: &[f64]) -> [f64; CODES as usize] {
+    let first = (law[0] * f64::from(ATOMS)).round() / f64::from(ATOMS);
+    [first, 1.0 - first]
+}
+
+/// The code that an atom draws from a coarse law: the same code for both laws wherever it can be.
+fn drawn(law: [f64; CODES as usize], atom: usize) -> Code {
+    Code(u32::from((atom as f64 + 0.5) / f64::from(ATOMS) > law[0]))
+}
+
+/// The random choices of verification, and the noise of the cells.
+struct Choices<'a> {
+    e: &'a mut Enumerator,
+    atoms: [usize; CELLS as usize],
+    kind: Kind,
+}
+
+impl Chooser for Choices<'_> {
+    fn replay(&mut self, cell: Cell, scores: &[f32]) -> Result<Code, LawError> {
+        self.e.replay(cell, scores)
+    }
+    fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
+        match self.kind {
+            Kind::SharesNoise => (self.atoms[cell.index()] as f64 + 0.5) / f64::from(ATOMS) < probability,
+            _ => self.e.accept(cell, candidate, probability),
+        }
+    }
+    fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
+        self.e.draw(cell, law)
+    }
+}
+
+/// One image of a branch, by chains of up to `nodes` nodes. Counts the guesses that were drawn anew in a later pass.
+fn decode(toy: Toy, nodes: usize, choices: &mut Choices<'_>, verifier: &mut Verifier, again: &mut u32) -> Vec<Code> {
+    let mut tree = TokenTree::with_capacity(nodes, CODES as usize);
+    let mut verdict = Verdict::with_capacity(nodes);
+    let mut guesses: [Option<(Code, [f64; CODES as usize])>; CELLS as usize] = [None; CELLS as usize];
+    let mut committed: Vec<Code> = Vec::new();
+    while committed.len() < CELLS as usize {
+        let done = committed.len() as u32;
+        tree.reset(Cell(done), CELLS - done);
+        let mut node = NodeId::ROOT;
+        while !tree.is_full() && tree.depth(node) + 1 < tree.cells_left() {
+            let (code, draft) = match guesses[tree.open_cell_below(node).index()] {
+                Some((code, law)) => {
+                    let law = tree.add_law(&law).unwrap();
+                    (code, DraftLaw::Drawn { law, replacement: Replacement::With })
+                }
+                None => (tree.code(node).unwrap_or(Code(1)), DraftLaw::Deterministic),
+            };
+            node = tree.propose(node, code, draft, Source::LEFT).unwrap();
+        }
+        verifier.verify(&tree, &mut ToyLaws::new(toy, &committed, &tree), choices, &mut verdict).unwrap();
+        for node in tree.nodes().skip(verdict.committed()) {
+            let cell = tree.open_cell_below(node).index();
+            let law = coarse(&toy.law(&path_to(&committed, &tree, node)));
+            let code = drawn(law, choices.atoms[cell]);
+            *again += u32::from(guesses[cell].is_some());
+            guesses[cell] = match guesses[cell].filter(|old| choices.kind == Kind::KeepsOldLaw && old.0 == code) {
+                Some(old) => Some(old),
+                None => Some((code, law)),
+            };
+        }
+        committed.extend(verdict.codes(&tree));
+    }
+    committed
+}
+
+/// The largest error of the joint law, and the number of guesses that were drawn anew.
+fn error_of(kind: Kind, toy: Toy, nodes: usize) -> (f64, u32) {
+    let mut verifier = Verifier::new(Rule::Rejection, CODES as usize);
+    let mut laws: HashMap<Vec<Code>, f64> = HashMap::new();
+    let (mut e, mut again) = (Enumerator::new(), 0);
+    while e.next_branch() {
+        let atoms = std::array::from_fn(|_| e.pick(&[1.0 / f64::from(ATOMS); ATOMS as usize]));
+        let image = decode(toy, nodes, &mut Choices { e: &mut e, atoms, kind }, &mut verifier, &mut again);
+        *laws.entry(image).or_default() += e.weight();
+    }
+    let error = (0..CODES.pow(CELLS)).fold(0.0_f64, |error, number| {
+        let image: Vec<Code> = (0..CELLS).map(|cell| Code(number / CODES.pow(cell) % CODES)).collect();
+        let wanted: f64 = (0..image.len()).map(|cell| toy.law(&image[..cell])[image[cell].index()]).product();
+        error.max((laws.get(&image).copied().unwrap_or(0.0) - wanted).abs())
+    });
+    (error, again)
+}
+
+/// The largest error over a few targets.
+fn worst_error(kind: Kind, nodes: usize) -> f64 {
+    (1..=8).map(|salt| error_of(kind, Toy { salt, codes: CODES }, nodes).0).fold(0.0, f64::max)
+}
+
+#[test]
+fn guesses_with_fixed_noise_keep_the_law() {
+    for nodes in 1..=4 {
+        let mut guessed_again = 0;
+        for salt in 1..=8 {
+            let (error, again) = error_of(Kind::Fixed, Toy { salt, codes: CODES }, nodes);
+            assert!(error < TOLERANCE, "error {error:e} of target {salt} at {nodes} nodes");
+            guessed_again += again;
+        }
+        assert!(nodes < 3 || guessed_again > 0, "no cell was guessed twice at {nodes} nodes");
+    }
+}
+
+#[test]
+fn the_proof_sees_noise_that_serves_the_test_as_well() {
+    assert!(worst_error(Kind::SharesNoise, 3) > 1e-3);
+}
+
+#[test]
+fn the_proof_sees_guesses_that_name_an_older_law() {
+    assert!(worst_error(Kind::KeepsOldLaw, 4) > 1e-3);
+}
