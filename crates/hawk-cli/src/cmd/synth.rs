@@ -19,7 +19,7 @@ use crate::output::{files, progress, say};
   hawk synth heads --model lumina/ --out lumina-heads/
   hawk generate \"anything\" --model lumina/ --heads lumina-heads/ --size 512x512
   hawk synth grown --preset 1b --out grown-1b/
-  hawk synth grown --from emoji/ --hidden 1536 --layers 9 --inner 2048 --out grown/ --compare \"red apple\"
+  hawk synth grown --from emoji/ --hidden 768 --layers 9 --out grown/ --compare \"red apple\"
 
 The shapes, tensor names and files are those of the public model; what it generates is noise. A 7B \
 model takes 14 GB of disk and little memory. The same command resumes an interrupted run.
