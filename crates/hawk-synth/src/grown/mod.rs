@@ -201,7 +201,7 @@ impl<'a> Grown<'a> {
         let write = &mut |tensor: &Planned, out: &mut dyn std::io::Write| {
             // In the plan's order; those of finished shards are not asked for.
             match left.find(|recipe| recipe.planned.name == tensor.name) {
-                Some(recipe) => recipe.write(&part.weights, self.seed, out),
+                Some(recipe) => recipe.write(&part.weights, self.seed, out).map_err(|e| e.at(dir.display())),
                 None => Err(Error::input("a tensor that is not planned").at(&tensor.name)),
             }
         };
