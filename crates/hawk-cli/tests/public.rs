@@ -101,6 +101,9 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
     place.refuses("convert none --out again", 2, &["none"]);
     place.refuses("synth heads --out again", 2, &["--model"]);
     place.refuses("synth janus-pro-2b --out again", 2, &["janus-pro-7b"]);
+    place.refuses("synth grown --from packed --out again", 2, &["packed for int8", "without --precision"]);
+    place.refuses("synth grown --model model --out again", 2, &["--from"]);
+    place.refuses("synth tiny-anole --layers 9 --out again", 2, &["hawk synth grown"]);
     assert!(!place.path("again").exists() && !place.path("x.png").exists());
 }
 
@@ -114,4 +117,19 @@ fn anole_draws_a_square_without_structure() {
     assert_eq!(ids(&image["cond_prefix"]).len(), 1 + "pear".len() + 2);
     assert_eq!(ids(&image["tokens"]).len(), 1024);
     place.prints("again ar.png --decoder neighbour", &["identical"]);
+}
+
+#[test]
+fn a_grown_model_draws_what_its_source_draws() {
+    let place = Place::new();
+    place.prints(
+        "synth grown --hidden 448 --layers 9 --inner 1000 --out grown --compare octopus",
+        &["billion weights a pass", "octopus: 256 of 256 cells"],
+    );
+    place.prints("inspect grown", &["faults     none", "unused     none", "16 x 16 cells"]);
+    place.hawk("generate octopus --model grown --decoder hawk --tree 4 --seed 3 --out octopus.png").success();
+    place.prints("again octopus.png --model grown --decoder ar", &["identical"]);
+    place.refuses("synth grown --hidden 400 --out again", 2, &["384, or more in steps of 64", "448"]);
+    place.refuses("synth grown --preset 1b --layers 9 --out again", 2, &["--preset"]);
+    assert!(!place.path("again").exists());
 }

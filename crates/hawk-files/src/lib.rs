@@ -53,7 +53,7 @@ pub use config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };
 pub use config::text::TextConfig;
-pub use config::transformer::{NormPlacement, Rotary, TransformerConfig};
+pub use config::transformer::{LayerSizes, NormPlacement, Rotary, TransformerConfig};
 pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};
 pub use error::{Error, Fault, Result};
 pub use family::chameleon::lumina_sizes;

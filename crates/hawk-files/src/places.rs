@@ -43,6 +43,11 @@ pub struct VqTokenizer {
 }
 
 impl VqTokenizer {
+    /// Its files in the model's folder; none where its tensors lie among the transformer's.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
     /// Whether its tensors lie among the transformer's.
     pub fn is_among_weights(&self) -> bool {
         self.files.is_empty()

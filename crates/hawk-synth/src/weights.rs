@@ -64,13 +64,18 @@ fn range_of(name: &str, shape: &[usize]) -> (f32, f32) {
     }
 }
 
+/// The random numbers of a tensor.
+pub(crate) fn stream(seed: u64, name: &str) -> SplitMix64 {
+    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize();
+    SplitMix64(digest.first_chunk().map_or(seed, |bytes| u64::from_le_bytes(*bytes)))
+}
+
 /// The numbers of a tensor.
 struct Random(SplitMix64);
 
 impl Random {
     fn new(seed: u64, name: &str) -> Self {
-        let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize();
-        Self(SplitMix64(digest.first_chunk().map_or(seed, |bytes| u64::from_le_bytes(*bytes))))
+        Self(stream(seed, name))
     }
 
     fn write(&mut self, tensor: &Planned, out: &mut dyn Write) -> std::io::Result<()> {

@@ -85,7 +85,7 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
     finish(&work, out)
 }
 
-fn put_below(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn put_below(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(|e| Error::io("make the folder", parent, &e))?;

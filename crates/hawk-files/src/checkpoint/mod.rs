@@ -249,7 +249,7 @@ impl Checkpoint {
     }
 
     /// The number format of a tensor, if it is there.
-    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
         self.entries.get(name).map(|entry| entry.dtype)
     }
 

@@ -2,6 +2,7 @@
 //! only one family does.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::family::Family;
 use crate::error::{Error, Result};
@@ -63,6 +64,41 @@ pub struct TransformerConfig {
     pub tied_embeddings: bool,
     /// Positions that the model was trained for; not a limit of the arithmetic.
     pub max_positions: usize,
+}
+
+/// The sizes of a transformer's layers, as they are written into a config.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LayerSizes {
+    /// D, width of the hidden state.
+    pub hidden: usize,
+    /// Width inside the SwiGLU.
+    pub intermediate: usize,
+    /// L.
+    pub layers: usize,
+    /// H.
+    pub heads: usize,
+    /// K; divides H.
+    pub kv_heads: usize,
+    /// Added to variances.
+    pub norm_eps: f64,
+}
+
+impl LayerSizes {
+    /// Writes them into an object of the Hugging Face layout, or begins one. The output projection
+    /// is a tensor of its own then.
+    pub(crate) fn write(&self, keys: &mut Value) {
+        for (key, size) in [
+            ("hidden_size", self.hidden),
+            ("intermediate_size", self.intermediate),
+            ("num_hidden_layers", self.layers),
+            ("num_attention_heads", self.heads),
+            ("num_key_value_heads", self.kv_heads),
+        ] {
+            keys[key] = json!(size);
+        }
+        keys["rms_norm_eps"] = json!(self.norm_eps);
+        keys["tie_word_embeddings"] = json!(false);
+    }
 }
 
 /// Keys of the Hugging Face layout, of a whole model or of its language part.

@@ -18,7 +18,7 @@ use crate::config::family::{Family, JanusLayout, JanusSizes};
 use crate::config::image::{
     Condition, HawkConfig, PromptTemplate, Sizes, TextPrompt, Unconditional, decoded, defaults, square_layout,
 };
-use crate::config::transformer::{Raw, TransformerConfig};
+use crate::config::transformer::{LayerSizes, Raw, TransformerConfig};
 use crate::config::vq::{Levels, VqConfig, VqLayout};
 use crate::error::{Error, Result};
 use crate::json::{from_json, from_value, size, unsupported};
@@ -335,6 +335,23 @@ impl FamilyRules for JanusSizes {
 
     fn side(&self) -> Option<usize> {
         Some(self.side)
+    }
+
+    fn set_layer_sizes(&self, config: &mut Value, sizes: &LayerSizes) {
+        match self.layout {
+            JanusLayout::Original => {
+                sizes.write(&mut config["language_config"]);
+                for part in ["gen_aligner_config", "gen_head_config"] {
+                    config[part]["params"]["n_embed"] = json!(sizes.hidden);
+                }
+            }
+            JanusLayout::HuggingFace => {
+                sizes.write(&mut config["text_config"]);
+                for key in ["projection_dim", "image_token_embed_dim"] {
+                    config["vq_config"][key] = json!(sizes.hidden);
+                }
+            }
+        }
     }
 
     fn details(&self) -> Option<String> {

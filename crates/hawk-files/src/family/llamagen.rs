@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use hawk_spec::{Pipeline, Structure, TokenId};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::ends::{Activation, CaptionTensors, EndTensors, InputTensors, LinearTensors, LogitTensors, MlpTensors};
 use super::names::TensorNames;
@@ -16,7 +17,7 @@ use crate::config::family::{Family, LlamaGenCondition, LlamaGenSizes};
 use crate::config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, Sizes, decoded, defaults, square_layout,
 };
-use crate::config::transformer::{NormPlacement, Rotary, TransformerConfig};
+use crate::config::transformer::{LayerSizes, NormPlacement, Rotary, TransformerConfig};
 use crate::config::vq::VqConfig;
 use crate::error::{Error, Result};
 use crate::json::{from_json, positive, size, unsupported};
@@ -230,6 +231,23 @@ impl FamilyRules for LlamaGenSizes {
         Some(self.side)
     }
 
+    /// The width of the SwiGLU has no key. It is rounded up to a multiple, here of itself.
+    fn set_layer_sizes(&self, config: &mut Value, sizes: &LayerSizes) {
+        config["gpt_model"] = Value::Null;
+        for (key, size) in [
+            ("dim", sizes.hidden),
+            ("n_layer", sizes.layers),
+            ("n_head", sizes.heads),
+            ("n_kv_head", sizes.kv_heads),
+            ("multiple_of", sizes.intermediate),
+        ] {
+            config[key] = json!(size);
+        }
+        let half = sizes.intermediate as f64 / (8 * sizes.hidden / 3) as f64 / 2.0;
+        config["ffn_dim_multiplier"] = json!(half);
+        config["norm_eps"] = json!(sizes.norm_eps);
+    }
+
     fn details(&self) -> Option<String> {
         Some(match self.condition {
             LlamaGenCondition::Classes(classes) => format!("draws {classes} classes"),
@@ -275,8 +293,6 @@ impl LlamaGenSizes {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn read(changes: &Value) -> Result<TransformerConfig> {

@@ -9,7 +9,7 @@ use super::ends::EndTensors;
 use super::names::{HeadNormTensors, TensorNames};
 use crate::config::family::Family;
 use crate::config::image::HawkConfig;
-use crate::config::transformer::TransformerConfig;
+use crate::config::transformer::{LayerSizes, TransformerConfig};
 use crate::config::vq::VqConfig;
 use crate::error::Result;
 use crate::source::ModelSource;
@@ -57,6 +57,11 @@ pub trait FamilyRules {
     /// Rows, and columns, of the grid that `config.json` fixes, if it fixes one.
     fn side(&self) -> Option<usize> {
         None
+    }
+
+    /// Writes other sizes of the layers into a `config.json` that was read as this family's.
+    fn set_layer_sizes(&self, config: &mut Value, sizes: &LayerSizes) {
+        sizes.write(config);
     }
 
     /// What only this family has, in one line for people.
