@@ -3,13 +3,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use hawk_kernels::{Isa, Kernel, LANES, PANEL, Simd, Threads, dispatch_on};
+use hawk_kernels::{Isa, Kernel, LANES, PANEL, Precision, Simd, Threads, dispatch_on};
 use hawk_nn::PassCost;
 
 /// Most independent sums: enough to hide the latency of a multiply-add on every instruction set.
 const CHAINS: usize = 12;
 /// Multiply-adds of every chain in a chunk.
 const CHAIN_STEPS: usize = 20_000;
+/// Inputs of one step under int8.
+const QUAD: usize = 4;
 /// Numbers that one chunk of a read covers.
 const READ_CHUNK: usize = 1 << 16;
 /// Places of a chunk that are read at once, and vectors that are read there in a row.
@@ -31,14 +33,14 @@ pub struct Ceilings {
     pub buffer_bytes: usize,
     /// Read bandwidth.
     pub bytes_per_s: f64,
-    /// f32 multiply-adds, each two operations.
-    pub flops: f64,
+    /// Multiply-adds of the precision, each two operations: of bytes under int8, else of f32.
+    pub operations_per_s: f64,
 }
 
 impl Ceilings {
-    /// Reads a buffer of `bytes`, at most half a gigabyte, and runs independent multiply-adds.
-    /// Takes the best of many passes each.
-    pub fn measure(pool: &Threads, bytes: usize) -> Self {
+    /// Reads a buffer of `bytes`, at most half a gigabyte, and runs independent multiply-adds of a
+    /// precision. Takes the best of many passes each.
+    pub fn measure(pool: &Threads, precision: Precision, bytes: usize) -> Self {
         let bytes = bytes.min(MOST_READ);
         let (isa, numbers) = (Isa::detect(), vec![1.0_f32; bytes / size_of::<f32>()]);
         let read = best_s(CEILING_TIME, || {
@@ -51,30 +53,39 @@ impl Ceilings {
         let multiply = best_s(CEILING_TIME, || {
             pool.run(chunks, &|_| {
                 // SAFETY: the instruction set was detected.
-                black_box(unsafe { dispatch_on(isa, MultiplyAdd) });
+                unsafe {
+                    match precision {
+                        Precision::F32 | Precision::Bf16 => _ = black_box(dispatch_on(isa, MultiplyAdd)),
+                        Precision::Int8 => _ = black_box(dispatch_on(isa, Dot)),
+                    }
+                }
             });
         });
         // SAFETY: as above.
         let chains = unsafe { dispatch_on(isa, Chains) };
+        let products = match precision {
+            Precision::F32 | Precision::Bf16 => PANEL,
+            Precision::Int8 => QUAD * PANEL,
+        };
         Self {
             threads: pool.threads(),
             buffer_bytes: bytes,
             bytes_per_s: bytes as f64 / read,
-            flops: (2 * chunks * CHAIN_STEPS * chains * PANEL) as f64 / multiply,
+            operations_per_s: (2 * chunks * CHAIN_STEPS * chains * products) as f64 / multiply,
         }
     }
 
     /// The better of two measurements, each ceiling for itself.
     #[must_use]
     pub fn or_better(self, other: Self) -> Self {
-        let (bytes_per_s, flops) = (self.bytes_per_s.max(other.bytes_per_s), self.flops.max(other.flops));
-        Self { bytes_per_s, flops, ..self }
+        let bytes_per_s = self.bytes_per_s.max(other.bytes_per_s);
+        Self { bytes_per_s, operations_per_s: self.operations_per_s.max(other.operations_per_s), ..self }
     }
 
     /// The roofline bound of a pass over `rows` rows in ms: `max(bytes / bandwidth, 2 weights rows
     /// / peak)`.
-    pub fn roof_ms(&self, cost: PassCost, rows: usize) -> f64 {
-        let multiply = 2.0 * cost.weights as f64 * rows as f64 / self.flops;
+    pub fn bound_ms(&self, cost: PassCost, rows: usize) -> f64 {
+        let multiply = 2.0 * cost.weights as f64 * rows as f64 / self.operations_per_s;
         1e3 * multiply.max(cost.bytes as f64 / self.bytes_per_s)
     }
 }
@@ -153,6 +164,35 @@ impl Kernel for MultiplyAdd {
             }
             for sum in sums {
                 S::store16(out.as_mut_ptr(), S::add16(sum, S::load16(out.as_ptr())));
+            }
+        }
+        out
+    }
+}
+
+/// Products of bytes, added up as the kernels of int8 do it.
+struct Dot;
+
+impl Kernel for Dot {
+    type Output = [f32; PANEL];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        let (weights, inputs) = (black_box([3_u8; QUAD * PANEL]), black_box([1_u8; 2 * QUAD]));
+        let mut out = [0.0; PANEL];
+        // SAFETY: loads are from arrays of a step's weights and inputs, stores go to an array of one
+        // panel's outputs.
+        unsafe {
+            let mut sums = [S::splat_i32(black_box(1)); CHAINS];
+            for _ in 0..CHAIN_STEPS {
+                for part in 0..S::PARTS {
+                    let (w, x) = (S::load_u8(weights.as_ptr(), part), S::splat_quad(inputs.as_ptr(), part));
+                    for sum in sums.iter_mut().take(S::TILE_ROWS) {
+                        *sum = S::dot(*sum, w, x);
+                    }
+                }
+            }
+            for sum in sums {
+                S::store16(out.as_mut_ptr(), S::add16(S::to_f32(sum), S::load16(out.as_ptr())));
             }
         }
         out

@@ -71,7 +71,7 @@ struct Report {
     load: Load,
     weight_bytes: usize,
     read_gb_per_s: f64,
-    peak_gflops: f64,
+    peak_gop_per_s: f64,
     committed_tokens: usize,
     passes: Vec<Row>,
     decoders: Vec<Decoded>,
@@ -122,15 +122,15 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     ));
 
     let cost = target.pass_cost(codes.clone());
-    let before = Ceilings::measure(threads, cost.bytes);
+    let before = Ceilings::measure(threads, precision, cost.bytes);
     let times = time_passes(target, threads, &codes, &args.rows, args.effort())?;
-    let ceilings = before.or_better(Ceilings::measure(threads, cost.bytes));
+    let ceilings = before.or_better(Ceilings::measure(threads, precision, cost.bytes));
     let passes = rows_of(&times, ceilings, cost);
     say(format_args!(
-        "\n{:.2} GB of weights per pass, read at {:.1} GB/s; peak {:.0} GFLOP/s; {COMMITTED} committed tokens per stream",
+        "\n{:.2} GB of weights per pass, read at {:.1} GB/s; peak {:.0} Gop/s; {COMMITTED} committed tokens per stream",
         cost.bytes as f64 / 1e9,
         ceilings.bytes_per_s / 1e9,
-        ceilings.flops / 1e9
+        ceilings.operations_per_s / 1e9
     ));
     print_rows(&passes);
 
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
         load,
         weight_bytes: cost.bytes,
         read_gb_per_s: ceilings.bytes_per_s / 1e9,
-        peak_gflops: ceilings.flops / 1e9,
+        peak_gop_per_s: ceilings.operations_per_s / 1e9,
         committed_tokens: COMMITTED,
         passes,
         decoders,

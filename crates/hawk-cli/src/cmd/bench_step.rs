@@ -29,7 +29,8 @@ A synthetic model of hidden size 512 with 8 layers is measured first, then the m
 
 The roofline bound of a pass is the larger of two times: reading its weights at the measured bandwidth, \
 and computing its operations at the measured peak. A column /bound is the ratio of the column before \
-to it; 1 is the best possible.")]
+to it; 1 is the best possible. The column /2 rows is the ratio of the medians to two rows: what a pass over a \
+tree costs, compared with plain decoding with guidance.")]
 pub(crate) struct BenchStepArgs {
     /// Measure only this number format [default: all]
     #[arg(long, value_parser = precision())]
@@ -62,8 +63,9 @@ struct Table {
     /// Bandwidth of reading `weight_bytes` repeatedly, which is that of the caches if they fit.
     read_gb_per_s: f64,
     read_gb_per_s_one_thread: f64,
-    peak_gflops: f64,
-    peak_gflops_one_thread: f64,
+    /// Multiply-adds of the precision, two operations each.
+    peak_gop_per_s: f64,
+    peak_gop_per_s_one_thread: f64,
     /// Time to read the weights, keys and values of one stream and of two, in as many parallel regions as a pass has.
     reading_ms: [f64; 2],
     passes: Vec<Row>,
@@ -74,11 +76,13 @@ struct Table {
 pub(super) struct Row {
     rows: usize,
     passes: usize,
-    roof_ms: f64,
+    bound_ms: f64,
     min_ms: f64,
     median_ms: f64,
-    min_over_roof: f64,
-    median_over_roof: f64,
+    min_over_bound: f64,
+    median_over_bound: f64,
+    /// The median over that of two rows: plain decoding with guidance. None where two rows were not timed.
+    median_over_two_rows: Option<f64>,
 }
 
 /// A model to measure.
@@ -133,10 +137,10 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Durat
     let target = Target::load(model.config.clone(), &model.checkpoint, precision)?;
     check_bits(&target, threads, model.codes.clone(), CHECKED_ROWS)?;
     let cost = target.pass_cost(model.codes.clone());
-    let alone = Ceilings::measure(&Threads::new(1), cost.bytes);
-    let before = Ceilings::measure(threads, cost.bytes);
+    let alone = Ceilings::measure(&Threads::new(1), precision, cost.bytes);
+    let before = Ceilings::measure(threads, precision, cost.bytes);
     let times = time_passes(&target, threads, &model.codes, &ROWS, effort)?;
-    let ceilings = before.or_better(Ceilings::measure(threads, cost.bytes));
+    let ceilings = before.or_better(Ceilings::measure(threads, precision, cost.bytes));
     let reading = |streams| reading_ms(&target, threads, &model.codes, streams, effort / 4);
     Ok(Table {
         model: model.name.clone(),
@@ -145,8 +149,8 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Durat
         weights: cost.weights,
         read_gb_per_s: ceilings.bytes_per_s / 1e9,
         read_gb_per_s_one_thread: alone.bytes_per_s / 1e9,
-        peak_gflops: ceilings.flops / 1e9,
-        peak_gflops_one_thread: alone.flops / 1e9,
+        peak_gop_per_s: ceilings.operations_per_s / 1e9,
+        peak_gop_per_s_one_thread: alone.operations_per_s / 1e9,
         reading_ms: [reading(1)?, reading(2)?],
         passes: rows_of(&times, ceilings, cost),
     })
@@ -154,27 +158,37 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Durat
 
 /// Times with their roofline bounds.
 pub(super) fn rows_of(times: &[PassTimes], ceilings: Ceilings, cost: PassCost) -> Vec<Row> {
+    let two_rows = times.iter().find(|times| times.rows == 2);
     let row = |times: &PassTimes| {
-        let roof_ms = ceilings.roof_ms(cost, times.rows);
+        let bound_ms = ceilings.bound_ms(cost, times.rows);
         Row {
             rows: times.rows,
             passes: times.passes,
-            roof_ms,
+            bound_ms,
             min_ms: times.min_ms,
             median_ms: times.median_ms,
-            min_over_roof: times.min_ms / roof_ms,
-            median_over_roof: times.median_ms / roof_ms,
+            min_over_bound: times.min_ms / bound_ms,
+            median_over_bound: times.median_ms / bound_ms,
+            median_over_two_rows: two_rows.map(|two| times.median_ms / two.median_ms),
         }
     };
     times.iter().map(row).collect()
 }
 
 pub(super) fn print_rows(rows: &[Row]) {
-    say("rows bound ms   min ms /bound  median ms /bound  passes");
+    say("rows bound ms   min ms /bound  median ms /bound /2 rows  passes");
     for row in rows {
+        let over_two_rows = row.median_over_two_rows.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         say(format_args!(
-            "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:7}",
-            row.rows, row.roof_ms, row.min_ms, row.min_over_roof, row.median_ms, row.median_over_roof, row.passes
+            "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:>7} {:7}",
+            row.rows,
+            row.bound_ms,
+            row.min_ms,
+            row.min_over_bound,
+            row.median_ms,
+            row.median_over_bound,
+            over_two_rows,
+            row.passes
         ));
     }
 }
@@ -182,14 +196,14 @@ pub(super) fn print_rows(rows: &[Row]) {
 impl Table {
     fn print(&self) {
         say(format_args!(
-            "\n{} {}: {:.1} MB of weights, read at {:.1} GB/s (one thread {:.1}); peak {:.0} GFLOP/s (one thread {:.0})",
+            "\n{} {}: {:.1} MB of weights, read at {:.1} GB/s (one thread {:.1}); peak {:.0} Gop/s (one thread {:.0})",
             self.model,
             self.precision,
             self.weight_bytes as f64 / 1e6,
             self.read_gb_per_s,
             self.read_gb_per_s_one_thread,
-            self.peak_gflops,
-            self.peak_gflops_one_thread,
+            self.peak_gop_per_s,
+            self.peak_gop_per_s_one_thread,
         ));
         print_rows(&self.passes);
         let [one, two] = self.reading_ms;
