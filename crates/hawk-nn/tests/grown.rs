@@ -139,12 +139,14 @@ fn new_weights_are_drawn_from_the_sources_rows_and_only_few_are_zero() {
         }
         zeros += numbers.iter().filter(|x| **x == 0.0).count();
         all += numbers.len();
-        // No number is larger than those of the source's row: the scale of an int8 row stays.
+        // No number is larger than those of the source's row and block of 64: int8 scales stay.
         let Some([rows, columns]) = from.shape(name) else { continue };
         let own = from.tensor(name, &[*rows, *columns]).unwrap().to_f32();
         let largest = |row: &[f32]| row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
         for (own, grown) in own.chunks(*columns).zip(numbers.chunks(shape[1])) {
             assert!(own == &grown[..*columns] && largest(own) == largest(grown), "{name}");
+            let blocks = own.chunks(64).zip(grown.chunks(64));
+            assert!(blocks.into_iter().all(|(own, grown)| largest(own) == largest(grown)), "{name}");
         }
     }
     // What stands beside the logits of the codes is counted in the plan alone.

@@ -11,11 +11,14 @@ use crate::weights::stream;
 /// Bytes of numbers that are written at once.
 const BUFFER: usize = 1 << 16;
 
+/// Inputs that may share an int8 scale.
+const BLOCK: usize = 64;
+
 /// Numbers where the source has none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beyond {
-    /// Numbers of the source's row, drawn at random. No number is larger than the row's largest, so
-    /// that the scale of an int8 row stays.
+    /// Numbers of the source's row, drawn at random. No number is larger than the largest of its row
+    /// and of its block, so that int8 scales stay.
     Drawn,
     /// Zeros.
     Zero,
@@ -88,6 +91,9 @@ impl Recipe {
         let mut random = stream(seed, &self.planned.name);
         let (mut stored, mut row) = (vec![0.0; self.columns.source], vec![0.0; self.columns.grown]);
         let mut bytes = Vec::with_capacity(2 * BUFFER);
+        // The source's last columns share their block with new ones.
+        let last = self.columns.source / BLOCK * BLOCK;
+        let border = self.columns.source.next_multiple_of(BLOCK).min(self.columns.grown);
         for rows in &self.rows {
             for index in 0..rows.grown {
                 tensor.row_into(rows.first + index % rows.source / rows.stored_for, &mut stored);
@@ -97,7 +103,9 @@ impl Recipe {
                 } else {
                     fill(own, rows.beyond, &stored, &mut random);
                 }
-                fill(beside, self.columns.beyond, &stored, &mut random);
+                let (near, far) = beside.split_at_mut(border - self.columns.source);
+                fill(near, self.columns.beyond, &stored[last..], &mut random);
+                fill(far, self.columns.beyond, &stored, &mut random);
                 row.iter_mut().for_each(|x| *x *= self.factor);
                 encode(self.planned.dtype, &row, &mut bytes);
                 if bytes.len() >= BUFFER {
