@@ -1,0 +1,194 @@
+//! Time per pass by the number of nodes in it.
+
+use serde::{Deserialize, Serialize};
+
+use super::sizes::{COUNT, PLAIN};
+
+/// Most times of a sum.
+const MOST: usize = 32;
+/// A time above this many medians is an outlier: the process did not have the processor.
+const OUTLIER: f64 = 1.5;
+/// A factor between two trials of one size that is more than noise.
+const CHANGE: f64 = 1.3;
+
+/// Times of passes of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    seconds: [f64; MOST],
+    count: usize,
+    nodes: f64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { seconds: [0.0; MOST], count: 0, nodes: 0.0 }
+    }
+}
+
+impl Times {
+    /// Adds the time of a pass with so many nodes a tree. Times beyond the 32nd are ignored.
+    pub(super) fn push(&mut self, seconds: f64, nodes: f64) {
+        if let Some(place) = self.seconds.get_mut(self.count) {
+            *place = seconds;
+            self.count += 1;
+            self.nodes += nodes;
+        }
+    }
+
+    /// These times and the others.
+    pub(super) fn and(&self, others: &Self) -> Self {
+        let mut all = *self;
+        others.seconds[..others.count].iter().for_each(|&seconds| all.push(seconds, 0.0));
+        all.nodes += others.nodes;
+        all
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The mean time without outliers, in seconds. It is the mean and not the median, because
+    /// passes with few nodes and passes with many are not two kinds here.
+    pub(super) fn seconds(&self) -> f64 {
+        let mut sorted = self.seconds;
+        let sorted = &mut sorted[..self.count];
+        sorted.sort_unstable_by(f64::total_cmp);
+        let most = sorted.get(self.count / 2).map_or(0.0, |median| OUTLIER * median);
+        let kept = sorted.iter().take_while(|&&time| time <= most);
+        let (sum, count) = kept.fold((0.0, 0.0), |(sum, count), time| (sum + time, count + 1.0));
+        sum / count
+    }
+
+    /// Mean nodes a tree.
+    fn nodes(&self) -> f64 {
+        self.nodes / self.count as f64
+    }
+}
+
+/// The cost of trees of one bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Point {
+    /// Nodes that were in a tree, on average.
+    pub(super) nodes: f64,
+    /// Time of such a pass over that of a plain pass.
+    pub(super) ratio: f64,
+}
+
+/// Ratios of times by nodes, for one number of trees in a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Curve {
+    /// By size; the first is a pass in which drafters observe and propose nothing.
+    points: [Option<Point>; COUNT],
+}
+
+impl Curve {
+    /// Learns from a trial of a size.
+    ///
+    /// It is averaged with the last trial of the size, unless the machine has changed.
+    pub(super) fn learn(&mut self, size: usize, times: &Times, plain: &Times) {
+        let point = Point { nodes: times.nodes(), ratio: times.seconds() / plain.seconds() };
+        if !(point.ratio.is_finite() && point.ratio > 0.0) {
+            return;
+        }
+        match self.points[size] {
+            Some(last) if (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)) => {
+                let mean = |last: f64, now: f64| (last + now) / 2.0;
+                self.put(size, Point { nodes: point.nodes, ratio: mean(last.ratio, point.ratio) });
+            }
+            _ => self.put(size, point),
+        }
+    }
+
+    pub(super) fn put(&mut self, size: usize, point: Point) {
+        self.points[size] = Some(point);
+    }
+
+    /// Forgets all sizes but this one and plain decoding.
+    pub(super) fn forget_others(&mut self, size: usize) {
+        let others = self.points.iter_mut().enumerate().filter(|(other, _)| ![PLAIN, size].contains(other));
+        others.for_each(|(_, point)| *point = None);
+    }
+
+    /// Whether a size was tried.
+    pub(super) fn knows(&self, size: usize) -> bool {
+        self.points[size].is_some()
+    }
+
+    /// Whether no size was tried.
+    pub(super) fn is_empty(&self) -> bool {
+        self.points[1..].iter().all(Option::is_none)
+    }
+
+    /// The points, as (size, point).
+    pub(super) fn points(&self) -> impl Iterator<Item = (usize, Point)> + '_ {
+        self.points.iter().enumerate().filter_map(|(size, point)| Some((size, (*point)?)))
+    }
+
+    /// The time of a pass with trees of a size that have so many nodes, over that of a plain pass.
+    /// None where it would have to be guessed.
+    ///
+    /// Of a size that was not tried it is known that it costs no less than fewer nodes and no more
+    /// than on a straight line: rows are nearly free up to some number and cost the same each above
+    /// it. The mean of the two bounds is taken.
+    pub(super) fn ratio(&self, size: usize, nodes: f64) -> Option<f64> {
+        if size == PLAIN {
+            return Some(1.0);
+        }
+        if let Some(own) = self.points[size] {
+            return Some(own.ratio);
+        }
+        let points = || self.points().map(|(_, point)| point);
+        let below = points().filter(|point| point.nodes <= nodes).max_by(|a, b| a.nodes.total_cmp(&b.nodes))?;
+        let above = points().filter(|point| point.nodes > nodes).min_by(|a, b| a.nodes.total_cmp(&b.nodes))?;
+        let share = (nodes - below.nodes) / (above.nodes - below.nodes);
+        Some(below.ratio + share * (above.ratio - below.ratio) / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(seconds: impl IntoIterator<Item = f64>, nodes: f64) -> Times {
+        let mut times = Times::default();
+        seconds.into_iter().for_each(|seconds| times.push(seconds, nodes));
+        times
+    }
+
+    #[test]
+    fn a_pass_that_waited_for_the_processor_is_dropped() {
+        assert_eq!(times([1.0, 1.2, 100.0, 0.8, 1.0], 1.0).seconds(), 1.0);
+        assert_eq!(times([1.0, 100.0, 1.0], 1.0).seconds(), 1.0);
+        assert_eq!(times((0..40).map(|_| 2.0), 1.0).seconds(), 2.0);
+    }
+
+    #[test]
+    fn a_size_between_tried_ones_costs_something_between_flat_and_a_straight_line() {
+        let mut curve = Curve::default();
+        let plain = times([2.0; 8], 1.0);
+        assert!(curve.is_empty());
+        assert_eq!((curve.ratio(PLAIN, 1.0), curve.ratio(2, 3.0)), (Some(1.0), None));
+        curve.learn(PLAIN, &times([2.2; 8], 1.0), &plain);
+        curve.learn(5, &times([6.2; 8], 8.0), &plain);
+        let near = |got: Option<f64>, want: f64| assert!((got.unwrap() - want).abs() < 1e-12, "{got:?} {want}");
+        near(curve.ratio(1, 2.0), 1.1 + 1.0 / 7.0);
+        near(curve.ratio(5, 8.0), 3.1);
+        near(curve.ratio(5, 7.5), 3.1);
+        assert_eq!(curve.ratio(6, 12.0), None);
+        assert!(curve.knows(5) && !curve.knows(1));
+    }
+
+    #[test]
+    fn trials_are_averaged_until_the_machine_changes() {
+        let (mut curve, plain) = (Curve::default(), times([1.0; 8], 1.0));
+        let known = |curve: &Curve| curve.points().map(|(size, point)| (size, point.ratio)).collect::<Vec<_>>();
+        curve.learn(5, &times([4.0; 8], 8.0), &plain);
+        curve.learn(7, &times([8.0; 8], 16.0), &plain);
+        curve.learn(5, &times([5.0; 8], 8.0), &plain);
+        assert_eq!(known(&curve), [(5, 4.5), (7, 8.0)]);
+        curve.learn(5, &times([2.0; 8], 8.0), &plain);
+        assert_eq!(known(&curve), [(5, 2.0), (7, 8.0)]);
+        curve.forget_others(5);
+        assert_eq!(known(&curve), [(5, 2.0)]);
+    }
+}

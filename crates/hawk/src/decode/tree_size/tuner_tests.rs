@@ -1,0 +1,246 @@
+//! The autotuner on machines and drafters of which everything is known.
+
+use std::time::Duration;
+
+use hawk_spec::NodeId;
+
+use super::memory::{Place, Settings, TunerMemory};
+use super::tuner::{Drafting, GrownTree, Pass, Tuner};
+
+/// A machine, and drafters that propose chains.
+struct World<'a> {
+    /// Seconds of a pass, by its number and its nodes.
+    seconds: &'a dyn Fn(u64, usize) -> f64,
+    /// Seconds of the drafters in it.
+    draft: f64,
+    /// Nodes that are accepted of a chain of 32, by the number of the pass.
+    accepted: &'a dyn Fn(u64) -> usize,
+    /// Cells after which drafters propose anything.
+    silent: usize,
+    /// Cells of an image.
+    cells: usize,
+}
+
+/// The accepted chain of the tests: 2 of 4 passes accept nothing, the others 2 and 6 nodes.
+fn usual(pass: u64) -> usize {
+    [0, 2, 0, 6][(pass % 4) as usize]
+}
+
+impl World<'_> {
+    const USUAL: World<'static> = World { seconds: &|_, _| 1.0, draft: 0.0, accepted: &usual, silent: 0, cells: 256 };
+
+    /// Runs images in `trees` slots, one after another. Returns the passes by most nodes of their
+    /// trees, and all seconds a cell.
+    fn run(&self, tuner: &mut Tuner, trees: usize, images: usize) -> (Vec<u64>, f64) {
+        let (mut by_nodes, mut pass, mut seconds) = (vec![0; 33], 0, 0.0);
+        for _ in 0..images {
+            let (mut committed, mut observed) = (0, 0);
+            while committed < self.cells {
+                let drafting = tuner.drafting(trees);
+                let warm = observed >= self.silent;
+                let bound = match drafting {
+                    Drafting::Off | Drafting::Observe => 1,
+                    Drafting::Try(nodes) => {
+                        if warm {
+                            nodes
+                        } else {
+                            1
+                        }
+                    }
+                    Drafting::On(nodes) => nodes,
+                };
+                let nodes = if warm { bound } else { 1 };
+                by_nodes[bound] += 1;
+                let path: Vec<NodeId> = (1..nodes as u32).take((self.accepted)(pass)).map(NodeId).collect();
+                let draft = if drafting == Drafting::Off { 0.0 } else { self.draft };
+                let time = (self.seconds)(pass, nodes * trees) + draft;
+                (0..trees).for_each(|_| tuner.record_tree(&GrownTree { bound, nodes, path: &path, warm }));
+                let times = [time, draft].map(Duration::from_secs_f64);
+                let warm = if warm { trees } else { 0 };
+                tuner.record(&Pass { time: times[0], draft: times[1], trees, warm, nodes: nodes * trees });
+                committed += 1 + path.len();
+                observed = if drafting == Drafting::Off { 0 } else { observed + 1 + path.len() };
+                (pass, seconds) = (pass + 1, seconds + time);
+            }
+        }
+        (by_nodes, seconds / (images * self.cells) as f64)
+    }
+}
+
+/// The size in use with so many trees.
+fn chosen(tuner: &Tuner, trees: usize) -> usize {
+    tuner.chosen().find(|chosen| chosen.trees == trees).unwrap().nodes
+}
+
+/// The size in use after so many images, one at a time, and the seconds a cell.
+fn after(world: &World<'_>, images: usize) -> (usize, f64) {
+    let mut tuner = Tuner::default();
+    let (_, seconds) = world.run(&mut tuner, 1, images);
+    (chosen(&tuner, 1), seconds)
+}
+
+#[test]
+fn where_rows_cost_as_much_as_passes_nothing_is_drafted() {
+    let world = World { seconds: &|_, nodes| nodes as f64, ..World::USUAL };
+    let mut tuner = Tuner::default();
+    let (by_nodes, _) = world.run(&mut tuner, 1, 20);
+    assert_eq!(chosen(&tuner, 1), 1);
+    assert!(by_nodes[1] > 20 * 256 * 9 / 10, "{by_nodes:?}");
+}
+
+#[test]
+fn where_rows_are_nearly_free_trees_grow_until_they_bring_no_more() {
+    let world = World { seconds: &|_, nodes| 1.0 + 0.01 * nodes as f64, ..World::USUAL };
+    // Six accepted nodes and the root.
+    assert_eq!(after(&world, 4).0, 8);
+    let long = World { accepted: &|_| 32, ..world };
+    assert_eq!(after(&long, 12).0, 32);
+}
+
+#[test]
+fn a_size_in_the_middle_is_found_from_one_trial() {
+    // 3 nodes: (1 + 2 / 2) cells at 1.2; 8 nodes: 3 cells at 2.4 and more.
+    let world = World {
+        seconds: &|_, nodes| if nodes <= 4 { 0.95 + 0.05 * nodes as f64 } else { 0.6 * nodes as f64 },
+        ..World::USUAL
+    };
+    assert_eq!(after(&world, 4).0, 3);
+}
+
+#[test]
+fn the_first_image_gains_already() {
+    let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
+    let (_, seconds) = after(&world, 1);
+    assert!(seconds < 0.9, "{seconds}");
+}
+
+#[test]
+fn gains_that_start_late_are_waited_for() {
+    let world = World { seconds: &|_, nodes| 0.95 + 0.05 * nodes as f64, silent: 20, draft: 0.05, ..World::USUAL };
+    assert_eq!(after(&world, 2).0, 8);
+    // More than any image has: what there is counts, and no trial goes on for ever.
+    let mute = World { silent: 1000, ..world };
+    let mut tuner = Tuner::default();
+    let (by_nodes, _) = mute.run(&mut tuner, 1, 4);
+    assert_eq!(by_nodes[1], 1024);
+}
+
+#[test]
+fn the_work_of_drafters_is_a_cost() {
+    let world = World { seconds: &|_, nodes| 0.95 + 0.05 * nodes as f64, ..World::USUAL };
+    assert_eq!(after(&World { draft: 0.5, ..world }, 4).0, 8);
+    assert_eq!(after(&World { draft: 2.5, ..world }, 4).0, 1);
+}
+
+#[test]
+fn passes_that_waited_for_the_processor_change_nothing() {
+    let cost = |nodes: usize| 0.9 + 0.1 * nodes as f64;
+    let world = World { seconds: &|_, nodes| cost(nodes), ..World::USUAL };
+    let (quiet, _) = after(&world, 4);
+    for every in [7, 10, 23] {
+        let world =
+            World { seconds: &|pass, nodes| if pass % every == 3 { 100.0 } else { 1.0 } * cost(nodes), ..World::USUAL };
+        assert_eq!(after(&world, 4).0, quiet, "every {every}");
+    }
+}
+
+#[test]
+fn a_gain_within_the_margin_is_none() {
+    let slight = |pass: u64| usize::from(pass % 50 == 0);
+    let world = World { accepted: &slight, ..World::USUAL };
+    assert_eq!(after(&world, 20).0, 1, "2 % at no cost");
+    let tenth = |pass: u64| usize::from(pass % 5 == 0);
+    assert_eq!(after(&World { accepted: &tenth, ..world }, 20).0, 2, "20 % at no cost: the smallest of equals");
+}
+
+#[test]
+fn a_machine_that_changes_is_followed() {
+    let (dear, cheap) = (|nodes: usize| nodes as f64, |nodes: usize| 1.0 + 0.01 * nodes as f64);
+    for (first, then, want) in
+        [(&dear as &dyn Fn(usize) -> f64, &cheap as &dyn Fn(usize) -> f64, 8), (&cheap, &dear, 1)]
+    {
+        let world =
+            World { seconds: &|pass, nodes| if pass < 1000 { first(nodes) } else { then(nodes) }, ..World::USUAL };
+        assert_eq!(after(&world, 40).0, want);
+    }
+}
+
+#[test]
+fn images_that_change_are_followed() {
+    let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
+    let mut tuner = Tuner::default();
+    world.run(&mut tuner, 1, 8);
+    assert_eq!(chosen(&tuner, 1), 6);
+    World { accepted: &|_| 0, ..world }.run(&mut tuner, 1, 20);
+    assert_eq!(chosen(&tuner, 1), 1);
+}
+
+#[test]
+fn a_batch_that_shrinks_is_another_class() {
+    // Up to 8 nodes in a pass are free, above them a pass costs as much as its nodes.
+    let world = World { seconds: &|_, nodes| (nodes as f64 / 8.0).max(1.0), ..World::USUAL };
+    let mut tuner = Tuner::default();
+    world.run(&mut tuner, 8, 8);
+    assert_eq!(chosen(&tuner, 8), 1);
+    // Some passes of a tail begin no trial.
+    let mut tail = tuner.clone();
+    let (by_nodes, _) = World { cells: 20, ..world }.run(&mut tail, 1, 1);
+    assert_eq!(by_nodes[1], 20);
+    world.run(&mut tuner, 1, 4);
+    assert_eq!((chosen(&tuner, 8), chosen(&tuner, 1)), (1, 8));
+    // Both are known from then on.
+    let (by_nodes, _) = World { cells: 20, ..world }.run(&mut tuner, 8, 1);
+    assert_eq!(by_nodes[1], 20);
+}
+
+#[test]
+fn a_trial_that_a_shrinking_batch_breaks_begins_again() {
+    let world = World { seconds: &|_, nodes| 1.0 + 0.01 * nodes as f64, cells: 12, ..World::USUAL };
+    let mut tuner = Tuner::default();
+    for _ in 0..40 {
+        world.run(&mut tuner, 4, 1);
+        world.run(&mut tuner, 3, 1);
+    }
+    World { cells: 256, ..world }.run(&mut tuner, 4, 4);
+    assert_eq!(chosen(&tuner, 4), 8);
+}
+
+#[test]
+fn a_second_run_goes_on_from_the_first() {
+    let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
+    let mut first = Tuner::default();
+    let (_, learning) = world.run(&mut first, 1, 4);
+    let place = Place {
+        version: String::new(),
+        machine: String::new(),
+        threads: 1,
+        precision: String::new(),
+        model: String::new(),
+        medium: String::new(),
+    };
+    let [decoder, rule, sampling, heads] = ["", "", "", ""].map(str::to_owned);
+    let mut memory = TunerMemory::new("", 0);
+    memory.put(&place, Settings { decoder, rule, sampling, heads, streams: 1 }, first.saved());
+    let memory = TunerMemory::new("", 0).from_json(&memory.to_json());
+    let (_, saved) = memory.at(&place).next().unwrap();
+    let mut second = Tuner::restored(saved);
+    assert_eq!(chosen(&second, 1), 6);
+    let (by_nodes, seconds) = world.run(&mut second, 1, 4);
+    assert!(by_nodes[6] > by_nodes.iter().sum::<u64>() * 9 / 10, "{by_nodes:?}");
+    assert!(seconds < learning);
+    // It may be broken off in a trial, too.
+    let mut broken = Tuner::default();
+    World { cells: 20, ..world }.run(&mut broken, 1, 1);
+    assert_eq!(Tuner::restored(&broken.saved()).chosen().count(), 0);
+}
+
+#[test]
+fn trees_in_company_are_no_trial() {
+    let world = World { seconds: &|_, nodes| 1.0 + 0.01 * nodes as f64, ..World::USUAL };
+    let mut tuner = Tuner::default();
+    assert_eq!(tuner.drafting_in_company(), Drafting::Off);
+    assert_eq!(tuner.drafting(1), Drafting::Observe);
+    assert_eq!(tuner.drafting_in_company(), Drafting::Off);
+    world.run(&mut tuner, 1, 4);
+    assert_eq!(tuner.drafting_in_company(), Drafting::On(8));
+}
