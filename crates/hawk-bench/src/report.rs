@@ -99,6 +99,14 @@ impl Budget {
         if decoding.tree() == Tree::Auto { Self::Auto } else { Self::Nodes(decoding.shape().nodes()) }
     }
 
+    /// As captions name it.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Nodes(nodes) => format!("{nodes} nodes"),
+            Self::Auto => "autotuned trees".to_owned(),
+        }
+    }
+
     /// The number of nodes, where it is fixed.
     #[must_use]
     pub fn nodes(self) -> Option<usize> {

@@ -102,7 +102,7 @@ pub(super) fn section(group: &Group<'_>, report: &Report) -> Result<String> {
 
 /// Decoder and budget, as captions name them.
 fn named(row: &Row) -> String {
-    if guesses(row) { format!("{}, {} nodes", row.decoder, row.budget) } else { "plain decoding".to_owned() }
+    if guesses(row) { format!("{}, {}", row.decoder, row.budget.words()) } else { "plain decoding".to_owned() }
 }
 
 fn figure(title: &str, under: &str, content: &str) -> String {
@@ -249,7 +249,7 @@ fn maps(group: &Group<'_>, report: &Report) -> String {
         let mean = row.drafted_share.iter().flatten().sum::<f64>() / cells.max(1) as f64 * 100.0;
         let title = format!("Share of images in which a cell was an accepted guess: {}", named(row));
         let map = heat(&title, &colour(report, &row.decoder), &row.drafted_share, top);
-        figure(&escape(&row.decoder), &format!("{} nodes; {mean:.0} % of all cells", row.budget), &map)
+        figure(&escape(&row.decoder), &format!("{}; {mean:.0} % of all cells", row.budget.words()), &map)
     };
     let maps: String = featured.iter().map(map).collect();
     format!(

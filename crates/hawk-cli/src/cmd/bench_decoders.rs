@@ -137,7 +137,7 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
 fn budget(text: &str) -> std::result::Result<Tree, String> {
     match text.parse() {
         Ok(tree @ (Tree::Auto | Tree::Shape(TreeShape::Budget(_)))) => Ok(tree),
-        _ => Err("expected a number of nodes such as 8, or auto".to_owned()),
+        _ => Err("a tree needs a number of nodes such as 8, or auto".to_owned()),
     }
 }
 
