@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::sizes::{COUNT, PLAIN};
 
 /// Most times of a sum.
-const MOST: usize = 32;
+const MOST: usize = 64;
 /// A time above this many medians is an outlier: the process did not have the processor.
 const OUTLIER: f64 = 1.5;
 /// A factor between two trials of one size that is more than noise.
@@ -26,7 +26,7 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Adds the time of a pass with so many nodes a tree. Times beyond the 32nd are ignored.
+    /// Adds the time of a pass with so many nodes a tree. Times beyond the 64th are ignored.
     pub(super) fn push(&mut self, seconds: f64, nodes: f64) {
         if let Some(place) = self.seconds.get_mut(self.count) {
             *place = seconds;

@@ -16,6 +16,11 @@ const REFERENCE: u32 = 4;
 const SETTLE: u32 = 4;
 /// Fewest passes of a trial that are counted.
 const PASSES: usize = 8;
+/// Most trees of a trial that are counted. It goes on so long where its size is about as fast as
+/// plain decoding: more trees are needed to tell, and they cost nothing.
+const MOST_TREES: f64 = 64.0;
+/// The factor by which a size is clearly faster or slower than plain decoding.
+const CLEAR: f64 = 1.4;
 /// Passes between two trials: at first, and at most. The number doubles where a trial changes
 /// nothing.
 const REST: u32 = 512;
@@ -80,8 +85,9 @@ struct Trial {
     number: u32,
     /// Passes that are still not counted.
     settle: u32,
-    /// Trees that were counted.
+    /// Trees that were counted, and their cells.
     trees: f64,
+    cells: f64,
     before: References,
     times: Times,
     after: References,
@@ -91,7 +97,16 @@ impl Trial {
     /// The first trial after a rest.
     fn new(size: usize) -> Self {
         let (before, after) = (References::default(), References::default());
-        Self { size, number: 1, settle: SETTLE, trees: 0.0, before, times: Times::default(), after }
+        Self { size, number: 1, settle: SETTLE, trees: 0.0, cells: 0.0, before, times: Times::default(), after }
+    }
+
+    /// Whether it was long enough.
+    fn is_clear(&self) -> bool {
+        if self.times.count() < PASSES || self.trees < ENOUGH_TREES {
+            return false;
+        }
+        let rate = self.cells / self.trees * self.before.plain.seconds() / self.times.seconds();
+        self.trees >= MOST_TREES || !(1.0 / CLEAR..CLEAR).contains(&rate)
     }
 }
 
@@ -125,7 +140,7 @@ struct Class {
 impl Class {
     fn new(trees: usize, size: usize, phase: Phase) -> Self {
         let (curve, trial) = (Curve::default(), Trial::new(FIRST));
-        Self { trees, size, phase, trial, curve, rest: REST, looks: 0, passes: 0, trial_passes: 0 }
+        Self { trees, size, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
     }
 
     fn between_trials(&self) -> Drafting {
@@ -168,7 +183,7 @@ impl Class {
             Phase::Try => {
                 let nodes = pass.nodes as f64 / pass.trees as f64;
                 self.trial.times.push(pass.time.as_secs_f64(), nodes);
-                if self.trial.times.count() >= PASSES && self.trial.trees >= ENOUGH_TREES {
+                if self.trial.is_clear() {
                     self.phase = Phase::After { left: REFERENCE };
                 }
             }
@@ -336,6 +351,7 @@ impl Tuner {
         if class.counts(size, tree.warm) {
             self.gain.record(size, tree.nodes, tree.path);
             class.trial.trees += 1.0;
+            class.trial.cells += 1.0 + tree.path.len() as f64;
         }
     }
 
