@@ -6,8 +6,6 @@ use super::sizes::{COUNT, PLAIN};
 
 /// Most times of a sum.
 const MOST: usize = 64;
-/// A time above this many medians is an outlier: the process did not have the processor.
-const OUTLIER: f64 = 1.5;
 /// A factor between two trials of one size that is more than noise.
 const CHANGE: f64 = 1.3;
 
@@ -47,16 +45,13 @@ impl Times {
         self.count
     }
 
-    /// The mean time without outliers, in seconds. It is the mean and not the median, because
-    /// passes with few nodes and passes with many are not two kinds here.
+    /// The median time in seconds, which passes that waited for the processor do not change. NaN
+    /// without times.
     pub(super) fn seconds(&self) -> f64 {
         let mut sorted = self.seconds;
         let sorted = &mut sorted[..self.count];
         sorted.sort_unstable_by(f64::total_cmp);
-        let most = sorted.get(self.count / 2).map_or(0.0, |median| OUTLIER * median);
-        let kept = sorted.iter().take_while(|&&time| time <= most);
-        let (sum, count) = kept.fold((0.0, 0.0), |(sum, count), time| (sum + time, count + 1.0));
-        sum / count
+        sorted.get(self.count / 2).copied().unwrap_or(f64::NAN)
     }
 
     /// Mean nodes a tree.
@@ -156,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_waited_for_the_processor_is_dropped() {
+    fn passes_that_waited_for_the_processor_are_dropped() {
         assert_eq!(times([1.0, 1.2, 100.0, 0.8, 1.0], 1.0).seconds(), 1.0);
         assert_eq!(times([1.0, 100.0, 1.0], 1.0).seconds(), 1.0);
         assert_eq!(times((0..40).map(|_| 2.0), 1.0).seconds(), 2.0);

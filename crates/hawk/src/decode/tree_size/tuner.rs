@@ -11,7 +11,7 @@ use super::memory::{SavedClass, SavedTuner};
 use super::sizes::{COUNT, FIRST, PLAIN, SIZES, index};
 
 /// Plain passes before and after the passes of a trial.
-const REFERENCE: u32 = 4;
+const REFERENCE: u32 = 6;
 /// First passes of a trial that are not counted: a drafter that refines its guesses has to begin.
 const SETTLE: u32 = 4;
 /// Fewest passes of a trial that are counted.
@@ -126,6 +126,8 @@ struct Class {
     trees: usize,
     /// The size in use between trials.
     size: usize,
+    /// Whether it has changed since the last rest.
+    changed: bool,
     phase: Phase,
     trial: Trial,
     curve: Curve,
@@ -140,7 +142,7 @@ struct Class {
 impl Class {
     fn new(trees: usize, size: usize, phase: Phase) -> Self {
         let (curve, trial) = (Curve::default(), Trial::new(FIRST));
-        Self { trees, size, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
+        Self { trees, size, changed: false, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
     }
 
     fn between_trials(&self) -> Drafting {
@@ -200,16 +202,23 @@ impl Class {
 
     /// Ends a trial: learns the costs and begins the next trial or a rest.
     fn conclude(&mut self, gain: &Gain) {
-        let Trial { size, before, after, times, .. } = &self.trial;
+        let Trial { size, before, after, times, .. } = self.trial.clone();
         let plain = before.plain.and(&after.plain);
         self.curve.learn(PLAIN, &before.observing.and(&after.observing), &plain);
-        self.curve.learn(*size, times, &plain);
+        self.curve.learn(size, &times, &plain);
         if self.trial.number == 1 && self.best(gain) != self.size {
             // Something has changed, and may have changed for all sizes.
             self.curve.forget_others(self.trial.size);
         }
         let best = self.best(gain);
         let next = self.next_trial(best);
+        if std::env::var_os("TUNER_DEBUG").is_some() {
+            eprintln!("trial of {} ({} trees, {:.2} cells): plain {:.2} ms observing {:.2} times {:.2}", SIZES[self.trial.size], self.trial.trees, self.trial.cells / self.trial.trees, plain.seconds() * 1e3, before.observing.seconds() * 1e3, times.seconds() * 1e3);
+            for (i, rate) in self.rates(gain).iter().enumerate() { eprint!("  {}:{:.2}/{:.2}={:.2}", SIZES[i], gain.of(i).map_or(0.0, |m| m.cells), gain.of(i).and_then(|m| self.curve.ratio(i, m.nodes)).unwrap_or(0.0), rate); }
+            eprintln!("  -> {} next {:?}", SIZES[best], next.map(|n| SIZES[n]));
+        }
+        self.changed |= best != self.size;
+        self.size = best;
         match next {
             Some(size) => {
                 let (number, before) = (self.trial.number + 1, self.trial.after);
@@ -217,8 +226,8 @@ impl Class {
                 self.phase = Phase::Try;
             }
             None => {
-                self.rest = if best == self.size { (2 * self.rest).min(LONGEST_REST) } else { REST };
-                (self.size, self.phase) = (best, Phase::Rest { left: self.rest });
+                self.rest = if self.changed { REST } else { (2 * self.rest).min(LONGEST_REST) };
+                (self.changed, self.phase) = (false, Phase::Rest { left: self.rest });
             }
         }
     }
@@ -377,7 +386,7 @@ impl Tuner {
         let class = |class: &Class| SavedClass {
             trees: class.trees,
             size: class.size,
-            left: if let Phase::Rest { left } = class.phase { left } else { 0 },
+            left: if let Phase::Rest { left } = class.phase { left } else { REVIEW },
             rest: class.rest,
             looks: class.looks,
             points: class.curve.points().collect(),
