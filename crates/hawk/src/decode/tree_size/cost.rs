@@ -4,60 +4,89 @@ use serde::{Deserialize, Serialize};
 
 use super::sizes::{COUNT, PLAIN};
 
-/// Most times of a sum.
-const MOST: usize = 64;
+/// Passes with trees in a round.
+pub(super) const ROUND: usize = 4;
+/// Most rounds that are counted.
+const MOST: usize = 16;
 /// A factor between two trials of one size that is more than noise.
 const CHANGE: f64 = 1.3;
 
-/// Times of passes of one kind.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    seconds: [f64; MOST],
+/// The rounds of a trial: in each a plain pass, then passes with trees. A round is short, so that
+/// all its passes are under the same load and at the same place of the image.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rounds {
+    /// Time of a pass with trees over that of a plain pass, round by round.
+    ratios: [f64; MOST],
+    /// The same of a pass in which drafters only observe.
+    observing: [f64; MOST],
     count: usize,
+    /// Seconds of the plain pass of this round, and with the work of drafters.
+    plain: f64,
+    observed: f64,
+    /// Seconds of the passes with trees of this round.
+    seconds: [f64; ROUND],
+    passes: usize,
+    /// Sums over the passes of all rounds.
     nodes: f64,
+    all_passes: f64,
 }
 
-impl Default for Times {
-    fn default() -> Self {
-        Self { seconds: [0.0; MOST], count: 0, nodes: 0.0 }
+impl Rounds {
+    /// Begins a round with its plain pass: its time without and with the work of drafters.
+    pub(super) fn begin(&mut self, plain: f64, observed: f64) {
+        (self.plain, self.observed, self.passes) = (plain, observed, 0);
     }
-}
 
-impl Times {
-    /// Adds the time of a pass with so many nodes a tree. Times beyond the 64th are ignored.
+    /// Adds a pass with so many nodes a tree.
     pub(super) fn push(&mut self, seconds: f64, nodes: f64) {
-        if let Some(place) = self.seconds.get_mut(self.count) {
+        self.nodes += nodes;
+        self.all_passes += 1.0;
+        if let Some(place) = self.seconds.get_mut(self.passes) {
             *place = seconds;
-            self.count += 1;
-            self.nodes += nodes;
+            self.passes += 1;
+        }
+        if self.passes == ROUND {
+            self.end();
         }
     }
 
-    /// These times and the others.
-    pub(super) fn and(&self, others: &Self) -> Self {
-        let mut all = *self;
-        others.seconds[..others.count].iter().for_each(|&seconds| all.push(seconds, 0.0));
-        all.nodes += others.nodes;
-        all
+    /// Whether the round is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.passes == ROUND
+    }
+
+    /// Ends a round. Rounds beyond the 16th are ignored.
+    fn end(&mut self) {
+        if self.count < MOST && self.plain > 0.0 {
+            self.seconds.sort_unstable_by(f64::total_cmp);
+            let middle = f64::midpoint(self.seconds[(ROUND - 1) / 2], self.seconds[ROUND / 2]);
+            self.ratios[self.count] = middle / self.plain;
+            self.observing[self.count] = self.observed / self.plain;
+            self.count += 1;
+        }
     }
 
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// The median time in seconds, which passes that waited for the processor do not change. NaN
-    /// without times.
-    pub(super) fn seconds(&self) -> f64 {
-        let mut sorted = self.seconds;
-        let sorted = &mut sorted[..self.count];
-        sorted.sort_unstable_by(f64::total_cmp);
-        sorted.get(self.count / 2).copied().unwrap_or(f64::NAN)
+    /// The cost of the trees. Medians drop passes that waited for the processor. None without a round.
+    pub(super) fn trees(&self) -> Option<Point> {
+        Some(Point { nodes: self.nodes / self.all_passes, ratio: median(&self.ratios[..self.count])? })
     }
 
-    /// Mean nodes a tree.
-    fn nodes(&self) -> f64 {
-        self.nodes / self.count as f64
+    /// The cost of observing.
+    pub(super) fn observing(&self) -> Option<Point> {
+        Some(Point { nodes: 1.0, ratio: median(&self.observing[..self.count])? })
     }
+}
+
+fn median(ratios: &[f64]) -> Option<f64> {
+    let mut sorted = [0.0; MOST];
+    let sorted = &mut sorted[..ratios.len()];
+    sorted.copy_from_slice(ratios);
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(ratios.len() / 2).copied()
 }
 
 /// The cost of trees of one bound.
@@ -77,21 +106,13 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// Learns from a trial of a size.
-    ///
-    /// It is averaged with the last trial of the size, unless the machine has changed.
-    pub(super) fn learn(&mut self, size: usize, times: &Times, plain: &Times) {
-        let point = Point { nodes: times.nodes(), ratio: times.seconds() / plain.seconds() };
-        if !(point.ratio.is_finite() && point.ratio > 0.0) {
-            return;
-        }
-        match self.points[size] {
-            Some(last) if (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)) => {
-                let mean = |last: f64, now: f64| (last + now) / 2.0;
-                self.put(size, Point { nodes: point.nodes, ratio: mean(last.ratio, point.ratio) });
-            }
-            _ => self.put(size, point),
-        }
+    /// Learns from a trial of a size. Returns whether it agrees with an earlier one, with which it
+    /// is averaged then.
+    pub(super) fn learn(&mut self, size: usize, point: Point) -> bool {
+        let last = self.points[size].filter(|last| (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)));
+        let ratio = last.map_or(point.ratio, |last| (last.ratio + point.ratio) / 2.0);
+        self.put(size, Point { ratio, ..point });
+        last.is_some()
     }
 
     pub(super) fn put(&mut self, size: usize, point: Point) {
@@ -144,27 +165,36 @@ impl Curve {
 mod tests {
     use super::*;
 
-    fn times(seconds: impl IntoIterator<Item = f64>, nodes: f64) -> Times {
-        let mut times = Times::default();
-        seconds.into_iter().for_each(|seconds| times.push(seconds, nodes));
-        times
+    fn rounds(rounds: impl IntoIterator<Item = [f64; 3]>) -> Rounds {
+        let mut all = Rounds::default();
+        for [plain, observed, trees] in rounds {
+            all.begin(plain, observed);
+            (0..ROUND).for_each(|_| all.push(trees, 8.0));
+            assert!(all.is_over());
+        }
+        all
     }
 
     #[test]
-    fn passes_that_waited_for_the_processor_are_dropped() {
-        assert_eq!(times([1.0, 1.2, 100.0, 0.8, 1.0], 1.0).seconds(), 1.0);
-        assert_eq!(times([1.0, 100.0, 1.0], 1.0).seconds(), 1.0);
-        assert_eq!(times((0..40).map(|_| 2.0), 1.0).seconds(), 2.0);
+    fn rounds_in_which_a_pass_waited_for_the_processor_are_dropped() {
+        let quiet = [2.0, 2.2, 6.0];
+        let all = rounds([quiet, [200.0, 200.2, 6.0], quiet, [2.0, 2.2, 600.0], quiet]);
+        assert_eq!(all.trees(), Some(Point { nodes: 8.0, ratio: 3.0 }));
+        assert_eq!(all.observing(), Some(Point { nodes: 1.0, ratio: 1.1 }));
+        // A machine that gets slower half way.
+        let all = rounds([quiet, quiet, quiet, quiet.map(|time| 7.0 * time), quiet.map(|time| 7.0 * time)]);
+        assert_eq!(all.trees().unwrap().ratio, 3.0);
+        assert_eq!(rounds([quiet; 40]).count(), MOST);
+        assert_eq!((rounds([]).trees(), rounds([]).observing()), (None, None));
     }
 
     #[test]
     fn a_size_between_tried_ones_costs_something_between_flat_and_a_straight_line() {
         let mut curve = Curve::default();
-        let plain = times([2.0; 8], 1.0);
         assert!(curve.is_empty());
         assert_eq!((curve.ratio(PLAIN, 1.0), curve.ratio(2, 3.0)), (Some(1.0), None));
-        curve.learn(PLAIN, &times([2.2; 8], 1.0), &plain);
-        curve.learn(5, &times([6.2; 8], 8.0), &plain);
+        curve.put(PLAIN, Point { nodes: 1.0, ratio: 1.1 });
+        curve.put(5, Point { nodes: 8.0, ratio: 3.1 });
         let near = |got: Option<f64>, want: f64| assert!((got.unwrap() - want).abs() < 1e-12, "{got:?} {want}");
         near(curve.ratio(1, 2.0), 1.1 + 1.0 / 7.0);
         near(curve.ratio(5, 8.0), 3.1);
@@ -175,13 +205,14 @@ mod tests {
 
     #[test]
     fn trials_are_averaged_until_the_machine_changes() {
-        let (mut curve, plain) = (Curve::default(), times([1.0; 8], 1.0));
+        let mut curve = Curve::default();
         let known = |curve: &Curve| curve.points().map(|(size, point)| (size, point.ratio)).collect::<Vec<_>>();
-        curve.learn(5, &times([4.0; 8], 8.0), &plain);
-        curve.learn(7, &times([8.0; 8], 16.0), &plain);
-        curve.learn(5, &times([5.0; 8], 8.0), &plain);
+        let point = |ratio: f64| Point { nodes: 8.0, ratio };
+        assert!(!curve.learn(5, point(4.0)));
+        assert!(!curve.learn(7, point(8.0)));
+        assert!(curve.learn(5, point(5.0)));
         assert_eq!(known(&curve), [(5, 4.5), (7, 8.0)]);
-        curve.learn(5, &times([2.0; 8], 8.0), &plain);
+        assert!(!curve.learn(5, point(2.0)));
         assert_eq!(known(&curve), [(5, 2.0), (7, 8.0)]);
         curve.forget_others(5);
         assert_eq!(known(&curve), [(5, 2.0)]);

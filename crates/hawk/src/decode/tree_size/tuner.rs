@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use hawk_spec::NodeId;
 
-use super::cost::{Curve, Times};
+use super::cost::{Curve, Rounds};
 use super::gain::{ENOUGH_TREES, Gain};
 use super::memory::{SavedClass, SavedTuner};
 use super::sizes::{COUNT, FIRST, PLAIN, SIZES, index};
 
-/// Plain passes before and after the passes of a trial.
-const REFERENCE: u32 = 6;
+/// Fewest rounds of a trial.
+const ROUNDS: usize = 4;
 /// First passes of a trial that are not counted: a drafter that refines its guesses has to begin.
 const SETTLE: u32 = 4;
-/// Fewest passes of a trial that are counted.
-const PASSES: usize = 8;
 /// Most trees of a trial that are counted. It goes on so long where its size is about as fast as
 /// plain decoding: more trees are needed to tell, and they cost nothing.
 const MOST_TREES: f64 = 64.0;
@@ -69,55 +67,47 @@ impl Pass {
     }
 }
 
-/// Times of plain passes in which drafters observe.
-#[derive(Clone, Copy, Debug, Default)]
-struct References {
-    /// Less the time of drafters: the passes of plain decoding.
-    plain: Times,
-    observing: Times,
-}
-
 /// A trial of a size.
 #[derive(Clone, Debug)]
 struct Trial {
     size: usize,
     /// Trials since the last rest, this one included.
     number: u32,
-    /// Passes that are still not counted.
-    settle: u32,
+    rounds: Rounds,
     /// Trees that were counted, and their cells.
     trees: f64,
     cells: f64,
-    before: References,
-    times: Times,
-    after: References,
 }
 
 impl Trial {
-    /// The first trial after a rest.
-    fn new(size: usize) -> Self {
-        let (before, after) = (References::default(), References::default());
-        Self { size, number: 1, settle: SETTLE, trees: 0.0, cells: 0.0, before, times: Times::default(), after }
+    fn new(size: usize, number: u32) -> Self {
+        Self { size, number, rounds: Rounds::default(), trees: 0.0, cells: 0.0 }
     }
 
     /// Whether it was long enough.
     fn is_clear(&self) -> bool {
-        if self.times.count() < PASSES || self.trees < ENOUGH_TREES {
-            return false;
-        }
-        let rate = self.cells / self.trees * self.before.plain.seconds() / self.times.seconds();
-        self.trees >= MOST_TREES || !(1.0 / CLEAR..CLEAR).contains(&rate)
+        let Some(cost) = self.rounds.trees().filter(|_| self.rounds.count() >= ROUNDS) else { return false };
+        let rate = self.cells / self.trees / cost.ratio;
+        self.trees >= MOST_TREES || (self.trees >= ENOUGH_TREES && !(1.0 / CLEAR..CLEAR).contains(&rate))
     }
 }
 
 /// The part of a trial, or the time between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Drafters observe.
     WarmUp,
-    Before { left: u32 },
-    Try,
-    After { left: u32 },
-    Rest { left: u32 },
+    /// Trees are not counted yet.
+    Settle {
+        left: u32,
+    },
+    /// The plain pass of a round.
+    Plain,
+    /// The passes with trees of a round.
+    Trees,
+    Rest {
+        left: u32,
+    },
 }
 
 /// What is learnt for one number of trees in a pass: a batch that shrinks has other costs.
@@ -141,7 +131,7 @@ struct Class {
 
 impl Class {
     fn new(trees: usize, size: usize, phase: Phase) -> Self {
-        let (curve, trial) = (Curve::default(), Trial::new(FIRST));
+        let (curve, trial) = (Curve::default(), Trial::new(FIRST, 1));
         Self { trees, size, changed: false, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
     }
 
@@ -151,8 +141,8 @@ impl Class {
 
     fn drafting(&self) -> Drafting {
         match self.phase {
-            Phase::WarmUp | Phase::Before { .. } | Phase::After { .. } => Drafting::Observe,
-            Phase::Try => Drafting::Try(SIZES[self.trial.size]),
+            Phase::WarmUp | Phase::Plain => Drafting::Observe,
+            Phase::Settle { .. } | Phase::Trees => Drafting::Try(SIZES[self.trial.size]),
             Phase::Rest { .. } => self.between_trials(),
         }
     }
@@ -164,7 +154,7 @@ impl Class {
     /// Whether trees of this bound are to be counted in the gain.
     fn counts(&self, size: usize, warm: bool) -> bool {
         match self.phase {
-            Phase::Try => warm && self.trial.settle == 0 && size == self.trial.size,
+            Phase::Trees => warm && size == self.trial.size,
             Phase::Rest { .. } => size == self.size && size != PLAIN,
             _ => false,
         }
@@ -173,27 +163,25 @@ impl Class {
     fn record(&mut self, pass: &Pass, gain: &Gain) {
         self.passes += 1;
         self.trial_passes += u64::from(!self.is_resting());
+        if !self.is_resting() && !pass.is_warm() {
+            return;
+        }
         match self.phase {
-            Phase::WarmUp if pass.is_warm() => self.phase = Phase::Before { left: REFERENCE },
-            Phase::WarmUp => {}
-            Phase::Before { left } => {
-                reference(&mut self.trial.before, pass);
-                self.phase = if left > 1 { Phase::Before { left: left - 1 } } else { Phase::Try };
+            Phase::WarmUp => self.phase = Phase::Settle { left: SETTLE },
+            Phase::Settle { left: 1 } => self.phase = Phase::Plain,
+            Phase::Settle { left } => self.phase = Phase::Settle { left: left - 1 },
+            Phase::Plain => {
+                let plain = pass.time.saturating_sub(pass.draft).as_secs_f64();
+                self.trial.rounds.begin(plain, pass.time.as_secs_f64());
+                self.phase = Phase::Trees;
             }
-            Phase::Try if !pass.is_warm() => {}
-            Phase::Try if self.trial.settle > 0 => self.trial.settle -= 1,
-            Phase::Try => {
-                let nodes = pass.nodes as f64 / pass.trees as f64;
-                self.trial.times.push(pass.time.as_secs_f64(), nodes);
-                if self.trial.is_clear() {
-                    self.phase = Phase::After { left: REFERENCE };
-                }
-            }
-            Phase::After { left } => {
-                reference(&mut self.trial.after, pass);
-                self.phase = Phase::After { left: left - 1 };
-                if left == 1 {
-                    self.conclude(gain);
+            Phase::Trees => {
+                self.trial.rounds.push(pass.time.as_secs_f64(), pass.nodes as f64 / pass.trees as f64);
+                if self.trial.rounds.is_over() {
+                    self.phase = Phase::Plain;
+                    if self.trial.is_clear() {
+                        self.conclude(gain);
+                    }
                 }
             }
             Phase::Rest { left } => self.rest(left, gain),
@@ -202,28 +190,43 @@ impl Class {
 
     /// Ends a trial: learns the costs and begins the next trial or a rest.
     fn conclude(&mut self, gain: &Gain) {
-        let Trial { size, before, after, times, .. } = self.trial.clone();
-        let plain = before.plain.and(&after.plain);
-        self.curve.learn(PLAIN, &before.observing.and(&after.observing), &plain);
-        self.curve.learn(size, &times, &plain);
-        if self.trial.number == 1 && self.best(gain) != self.size {
-            // Something has changed, and may have changed for all sizes.
-            self.curve.forget_others(self.trial.size);
+        let Trial { size, number, rounds, .. } = self.trial;
+        if let Some(cost) = rounds.observing() {
+            self.curve.learn(PLAIN, cost);
+        }
+        let agrees = rounds.trees().is_some_and(|cost| self.curve.learn(size, cost));
+        if number == 1 && !agrees && self.best(gain) != self.size {
+            // The machine has changed, perhaps for all sizes.
+            self.curve.forget_others(size);
         }
         let best = self.best(gain);
         let next = self.next_trial(best);
         if std::env::var_os("TUNER_DEBUG").is_some() {
-            eprintln!("trial of {} ({} trees, {:.2} cells): plain {:.2} ms observing {:.2} times {:.2}", SIZES[self.trial.size], self.trial.trees, self.trial.cells / self.trial.trees, plain.seconds() * 1e3, before.observing.seconds() * 1e3, times.seconds() * 1e3);
-            for (i, rate) in self.rates(gain).iter().enumerate() { eprint!("  {}:{:.2}/{:.2}={:.2}", SIZES[i], gain.of(i).map_or(0.0, |m| m.cells), gain.of(i).and_then(|m| self.curve.ratio(i, m.nodes)).unwrap_or(0.0), rate); }
+            eprintln!(
+                "trial of {} ({} trees, {:.2} cells) {:?} {:?}",
+                SIZES[size],
+                self.trial.trees,
+                self.trial.cells / self.trial.trees,
+                rounds.observing(),
+                rounds.trees()
+            );
+            for (i, rate) in self.rates(gain).iter().enumerate() {
+                eprint!(
+                    "  {}:{:.2}/{:.2}={:.2}",
+                    SIZES[i],
+                    gain.of(i).map_or(0.0, |m| m.cells),
+                    gain.of(i).and_then(|m| self.curve.ratio(i, m.nodes)).unwrap_or(0.0),
+                    rate
+                );
+            }
             eprintln!("  -> {} next {:?}", SIZES[best], next.map(|n| SIZES[n]));
         }
         self.changed |= best != self.size;
         self.size = best;
         match next {
             Some(size) => {
-                let (number, before) = (self.trial.number + 1, self.trial.after);
-                self.trial = Trial { number, before, ..Trial::new(size) };
-                self.phase = Phase::Try;
+                self.trial = Trial::new(size, number + 1);
+                self.phase = Phase::Settle { left: SETTLE };
             }
             None => {
                 self.rest = if self.changed { REST } else { (2 * self.rest).min(LONGEST_REST) };
@@ -252,7 +255,7 @@ impl Class {
     }
 
     fn begin(&mut self, size: usize) {
-        (self.trial, self.phase) = (Trial::new(size), Phase::WarmUp);
+        (self.trial, self.phase) = (Trial::new(size, 1), Phase::WarmUp);
     }
 
     /// The size that is tried after a trial, where one is left to try.
@@ -300,11 +303,6 @@ impl Class {
         let best = rates.iter().position(|&rate| TIE * rate >= most).unwrap_or(PLAIN);
         if rates[best] > MARGIN * rates[self.size] { best } else { self.size }
     }
-}
-
-fn reference(references: &mut References, pass: &Pass) {
-    references.plain.push(pass.time.saturating_sub(pass.draft).as_secs_f64(), 1.0);
-    references.observing.push(pass.time.as_secs_f64(), 1.0);
 }
 
 /// The autotuner of one decoding.
