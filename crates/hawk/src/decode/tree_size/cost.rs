@@ -4,65 +4,36 @@ use serde::{Deserialize, Serialize};
 
 use super::sizes::{COUNT, PLAIN};
 
-/// Passes with trees in a round.
-pub(super) const ROUND: usize = 4;
-/// Most rounds that are counted.
-const MOST: usize = 16;
+/// Most times of one kind.
+const MOST: usize = 64;
+/// The quantile that stands for the times of one kind. A pass that had to wait for the processor
+/// tells nothing of its cost, and longer passes wait more often: on a busy machine the median of
+/// passes over large trees is one that waited, that of plain passes is not.
+const QUANTILE: f64 = 0.25;
 /// A factor between two trials of one size that is more than noise.
 const CHANGE: f64 = 1.3;
 
-/// The rounds of a trial: in each a plain pass, then passes with trees. A round is short, so that
-/// all its passes are under the same load and at the same place of the image.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rounds {
-    /// Time of a pass with trees over that of a plain pass, round by round.
-    ratios: [f64; MOST],
-    /// The same of a pass in which drafters only observe.
-    observing: [f64; MOST],
+/// Times of passes of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    seconds: [f64; MOST],
     count: usize,
-    /// Seconds of the plain pass of this round, and with the work of drafters.
-    plain: f64,
-    observed: f64,
-    /// Seconds of the passes with trees of this round.
-    seconds: [f64; ROUND],
-    passes: usize,
-    /// Sums over the passes of all rounds.
     nodes: f64,
-    all_passes: f64,
 }
 
-impl Rounds {
-    /// Begins a round with its plain pass: its time without and with the work of drafters.
-    pub(super) fn begin(&mut self, plain: f64, observed: f64) {
-        (self.plain, self.observed, self.passes) = (plain, observed, 0);
+impl Default for Times {
+    fn default() -> Self {
+        Self { seconds: [0.0; MOST], count: 0, nodes: 0.0 }
     }
+}
 
-    /// Adds a pass with so many nodes a tree.
+impl Times {
+    /// Adds a pass with so many nodes a tree. Passes beyond the 64th are ignored.
     pub(super) fn push(&mut self, seconds: f64, nodes: f64) {
-        self.nodes += nodes;
-        self.all_passes += 1.0;
-        if let Some(place) = self.seconds.get_mut(self.passes) {
+        if let Some(place) = self.seconds.get_mut(self.count) {
             *place = seconds;
-            self.passes += 1;
-        }
-        if self.passes == ROUND {
-            self.end();
-        }
-    }
-
-    /// Whether the round is over.
-    pub(super) fn is_over(&self) -> bool {
-        self.passes == ROUND
-    }
-
-    /// Ends a round. Rounds beyond the 16th are ignored.
-    fn end(&mut self) {
-        if self.count < MOST && self.plain > 0.0 {
-            self.seconds.sort_unstable_by(f64::total_cmp);
-            let middle = f64::midpoint(self.seconds[(ROUND - 1) / 2], self.seconds[ROUND / 2]);
-            self.ratios[self.count] = middle / self.plain;
-            self.observing[self.count] = self.observed / self.plain;
             self.count += 1;
+            self.nodes += nodes;
         }
     }
 
@@ -70,23 +41,22 @@ impl Rounds {
         self.count
     }
 
-    /// The cost of the trees. Medians drop passes that waited for the processor. None without a round.
-    pub(super) fn trees(&self) -> Option<Point> {
-        Some(Point { nodes: self.nodes / self.all_passes, ratio: median(&self.ratios[..self.count])? })
+    /// The time of a pass that did not wait, in seconds; none without passes.
+    fn seconds(&self) -> Option<f64> {
+        let mut sorted = self.seconds;
+        let sorted = &mut sorted[..self.count];
+        sorted.sort_unstable_by(f64::total_cmp);
+        let place = QUANTILE * self.count.checked_sub(1)? as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+        Some(below + (above - below) * place.fract())
     }
 
-    /// The cost of observing.
-    pub(super) fn observing(&self) -> Option<Point> {
-        Some(Point { nodes: 1.0, ratio: median(&self.observing[..self.count])? })
+    /// The cost of these passes beside plain ones.
+    pub(super) fn over(&self, plain: &Self) -> Option<Point> {
+        let ratio = self.seconds()? / plain.seconds()?;
+        let point = Point { nodes: self.nodes / self.count as f64, ratio };
+        Some(point).filter(|point| point.ratio.is_finite() && point.ratio > 0.0)
     }
-}
-
-fn median(ratios: &[f64]) -> Option<f64> {
-    let mut sorted = [0.0; MOST];
-    let sorted = &mut sorted[..ratios.len()];
-    sorted.copy_from_slice(ratios);
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(ratios.len() / 2).copied()
 }
 
 /// The cost of trees of one bound.
@@ -165,27 +135,22 @@ impl Curve {
 mod tests {
     use super::*;
 
-    fn rounds(rounds: impl IntoIterator<Item = [f64; 3]>) -> Rounds {
-        let mut all = Rounds::default();
-        for [plain, observed, trees] in rounds {
-            all.begin(plain, observed);
-            (0..ROUND).for_each(|_| all.push(trees, 8.0));
-            assert!(all.is_over());
-        }
-        all
+    fn times(seconds: impl IntoIterator<Item = f64>) -> Times {
+        let mut times = Times::default();
+        seconds.into_iter().for_each(|seconds| times.push(seconds, 8.0));
+        times
     }
 
     #[test]
-    fn rounds_in_which_a_pass_waited_for_the_processor_are_dropped() {
-        let quiet = [2.0, 2.2, 6.0];
-        let all = rounds([quiet, [200.0, 200.2, 6.0], quiet, [2.0, 2.2, 600.0], quiet]);
-        assert_eq!(all.trees(), Some(Point { nodes: 8.0, ratio: 3.0 }));
-        assert_eq!(all.observing(), Some(Point { nodes: 1.0, ratio: 1.1 }));
-        // A machine that gets slower half way.
-        let all = rounds([quiet, quiet, quiet, quiet.map(|time| 7.0 * time), quiet.map(|time| 7.0 * time)]);
-        assert_eq!(all.trees().unwrap().ratio, 3.0);
-        assert_eq!(rounds([quiet; 40]).count(), MOST);
-        assert_eq!((rounds([]).trees(), rounds([]).observing()), (None, None));
+    fn passes_that_waited_for_the_processor_are_dropped() {
+        let cost = |trees: Times, plain: Times| trees.over(&plain).map(|point| point.ratio);
+        let quiet = [2.0, 2.0, 2.0, 2.0];
+        assert_eq!(cost(times([6.0, 600.0, 6.0, 6.0]), times(quiet)), Some(3.0));
+        assert_eq!(cost(times([6.0, 600.0, 500.0, 6.0, 400.0]), times([200.0, 2.0, 2.0])), Some(3.0));
+        assert_eq!(cost(times([6.0; 100]), times(quiet)), Some(3.0));
+        assert_eq!(times([6.0; 3]).over(&times(quiet)), Some(Point { nodes: 8.0, ratio: 3.0 }));
+        assert_eq!((cost(times([]), times(quiet)), cost(times(quiet), times([]))), (None, None));
+        assert_eq!(cost(times(quiet), times([0.0])), None);
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use hawk_spec::NodeId;
 
-use super::cost::{Curve, Rounds};
+use super::cost::{Curve, Times};
 use super::gain::{ENOUGH_TREES, Gain};
 use super::memory::{SavedClass, SavedTuner};
 use super::sizes::{COUNT, FIRST, PLAIN, SIZES, index};
 
-/// Fewest rounds of a trial.
-const ROUNDS: usize = 4;
+/// Passes with trees in a round of a trial. Before them comes a plain pass.
+const ROUND: u32 = 3;
+/// Fewest passes with trees of a trial.
+const PASSES: usize = 15;
 /// First passes of a trial that are not counted: a drafter that refines its guesses has to begin.
 const SETTLE: u32 = 4;
 /// Most trees of a trial that are counted. It goes on so long where its size is about as fast as
@@ -73,7 +75,11 @@ struct Trial {
     size: usize,
     /// Trials since the last rest, this one included.
     number: u32,
-    rounds: Rounds,
+    /// Times of its plain passes without the work of drafters, and with it.
+    plain: Times,
+    observing: Times,
+    /// Times of its passes with trees.
+    times: Times,
     /// Trees that were counted, and their cells.
     trees: f64,
     cells: f64,
@@ -81,12 +87,20 @@ struct Trial {
 
 impl Trial {
     fn new(size: usize, number: u32) -> Self {
-        Self { size, number, rounds: Rounds::default(), trees: 0.0, cells: 0.0 }
+        Self {
+            size,
+            number,
+            plain: Times::default(),
+            observing: Times::default(),
+            times: Times::default(),
+            trees: 0.0,
+            cells: 0.0,
+        }
     }
 
     /// Whether it was long enough.
     fn is_clear(&self) -> bool {
-        let Some(cost) = self.rounds.trees().filter(|_| self.rounds.count() >= ROUNDS) else { return false };
+        let Some(cost) = self.times.over(&self.plain).filter(|_| self.times.count() >= PASSES) else { return false };
         let rate = self.cells / self.trees / cost.ratio;
         self.trees >= MOST_TREES || (self.trees >= ENOUGH_TREES && !(1.0 / CLEAR..CLEAR).contains(&rate))
     }
@@ -104,7 +118,9 @@ enum Phase {
     /// The plain pass of a round.
     Plain,
     /// The passes with trees of a round.
-    Trees,
+    Trees {
+        left: u32,
+    },
     Rest {
         left: u32,
     },
@@ -142,7 +158,7 @@ impl Class {
     fn drafting(&self) -> Drafting {
         match self.phase {
             Phase::WarmUp | Phase::Plain => Drafting::Observe,
-            Phase::Settle { .. } | Phase::Trees => Drafting::Try(SIZES[self.trial.size]),
+            Phase::Settle { .. } | Phase::Trees { .. } => Drafting::Try(SIZES[self.trial.size]),
             Phase::Rest { .. } => self.between_trials(),
         }
     }
@@ -154,7 +170,7 @@ impl Class {
     /// Whether trees of this bound are to be counted in the gain.
     fn counts(&self, size: usize, warm: bool) -> bool {
         match self.phase {
-            Phase::Trees => warm && size == self.trial.size,
+            Phase::Trees { .. } => warm && size == self.trial.size,
             Phase::Rest { .. } => size == self.size && size != PLAIN,
             _ => false,
         }
@@ -171,17 +187,15 @@ impl Class {
             Phase::Settle { left: 1 } => self.phase = Phase::Plain,
             Phase::Settle { left } => self.phase = Phase::Settle { left: left - 1 },
             Phase::Plain => {
-                let plain = pass.time.saturating_sub(pass.draft).as_secs_f64();
-                self.trial.rounds.begin(plain, pass.time.as_secs_f64());
-                self.phase = Phase::Trees;
+                self.trial.plain.push(pass.time.saturating_sub(pass.draft).as_secs_f64(), 1.0);
+                self.trial.observing.push(pass.time.as_secs_f64(), 1.0);
+                self.phase = Phase::Trees { left: ROUND };
             }
-            Phase::Trees => {
-                self.trial.rounds.push(pass.time.as_secs_f64(), pass.nodes as f64 / pass.trees as f64);
-                if self.trial.rounds.is_over() {
-                    self.phase = Phase::Plain;
-                    if self.trial.is_clear() {
-                        self.conclude(gain);
-                    }
+            Phase::Trees { left } => {
+                self.trial.times.push(pass.time.as_secs_f64(), pass.nodes as f64 / pass.trees as f64);
+                self.phase = if left > 1 { Phase::Trees { left: left - 1 } } else { Phase::Plain };
+                if left == 1 && self.trial.is_clear() {
+                    self.conclude(gain);
                 }
             }
             Phase::Rest { left } => self.rest(left, gain),
@@ -190,11 +204,12 @@ impl Class {
 
     /// Ends a trial: learns the costs and begins the next trial or a rest.
     fn conclude(&mut self, gain: &Gain) {
-        let Trial { size, number, rounds, .. } = self.trial;
-        if let Some(cost) = rounds.observing() {
+        let Trial { size, number, plain, observing, times, .. } = &self.trial;
+        let (size, number) = (*size, *number);
+        if let Some(cost) = observing.over(plain) {
             self.curve.learn(PLAIN, cost);
         }
-        let agrees = rounds.trees().is_some_and(|cost| self.curve.learn(size, cost));
+        let agrees = times.over(plain).is_some_and(|cost| self.curve.learn(size, cost));
         if number == 1 && !agrees && self.best(gain) != self.size {
             // The machine has changed, perhaps for all sizes.
             self.curve.forget_others(size);
@@ -207,8 +222,8 @@ impl Class {
                 SIZES[size],
                 self.trial.trees,
                 self.trial.cells / self.trial.trees,
-                rounds.observing(),
-                rounds.trees()
+                self.trial.observing.over(&self.trial.plain),
+                self.trial.times.over(&self.trial.plain)
             );
             for (i, rate) in self.rates(gain).iter().enumerate() {
                 eprint!(
