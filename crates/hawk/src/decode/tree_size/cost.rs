@@ -76,13 +76,14 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// Learns from a trial of a size. Returns whether it agrees with an earlier one, with which it
-    /// is averaged then.
+    /// Learns from a trial of a size. Returns whether it contradicts an earlier one. Else it is
+    /// averaged with that.
     pub(super) fn learn(&mut self, size: usize, point: Point) -> bool {
-        let last = self.points[size].filter(|last| (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)));
-        let ratio = last.map_or(point.ratio, |last| (last.ratio + point.ratio) / 2.0);
+        let last = self.points[size];
+        let near = last.filter(|last| (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)));
+        let ratio = near.map_or(point.ratio, |last| f64::midpoint(last.ratio, point.ratio));
         self.put(size, Point { ratio, ..point });
-        last.is_some()
+        last.is_some() && near.is_none()
     }
 
     pub(super) fn put(&mut self, size: usize, point: Point) {
@@ -175,9 +176,9 @@ mod tests {
         let point = |ratio: f64| Point { nodes: 8.0, ratio };
         assert!(!curve.learn(5, point(4.0)));
         assert!(!curve.learn(7, point(8.0)));
-        assert!(curve.learn(5, point(5.0)));
+        assert!(!curve.learn(5, point(5.0)));
         assert_eq!(known(&curve), [(5, 4.5), (7, 8.0)]);
-        assert!(!curve.learn(5, point(2.0)));
+        assert!(curve.learn(5, point(2.0)));
         assert_eq!(known(&curve), [(5, 2.0), (7, 8.0)]);
         curve.forget_others(5);
         assert_eq!(known(&curve), [(5, 2.0)]);

@@ -11,6 +11,8 @@ const WINDOW: f64 = 512.0;
 pub(super) const ENOUGH_TREES: f64 = 16.0;
 /// Trees whose mean is trusted although they were grown at other places of the images.
 const MANY_TREES: f64 = 256.0;
+/// What twice as many nodes must have brought at least, or more nodes are not tried.
+const GROWS: f64 = 1.05;
 /// Trees of a size that halve the doubt whether what differs from the first nodes of larger trees
 /// is due to the place or to the size.
 const DOUBT_TREES: f64 = 32.0;
@@ -93,6 +95,12 @@ impl Gain {
         let (smaller, base) = (self.tallies[size][self.bound], last[self.bound].mean(ENOUGH_TREES)?);
         let smaller = smaller.cells / smaller.trees * self.truth(self.bound, size);
         Some(Mean { cells: base.cells * mean.cells / smaller, ..mean })
+    }
+
+    /// Whether trees of a size brought clearly more than the first half of their nodes.
+    pub(super) fn grows(&self, size: usize) -> bool {
+        let (all, half) = (self.tallies[size][size].cells, self.tallies[size][size.saturating_sub(2)].cells);
+        all > GROWS * half
     }
 
     /// The cells of trees of a size over those that the first nodes of larger trees promised. A

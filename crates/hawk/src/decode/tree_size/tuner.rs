@@ -20,7 +20,7 @@ const SETTLE: u32 = 4;
 /// plain decoding: more trees are needed to tell, and they cost nothing.
 const MOST_TREES: f64 = 64.0;
 /// The factor by which a size is clearly faster or slower than plain decoding.
-const CLEAR: f64 = 1.4;
+const CLEAR: f64 = 1.25;
 /// Passes between two trials: at first, and at most. The number doubles where a trial changes
 /// nothing.
 const REST: u32 = 512;
@@ -31,6 +31,9 @@ const INHERITED_REST: u32 = 32;
 const REVIEW: u32 = 64;
 /// A size must be better than the one in use by this factor.
 const MARGIN: f64 = 1.03;
+/// A size that was not tried must promise so much more than the best that was. The promise is
+/// optimistic: see [`super::gain`] and [`super::cost`].
+const PROMISE: f64 = 1.1;
 /// Of sizes within this factor of the best the smallest is taken.
 const TIE: f64 = 1.01;
 
@@ -209,13 +212,13 @@ impl Class {
         if let Some(cost) = observing.over(plain) {
             self.curve.learn(PLAIN, cost);
         }
-        let agrees = times.over(plain).is_some_and(|cost| self.curve.learn(size, cost));
-        if number == 1 && !agrees && self.best(gain) != self.size {
+        let contradicts = times.over(plain).is_some_and(|cost| self.curve.learn(size, cost));
+        if contradicts && self.best(gain) != self.size {
             // The machine has changed, perhaps for all sizes.
             self.curve.forget_others(size);
         }
         let best = self.best(gain);
-        let next = self.next_trial(best);
+        let next = self.next_trial(best, gain);
         if std::env::var_os("TUNER_DEBUG").is_some() {
             eprintln!(
                 "trial of {} ({} trees, {:.2} cells) {:?} {:?}",
@@ -261,11 +264,9 @@ impl Class {
         if self.size == PLAIN || left % REVIEW != 0 || self.curve.is_empty() {
             return;
         }
-        let best = self.best(gain);
-        if best != PLAIN && !self.curve.knows(best) {
-            self.begin(best);
-        } else {
-            self.size = best;
+        self.size = self.best(gain);
+        if let Some(size) = self.promising(self.size, gain) {
+            self.begin(size);
         }
     }
 
@@ -274,18 +275,19 @@ impl Class {
     }
 
     /// The size that is tried after a trial, where one is left to try.
-    fn next_trial(&self, best: usize) -> Option<usize> {
+    fn next_trial(&self, best: usize, gain: &Gain) -> Option<usize> {
         let largest = self.curve.points().map(|(size, _)| size).max().unwrap_or(PLAIN);
-        if best == PLAIN {
+        if let Some(size) = self.promising(best, gain) {
+            Some(size)
+        } else if best == PLAIN {
             None
-        } else if !self.curve.knows(best) {
-            Some(best)
-        } else if best == largest && best + 1 < COUNT {
-            // Twice as many nodes may be better.
+        } else if best == largest && best + 1 < COUNT && gain.grows(best) {
+            // Twice as many nodes may be better still.
             Some((best + 2).min(COUNT - 1))
         } else if self.trial.number == 1 && best == self.size {
             // After a rest a neighbour is tried beside the size in use, in turn.
-            let neighbour = if self.looks % 2 == 0 { best + 1 } else { best - 1 };
+            let up = self.looks.is_multiple_of(2) && gain.grows(best);
+            let neighbour = if up { best + 1 } else { best - 1 };
             Some(neighbour).filter(|neighbour| (PLAIN + 1..COUNT).contains(neighbour))
         } else {
             None
@@ -299,8 +301,8 @@ impl Class {
             return self.size;
         }
         let rates = self.rates(gain);
-        let best = (PLAIN + 1..COUNT).max_by(|&a, &b| rates[a].total_cmp(&rates[b]));
-        best.filter(|&best| rates[best] > 0.0).unwrap_or(FIRST)
+        let tried = (PLAIN + 1..COUNT).filter(|&size| self.curve.knows(size));
+        tried.max_by(|&a, &b| rates[a].total_cmp(&rates[b])).unwrap_or(FIRST)
     }
 
     /// Cells per time of a plain pass by size; 0 where it is not known.
@@ -311,12 +313,21 @@ impl Class {
         })
     }
 
-    /// The size in use, unless another is better by a margin.
+    /// The best of the sizes that were tried: the one in use, unless another is better by a margin.
     fn best(&self, gain: &Gain) -> usize {
-        let rates = self.rates(gain);
+        let mut rates = self.rates(gain);
+        (PLAIN + 1..COUNT).filter(|&size| !self.curve.knows(size)).for_each(|size| rates[size] = 0.0);
         let most = rates.iter().copied().fold(0.0, f64::max);
         let best = rates.iter().position(|&rate| TIE * rate >= most).unwrap_or(PLAIN);
         if rates[best] > MARGIN * rates[self.size] { best } else { self.size }
+    }
+
+    /// A size that was not tried and promises more than the best of the others.
+    fn promising(&self, best: usize, gain: &Gain) -> Option<usize> {
+        let rates = self.rates(gain);
+        let untried = (PLAIN + 1..COUNT).filter(|&size| !self.curve.knows(size));
+        let promising = untried.filter(|&size| rates[size] > PROMISE * rates[best]);
+        promising.max_by(|&a, &b| rates[a].total_cmp(&rates[b]))
     }
 }
 
