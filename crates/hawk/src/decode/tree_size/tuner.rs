@@ -219,26 +219,6 @@ impl Class {
         }
         let best = self.best(gain);
         let next = self.next_trial(best, gain);
-        if std::env::var_os("TUNER_DEBUG").is_some() {
-            eprintln!(
-                "trial of {} ({} trees, {:.2} cells) {:?} {:?}",
-                SIZES[size],
-                self.trial.trees,
-                self.trial.cells / self.trial.trees,
-                self.trial.observing.over(&self.trial.plain),
-                self.trial.times.over(&self.trial.plain)
-            );
-            for (i, rate) in self.rates(gain).iter().enumerate() {
-                eprint!(
-                    "  {}:{:.2}/{:.2}={:.2}",
-                    SIZES[i],
-                    gain.of(i).map_or(0.0, |m| m.cells),
-                    gain.of(i).and_then(|m| self.curve.ratio(i, m.nodes)).unwrap_or(0.0),
-                    rate
-                );
-            }
-            eprintln!("  -> {} next {:?}", SIZES[best], next.map(|n| SIZES[n]));
-        }
         self.changed |= best != self.size;
         self.size = best;
         match next {
