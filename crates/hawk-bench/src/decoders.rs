@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use hawk::{
     AnyRule, CellSource, DecodeStats, Decoder, Decoding, Engine, Error, Generated, Image, Outcome, Request, Result,
-    Rule, Sampling, Seed, Timings,
+    Rule, Sampling, Seed, Timings, Tree,
 };
 
 /// Images of each contender that are kept to be shown.
 const KEPT_IMAGES: usize = 6;
+/// Images that an autotuned contender draws before the comparison, so that it is measured as in a
+/// user's second run.
+const TUNING_IMAGES: usize = 4;
 
 /// Who is compared, on which images.
 #[derive(Clone, Debug)]
@@ -43,9 +46,18 @@ impl Plan {
         self.prompts.iter().cycle().cloned().zip(seeds).map(|(prompt, seed)| Turn { prompt, seed })
     }
 
-    /// Drawings that [`compare`] makes: the first image twice, since its first time is a rehearsal.
+    /// Images that autotuned contenders draw before: other seeds than those that are measured.
+    fn tuning_turns(&self) -> impl Iterator<Item = Turn> {
+        let after = Plan { images: self.images + TUNING_IMAGES, ..self.clone() };
+        after.turns().skip(self.images).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Drawings that [`compare`] makes: the first image twice, since its first time is a rehearsal,
+    /// and those that come before where trees are autotuned.
     pub fn drawings(&self) -> usize {
-        entries(&self.contenders).len() * (self.images + 1)
+        let entries = entries(&self.contenders);
+        let tuned = entries.iter().filter(|entry| entry.tree() == Tree::Auto).count();
+        entries.len() * (self.images + 1) + tuned * TUNING_IMAGES
     }
 
     fn request(&self, turn: &Turn, decoding: Decoding) -> Request {
@@ -130,8 +142,8 @@ struct Drawing {
 /// makes the one image of a request; `heard` is called for each drawing.
 ///
 /// The contenders take turns image by image. Their order rotates, so that a drift in the speed of
-/// the machine affects all alike. The first turn warms up and is not timed. In every turn the codes
-/// are compared before a time counts.
+/// the machine affects all alike. The first turn warms up and is not timed; autotuned contenders
+/// draw four other images before it. In every turn the codes are compared before a time counts.
 ///
 /// Returns plain decoding first, rule by rule, then the contenders as given.
 ///
@@ -149,6 +161,12 @@ pub fn compare(
     let entries = entries(&plan.contenders);
     let mut measured: Vec<Measured> = entries.iter().copied().map(Measured::new).collect();
     let turns: Vec<Turn> = plan.turns().collect();
+    for &entry in entries.iter().filter(|entry| entry.tree() == Tree::Auto) {
+        for turn in plan.tuning_turns() {
+            heard(entry);
+            draw(&plan.request(&turn, entry))?;
+        }
+    }
     for (number, turn) in std::iter::once(&turns[0]).chain(&turns).enumerate() {
         let first = number * entries.len() / (turns.len() + 1);
         let mut drawings: Vec<Option<Drawing>> = entries.iter().map(|_| None).collect();
@@ -232,5 +250,5 @@ pub(crate) fn exact(decoding: Decoding) -> bool {
 
 /// A contender in words.
 fn named(decoding: Decoding) -> String {
-    format!("decoder {}, rule {}, tree {}", decoding.decoder(), decoding.rule(), decoding.shape())
+    format!("decoder {}, rule {}, tree {}", decoding.decoder(), decoding.rule(), decoding.tree())
 }

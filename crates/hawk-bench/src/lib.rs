@@ -44,4 +44,4 @@ pub mod step;
 
 pub use decoders::{Measured, Plan, Turn, compare, draw};
 pub use overlay::{SourceShare, overlay, source_shares};
-pub use report::{ImageParts, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};
+pub use report::{Budget, ImageParts, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};

@@ -1,11 +1,12 @@
 //! What was measured as figures, ready for JSON.
 
+use std::fmt;
 use std::time::Duration;
 
-use hawk::{Engine, Image, Precision, RecordedSampling};
+use hawk::{Decoding, Engine, Image, Precision, RecordedSampling, Tree};
 use hawk_kernels::Isa;
 use hawk_spec::Grid;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::decoders::{Measured, Plan, Turn, exact, replays};
 
@@ -84,6 +85,57 @@ impl Machine {
     }
 }
 
+/// Most nodes of a tree, root included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Budget {
+    /// Always so many.
+    Nodes(usize),
+    /// Autotuned.
+    Auto,
+}
+
+impl Budget {
+    pub(crate) fn of(decoding: Decoding) -> Self {
+        if decoding.tree() == Tree::Auto { Self::Auto } else { Self::Nodes(decoding.shape().nodes()) }
+    }
+
+    /// As captions name it.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Nodes(nodes) => format!("{nodes} nodes"),
+            Self::Auto => "autotuned trees".to_owned(),
+        }
+    }
+
+    /// The number of nodes, where it is fixed.
+    #[must_use]
+    pub fn nodes(self) -> Option<usize> {
+        match self {
+            Self::Nodes(nodes) => Some(nodes),
+            Self::Auto => None,
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nodes(nodes) => nodes.fmt(f),
+            Self::Auto => f.pad("auto"),
+        }
+    }
+}
+
+impl Serialize for Budget {
+    /// A number, or `"auto"`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Nodes(nodes) => nodes.serialize(serializer),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
 /// The figures of one contender.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -96,8 +148,8 @@ pub struct Row {
     /// Under `replay`: whether every image was equal to that of plain decoding. None under rules
     /// that draw other images.
     pub same_image_as_ar: Option<bool>,
-    /// Most nodes of a tree, root included.
-    pub budget: usize,
+    /// Most nodes of a tree.
+    pub budget: Budget,
     /// How weights were stored and multiplied.
     pub precision: String,
     /// Images drawn.
@@ -230,7 +282,7 @@ impl Row {
             rule: decoding.rule().to_string(),
             exact: exact(*decoding),
             same_image_as_ar: replays(*decoding).then_some(true),
-            budget: decoding.shape().nodes(),
+            budget: Budget::of(*decoding),
             precision: precision.to_string(),
             images,
             acceptance_length: stats.acceptance_length(),

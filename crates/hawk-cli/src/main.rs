@@ -5,6 +5,7 @@ mod cmd;
 mod command;
 mod inputs;
 mod output;
+mod tuning;
 
 use std::process::ExitCode;
 

@@ -41,4 +41,4 @@ mod settings;
 pub use event::Event;
 pub use pull::pull;
 pub use repository::{Repository, find_model};
-pub use settings::Settings;
+pub use settings::{Settings, user_cache};

@@ -7,6 +7,17 @@ use hawk_files::{Error, Result};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
+/// A variable that is not blank.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The folder of the user's caches: `XDG_CACHE_HOME`, else `~/.cache`. None without a home folder.
+#[must_use]
+pub fn user_cache() -> Option<PathBuf> {
+    set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cache")))
+}
+
 /// Where models come from and where they are kept.
 #[derive(Clone)]
 pub struct Settings {
@@ -34,11 +45,7 @@ impl Settings {
     /// # Errors
     /// There is no home folder, and neither `HF_HOME` nor `XDG_CACHE_HOME` is set.
     pub fn from_env() -> Result<Self> {
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let home = set("HF_HOME").map(PathBuf::from).or_else(|| {
-            let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
-            Some(cache.or_else(|| Some(env::home_dir()?.join(".cache")))?.join("huggingface"))
-        });
+        let home = set("HF_HOME").map(PathBuf::from).or_else(|| Some(user_cache()?.join("huggingface")));
         let Some(home) = home else {
             let error = Error::environment("no home folder for the cache of models");
             return Err(error.hint("set HF_HOME to a folder with enough room"));

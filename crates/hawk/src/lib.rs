@@ -38,6 +38,7 @@
 //! | [`Outcome`], [`Generated`], [`Timings`] | the results of a request |
 //! | [`Engine::observe`], [`Observed`] | hidden state and law at every cell of a finished image |
 //! | [`TextEngine`], [`TextRequest`], [`GeneratedText`] | the same for text |
+//! | [`TunerMemory`], [`TunedSize`] | what the autotuner of tree sizes keeps between runs, and what it chose |
 //! | [`Record`] | the settings of an image in its PNG, enough to make it again |
 //!
 //! A drafter of your own implements [`Drafter`] and becomes a decoder by [`Decoder::custom`].
@@ -58,6 +59,7 @@ mod record;
 mod request;
 mod size;
 mod text;
+mod tuning;
 
 pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
 pub use builtin::BUILT_IN;
@@ -65,6 +67,7 @@ pub use builtin::BUILT_IN;
 pub use builtin::built_in_model;
 pub use decode::batch::Batch;
 pub use decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
+pub use decode::tree_size::memory::TunerMemory;
 pub use drafter::context::{HeadAsks, Seen, View};
 pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
 pub use drafter::mode::DraftMode;
@@ -86,3 +89,4 @@ pub use request::rule::{AnyRule, LossyRule};
 pub use request::tree::{AUTO_NODES, MAX_NODES, Tree};
 pub use request::{MAX_BATCH, Request};
 pub use text::{GeneratedText, PromptStyle, Stop, TextEngine, TextEvent, TextRequest, TextSampling, TextStream};
+pub use tuning::TunedSize;

@@ -86,7 +86,7 @@ impl Model {
             dropped: 0..0,
             pipeline: config.family.rules().pipeline(),
             neighbours: OnceLock::new(),
-            tree_sizes: Default::default(),
+            tuners: Default::default(),
         };
         target.load_own_heads(&source)?;
         let (target, digest) = (Arc::new(target), SourceDigest::default());
@@ -117,7 +117,9 @@ impl Model {
     /// The model does not draw that size, or a batch is open.
     pub fn set_image_size(&mut self, size: ImageSize) -> Result<()> {
         let config = self.config.clone().resized(size)?;
-        idle(&mut self.target)?.medium = Box::new(ImageMedium(config.layout.clone()));
+        let target = idle(&mut self.target)?;
+        // Images of another size have other costs.
+        (target.medium, target.tuners) = (Box::new(ImageMedium(config.layout.clone())), Default::default());
         self.config = config;
         Ok(())
     }

@@ -64,7 +64,7 @@ fn lead(report: &Report) -> String {
         format!("{images} {}, each drawn by every decoder in turn.", if images == 1 { "image" } else { "images" });
     let best = report.rows.iter().filter(|row| row.exact && guesses(row));
     let Some(best) = best.max_by(|a, b| a.speedup.total_cmp(&b.speedup)) else { return drawn };
-    let (decoder, budget, precision) = (escape(&best.decoder), best.budget, escape(&best.precision));
+    let (decoder, budget, precision) = (escape(&best.decoder), best.budget.words(), escape(&best.precision));
     let speed = match best.speedup > 1.0 {
         true => format!("draws an image {:.2} times as fast as plain decoding", best.speedup),
         false => format!("comes nearest to plain decoding, at {:.2} times its speed", best.speedup),
@@ -73,7 +73,7 @@ fn lead(report: &Report) -> String {
         Some(true) => "and it is the same image, code for code",
         _ => "and every image still follows the model's own law",
     };
-    format!("{drawn} <strong>{decoder}</strong> with {budget} nodes in {precision} {speed}, {law}.")
+    format!("{drawn} <strong>{decoder}</strong> with {budget} in {precision} {speed}, {law}.")
 }
 
 fn settings(report: &Report) -> String {

@@ -7,7 +7,7 @@ use hawk::{Image, Result};
 use super::colour::{colour, guesses};
 use super::html::{data_uri, escape};
 use super::svg::{Bars, Lines, Point, Series, Stack, bars, heat, lines, stacks};
-use crate::report::{Report, Row};
+use crate::report::{Budget, Report, Row};
 
 /// Bins of the histogram; the last one holds what is longer.
 const BINS: usize = 8;
@@ -48,8 +48,21 @@ impl<'a> Group<'a> {
     /// Every guessing decoder at the budget of the fastest row, or at its own nearest one.
     fn featured(&self) -> Vec<&'a Row> {
         let Some(fastest) = self.fastest() else { return Vec::new() };
+        let distance = |row: &Row| match (row.budget, fastest.budget) {
+            (Budget::Nodes(own), Budget::Nodes(wanted)) => own.abs_diff(wanted),
+            (own, wanted) => {
+                if own == wanted {
+                    0
+                } else {
+                    usize::MAX
+                }
+            }
+        };
         let nearest = |(_, rows): (&str, Vec<&'a Row>)| {
-            rows.into_iter().min_by_key(|row| (row.budget.abs_diff(fastest.budget), row.budget))
+            rows.into_iter().min_by(|a, b| {
+                // Beside an autotuned row, a decoder without one is shown at its best.
+                distance(a).cmp(&distance(b)).then(b.speedup.total_cmp(&a.speedup)).then(a.budget.cmp(&b.budget))
+            })
         };
         self.decoders().into_iter().filter_map(nearest).collect()
     }
@@ -89,7 +102,7 @@ pub(super) fn section(group: &Group<'_>, report: &Report) -> Result<String> {
 
 /// Decoder and budget, as captions name them.
 fn named(row: &Row) -> String {
-    if guesses(row) { format!("{}, {} nodes", row.decoder, row.budget) } else { "plain decoding".to_owned() }
+    if guesses(row) { format!("{}, {}", row.decoder, row.budget.words()) } else { "plain decoding".to_owned() }
 }
 
 fn figure(title: &str, under: &str, content: &str) -> String {
@@ -101,21 +114,23 @@ fn plots(group: &Group<'_>, report: &Report) -> String {
     if featured.is_empty() {
         return String::new();
     }
-    let series = |point: fn(&Row) -> Point| -> Vec<Series<'_>> {
+    let series = |point: fn(&Row) -> Option<Point>| -> Vec<Series<'_>> {
         let decoders = group.decoders().into_iter();
-        let series = decoders.map(|(name, mut rows)| {
-            rows.sort_by_key(|row| row.budget);
-            Series { name, class: colour(report, name), points: rows.into_iter().map(point).collect() }
+        // An autotuned row has no place on the axis; it stands in the table.
+        let series = decoders.map(|(name, rows)| {
+            let mut points: Vec<Point> = rows.into_iter().filter_map(point).collect();
+            points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            Series { name, class: colour(report, name), points }
         });
-        series.collect()
+        series.filter(|series| !series.points.is_empty()).collect()
     };
     let speed = series(|row| {
         let spread = &row.speedup_spread;
-        Point { x: row.budget as f64, y: row.speedup, low: spread.q1, high: spread.q3 }
+        Some(Point { x: row.budget.nodes()? as f64, y: row.speedup, low: spread.q1, high: spread.q3 })
     });
     let length = series(|row| {
         let y = row.acceptance_length;
-        Point { x: row.budget as f64, y, low: y, high: y }
+        Some(Point { x: row.budget.nodes()? as f64, y, low: y, high: y })
     });
     let (speed, length) = (
         lines(&Lines { title: "Speed-up over plain decoding", series: speed, plain: 1.0 }),
@@ -234,7 +249,7 @@ fn maps(group: &Group<'_>, report: &Report) -> String {
         let mean = row.drafted_share.iter().flatten().sum::<f64>() / cells.max(1) as f64 * 100.0;
         let title = format!("Share of images in which a cell was an accepted guess: {}", named(row));
         let map = heat(&title, &colour(report, &row.decoder), &row.drafted_share, top);
-        figure(&escape(&row.decoder), &format!("{} nodes; {mean:.0} % of all cells", row.budget), &map)
+        figure(&escape(&row.decoder), &format!("{}; {mean:.0} % of all cells", row.budget.words()), &map)
     };
     let maps: String = featured.iter().map(map).collect();
     format!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Result, Seed, TreeShape};
+use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Result, Rule, Seed, Tree, TreeShape};
 use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
 
 use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
@@ -26,14 +26,18 @@ const PROMPTS: [&str; 12] = [
 ];
 
 /// Node budgets of decoders that rank candidates by probability.
-const BUDGETS: &[usize] = &[2, 4, 8, 16, 32];
+const BUDGETS: &[Tree] = &[nodes(2), nodes(4), nodes(8), nodes(16), nodes(32)];
 /// Node budgets of a decoder that proposes copies, of which it has few.
-const COPY_BUDGETS: &[usize] = &[2, 4, 8];
+const COPY_BUDGETS: &[Tree] = &[nodes(2), nodes(4), nodes(8)];
+
+const fn nodes(nodes: usize) -> Tree {
+    Tree::Shape(TreeShape::Budget(nodes))
+}
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk bench decoders --images 8 --json bench.json --html bench.html
-  hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8 --precision bf16,int8
+  hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8,auto --precision bf16,int8
   hawk bench decoders --model Janus-Pro-1B --heads heads/ --prompts captions.txt --images 4
 
 Every decoder's images are compared with those of plain decoding before a time counts.
@@ -55,9 +59,10 @@ pub(crate) struct BenchDecodersArgs {
     /// Verification rules, such as replay,typical
     #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
     rules: Vec<AnyRule>,
-    /// Largest numbers of tree nodes, such as 4,8,16 [default: 2,4,8,16,32; neighbour 2,4,8]
-    #[arg(long = "budget", value_name = "NODES", value_delimiter = ',')]
-    budgets: Vec<usize>,
+    /// Largest numbers of tree nodes, such as 4,8,16, or auto: as --tree auto after four images, for
+    /// the rule replay [default: 2,4,8,16,32; neighbour 2,4,8]
+    #[arg(long = "budget", value_name = "NODES|auto", value_delimiter = ',', value_parser = budget)]
+    budgets: Vec<Tree>,
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
@@ -116,17 +121,29 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
     let mut contenders = Vec::new();
     for &rule in &args.rules {
         for &decoder in &decoders {
-            for &nodes in budgets(args, decoder) {
-                contenders.push(Decoding::new(decoder, rule, TreeShape::Budget(nodes))?);
+            for &tree in budgets(args, decoder) {
+                if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {
+                    eprintln!("note: {decoder} is not autotuned under the rule {rule}: its images depend on the trees");
+                    continue;
+                }
+                contenders.push(Decoding::new(decoder, rule, tree)?);
             }
         }
     }
     Ok(contenders)
 }
 
-fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[usize] {
+/// A number of nodes, or `auto`.
+fn budget(text: &str) -> std::result::Result<Tree, String> {
+    match text.parse() {
+        Ok(tree @ (Tree::Auto | Tree::Shape(TreeShape::Budget(_)))) => Ok(tree),
+        _ => Err("a tree needs a number of nodes such as 8, or auto".to_owned()),
+    }
+}
+
+fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[Tree] {
     if decoder == Decoder::AR {
-        &[1]
+        const { &[nodes(1)] }
     } else if !args.budgets.is_empty() {
         &args.budgets
     } else if decoder == Decoder::NEIGHBOUR {
@@ -159,8 +176,8 @@ fn load(
 fn measure(engine: &Engine, plan: &Plan) -> Result<Vec<Row>> {
     let bar = progress::steady_bar(plan.drawings() as u64, "{bar:30} {percent:>3} %  {msg}  eta {eta}");
     let measured = compare(plan, &mut |request| draw(engine, request), &mut |decoding| {
-        let (decoder, rule, nodes) = (decoding.decoder(), decoding.rule(), decoding.shape().nodes());
-        bar.set_message(format!("{} {decoder}, {rule}, {nodes} nodes", engine.precision()));
+        let (decoder, rule, tree) = (decoding.decoder(), decoding.rule(), decoding.tree());
+        bar.set_message(format!("{} {decoder}, {rule}, {tree} nodes", engine.precision()));
         bar.inc(1);
     });
     bar.finish_and_clear();

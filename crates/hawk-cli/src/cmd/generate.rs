@@ -16,6 +16,7 @@ use crate::output::files::{self, Destination, Name};
 use crate::output::preview::{Preview, half_blocks};
 use crate::output::report::{StatsReport, TokensReport};
 use crate::output::{progress, say};
+use crate::tuning;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -121,6 +122,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         decoding: args.decoding.decoding(&engine)?,
         batch: args.batch,
     };
+    tuning::recall(&engine, request.decoding.tree());
     let load = clock.elapsed();
     for prompt in &prompts {
         engine.conditioning(prompt).map_err(|e| e.at(format!("prompt {:?}", shortened(prompt))))?;
@@ -144,6 +146,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         work.draw(number, &Request { prompt: prompt.clone(), ..request.clone() })?;
     }
     work.bar.finish_and_clear();
+    tuning::remember(&engine, request.decoding.tree());
     work.reports()
 }
 
@@ -226,11 +229,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn reports(&self) -> Result<()> {
+    fn reports(&mut self) -> Result<()> {
         if let Some(path) = &self.args.output.tokens_out {
             files::write_json(path, &self.tokens)?;
         }
         if let Some(path) = &self.args.output.stats {
+            self.stats.add_tuned(self.engine);
             files::write_json(path, &self.stats)?;
         }
         Ok(())

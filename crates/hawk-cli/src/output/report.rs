@@ -86,6 +86,20 @@ pub(crate) struct StatsReport {
     /// Seconds of each part of `generate_s`.
     parts_s: Parts,
     images_per_s: f64,
+    /// The tree sizes in use at the end, where they are autotuned.
+    tuned: Vec<TunedStats>,
+}
+
+#[derive(Serialize)]
+struct TunedStats {
+    /// Images in a pass.
+    images: usize,
+    /// Most nodes of a tree.
+    nodes: usize,
+    /// Passes over so many images.
+    passes: u64,
+    /// Those of trials among them.
+    trial_passes: u64,
 }
 
 #[derive(Serialize)]
@@ -151,7 +165,19 @@ impl StatsReport {
             generate_s: 0.0,
             parts_s: Parts::default(),
             images_per_s: 0.0,
+            tuned: Vec::new(),
         }
+    }
+
+    /// Adds the choices of the engine's autotuner.
+    pub(crate) fn add_tuned(&mut self, engine: &Engine) {
+        let sizes = engine.tuned_sizes().into_iter().map(|size| TunedStats {
+            images: size.images,
+            nodes: size.nodes,
+            passes: size.passes,
+            trial_passes: size.trial_passes,
+        });
+        self.tuned = sizes.collect();
     }
 
     pub(crate) fn add(&mut self, request: &Request, image: &Generated, file: &Path) {

@@ -15,10 +15,10 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// `hawk`, in the folder.
+    /// `hawk`, in the folder. What it learns about this machine it keeps nowhere.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::cargo_bin("hawk").unwrap();
-        command.current_dir(&self.0);
+        command.current_dir(&self.0).env("XDG_CACHE_HOME", "/dev/null");
         command
     }
 }

@@ -10,11 +10,10 @@ use super::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 use super::prefill::{self, PREFILL_ROWS};
 use super::slot::{Slot, State};
 use super::target::Target;
-use super::tree_size::TreeSize;
+use super::tree_size::store::Tuned;
+use super::tree_size::tuner::{Pass, Tuner};
 use crate::prompt::Prefix;
-use crate::request::decoding::Decoding;
 use crate::request::event::{CellSource, Timings};
-use crate::request::tree::Tree;
 
 /// The streams of a job that left the batch. The prompt is still in their keys and values.
 struct Retired {
@@ -32,7 +31,7 @@ pub struct Batch {
     slots: Vec<Slot>,
     retired: Vec<Retired>,
     next: u64,
-    tree_sizes: Vec<(Decoding, TreeSize)>,
+    tuners: Vec<(Tuned, Tuner)>,
     trees: Vec<Laws>,
     head_rows: Vec<HeadRow>,
     events: Vec<BatchEvent>,
@@ -57,7 +56,7 @@ impl Batch {
             slots: Vec::with_capacity(limits.slots),
             retired: Vec::with_capacity(limits.slots),
             next: 0,
-            tree_sizes: Vec::new(),
+            tuners: Vec::new(),
             trees: Vec::with_capacity(limits.slots),
             head_rows: Vec::with_capacity(limits.slots * limits.head_rows),
             events: Vec::with_capacity(3 * limits.slots),
@@ -97,11 +96,12 @@ impl Batch {
         self.check(&job)?;
         let id = JobId(self.next);
         let mut slot = Slot::new(id, &self.target, job)?;
-        if let Tree::Auto = slot.decoding.tree()
-            && self.tree_sizes.iter().all(|(decoding, _)| *decoding != slot.decoding)
+        if let Some(tuned) = slot.tuned()
+            && self.tuners.iter().all(|(other, _)| *other != tuned)
         {
-            let known = self.target.tree_sizes.known(slot.decoding, self.limits.slots * self.limits.streams);
-            self.tree_sizes.push((slot.decoding, known));
+            let mut tuner = self.target.tuners.known(&tuned, self.target.heads.as_ref());
+            tuner.reserve(self.limits.slots);
+            self.tuners.push((tuned, tuner));
         }
         self.give_streams(&mut slot)?;
         self.next += 1;
@@ -188,14 +188,15 @@ impl Batch {
     pub fn step(&mut self) -> Result<impl Iterator<Item = BatchEvent> + '_> {
         self.events.clear();
         if !self.slots.is_empty() {
-            let started = Instant::now();
+            let (started, drafted) = (Instant::now(), self.timings.draft);
             let mut clock = Clock::start();
             self.share_prompts();
             self.stage_prompts();
             self.propose();
             clock.lap(&mut self.timings.draft);
             self.run(&mut clock)?;
-            self.record_events(started.elapsed());
+            self.tune(started.elapsed(), self.timings.draft - drafted);
+            self.record_events();
         }
         Ok(self.events.drain(..))
     }
@@ -240,8 +241,26 @@ impl Batch {
         }
     }
 
+    /// Sets the use of drafters in the pass, where trees are autotuned.
+    fn choose_sizes(&mut self) {
+        let passes = &*self.passes;
+        let decodes = |slot: &&mut Slot| slot.state == State::Decoding || slot.is_read(passes);
+        let trees = self.slots.iter_mut().filter(decodes).count();
+        for (tuned, tuner) in &mut self.tuners {
+            let of = |slot: &&mut Slot| slot.tuned().as_ref() == Some(tuned);
+            let own = self.slots.iter_mut().filter(decodes).filter(of).count();
+            let drafting = match own {
+                0 => continue,
+                own if own == trees => tuner.drafting(own),
+                _ => tuner.drafting_in_company(),
+            };
+            self.slots.iter_mut().filter(of).for_each(|slot| slot.draft(drafting));
+        }
+    }
+
     /// Lets the slots whose prompt is read propose and stage their trees.
     fn propose(&mut self) {
+        self.choose_sizes();
         self.trees.clear();
         let mut at = 0;
         while at < self.slots.len() {
@@ -254,9 +273,8 @@ impl Batch {
                 at += 1;
                 continue;
             }
-            let nodes = nodes(&self.tree_sizes, slot.decoding);
             slot.tree_index = self.trees.len();
-            match slot.propose(&self.target, nodes, &mut *self.passes) {
+            match slot.propose(&self.target, &mut *self.passes) {
                 Ok(()) => {
                     self.trees.push(slot.laws());
                     at += 1;
@@ -283,10 +301,8 @@ impl Batch {
         clock.lap(&mut self.timings.verify);
         self.head_rows.clear();
         // Drafters learn only where they will propose.
-        let drafting = |slot: &&mut Slot, sizes: &[(Decoding, TreeSize)]| {
-            slot.kept.is_some() && nodes(sizes, slot.decoding) > 1 && !slot.is_done(&target)
-        };
-        for slot in self.slots.iter_mut().filter(|slot| drafting(slot, &self.tree_sizes)) {
+        let observing = |slot: &&mut Slot| slot.kept.is_some() && slot.observes && !slot.is_done(&target);
+        for slot in self.slots.iter_mut().filter(observing) {
             if let Err(error) = slot.ask(passes, &mut self.head_rows) {
                 slot.kept = None;
                 failed.push((slot.id, error));
@@ -295,7 +311,7 @@ impl Batch {
         if !self.head_rows.is_empty() {
             passes.run_heads(&self.head_rows)?;
         }
-        for slot in self.slots.iter_mut().filter(|slot| drafting(slot, &self.tree_sizes)) {
+        for slot in self.slots.iter_mut().filter(observing) {
             if let Err(error) = slot.observe(passes) {
                 failed.push((slot.id, error));
             }
@@ -315,15 +331,30 @@ impl Batch {
         Ok(())
     }
 
-    /// Records the events of the step, and its time for the autotuners of tree sizes.
-    fn record_events(&mut self, elapsed: Duration) {
-        for (decoding, size) in &mut self.tree_sizes {
-            let of = self.slots.iter().filter(|slot| slot.decoding == *decoding && slot.kept.is_some());
-            let cells: usize = of.map(|slot| slot.new_cells().0.len()).sum();
-            if cells > 0 {
-                size.record(cells, elapsed);
+    /// Lets the autotuners of tree sizes learn from the step: from its trees, and from its time
+    /// where all rows of the pass belong to one of them.
+    fn tune(&mut self, time: Duration, draft: Duration) {
+        let decoded = self.slots.iter().filter(|slot| slot.kept.is_some()).count();
+        let prompts = self.slots.iter().any(|slot| slot.state == State::Reading);
+        for (tuned, tuner) in &mut self.tuners {
+            let mut pass = Pass { time, draft, trees: 0, warm: 0, nodes: 0 };
+            for slot in self.slots.iter_mut().filter(|slot| slot.kept.is_some() && slot.tuned().as_ref() == Some(tuned))
+            {
+                let tree = slot.grown();
+                tuner.record_tree(&tree);
+                pass.trees += 1;
+                pass.warm += usize::from(tree.warm);
+                pass.nodes += tree.nodes;
+                slot.count_observed();
+            }
+            if pass.trees > 0 && pass.trees == decoded && !prompts {
+                tuner.record(&pass);
             }
         }
+    }
+
+    /// Records the events of the step.
+    fn record_events(&mut self) {
         for slot in &mut self.slots {
             if slot.state == State::Reading && slot.is_read(&*self.passes) {
                 slot.begin();
@@ -351,23 +382,14 @@ impl Batch {
 impl Drop for Batch {
     /// Keeps the measurements of the autotuners for the next batch.
     fn drop(&mut self) {
-        let streams = self.limits.slots * self.limits.streams;
-        for (decoding, size) in self.tree_sizes.drain(..) {
-            self.target.tree_sizes.keep(decoding, streams, size);
+        for (tuned, tuner) in self.tuners.drain(..) {
+            self.target.tuners.keep(tuned, tuner);
         }
     }
 }
 
 fn same_prompt(a: &Arc<[Prefix]>, b: &Arc<[Prefix]>) -> bool {
     Arc::ptr_eq(a, b) || a == b
-}
-
-/// Most nodes of the next trees of a decoding.
-fn nodes(sizes: &[(Decoding, TreeSize)], decoding: Decoding) -> usize {
-    match sizes.iter().find(|(known, _)| *known == decoding) {
-        Some((_, size)) => size.nodes(),
-        None => decoding.shape().nodes(),
-    }
 }
 
 /// A stopwatch with laps.

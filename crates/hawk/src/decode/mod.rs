@@ -23,4 +23,4 @@ pub(crate) mod medium;
 pub(crate) mod prefill;
 mod slot;
 pub(crate) mod target;
-mod tree_size;
+pub(crate) mod tree_size;

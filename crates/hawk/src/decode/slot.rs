@@ -10,11 +10,14 @@ use super::draws::Draws;
 use super::job::{Finished, Job, JobId};
 use super::laws::PassLaws;
 use super::target::Target;
+use super::tree_size::store::Tuned;
+use super::tree_size::tuner::{Drafting, GrownTree};
 use crate::drafter::context::{HeadAsks, Seen, View};
 use crate::drafter::contract::{Drafter, Needs};
 use crate::prompt::Prefix;
 use crate::request::decoding::Decoding;
 use crate::request::event::CellSource;
+use crate::request::tree::Tree;
 
 /// The part of a slot in the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,12 @@ pub(super) struct Slot {
     pub(super) prefixes: Arc<[Prefix]>,
     pub(super) streams: Vec<StreamId>,
     pub(super) decoding: Decoding,
+    /// Most nodes of the next tree.
+    pub(super) bound: usize,
+    /// Whether the drafter observes the next pass.
+    pub(super) observes: bool,
+    /// Cells since the drafter began to observe every pass.
+    observed: usize,
     /// Index of the slot's tree in the pass.
     pub(super) tree_index: usize,
     /// After verification the row whose path is to be committed, the same in every stream.
@@ -74,6 +83,9 @@ impl Slot {
             streams: Vec::with_capacity(prefixes.len()),
             prefixes,
             decoding,
+            bound: nodes,
+            observes: nodes > 1,
+            observed: 0,
             tree_index: 0,
             kept: None,
             kept_prompt: Vec::with_capacity(2),
@@ -114,12 +126,49 @@ impl Slot {
         self.started = Instant::now();
     }
 
-    /// Grows a tree of at most `nodes` nodes and stages its rows in the slot's streams: for the
-    /// anchor and for each node its token and the structure tokens after it.
-    pub(super) fn propose(&mut self, target: &Target, nodes: usize, passes: &mut dyn Passes) -> Result<()> {
+    /// What its autotuner tunes; none where the size of its trees is fixed.
+    pub(super) fn tuned(&self) -> Option<Tuned> {
+        let Self { decoding, shaping, .. } = *self;
+        (decoding.tree() == Tree::Auto).then_some(Tuned { decoding, shaping, streams: self.prefixes.len() })
+    }
+
+    /// Whether the drafter has observed enough to be judged. An image of few cells cannot wait.
+    pub(super) fn is_warm(&self) -> bool {
+        self.observed >= self.needs.warm_up_cells.min(self.most as usize / 2)
+    }
+
+    /// Sets the use of the drafter in the next pass.
+    pub(super) fn draft(&mut self, drafting: Drafting) {
+        self.observes = drafting != Drafting::Off;
+        self.bound = match drafting {
+            Drafting::Off | Drafting::Observe => 1,
+            Drafting::Try(nodes) => {
+                if self.is_warm() {
+                    nodes
+                } else {
+                    1
+                }
+            }
+            Drafting::On(nodes) => nodes,
+        };
+    }
+
+    /// The tree of the pass, for the autotuner.
+    pub(super) fn grown(&self) -> GrownTree<'_> {
+        GrownTree { bound: self.bound, nodes: self.tree.len(), path: &self.verdict.path, warm: self.is_warm() }
+    }
+
+    /// Counts the cells that the drafter has observed. The pass is over.
+    pub(super) fn count_observed(&mut self) {
+        self.observed = if self.observes { self.observed + self.verdict.committed() } else { 0 };
+    }
+
+    /// Grows a tree of at most [`bound`](Self::bound) nodes and stages its rows in the slot's
+    /// streams: for the anchor and for each node its token and the structure tokens after it.
+    pub(super) fn propose(&mut self, target: &Target, passes: &mut dyn Passes) -> Result<()> {
         let committed = self.codes.len() as u32;
         self.tree.reset(Cell(committed), self.most - committed);
-        self.tree.bound(nodes);
+        self.tree.bound(self.bound);
         if !self.tree.is_full() {
             match self.drafter.propose(&View { codes: &self.codes }, &mut self.tree) {
                 Ok(()) | Err(TreeError::Full { what: "nodes" | "candidates", .. } | TreeError::TooDeep { .. }) => {}
@@ -156,7 +205,7 @@ impl Slot {
             uncond: self.streams.get(1).copied(),
             shaping: self.shaping,
             ranking: self.draws.ranking(),
-            best: self.needs.best,
+            best: if self.observes { self.needs.best } else { 0 },
         }
     }
 

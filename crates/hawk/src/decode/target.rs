@@ -9,7 +9,7 @@ use hawk_nn::{
 use hawk_spec::{Neighbours, Pipeline, Sampling, Verifier};
 
 use super::medium::Medium;
-use super::tree_size::TreeSizes;
+use super::tree_size::store::Tuners;
 use crate::drafter::contract::{Drafter, Media, Setup};
 use crate::drafter::mode::DraftMode;
 use crate::request::decoding::Decoding;
@@ -34,8 +34,8 @@ pub(crate) struct Target {
     /// The family's order of guidance and warping.
     pub(crate) pipeline: Pipeline,
     pub(crate) neighbours: OnceLock<Arc<Neighbours>>,
-    /// Measurements of the autotuner of tree sizes, kept from request to request.
-    pub(crate) tree_sizes: TreeSizes,
+    /// The autotuners of tree sizes, kept from request to request.
+    pub(crate) tuners: Tuners,
 }
 
 /// A target that no batch holds, so that it may change.
@@ -160,6 +160,8 @@ impl Target {
     fn load_heads(&mut self, source: &ModelSource, folder: &str, config: HeadsConfig) -> Result<()> {
         self.backend.load_heads(&config, &Checkpoint::open(source, folder)?)?;
         self.heads = Some(config);
+        // They measured other heads.
+        self.tuners = Tuners::default();
         Ok(())
     }
 

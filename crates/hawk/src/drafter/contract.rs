@@ -86,6 +86,9 @@ pub struct Needs {
     pub head_rows: usize,
     /// Number of best codes under noise that it reads at every node.
     pub best: usize,
+    /// Cells that it must observe before its proposals are as good as they will be. A head that
+    /// looks a row ahead needs a row. Where trees are autotuned, a trial waits for it.
+    pub warm_up_cells: usize,
 }
 
 /// Proposes cells.

@@ -1,7 +1,7 @@
 //! Drafters with heads: Medusa (horizontal), Hawk's vertical heads, and Hawk (all heads). Heads
 //! predict laws, the cache keeps them, and the pool grows the tree.
 
-use hawk_nn::{Arrangement, Error, HeadsConfig, Result};
+use hawk_nn::{Arrangement, Error, HeadOffset, HeadsConfig, Result};
 use hawk_spec::{Cell, ImageIndex, Noise, Pool, Seed, TokenTree, TreeError, TreeShape};
 
 use super::calibration::MAX_RANKS;
@@ -114,6 +114,7 @@ impl Drafter for HeadsDrafter {
             laws: if self.mode == DraftMode::Draws { levels * heads } else { 0 },
             head_rows: heads * (levels + 1),
             best: 0,
+            warm_up_cells: self.heads().iter().map(|head| reach(head.offset, self.arrangement)).max().unwrap_or(0),
         }
     }
 
@@ -166,6 +167,12 @@ impl Drafter for HeadsDrafter {
         }
         Ok(())
     }
+}
+
+/// Cells from one to the cell that a head predicts from its hidden state.
+fn reach(offset: HeadOffset, arrangement: Arrangement) -> usize {
+    let row = if let Arrangement::Grid(grid) = arrangement { i64::from(grid.cols()) } else { 0 };
+    usize::try_from(i64::from(offset.down()) * row + i64::from(offset.right())).unwrap_or(0)
 }
 
 /// Most levels below the root of a tree of this shape.

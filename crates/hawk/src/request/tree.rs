@@ -7,7 +7,7 @@ use hawk_spec::{ShapeError, TreeShape};
 /// Most nodes of a tree, root included.
 pub const MAX_NODES: usize = 128;
 /// Most nodes of a tree whose size is autotuned, root included.
-pub const AUTO_NODES: usize = 16;
+pub const AUTO_NODES: usize = 32;
 
 /// The bound of the trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

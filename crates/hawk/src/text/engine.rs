@@ -101,7 +101,7 @@ impl TextEngine {
             dropped: images.map_or(0..0, |layout| layout.code_ids()),
             pipeline: PIPELINE,
             neighbours: OnceLock::new(),
-            tree_sizes: Default::default(),
+            tuners: Default::default(),
         };
         target.load_own_heads(&source)?;
         let (target, digest) = (Arc::new(target), SourceDigest::default());

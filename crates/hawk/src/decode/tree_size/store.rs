@@ -1,0 +1,90 @@
+//! The autotuners of a loaded model, kept from request to request.
+
+use std::sync::{Mutex, PoisonError};
+
+use hawk_nn::{HeadsConfig, Shaping, hex};
+use sha2::{Digest, Sha256};
+
+use super::memory::{SavedTuner, Settings};
+use super::tuner::{Chosen, Tuner};
+use crate::request::decoding::Decoding;
+
+/// What a tuner tunes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tuned {
+    pub(crate) decoding: Decoding,
+    pub(crate) shaping: Shaping,
+    /// Streams per tree.
+    pub(crate) streams: usize,
+}
+
+impl Tuned {
+    /// Its name in a memory.
+    fn settings(&self, heads: Option<&HeadsConfig>) -> Settings {
+        let decoder = self.decoding.decoder();
+        Settings {
+            decoder: decoder.name().to_owned(),
+            rule: self.decoding.rule().to_string(),
+            sampling: format!("{:?}", self.shaping),
+            heads: heads.filter(|_| decoder.needs_heads()).map(digest).unwrap_or_default(),
+            streams: self.streams,
+        }
+    }
+}
+
+/// SHA-256 over everything that a configuration of heads says, the figures of their training
+/// included.
+fn digest(heads: &HeadsConfig) -> String {
+    hex(&Sha256::digest(format!("{heads:?}")))
+}
+
+/// Tuners of this process, and those of earlier runs that were not used yet.
+#[derive(Debug, Default)]
+pub(crate) struct Tuners(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    tuners: Vec<(Tuned, Tuner)>,
+    recalled: Vec<(Settings, SavedTuner)>,
+}
+
+impl Tuners {
+    /// The autotuner of a decoding.
+    pub(crate) fn known(&self, tuned: &Tuned, heads: Option<&HeadsConfig>) -> Tuner {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tuner)) = known.tuners.iter().find(|(other, _)| other == tuned) {
+            return tuner.clone();
+        }
+        if known.recalled.is_empty() {
+            return Tuner::default();
+        }
+        let settings = tuned.settings(heads);
+        let recalled = known.recalled.iter().find(|(other, _)| *other == settings);
+        recalled.map_or_else(Tuner::default, |(_, saved)| Tuner::restored(saved))
+    }
+
+    /// Keeps an autotuner for the next request.
+    pub(crate) fn keep(&self, tuned: Tuned, tuner: Tuner) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.tuners.retain(|(other, _)| *other != tuned);
+        known.tuners.push((tuned, tuner));
+    }
+
+    /// Takes over what earlier runs have learnt.
+    pub(crate) fn recall<'a>(&self, saved: impl Iterator<Item = (&'a Settings, &'a SavedTuner)>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.recalled = saved.map(|(settings, saved)| (settings.clone(), saved.clone())).collect();
+    }
+
+    /// The tuners of this process, for a memory.
+    pub(crate) fn saved(&self, heads: Option<&HeadsConfig>) -> Vec<(Settings, SavedTuner)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.tuners.iter().map(|(tuned, tuner)| (tuned.settings(heads), tuner.saved())).collect()
+    }
+
+    /// The choices of the tuners of this process.
+    pub(crate) fn chosen(&self) -> Vec<(Tuned, Chosen)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.tuners.iter().flat_map(|(tuned, tuner)| tuner.chosen().map(|chosen| (*tuned, chosen))).collect()
+    }
+}
