@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hawk::{AnyRule, Decoder, Decoding, Engine, LossyRule, Result, Rule, Tree};
+use hawk::{AnyRule, Decoder, Decoding, LossyRule, Result, Rule, Tree};
 
 /// The help of `--tree`, less its first line.
 macro_rules! tree_forms {
@@ -20,9 +20,9 @@ pub(crate) use tree_forms;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Decoding")]
 pub(crate) struct DecodingArgs {
-    /// Drafter that proposes cells [default: hawk; ar for a model without draft heads]
-    #[arg(long, value_parser = decoder())]
-    pub(crate) decoder: Option<Decoder>,
+    /// Drafter that proposes cells
+    #[arg(long, default_value = Decoder::SCD.name(), value_parser = decoder())]
+    pub(crate) decoder: Decoder,
     /// How proposals are verified
     #[arg(long, default_value_t = AnyRule::Exact(Rule::Replay), value_parser = rule())]
     pub(crate) rule: AnyRule,
@@ -39,9 +39,8 @@ pub(crate) struct DecodingArgs {
 }
 
 impl DecodingArgs {
-    pub(crate) fn decoding(&self, engine: &Engine) -> Result<Decoding> {
-        let decoder = self.decoder.unwrap_or(if engine.heads().is_some() { Decoder::HAWK } else { Decoder::AR });
-        Decoding::new(decoder, self.rule, self.tree.unwrap_or(decoder.default_tree(self.rule)))
+    pub(crate) fn decoding(&self) -> Result<Decoding> {
+        Decoding::new(self.decoder, self.rule, self.tree.unwrap_or(self.decoder.default_tree(self.rule)))
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
         seed,
         images: 0..args.n,
         sampling: args.sampling.or(engine.config().defaults)?,
-        decoding: args.decoding.decoding(&engine)?,
+        decoding: args.decoding.decoding()?,
         batch: args.batch,
     };
     tuning::recall(&engine, request.decoding.tree());

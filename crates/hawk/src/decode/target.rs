@@ -12,6 +12,7 @@ use super::medium::Medium;
 use super::tree_size::store::Tuners;
 use crate::drafter::contract::{Drafter, Media, Setup};
 use crate::drafter::mode::DraftMode;
+use crate::request::decoder::Decoder;
 use crate::request::decoding::Decoding;
 use crate::request::rule::{AnyRule, LossyRule};
 
@@ -73,9 +74,11 @@ impl Target {
     pub(crate) fn drafter(&self, decoding: Decoding, shaping: Shaping) -> Result<Box<dyn Drafter>> {
         let kind = decoding.decoder().kind();
         if kind.media == Media::Images && self.medium.arrangement() == Arrangement::Line {
+            let names: Vec<&str> =
+                Decoder::all().filter(|decoder| decoder.kind().media == Media::Any).map(Decoder::name).collect();
             return Err(Error::input("text has no rows, which this decoder needs")
                 .at("decoder")
-                .expected("ar, scd or medusa")
+                .expected(names.join(" or "))
                 .got(kind.name));
         }
         let out_of_range = |e: hawk_spec::SamplingError| Error::input(e.to_string());
