@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hawk::{
-    CellSource, DecodeStats, Decoder, Decoding, Generated, Image, Outcome, Request, Result, Rule, Sampling, Seed,
+    CellSource, DecodeStats, Decoder, Decoding, Generated, Image, Outcome, Request, Result, Rule, Sampling, Seed, Tree,
     TreeShape,
 };
 use hawk_bench::{Measured, Plan, compare};
@@ -89,6 +89,18 @@ fn every_contender_draws_every_image_beside_plain_decoding() {
         order.rotate_left(number);
         assert_eq!(turn.iter().map(|request| request.decoding).collect::<Vec<_>>(), order);
     }
+}
+
+#[test]
+fn autotuned_contenders_draw_other_images_first() {
+    let auto = Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, Tree::Auto).unwrap();
+    let (measured, drawn) = check(vec![neighbour(Rule::Replay, 4), auto], fake);
+    assert_eq!(measured.unwrap()[2].times.len(), 3);
+    let (before, after) = drawn.split_at(4);
+    let seeds: Vec<u64> = before.iter().map(|request| request.seed.0).collect();
+    assert_eq!(seeds, [43, 44, 45, 46]);
+    assert!(before.iter().all(|request| request.decoding == auto));
+    assert!(after.len() == 4 * 3 && after.iter().all(|request| request.seed.0 < 43));
 }
 
 #[test]

@@ -260,10 +260,11 @@ fn inspect_shows_where_cells_came_from() {
 fn bench_decoders_writes_figures_and_a_page() {
     let place = Place::new();
     place.text("captions.txt", "red apple\n");
-    let contest = ["--prompts", "captions.txt", "--images", "1", "--decoder", "neighbour", "--budget", "2,4"];
+    let contest = ["--prompts", "captions.txt", "--images", "1", "--decoder", "neighbour", "--budget", "2,auto"];
     let files = ["--json", "b.json", "--html", "b.html"];
     let table = place.hawk(&[&["bench", "decoders"][..], &contest, &files].concat()).success().get_output().clone();
     assert!(String::from_utf8(table.stdout).unwrap().contains("speed-up"));
+    assert!(String::from_utf8(table.stderr).unwrap().contains("neighbour is not autotuned under the rule rejection"));
     let rows = place.json("b.json")["rows"].as_array().unwrap().clone();
     let ids: Vec<String> =
         rows.iter().map(|row| format!("{} {} {}", row["rule"], row["decoder"], row["budget"])).collect();
@@ -271,14 +272,37 @@ fn bench_decoders_writes_figures_and_a_page() {
         "\"replay\" \"ar\" 1",
         "\"rejection\" \"ar\" 1",
         "\"replay\" \"neighbour\" 2",
-        "\"replay\" \"neighbour\" 4",
+        "\"replay\" \"neighbour\" \"auto\"",
         "\"rejection\" \"neighbour\" 2",
-        "\"rejection\" \"neighbour\" 4",
     ];
     assert_eq!(ids, want);
     assert!(rows.iter().all(|row| row["speedup"].as_f64().unwrap() > 0.0 && row["precision"] == "bf16"));
     let page = std::fs::read_to_string(place.path("b.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("red apple") && page.ends_with("</html>\n"));
+}
+
+#[test]
+fn what_the_tuner_learns_is_kept_in_the_cache_folder_and_may_be_damaged() {
+    let place = Place::new();
+    let draw = |cache: &Path| {
+        let mut command = place.command();
+        let args = ["generate", "red apple", "--seed", "1", "--decoder", "hawk", "--out", "a.png", "--stats", "s.json"];
+        command.env("XDG_CACHE_HOME", cache).args(args).assert().success();
+        std::fs::read(place.path("a.png")).unwrap();
+        place.json("s.json")["tuned"][0].clone()
+    };
+    let tuned = draw(&place.path("cache"));
+    assert_eq!(tuned["images"], 1);
+    assert!(tuned["trial_passes"].as_u64() > Some(24), "{tuned}");
+    let file = place.path("cache/hawk/tuner.json");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"decoder\":\"hawk\""));
+    for damage in ["", "{\"tuners\": 7}", "{\"tuners\": [", "\0"] {
+        std::fs::write(&file, damage).unwrap();
+        draw(&place.path("cache"));
+        assert!(std::fs::read_to_string(&file).unwrap().contains("tuners"), "written anew");
+    }
+    // No folder can be made there.
+    draw(&place.path("a.png"));
 }
 
 #[test]

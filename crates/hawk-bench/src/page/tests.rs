@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use hawk::{
     CellSource, DecodeStats, Decoder, Decoding, Error, Generated, Image, Outcome, Precision, RecordedSampling, Request,
-    Rule, Sampling, Seed, TreeShape,
+    Rule, Sampling, Seed, Tree, TreeShape,
 };
 use hawk_spec::{Code, Drawn, Grid, Source, SourceTally};
 
 use crate::decoders::{Plan, compare};
-use crate::report::{Machine, Report, Row, Settings};
+use crate::report::{Budget, Machine, Report, Row, Settings};
 
 const HOSTILE: &str = "</bdi><script>alert('1')</script>\" onload=\"x & <img src=http://evil> \u{0}";
 
@@ -99,6 +99,21 @@ fn rules_that_change_the_law_say_so() {
         (row.rule, row.exact) = ("lantern".to_owned(), false);
     }
     assert_eq!(check(&report).matches("changes the law").count(), 1);
+}
+
+#[test]
+fn autotuned_trees_stand_in_the_table_and_not_on_the_axis() {
+    let mut report = report("x");
+    let auto = Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, Tree::Auto).unwrap();
+    let row = report.rows.iter_mut().find(|row| row.budget == Budget::Nodes(2)).unwrap();
+    (row.budget, row.speedup) = (Budget::of(auto), 9.0);
+    let page = check(&report);
+    assert!(page.contains("<td>auto</td>") && page.contains("neighbour, autotuned trees"));
+    assert!(page.contains("neighbour, 4 nodes: ") && !page.contains("neighbour, auto nodes"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert!(json["rows"].as_array().unwrap().iter().any(|row| row["budget"] == "auto"));
+    report.rows.retain(|row| row.decoder == "ar" || row.budget == Budget::Auto);
+    check(&report);
 }
 
 #[test]

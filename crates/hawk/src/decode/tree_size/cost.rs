@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::sizes::{COUNT, PLAIN};
 
-/// Most times of a sum.
+/// Most times of one kind.
 const MOST: usize = 64;
-/// A time above this many medians is an outlier: the process did not have the processor.
-const OUTLIER: f64 = 1.5;
+/// The quantile that stands for the times of one kind. A pass that had to wait for the processor
+/// tells nothing of its cost, and longer passes wait more often: on a busy machine the median of
+/// passes over large trees is one that waited, that of plain passes is not.
+const QUANTILE: f64 = 0.25;
 /// A factor between two trials of one size that is more than noise.
 const CHANGE: f64 = 1.3;
 
@@ -26,7 +28,7 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Adds the time of a pass with so many nodes a tree. Times beyond the 64th are ignored.
+    /// Adds a pass with so many nodes a tree. Passes beyond the 64th are ignored.
     pub(super) fn push(&mut self, seconds: f64, nodes: f64) {
         if let Some(place) = self.seconds.get_mut(self.count) {
             *place = seconds;
@@ -35,33 +37,25 @@ impl Times {
         }
     }
 
-    /// These times and the others.
-    pub(super) fn and(&self, others: &Self) -> Self {
-        let mut all = *self;
-        others.seconds[..others.count].iter().for_each(|&seconds| all.push(seconds, 0.0));
-        all.nodes += others.nodes;
-        all
-    }
-
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// The mean time without outliers, in seconds. It is the mean and not the median, because
-    /// passes with few nodes and passes with many are not two kinds here.
-    pub(super) fn seconds(&self) -> f64 {
+    /// The time of a pass that did not wait, in seconds; none without passes.
+    fn seconds(&self) -> Option<f64> {
         let mut sorted = self.seconds;
         let sorted = &mut sorted[..self.count];
         sorted.sort_unstable_by(f64::total_cmp);
-        let most = sorted.get(self.count / 2).map_or(0.0, |median| OUTLIER * median);
-        let kept = sorted.iter().take_while(|&&time| time <= most);
-        let (sum, count) = kept.fold((0.0, 0.0), |(sum, count), time| (sum + time, count + 1.0));
-        sum / count
+        let place = QUANTILE * self.count.checked_sub(1)? as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+        Some(below + (above - below) * place.fract())
     }
 
-    /// Mean nodes a tree.
-    fn nodes(&self) -> f64 {
-        self.nodes / self.count as f64
+    /// The cost of these passes beside plain ones.
+    pub(super) fn over(&self, plain: &Self) -> Option<Point> {
+        let ratio = self.seconds()? / plain.seconds()?;
+        let point = Point { nodes: self.nodes / self.count as f64, ratio };
+        Some(point).filter(|point| point.ratio.is_finite() && point.ratio > 0.0)
     }
 }
 
@@ -82,21 +76,14 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// Learns from a trial of a size.
-    ///
-    /// It is averaged with the last trial of the size, unless the machine has changed.
-    pub(super) fn learn(&mut self, size: usize, times: &Times, plain: &Times) {
-        let point = Point { nodes: times.nodes(), ratio: times.seconds() / plain.seconds() };
-        if !(point.ratio.is_finite() && point.ratio > 0.0) {
-            return;
-        }
-        match self.points[size] {
-            Some(last) if (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)) => {
-                let mean = |last: f64, now: f64| (last + now) / 2.0;
-                self.put(size, Point { nodes: point.nodes, ratio: mean(last.ratio, point.ratio) });
-            }
-            _ => self.put(size, point),
-        }
+    /// Learns from a trial of a size. Returns whether it contradicts an earlier one. Else it is
+    /// averaged with that.
+    pub(super) fn learn(&mut self, size: usize, point: Point) -> bool {
+        let last = self.points[size];
+        let near = last.filter(|last| (1.0 / CHANGE..CHANGE).contains(&(point.ratio / last.ratio)));
+        let ratio = near.map_or(point.ratio, |last| f64::midpoint(last.ratio, point.ratio));
+        self.put(size, Point { ratio, ..point });
+        last.is_some() && near.is_none()
     }
 
     pub(super) fn put(&mut self, size: usize, point: Point) {
@@ -149,27 +136,31 @@ impl Curve {
 mod tests {
     use super::*;
 
-    fn times(seconds: impl IntoIterator<Item = f64>, nodes: f64) -> Times {
+    fn times(seconds: impl IntoIterator<Item = f64>) -> Times {
         let mut times = Times::default();
-        seconds.into_iter().for_each(|seconds| times.push(seconds, nodes));
+        seconds.into_iter().for_each(|seconds| times.push(seconds, 8.0));
         times
     }
 
     #[test]
-    fn a_pass_that_waited_for_the_processor_is_dropped() {
-        assert_eq!(times([1.0, 1.2, 100.0, 0.8, 1.0], 1.0).seconds(), 1.0);
-        assert_eq!(times([1.0, 100.0, 1.0], 1.0).seconds(), 1.0);
-        assert_eq!(times((0..40).map(|_| 2.0), 1.0).seconds(), 2.0);
+    fn passes_that_waited_for_the_processor_are_dropped() {
+        let cost = |trees: Times, plain: Times| trees.over(&plain).map(|point| point.ratio);
+        let quiet = [2.0, 2.0, 2.0, 2.0];
+        assert_eq!(cost(times([6.0, 600.0, 6.0, 6.0]), times(quiet)), Some(3.0));
+        assert_eq!(cost(times([6.0, 600.0, 500.0, 6.0, 400.0]), times([200.0, 2.0, 2.0])), Some(3.0));
+        assert_eq!(cost(times([6.0; 100]), times(quiet)), Some(3.0));
+        assert_eq!(times([6.0; 3]).over(&times(quiet)), Some(Point { nodes: 8.0, ratio: 3.0 }));
+        assert_eq!((cost(times([]), times(quiet)), cost(times(quiet), times([]))), (None, None));
+        assert_eq!(cost(times(quiet), times([0.0])), None);
     }
 
     #[test]
     fn a_size_between_tried_ones_costs_something_between_flat_and_a_straight_line() {
         let mut curve = Curve::default();
-        let plain = times([2.0; 8], 1.0);
         assert!(curve.is_empty());
         assert_eq!((curve.ratio(PLAIN, 1.0), curve.ratio(2, 3.0)), (Some(1.0), None));
-        curve.learn(PLAIN, &times([2.2; 8], 1.0), &plain);
-        curve.learn(5, &times([6.2; 8], 8.0), &plain);
+        curve.put(PLAIN, Point { nodes: 1.0, ratio: 1.1 });
+        curve.put(5, Point { nodes: 8.0, ratio: 3.1 });
         let near = |got: Option<f64>, want: f64| assert!((got.unwrap() - want).abs() < 1e-12, "{got:?} {want}");
         near(curve.ratio(1, 2.0), 1.1 + 1.0 / 7.0);
         near(curve.ratio(5, 8.0), 3.1);
@@ -180,13 +171,14 @@ mod tests {
 
     #[test]
     fn trials_are_averaged_until_the_machine_changes() {
-        let (mut curve, plain) = (Curve::default(), times([1.0; 8], 1.0));
+        let mut curve = Curve::default();
         let known = |curve: &Curve| curve.points().map(|(size, point)| (size, point.ratio)).collect::<Vec<_>>();
-        curve.learn(5, &times([4.0; 8], 8.0), &plain);
-        curve.learn(7, &times([8.0; 8], 16.0), &plain);
-        curve.learn(5, &times([5.0; 8], 8.0), &plain);
+        let point = |ratio: f64| Point { nodes: 8.0, ratio };
+        assert!(!curve.learn(5, point(4.0)));
+        assert!(!curve.learn(7, point(8.0)));
+        assert!(!curve.learn(5, point(5.0)));
         assert_eq!(known(&curve), [(5, 4.5), (7, 8.0)]);
-        curve.learn(5, &times([2.0; 8], 8.0), &plain);
+        assert!(curve.learn(5, point(2.0)));
         assert_eq!(known(&curve), [(5, 2.0), (7, 8.0)]);
         curve.forget_others(5);
         assert_eq!(known(&curve), [(5, 2.0)]);

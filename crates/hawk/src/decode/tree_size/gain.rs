@@ -9,10 +9,13 @@ use super::sizes::{COUNT, PLAIN, SIZES};
 const WINDOW: f64 = 512.0;
 /// Trees that make an estimate.
 pub(super) const ENOUGH_TREES: f64 = 16.0;
-/// Trees whose mean is trusted although they were grown at other places of the images. Only it shows
-/// that the first nodes of a larger tree say too much: a drafter that refines its guesses from pass
-/// to pass (Jacobi) has better ones in a larger tree.
+/// Trees whose mean is trusted although they were grown at other places of the images.
 const MANY_TREES: f64 = 256.0;
+/// What twice as many nodes must have brought at least, or more nodes are not tried.
+const GROWS: f64 = 1.05;
+/// Trees of a size that halve the doubt whether what differs from the first nodes of larger trees
+/// is due to the place or to the size.
+const DOUBT_TREES: f64 = 32.0;
 
 /// Sums over trees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,12 +87,33 @@ impl Gain {
         }
         let last = self.tallies[self.bound];
         if size < self.bound {
-            return last[size].mean(ENOUGH_TREES);
+            let mean = last[size].mean(ENOUGH_TREES)?;
+            return Some(Mean { cells: (mean.cells * self.truth(size, self.bound)).max(1.0), ..mean });
         }
         let mean = own.mean(ENOUGH_TREES)?;
         // By how much the larger size was better on its own trees.
         let (smaller, base) = (self.tallies[size][self.bound], last[self.bound].mean(ENOUGH_TREES)?);
-        Some(Mean { cells: base.cells * mean.cells * smaller.trees / smaller.cells, ..mean })
+        let smaller = smaller.cells / smaller.trees * self.truth(self.bound, size);
+        Some(Mean { cells: base.cells * mean.cells / smaller, ..mean })
+    }
+
+    /// Whether trees of a size brought clearly more than the first half of their nodes.
+    pub(super) fn grows(&self, size: usize) -> bool {
+        let (all, half) = (self.tallies[size][size].cells, self.tallies[size][size.saturating_sub(2)].cells);
+        all > GROWS * half
+    }
+
+    /// The cells of trees of a size over those that the first nodes of larger trees promised. A
+    /// drafter that refines its guesses from pass to pass (Jacobi) has better ones in a larger tree.
+    /// 1 before trees of the size were grown.
+    fn truth(&self, size: usize, larger: usize) -> f64 {
+        let (own, promised) = (self.tallies[size][size], self.tallies[larger][size]);
+        let trees = own.trees.min(promised.trees);
+        if size == larger || trees == 0.0 {
+            return 1.0;
+        }
+        let ratio = own.cells / own.trees * promised.trees / promised.cells;
+        (trees * ratio + DOUBT_TREES) / (trees + DOUBT_TREES)
     }
 
     /// The tallies that are not empty, as (bound, size, tally).
@@ -147,11 +171,21 @@ mod tests {
         // An easy place at 8 nodes, then a hard one at 16.
         (0..16).for_each(|_| gain.record(eight, 8, &[1, 2, 3, 4, 5, 6, 7].map(NodeId)));
         (0..16).for_each(|_| gain.record(sixteen, 16, &[1, 2].map(NodeId)));
-        assert_eq!(cells(&gain, 16), 3.0);
-        assert_eq!(cells(&gain, 8), 3.0);
-        // Back at 8 nodes, 16 are as much better as they were on their own trees: not at all.
-        (0..16).for_each(|_| gain.record(eight, 8, &[1].map(NodeId)));
-        assert_eq!(cells(&gain, 16), cells(&gain, 8));
+        assert_eq!((cells(&gain, 16), cells(&gain, 12), cells(&gain, 6)), (3.0, 3.0, 3.0));
+        // Of 8 nodes more is known, which is doubted: they had the easy place.
+        assert!((3.0..5.0).contains(&cells(&gain, 8)), "{}", cells(&gain, 8));
+    }
+
+    #[test]
+    fn what_larger_trees_promise_is_held_against_what_comes() {
+        let (mut gain, four, eight) = (Gain::default(), index(4).unwrap(), index(8).unwrap());
+        (0..64).for_each(|_| gain.record(eight, 8, &[1, 2, 3, 4, 5].map(NodeId)));
+        assert_eq!(cells(&gain, 4), 4.0);
+        (0..64).for_each(|_| gain.record(four, 4, &[1].map(NodeId)));
+        assert_eq!(cells(&gain, 4), 2.0);
+        assert!(cells(&gain, 8) > 4.0, "{}", cells(&gain, 8));
+        (0..16).for_each(|_| gain.record(eight, 8, &[1, 2, 3, 4, 5].map(NodeId)));
+        assert!(cells(&gain, 4) < 3.0, "{}", cells(&gain, 4));
     }
 
     #[test]

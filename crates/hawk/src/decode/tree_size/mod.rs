@@ -10,8 +10,8 @@
 //!   the number of trees in the pass, and on the nodes that are really in it: a drafter with little
 //!   to propose fills no tree. The work of the drafter is part of it.
 //!
-//! [`tuner`] decides. A trial of a size runs plain passes, passes with trees of that size, and
-//! plain passes again, so that the two are compared at the same place of the image and under the
+//! [`tuner`] decides. A trial of a size runs rounds of a plain pass and some passes with trees of
+//! that size, so that the two are compared at the same place of the image and under the
 //! same load. In plain passes of a trial drafters observe, and before a trial they observe until
 //! they are warm ([`Needs::warm_up_cells`](crate::Needs::warm_up_cells)): a vertical head
 //! speaks a row later. A size that was not tried is judged by interpolation of the cost and by the

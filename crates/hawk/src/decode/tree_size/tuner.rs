@@ -10,17 +10,17 @@ use super::gain::{ENOUGH_TREES, Gain};
 use super::memory::{SavedClass, SavedTuner};
 use super::sizes::{COUNT, FIRST, PLAIN, SIZES, index};
 
-/// Plain passes before and after the passes of a trial.
-const REFERENCE: u32 = 4;
+/// Passes with trees in a round of a trial. Before them comes a plain pass.
+const ROUND: u32 = 3;
+/// Fewest passes with trees of a trial.
+const PASSES: usize = 15;
 /// First passes of a trial that are not counted: a drafter that refines its guesses has to begin.
 const SETTLE: u32 = 4;
-/// Fewest passes of a trial that are counted.
-const PASSES: usize = 8;
 /// Most trees of a trial that are counted. It goes on so long where its size is about as fast as
 /// plain decoding: more trees are needed to tell, and they cost nothing.
 const MOST_TREES: f64 = 64.0;
 /// The factor by which a size is clearly faster or slower than plain decoding.
-const CLEAR: f64 = 1.4;
+const CLEAR: f64 = 1.25;
 /// Passes between two trials: at first, and at most. The number doubles where a trial changes
 /// nothing.
 const REST: u32 = 512;
@@ -31,6 +31,9 @@ const INHERITED_REST: u32 = 32;
 const REVIEW: u32 = 64;
 /// A size must be better than the one in use by this factor.
 const MARGIN: f64 = 1.03;
+/// A size that was not tried must promise so much more than the best that was. The promise is
+/// optimistic: see [`super::gain`] and [`super::cost`].
+const PROMISE: f64 = 1.1;
 /// Of sizes within this factor of the best the smallest is taken.
 const TIE: f64 = 1.01;
 
@@ -69,55 +72,61 @@ impl Pass {
     }
 }
 
-/// Times of plain passes in which drafters observe.
-#[derive(Clone, Copy, Debug, Default)]
-struct References {
-    /// Less the time of drafters: the passes of plain decoding.
-    plain: Times,
-    observing: Times,
-}
-
 /// A trial of a size.
 #[derive(Clone, Debug)]
 struct Trial {
     size: usize,
     /// Trials since the last rest, this one included.
     number: u32,
-    /// Passes that are still not counted.
-    settle: u32,
+    /// Times of its plain passes without the work of drafters, and with it.
+    plain: Times,
+    observing: Times,
+    /// Times of its passes with trees.
+    times: Times,
     /// Trees that were counted, and their cells.
     trees: f64,
     cells: f64,
-    before: References,
-    times: Times,
-    after: References,
 }
 
 impl Trial {
-    /// The first trial after a rest.
-    fn new(size: usize) -> Self {
-        let (before, after) = (References::default(), References::default());
-        Self { size, number: 1, settle: SETTLE, trees: 0.0, cells: 0.0, before, times: Times::default(), after }
+    fn new(size: usize, number: u32) -> Self {
+        Self {
+            size,
+            number,
+            plain: Times::default(),
+            observing: Times::default(),
+            times: Times::default(),
+            trees: 0.0,
+            cells: 0.0,
+        }
     }
 
     /// Whether it was long enough.
     fn is_clear(&self) -> bool {
-        if self.times.count() < PASSES || self.trees < ENOUGH_TREES {
-            return false;
-        }
-        let rate = self.cells / self.trees * self.before.plain.seconds() / self.times.seconds();
-        self.trees >= MOST_TREES || !(1.0 / CLEAR..CLEAR).contains(&rate)
+        let Some(cost) = self.times.over(&self.plain).filter(|_| self.times.count() >= PASSES) else { return false };
+        let rate = self.cells / self.trees / cost.ratio;
+        self.trees >= MOST_TREES || (self.trees >= ENOUGH_TREES && !(1.0 / CLEAR..CLEAR).contains(&rate))
     }
 }
 
 /// The part of a trial, or the time between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Drafters observe.
     WarmUp,
-    Before { left: u32 },
-    Try,
-    After { left: u32 },
-    Rest { left: u32 },
+    /// Trees are not counted yet.
+    Settle {
+        left: u32,
+    },
+    /// The plain pass of a round.
+    Plain,
+    /// The passes with trees of a round.
+    Trees {
+        left: u32,
+    },
+    Rest {
+        left: u32,
+    },
 }
 
 /// What is learnt for one number of trees in a pass: a batch that shrinks has other costs.
@@ -126,6 +135,8 @@ struct Class {
     trees: usize,
     /// The size in use between trials.
     size: usize,
+    /// Whether it has changed since the last rest.
+    changed: bool,
     phase: Phase,
     trial: Trial,
     curve: Curve,
@@ -139,8 +150,8 @@ struct Class {
 
 impl Class {
     fn new(trees: usize, size: usize, phase: Phase) -> Self {
-        let (curve, trial) = (Curve::default(), Trial::new(FIRST));
-        Self { trees, size, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
+        let (curve, trial) = (Curve::default(), Trial::new(FIRST, 1));
+        Self { trees, size, changed: false, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
     }
 
     fn between_trials(&self) -> Drafting {
@@ -149,8 +160,8 @@ impl Class {
 
     fn drafting(&self) -> Drafting {
         match self.phase {
-            Phase::WarmUp | Phase::Before { .. } | Phase::After { .. } => Drafting::Observe,
-            Phase::Try => Drafting::Try(SIZES[self.trial.size]),
+            Phase::WarmUp | Phase::Plain => Drafting::Observe,
+            Phase::Settle { .. } | Phase::Trees { .. } => Drafting::Try(SIZES[self.trial.size]),
             Phase::Rest { .. } => self.between_trials(),
         }
     }
@@ -162,7 +173,7 @@ impl Class {
     /// Whether trees of this bound are to be counted in the gain.
     fn counts(&self, size: usize, warm: bool) -> bool {
         match self.phase {
-            Phase::Try => warm && self.trial.settle == 0 && size == self.trial.size,
+            Phase::Trees { .. } => warm && size == self.trial.size,
             Phase::Rest { .. } => size == self.size && size != PLAIN,
             _ => false,
         }
@@ -171,26 +182,22 @@ impl Class {
     fn record(&mut self, pass: &Pass, gain: &Gain) {
         self.passes += 1;
         self.trial_passes += u64::from(!self.is_resting());
+        if !self.is_resting() && !pass.is_warm() {
+            return;
+        }
         match self.phase {
-            Phase::WarmUp if pass.is_warm() => self.phase = Phase::Before { left: REFERENCE },
-            Phase::WarmUp => {}
-            Phase::Before { left } => {
-                reference(&mut self.trial.before, pass);
-                self.phase = if left > 1 { Phase::Before { left: left - 1 } } else { Phase::Try };
+            Phase::WarmUp => self.phase = Phase::Settle { left: SETTLE },
+            Phase::Settle { left: 1 } => self.phase = Phase::Plain,
+            Phase::Settle { left } => self.phase = Phase::Settle { left: left - 1 },
+            Phase::Plain => {
+                self.trial.plain.push(pass.time.saturating_sub(pass.draft).as_secs_f64(), 1.0);
+                self.trial.observing.push(pass.time.as_secs_f64(), 1.0);
+                self.phase = Phase::Trees { left: ROUND };
             }
-            Phase::Try if !pass.is_warm() => {}
-            Phase::Try if self.trial.settle > 0 => self.trial.settle -= 1,
-            Phase::Try => {
-                let nodes = pass.nodes as f64 / pass.trees as f64;
-                self.trial.times.push(pass.time.as_secs_f64(), nodes);
-                if self.trial.is_clear() {
-                    self.phase = Phase::After { left: REFERENCE };
-                }
-            }
-            Phase::After { left } => {
-                reference(&mut self.trial.after, pass);
-                self.phase = Phase::After { left: left - 1 };
-                if left == 1 {
+            Phase::Trees { left } => {
+                self.trial.times.push(pass.time.as_secs_f64(), pass.nodes as f64 / pass.trees as f64);
+                self.phase = if left > 1 { Phase::Trees { left: left - 1 } } else { Phase::Plain };
+                if left == 1 && self.trial.is_clear() {
                     self.conclude(gain);
                 }
             }
@@ -200,25 +207,28 @@ impl Class {
 
     /// Ends a trial: learns the costs and begins the next trial or a rest.
     fn conclude(&mut self, gain: &Gain) {
-        let Trial { size, before, after, times, .. } = &self.trial;
-        let plain = before.plain.and(&after.plain);
-        self.curve.learn(PLAIN, &before.observing.and(&after.observing), &plain);
-        self.curve.learn(*size, times, &plain);
-        if self.trial.number == 1 && self.best(gain) != self.size {
-            // Something has changed, and may have changed for all sizes.
-            self.curve.forget_others(self.trial.size);
+        let Trial { size, number, plain, observing, times, .. } = &self.trial;
+        let (size, number) = (*size, *number);
+        if let Some(cost) = observing.over(plain) {
+            self.curve.learn(PLAIN, cost);
+        }
+        let contradicts = times.over(plain).is_some_and(|cost| self.curve.learn(size, cost));
+        if contradicts && self.best(gain) != self.size {
+            // The machine has changed, perhaps for all sizes.
+            self.curve.forget_others(size);
         }
         let best = self.best(gain);
-        let next = self.next_trial(best);
+        let next = self.next_trial(best, gain);
+        self.changed |= best != self.size;
+        self.size = best;
         match next {
             Some(size) => {
-                let (number, before) = (self.trial.number + 1, self.trial.after);
-                self.trial = Trial { number, before, ..Trial::new(size) };
-                self.phase = Phase::Try;
+                self.trial = Trial::new(size, number + 1);
+                self.phase = Phase::Settle { left: SETTLE };
             }
             None => {
-                self.rest = if best == self.size { (2 * self.rest).min(LONGEST_REST) } else { REST };
-                (self.size, self.phase) = (best, Phase::Rest { left: self.rest });
+                self.rest = if self.changed { REST } else { (2 * self.rest).min(LONGEST_REST) };
+                (self.changed, self.phase) = (false, Phase::Rest { left: self.rest });
             }
         }
     }
@@ -234,31 +244,30 @@ impl Class {
         if self.size == PLAIN || left % REVIEW != 0 || self.curve.is_empty() {
             return;
         }
-        let best = self.best(gain);
-        if best != PLAIN && !self.curve.knows(best) {
-            self.begin(best);
-        } else {
-            self.size = best;
+        self.size = self.best(gain);
+        if let Some(size) = self.promising(self.size, gain) {
+            self.begin(size);
         }
     }
 
     fn begin(&mut self, size: usize) {
-        (self.trial, self.phase) = (Trial::new(size), Phase::WarmUp);
+        (self.trial, self.phase) = (Trial::new(size, 1), Phase::WarmUp);
     }
 
     /// The size that is tried after a trial, where one is left to try.
-    fn next_trial(&self, best: usize) -> Option<usize> {
+    fn next_trial(&self, best: usize, gain: &Gain) -> Option<usize> {
         let largest = self.curve.points().map(|(size, _)| size).max().unwrap_or(PLAIN);
-        if best == PLAIN {
+        if let Some(size) = self.promising(best, gain) {
+            Some(size)
+        } else if best == PLAIN {
             None
-        } else if !self.curve.knows(best) {
-            Some(best)
-        } else if best == largest && best + 1 < COUNT {
-            // Twice as many nodes may be better.
+        } else if best == largest && best + 1 < COUNT && gain.grows(best) {
+            // Twice as many nodes may be better still.
             Some((best + 2).min(COUNT - 1))
         } else if self.trial.number == 1 && best == self.size {
             // After a rest a neighbour is tried beside the size in use, in turn.
-            let neighbour = if self.looks % 2 == 0 { best + 1 } else { best - 1 };
+            let up = self.looks.is_multiple_of(2) && gain.grows(best);
+            let neighbour = if up { best + 1 } else { best - 1 };
             Some(neighbour).filter(|neighbour| (PLAIN + 1..COUNT).contains(neighbour))
         } else {
             None
@@ -272,8 +281,8 @@ impl Class {
             return self.size;
         }
         let rates = self.rates(gain);
-        let best = (PLAIN + 1..COUNT).max_by(|&a, &b| rates[a].total_cmp(&rates[b]));
-        best.filter(|&best| rates[best] > 0.0).unwrap_or(FIRST)
+        let tried = (PLAIN + 1..COUNT).filter(|&size| self.curve.knows(size));
+        tried.max_by(|&a, &b| rates[a].total_cmp(&rates[b])).unwrap_or(FIRST)
     }
 
     /// Cells per time of a plain pass by size; 0 where it is not known.
@@ -284,18 +293,22 @@ impl Class {
         })
     }
 
-    /// The size in use, unless another is better by a margin.
+    /// The best of the sizes that were tried: the one in use, unless another is better by a margin.
     fn best(&self, gain: &Gain) -> usize {
-        let rates = self.rates(gain);
+        let mut rates = self.rates(gain);
+        (PLAIN + 1..COUNT).filter(|&size| !self.curve.knows(size)).for_each(|size| rates[size] = 0.0);
         let most = rates.iter().copied().fold(0.0, f64::max);
         let best = rates.iter().position(|&rate| TIE * rate >= most).unwrap_or(PLAIN);
         if rates[best] > MARGIN * rates[self.size] { best } else { self.size }
     }
-}
 
-fn reference(references: &mut References, pass: &Pass) {
-    references.plain.push(pass.time.saturating_sub(pass.draft).as_secs_f64(), 1.0);
-    references.observing.push(pass.time.as_secs_f64(), 1.0);
+    /// A size that was not tried and promises more than the best of the others.
+    fn promising(&self, best: usize, gain: &Gain) -> Option<usize> {
+        let rates = self.rates(gain);
+        let untried = (PLAIN + 1..COUNT).filter(|&size| !self.curve.knows(size));
+        let promising = untried.filter(|&size| rates[size] > PROMISE * rates[best]);
+        promising.max_by(|&a, &b| rates[a].total_cmp(&rates[b]))
+    }
 }
 
 /// The autotuner of one decoding.
@@ -377,7 +390,7 @@ impl Tuner {
         let class = |class: &Class| SavedClass {
             trees: class.trees,
             size: class.size,
-            left: if let Phase::Rest { left } = class.phase { left } else { 0 },
+            left: if let Phase::Rest { left } = class.phase { left } else { REVIEW },
             rest: class.rest,
             looks: class.looks,
             points: class.curve.points().collect(),

@@ -21,9 +21,10 @@ struct World<'a> {
     cells: usize,
 }
 
-/// The accepted chain of the tests: 2 of 4 passes accept nothing, the others 2 and 6 nodes.
+/// The accepted chain of the tests: 2 nodes on average and at most 6. 8 nodes bring all of it, 6
+/// nearly all.
 fn usual(pass: u64) -> usize {
-    [0, 2, 0, 6][(pass % 4) as usize]
+    [0, 2, 0, 6, 1, 0, 5][(pass % 7) as usize]
 }
 
 impl World<'_> {
@@ -67,16 +68,30 @@ impl World<'_> {
     }
 }
 
+impl World<'_> {
+    /// Cells a second of one tree of a size, when all is known.
+    fn rate(&self, nodes: usize) -> f64 {
+        let cells: usize = (0..350).map(|pass| 1 + (self.accepted)(pass).min(nodes - 1)).sum();
+        let draft = if nodes == 1 { 0.0 } else { self.draft };
+        cells as f64 / 350.0 / ((self.seconds)(u64::MAX, nodes) + draft)
+    }
+
+    /// Images one at a time. The size in use after them must be nearly the best. Returns it, and
+    /// the seconds a cell.
+    #[track_caller]
+    fn settles(&self, images: usize) -> (usize, f64) {
+        let mut tuner = Tuner::default();
+        let (_, seconds) = self.run(&mut tuner, 1, images);
+        let size = chosen(&tuner, 1);
+        let most = (1..=32).map(|nodes| self.rate(nodes)).fold(0.0, f64::max);
+        assert!(self.rate(size) > 0.9 * most, "{size} nodes: {} of {most} cells a second", self.rate(size));
+        (size, seconds)
+    }
+}
+
 /// The size in use with so many trees.
 fn chosen(tuner: &Tuner, trees: usize) -> usize {
     tuner.chosen().find(|chosen| chosen.trees == trees).unwrap().nodes
-}
-
-/// The size in use after so many images, one at a time, and the seconds a cell.
-fn after(world: &World<'_>, images: usize) -> (usize, f64) {
-    let mut tuner = Tuner::default();
-    let (_, seconds) = world.run(&mut tuner, 1, images);
-    (chosen(&tuner, 1), seconds)
 }
 
 #[test]
@@ -91,34 +106,33 @@ fn where_rows_cost_as_much_as_passes_nothing_is_drafted() {
 #[test]
 fn where_rows_are_nearly_free_trees_grow_until_they_bring_no_more() {
     let world = World { seconds: &|_, nodes| 1.0 + 0.01 * nodes as f64, ..World::USUAL };
-    // Six accepted nodes and the root.
-    assert_eq!(after(&world, 4).0, 8);
+    assert!((6..=8).contains(&world.settles(4).0));
     let long = World { accepted: &|_| 32, ..world };
-    assert_eq!(after(&long, 12).0, 32);
+    assert_eq!(long.settles(12).0, 32);
 }
 
 #[test]
 fn a_size_in_the_middle_is_found_from_one_trial() {
-    // 3 nodes: (1 + 2 / 2) cells at 1.2; 8 nodes: 3 cells at 2.4 and more.
+    // Of the size of the first trial, 8 nodes, drafting does not pay.
     let world = World {
         seconds: &|_, nodes| if nodes <= 4 { 0.95 + 0.05 * nodes as f64 } else { 0.6 * nodes as f64 },
         ..World::USUAL
     };
-    assert_eq!(after(&world, 4).0, 3);
+    assert!((3..=4).contains(&world.settles(4).0));
 }
 
 #[test]
 fn the_first_image_gains_already() {
     let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
-    let (_, seconds) = after(&world, 1);
+    let (_, seconds) = world.settles(1);
     assert!(seconds < 0.9, "{seconds}");
 }
 
 #[test]
 fn gains_that_start_late_are_waited_for() {
     let world = World { seconds: &|_, nodes| 0.95 + 0.05 * nodes as f64, silent: 20, draft: 0.05, ..World::USUAL };
-    assert_eq!(after(&world, 2).0, 8);
-    // More than any image has: what there is counts, and no trial goes on for ever.
+    assert!(world.settles(2).0 > 1);
+    // Drafters that say nothing in a whole image are never judged, and no trees are grown.
     let mute = World { silent: 1000, ..world };
     let mut tuner = Tuner::default();
     let (by_nodes, _) = mute.run(&mut tuner, 1, 4);
@@ -128,19 +142,16 @@ fn gains_that_start_late_are_waited_for() {
 #[test]
 fn the_work_of_drafters_is_a_cost() {
     let world = World { seconds: &|_, nodes| 0.95 + 0.05 * nodes as f64, ..World::USUAL };
-    assert_eq!(after(&World { draft: 0.5, ..world }, 4).0, 8);
-    assert_eq!(after(&World { draft: 2.5, ..world }, 4).0, 1);
+    assert!(World { draft: 0.5, ..world }.settles(4).0 > 1);
+    assert_eq!(World { draft: 2.5, ..world }.settles(4).0, 1);
 }
 
 #[test]
 fn passes_that_waited_for_the_processor_change_nothing() {
     let cost = |nodes: usize| 0.9 + 0.1 * nodes as f64;
-    let world = World { seconds: &|_, nodes| cost(nodes), ..World::USUAL };
-    let (quiet, _) = after(&world, 4);
-    for every in [7, 10, 23] {
-        let world =
-            World { seconds: &|pass, nodes| if pass % every == 3 { 100.0 } else { 1.0 } * cost(nodes), ..World::USUAL };
-        assert_eq!(after(&world, 4).0, quiet, "every {every}");
+    for (every, seconds) in [(7, 100.0), (10, 100.0), (23, 3.0), (2, 10.0)] {
+        let busy = |pass, nodes| if pass % every == 3 % every { seconds * cost(nodes) } else { cost(nodes) };
+        assert!(World { seconds: &busy, ..World::USUAL }.settles(8).0 > 1);
     }
 }
 
@@ -148,21 +159,21 @@ fn passes_that_waited_for_the_processor_change_nothing() {
 fn a_gain_within_the_margin_is_none() {
     let slight = |pass: u64| usize::from(pass % 50 == 0);
     let world = World { accepted: &slight, ..World::USUAL };
-    assert_eq!(after(&world, 20).0, 1, "2 % at no cost");
-    let tenth = |pass: u64| usize::from(pass % 5 == 0);
-    assert_eq!(after(&World { accepted: &tenth, ..world }, 20).0, 2, "20 % at no cost: the smallest of equals");
+    assert_eq!(world.settles(20).0, 1, "2 % at no cost");
+    // 29 % with any number of nodes: more than those of the first trial are not tried.
+    let often = |pass: u64| usize::from(pass % 7 < 2);
+    assert!((2..=8).contains(&World { accepted: &often, ..world }.settles(20).0));
 }
 
 #[test]
 fn a_machine_that_changes_is_followed() {
     let (dear, cheap) = (|nodes: usize| nodes as f64, |nodes: usize| 1.0 + 0.01 * nodes as f64);
-    for (first, then, want) in
-        [(&dear as &dyn Fn(usize) -> f64, &cheap as &dyn Fn(usize) -> f64, 8), (&cheap, &dear, 1)]
-    {
-        let world =
-            World { seconds: &|pass, nodes| if pass < 1000 { first(nodes) } else { then(nodes) }, ..World::USUAL };
-        assert_eq!(after(&world, 40).0, want);
-    }
+    let change = |first: &dyn Fn(usize) -> f64, then: &dyn Fn(usize) -> f64| {
+        let seconds = |pass, nodes| if pass < 1000 { first(nodes) } else { then(nodes) };
+        World { seconds: &seconds, ..World::USUAL }.settles(40).0
+    };
+    assert!(change(&dear, &cheap) > 1);
+    assert_eq!(change(&cheap, &dear), 1);
 }
 
 #[test]
@@ -170,7 +181,7 @@ fn images_that_change_are_followed() {
     let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
     let mut tuner = Tuner::default();
     world.run(&mut tuner, 1, 8);
-    assert_eq!(chosen(&tuner, 1), 6);
+    assert!([6, 8].contains(&chosen(&tuner, 1)));
     World { accepted: &|_| 0, ..world }.run(&mut tuner, 1, 20);
     assert_eq!(chosen(&tuner, 1), 1);
 }
@@ -186,8 +197,9 @@ fn a_batch_that_shrinks_is_another_class() {
     let mut tail = tuner.clone();
     let (by_nodes, _) = World { cells: 20, ..world }.run(&mut tail, 1, 1);
     assert_eq!(by_nodes[1], 20);
-    world.run(&mut tuner, 1, 4);
-    assert_eq!((chosen(&tuner, 8), chosen(&tuner, 1)), (1, 8));
+    world.run(&mut tuner, 1, 20);
+    assert_eq!(chosen(&tuner, 8), 1);
+    assert!([6, 8].contains(&chosen(&tuner, 1)));
     // Both are known from then on.
     let (by_nodes, _) = World { cells: 20, ..world }.run(&mut tuner, 8, 1);
     assert_eq!(by_nodes[1], 20);
@@ -202,7 +214,7 @@ fn a_trial_that_a_shrinking_batch_breaks_begins_again() {
         world.run(&mut tuner, 3, 1);
     }
     World { cells: 256, ..world }.run(&mut tuner, 4, 4);
-    assert_eq!(chosen(&tuner, 4), 8);
+    assert!(chosen(&tuner, 4) >= 6, "{tuner:?}");
 }
 
 #[test]
@@ -224,10 +236,11 @@ fn a_second_run_goes_on_from_the_first() {
     let memory = TunerMemory::new("", 0).from_json(&memory.to_json());
     let (_, saved) = memory.at(&place).next().unwrap();
     let mut second = Tuner::restored(saved);
-    assert_eq!(chosen(&second, 1), 6);
+    let size = chosen(&second, 1);
+    assert!([6, 8].contains(&size));
     let (by_nodes, seconds) = world.run(&mut second, 1, 4);
-    assert!(by_nodes[6] > by_nodes.iter().sum::<u64>() * 9 / 10, "{by_nodes:?}");
-    assert!(seconds < learning);
+    assert!(by_nodes[size] > by_nodes.iter().sum::<u64>() * 8 / 10, "{by_nodes:?}");
+    assert!(seconds < 1.1 * learning, "{seconds}, {learning} in the first run");
     // It may be broken off in a trial, too.
     let mut broken = Tuner::default();
     World { cells: 20, ..world }.run(&mut broken, 1, 1);
