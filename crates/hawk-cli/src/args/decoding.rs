@@ -11,7 +11,7 @@ macro_rules! tree_forms {
         "
   7      up to 7 nodes, the last committed token included
   4x2x1  up to 4 candidates at depth 1, 2 below each, then 1 below each; 4x has one level
-  auto   1 to 16 nodes, autotuned for tokens per second on this machine;
+  auto   1 to 32 nodes, autotuned for tokens per second on this machine;
          only with the rule replay, where the tree does not change the result"
     };
 }
