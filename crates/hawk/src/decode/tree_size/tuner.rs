@@ -241,7 +241,7 @@ impl Class {
             return;
         }
         self.phase = Phase::Rest { left: left - 1 };
-        if self.size == PLAIN || left % REVIEW != 0 || self.curve.is_empty() {
+        if self.size == PLAIN || !left.is_multiple_of(REVIEW) || self.curve.is_empty() {
             return;
         }
         self.size = self.best(gain);

@@ -157,7 +157,7 @@ fn passes_that_waited_for_the_processor_change_nothing() {
 
 #[test]
 fn a_gain_within_the_margin_is_none() {
-    let slight = |pass: u64| usize::from(pass % 50 == 0);
+    let slight = |pass: u64| usize::from(pass.is_multiple_of(50));
     let world = World { accepted: &slight, ..World::USUAL };
     assert_eq!(world.settles(20).0, 1, "2 % at no cost");
     // 29 % with any number of nodes: more than those of the first trial are not tried.
