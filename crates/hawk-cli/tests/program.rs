@@ -57,7 +57,7 @@ fn every_instruction_set_draws_the_same_image() {
         .collect();
     for precision in ["bf16", "int8"] {
         let draw = |isa: Option<&str>, out: &str| {
-            let mut command = Command::cargo_bin("hawk").unwrap();
+            let mut command = place.command();
             command.current_dir(&place.0).args([
                 "generate",
                 "owl, fluent flat style",
@@ -80,7 +80,7 @@ fn every_instruction_set_draws_the_same_image() {
     for precision in ["f32", "bf16", "int8"] {
         for decoder in ["ar", "neighbour"] {
             let draw = |isa: &str| {
-                let mut command = Command::cargo_bin("hawk").unwrap();
+                let mut command = place.command();
                 command.current_dir(&place.0).args(["generate", "--class", "7", "--seed", "5", "--model", CLASSES]);
                 command.args([
                     "--precision",
