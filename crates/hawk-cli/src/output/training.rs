@@ -25,7 +25,8 @@ impl TrainingProgress {
     /// Measures the machine's peak. An item is a picture.
     pub(crate) fn new(items_per_step: usize, flops_per_step: f64) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let peak_flops_per_s = Ceilings::measure(&Threads::new(threads), Precision::F32, MEASURED_BYTES).operations_per_s;
+        let peak_flops_per_s =
+            Ceilings::measure(&Threads::new(threads), Precision::F32, MEASURED_BYTES).operations_per_s;
         let bar = progress::ticking_bar(0, "{bar:20} {pos}/{len} {msg}  eta {eta}", Duration::from_millis(500));
         Self { bar, items_per_step, flops_per_step, peak_flops_per_s, first: None }
     }
