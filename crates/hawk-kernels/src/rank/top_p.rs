@@ -44,8 +44,10 @@ impl TopP {
         }
         let mass = Mass { scores, highest }.on(isa);
         // All codes below the cut together have less than half of the mass that may be missing.
-        let cut = (mass * (1.0 - p) / (2 * scores.len()) as f64) as f32;
-        Collect { scores, highest, cut, kept: self }.on(isa);
+        let cut = f64::from(highest) + (mass * (1.0 - p) / (2 * scores.len()) as f64).ln();
+        // Far more than the rounding of either.
+        let cut = (cut - 1e-3 - cut.abs() / f64::from(1 << 22)) as f32;
+        Collect { scores, highest, cut: cut.max(f32::MIN), kept: self }.on(isa);
         self.limit = p * mass * (1.0 - MARGIN);
         Border { scores: &self.scores, weights: Some(&self.weights), mass: p * mass * (1.0 + MARGIN) }.on(isa)
     }
@@ -105,7 +107,7 @@ impl Kernel for Mass<'_> {
     }
 }
 
-/// Collects the scores whose weight is at least `cut`, with their weights.
+/// Collects the scores from a finite one on, with their weights.
 struct Collect<'a> {
     scores: &'a [f32],
     highest: f32,
@@ -132,20 +134,17 @@ impl Kernel for Collect<'_> {
         for chunk in self.scores.chunks_exact(LANES) {
             // SAFETY: the caller gives the instruction set; whole vectors.
             unsafe {
-                let weight = weight::<S>(S::load(chunk.as_ptr()), S::splat(self.highest));
-                let mut heavy = S::at_least(weight, S::splat(self.cut));
-                if heavy == 0 {
+                let score = S::load(chunk.as_ptr());
+                let mut left = S::at_least(score, S::splat(self.cut));
+                if left == 0 {
                     continue;
                 }
-                let lanes = lanes::<S>(weight);
-                while heavy != 0 {
-                    let lane = heavy.trailing_zeros() as usize;
-                    heavy &= heavy - 1;
-                    // A weight may be 0 where the cut is.
-                    if chunk[lane] > f32::NEG_INFINITY {
-                        kept.push(chunk[lane]);
-                        weights.push(lanes[lane]);
-                    }
+                let lanes = lanes::<S>(weight::<S>(score, S::splat(self.highest)));
+                while left != 0 {
+                    let lane = left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    kept.push(chunk[lane]);
+                    weights.push(lanes[lane]);
                 }
             }
         }

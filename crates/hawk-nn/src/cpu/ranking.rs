@@ -7,21 +7,23 @@
 use hawk_kernels::{Divide, GROUP, Guide, Isa, Search, TopP, keep_largest};
 use hawk_spec::{CellNoise, Code, NoiseBounds, Pipeline, Sampling, Stage};
 
-/// What is asked about a node.
-#[derive(Clone, Copy)]
-pub(super) struct Question<'a> {
+/// The ranking of the codes of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
     /// Conditional logits, one per code.
-    pub(super) cond: &'a [f32],
-    /// Unconditional logits.
-    pub(super) uncond: Option<&'a [f32]>,
-    pub(super) sampling: Sampling,
-    pub(super) noise: CellNoise,
+    pub cond: &'a [f32],
+    /// Unconditional logits, where the sampling is guided.
+    pub uncond: Option<&'a [f32]>,
+    /// Guidance, temperature, top-k and top-p.
+    pub sampling: Sampling,
+    /// The noise of the cell whose law is ranked.
+    pub noise: CellNoise,
     /// Number of best codes, at least 1.
-    pub(super) count: usize,
+    pub count: usize,
 }
 
-/// Memory to rank one node after another.
-pub(super) struct Ranker {
+/// Ranks one node after another. It keeps its memory.
+pub struct Ranker {
     isa: Isa,
     pipeline: Pipeline,
     /// The scores, padded.
@@ -30,13 +32,14 @@ pub(super) struct Ranker {
 }
 
 impl Ranker {
-    pub(super) fn new(isa: Isa, pipeline: Pipeline, codes: usize) -> Self {
+    /// Memory for laws over `codes` codes.
+    pub fn new(isa: Isa, pipeline: Pipeline, codes: usize) -> Self {
         Self { isa, pipeline, scores: vec![0.0; codes.next_multiple_of(GROUP)], top_p: TopP::new(codes) }
     }
 
     /// Writes the best codes of a node to `best`, best first, with their scores plus noise. False
     /// where it gives up.
-    pub(super) fn rank(&mut self, question: Question<'_>, best: &mut Vec<(f64, Code)>) -> bool {
+    pub fn rank(&mut self, question: Question<'_>, best: &mut Vec<(f64, Code)>) -> bool {
         let p = f64::from(question.sampling.top_p());
         let Some((highest, has_top_p)) = self.shape(question) else { return false };
         let floor = match has_top_p {
