@@ -248,7 +248,7 @@ fn positions_and_prompts_are_limited() {
         (TextRequest { prompt: "a".repeat(38), ..good.clone() }, "at most 39 tokens"),
         (TextRequest { max_tokens: 0, ..good.clone() }, "max_tokens"),
         (TextRequest { sampling: guided, ..good.clone() }, "guidance"),
-        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar, scd or medusa"),
+        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar or scd or medusa"),
         (
             TextRequest {
                 decoding: Decoding::with_defaults(Decoder::MEDUSA, hawk::AnyRule::Lossy(hawk::LossyRule::Typical)),

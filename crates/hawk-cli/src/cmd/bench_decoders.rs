@@ -59,8 +59,8 @@ pub(crate) struct BenchDecodersArgs {
     /// Verification rules, such as replay,typical
     #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
     rules: Vec<AnyRule>,
-    /// Largest numbers of tree nodes, such as 4,8,16, or auto: as --tree auto after four images, for
-    /// the rule replay [default: 2,4,8,16,32; neighbour 2,4,8]
+    /// Largest numbers of tree nodes, such as 4,8,auto; auto tunes them, for the rule replay
+    /// [default: 2,4,8,16,32; neighbour 2,4,8]
     #[arg(long = "budget", value_name = "NODES|auto", value_delimiter = ',', value_parser = budget)]
     budgets: Vec<Tree>,
     /// Write the figures as JSON
