@@ -203,11 +203,18 @@ impl Kernel for Softmax<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self { scores, scale } = self;
         scores.iter_mut().for_each(|score| *score *= scale);
+        let (whole, rest) = scores.as_chunks::<LANES>();
         let mut lanes = [f32::NEG_INFINITY; LANES];
-        for chunk in scores.chunks(LANES) {
-            lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = if *x > *lane { *x } else { *lane });
+        // SAFETY: the caller gives the instruction set; all pointers are to arrays of one vector.
+        unsafe {
+            // Left to the compiler, the largest of every lane goes through memory for each chunk.
+            let mut most = S::load(lanes.as_ptr());
+            for chunk in whole {
+                most = S::max(S::load(chunk.as_ptr()), most);
+            }
+            S::store(lanes.as_mut_ptr(), most);
         }
-        let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        let largest = lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
         scores.iter_mut().for_each(|score| *score -= largest);
         // SAFETY: the caller gives the instruction set.
         unsafe { Exp(scores).run::<S>() };
