@@ -122,7 +122,9 @@ impl CpuPasses {
                 }
             }
         }
-        self.rankers.run(&self.threads, &self.workspace.logits, self.columns);
+        if !self.rankers.is_empty() {
+            self.rankers.run(&self.threads, &self.workspace.logits, self.columns);
+        }
         Ok(())
     }
 

@@ -141,15 +141,9 @@ impl Slot {
     pub(super) fn draft(&mut self, drafting: Drafting) {
         self.observes = drafting != Drafting::Off;
         self.bound = match drafting {
-            Drafting::Off | Drafting::Observe => 1,
-            Drafting::Try(nodes) => {
-                if self.is_warm() {
-                    nodes
-                } else {
-                    1
-                }
-            }
             Drafting::On(nodes) => nodes,
+            Drafting::Try(nodes) if self.is_warm() => nodes,
+            Drafting::Off | Drafting::Observe | Drafting::Try(_) => 1,
         };
     }
 
