@@ -1,4 +1,4 @@
-//! Rows of inputs as the products with int8 weights read them.
+//! Rows of inputs as the products with bf16 and int8 weights read them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -16,12 +16,13 @@ pub struct InputBlock {
     pub(crate) offset: i32,
 }
 
-/// Rows of activations, rounded to 8 bits with a scale per [`BLOCK`] inputs where the weights are
-/// int8. Allocated once.
+/// Rows of activations, rounded as the products with weights of a precision read them: to bf16, or
+/// to 8 bits with a scale per [`BLOCK`] inputs. Allocated once.
 pub struct Activations {
-    /// Inputs of a row after row, each filled up to whole blocks.
+    precision: Precision,
+    /// Inputs of a row after row, each filled up to whole pairs or blocks.
     rounded: Vec<Line>,
-    /// `[rows, blocks]`.
+    /// `[rows, blocks]` under int8.
     blocks: Vec<InputBlock>,
 }
 
@@ -32,62 +33,103 @@ pub(crate) struct Input {
     pub(crate) inputs: *const u8,
     /// Bytes from one row to the next.
     pub(crate) stride: usize,
-    /// The blocks of the first row, where it is rounded; those of the next row follow.
+    /// The blocks of the first row under int8; those of the next row follow.
     pub(crate) blocks: *const InputBlock,
 }
 
 impl Activations {
-    /// Room for `rows` rows of up to `k` inputs.
+    /// Room for `rows` rows of up to `k` inputs of products with weights of this precision.
     pub fn new(precision: Precision, rows: usize, k: usize) -> Self {
-        match precision {
-            Precision::Int8 => Self {
-                rounded: vec![Line::ZERO; rows * (stride(k, LARGEST_QUAD) / size_of::<Line>())],
-                blocks: vec![InputBlock::zeroed(); rows * k.div_ceil(BLOCK)],
-            },
-            Precision::F32 | Precision::Bf16 => Self { rounded: Vec::new(), blocks: Vec::new() },
-        }
+        let blocks = if precision == Precision::Int8 { rows * k.div_ceil(BLOCK) } else { 0 };
+        let bytes = match precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => stride(k, LARGEST_PAIR / 2),
+            Precision::Int8 => stride(k, LARGEST_QUAD / 4),
+        };
+        let lines = rows * (bytes / size_of::<Line>());
+        Self { precision, rounded: vec![Line::ZERO; lines], blocks: vec![InputBlock::zeroed(); blocks] }
     }
 
-    /// Rounds `x` `[rows, k]`.
+    /// The rows `x` `[rows, k]` as products read them: rounded, or as they are under f32.
     ///
     /// # Panics
     /// There is no room for so many rows or inputs.
-    pub(crate) fn round(&mut self, isa: Isa, x: &[f32], rows: usize, k: usize) -> Input {
+    pub(crate) fn of(&mut self, isa: Isa, x: &[f32], rows: usize, k: usize) -> Input {
+        if self.precision == Precision::F32 {
+            return Input { inputs: x.as_ptr().cast(), stride: k * size_of::<f32>(), blocks: std::ptr::null() };
+        }
         // SAFETY: the instruction set was detected.
-        let stride = stride(k, unsafe { dispatch_on(isa, QuadBytes) });
-        let blocks = k.div_ceil(BLOCK);
+        let stride = stride(k, unsafe { dispatch_on(isa, InputBytes(self.precision)) });
+        let blocks = if self.precision == Precision::Int8 { k.div_ceil(BLOCK) } else { 0 };
         let out: &mut [u8] = bytemuck::cast_slice_mut(&mut self.rounded);
         assert!(rows * blocks <= self.blocks.len() && rows * stride <= out.len());
         for (row, x) in x.chunks_exact(k.max(1)).take(rows).enumerate() {
             let out = &mut out[row * stride..][..stride];
             let blocks = &mut self.blocks[row * blocks..][..blocks];
             // SAFETY: as above; the slices carry their lengths.
-            unsafe { dispatch_on(isa, Round { x, out, blocks }) };
+            unsafe {
+                match self.precision {
+                    Precision::Int8 => dispatch_on(isa, Round { x, out, blocks }),
+                    Precision::F32 | Precision::Bf16 => dispatch_on(isa, RoundPairs { x, out }),
+                }
+            }
         }
         Input { inputs: out.as_ptr(), stride, blocks: self.blocks.as_ptr() }
     }
+
+    /// The precision of the weights.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
 }
 
-/// Most [`Simd::QUAD_BYTES`].
+/// Most [`Simd::PAIR_BYTES`] and [`Simd::QUAD_BYTES`].
+const LARGEST_PAIR: usize = 8;
 const LARGEST_QUAD: usize = 8;
 
 /// Bytes of a row of `k` inputs. A line more than they need, so that the rows of a power of two do
 /// not meet in one set of the cache.
-fn stride(k: usize, quad_bytes: usize) -> usize {
-    k.next_multiple_of(BLOCK) / 4 * quad_bytes + size_of::<Line>()
+fn stride(k: usize, input_bytes: usize) -> usize {
+    k.next_multiple_of(BLOCK) * input_bytes + size_of::<Line>()
 }
 
-struct QuadBytes;
+/// Bytes of a rounded input.
+struct InputBytes(Precision);
 
-impl Kernel for QuadBytes {
+impl Kernel for InputBytes {
     type Output = usize;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
-        S::QUAD_BYTES
+        match self.0 {
+            Precision::F32 => size_of::<f32>(),
+            Precision::Bf16 => S::PAIR_BYTES / 2,
+            Precision::Int8 => S::QUAD_BYTES / 4,
+        }
     }
 }
 
-/// Rounds a row.
+/// Rounds a row to bf16, and fills it up with 0 to whole vectors.
+struct RoundPairs<'a> {
+    x: &'a [f32],
+    out: &'a mut [u8],
+}
+
+impl Kernel for RoundPairs<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (whole, rest) = self.x.as_chunks::<PANEL>();
+        let mut last = [0.0; PANEL];
+        last[..rest.len()].copy_from_slice(rest);
+        let outs = self.out.chunks_exact_mut(PANEL / 2 * S::PAIR_BYTES);
+        for (x, out) in whole.iter().chain([&last]).zip(outs) {
+            // SAFETY: the caller gives the instruction set; both are one vector.
+            unsafe { S::store_pairs(out.as_mut_ptr(), S::load16(x.as_ptr())) };
+        }
+    }
+}
+
+/// Rounds a row to 8 bits.
 struct Round<'a> {
     x: &'a [f32],
     out: &'a mut [u8],

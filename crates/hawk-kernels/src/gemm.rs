@@ -68,7 +68,8 @@ impl<'a> Product<'a> {
     ///
     /// # Panics
     /// `x`, `y` or `activations` are too short for `rows`, the panels are not in the matrix or, for
-    /// [`Epilogue::SiluGate`], not whole pairs, or this CPU lacks the instruction set.
+    /// [`Epilogue::SiluGate`], not whole pairs, `activations` are for another precision, or this CPU
+    /// lacks the instruction set.
     pub fn run(&self, activations: &mut Activations, x: &[f32], rows: usize, y: &mut [f32]) {
         self.isa.check();
         assert!(self.panels.start <= self.panels.end && self.panels.end <= self.weights.panels());
@@ -77,12 +78,8 @@ impl<'a> Product<'a> {
         let (k, columns) = (self.weights.k(), self.columns());
         let fits = |length: usize, width: usize| rows.checked_mul(width).is_some_and(|needed| needed <= length);
         assert!(fits(x.len(), k) && fits(y.len(), columns), "x or y is too short for {rows} rows");
-        let input = match self.weights.precision() {
-            Precision::Int8 => activations.round(self.isa, x, rows, k),
-            Precision::F32 | Precision::Bf16 => {
-                Input { inputs: x.as_ptr().cast(), stride: k * size_of::<f32>(), blocks: std::ptr::null() }
-            }
-        };
+        assert!(activations.precision() == self.weights.precision(), "activations for weights of another precision");
+        let input = activations.of(self.isa, x, rows, k);
         let task = Task { product: self, input, rows, output: Output { y: y.as_mut_ptr(), stride: columns } };
         task.run();
     }
@@ -140,7 +137,7 @@ impl Kernel for Chunk<'_> {
         let (input, first) = (&self.task.input, self.panels.start);
         let numbers = match weights.precision() {
             Precision::F32 => Numbers::F32,
-            Precision::Bf16 => Numbers::Bf16,
+            Precision::Bf16 => Numbers::Bf16Pairs,
             Precision::Int8 => {
                 let blocks = input.blocks.wrapping_add(self.rows.start * weights.blocks());
                 Numbers::Int8 { scales: weights.panel_scales(first), inputs: blocks }

@@ -3,8 +3,7 @@
 //! Element `(output o, step k)` of panel `o / 16` lies at:
 //!
 //! - f32: `[k][o % 16]`.
-//! - bf16: the same, with the 16 outputs in the order 0 8 1 9 ..., so that a shift and a mask give
-//!   both halves.
+//! - bf16: `[k / 2][o % 16][k % 2]`, two steps of k together. k is filled up to an even number.
 //! - int8: `[k / 4][o % 16][k % 4]`, four steps of k together, each weight plus 128 as an unsigned
 //!   byte. k is filled up to whole blocks of [`BLOCK`] steps. Behind all panels lie the scales,
 //!   `[panel][k / BLOCK][o % 16]`, in bf16.
@@ -15,10 +14,10 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::isa::ROUND;
+use crate::isa::{ROUND, SMALLEST_BF16};
 
 /// Version of the layout in files.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Outputs of one panel.
 pub const PANEL: usize = 16;
@@ -41,7 +40,7 @@ pub(crate) const WEIGHT_OFFSET: u8 = 128;
 pub enum Precision {
     /// f32 weights and activations.
     F32,
-    /// bf16 weights, f32 activations and sums.
+    /// bf16 weights and activations, f32 sums.
     Bf16,
     /// Weights and activations rounded to 8 bits, with a scale per output (or row) and block of 64
     /// inputs; exact sums inside a block.
@@ -52,7 +51,8 @@ impl Precision {
     /// Steps of k that one step of a kernel takes.
     pub(crate) const fn steps_together(self) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => 1,
+            Self::F32 => 1,
+            Self::Bf16 => 2,
             Self::Int8 => 4,
         }
     }
@@ -60,7 +60,8 @@ impl Precision {
     /// Inputs that a panel has room for where a matrix has `inputs`.
     const fn padded(self, inputs: usize) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => inputs,
+            Self::F32 => inputs,
+            Self::Bf16 => inputs.next_multiple_of(2),
             Self::Int8 => inputs.next_multiple_of(BLOCK),
         }
     }
@@ -292,7 +293,8 @@ impl Matrix {
     }
 }
 
-/// Where output `lane` of a bf16 panel is stored.
+/// Where output `lane` of a panel of [`Numbers::Bf16`](crate::Numbers::Bf16) is stored: in the order 0 8 1 9 ..., so
+/// that a shift and a mask give both halves.
 pub const fn bf16_slot(lane: usize) -> usize {
     2 * (lane % 8) + lane / 8
 }
@@ -306,9 +308,10 @@ fn put_f32(all: &mut [f32], output: usize, row: &[f32]) {
 }
 
 fn put_bf16(all: &mut [u16], output: usize, row: &[f32]) {
-    let start = output / PANEL * PANEL * row.len() + bf16_slot(output % PANEL);
+    let start = output / PANEL * PANEL * row.len().next_multiple_of(2) + 2 * (output % PANEL);
     for (step, &weight) in row.iter().enumerate() {
-        all[start + step * PANEL] = half::bf16::from_f32(weight).to_bits();
+        let weight = if weight.abs() < SMALLEST_BF16 { 0.0 } else { weight };
+        all[start + step / 2 * 2 * PANEL + step % 2] = half::bf16::from_f32(weight).to_bits();
     }
 }
 

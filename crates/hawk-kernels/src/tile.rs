@@ -7,8 +7,8 @@
 //! - A block goes through as many panels together as their sums fit into the registers.
 //! - Sums wait in memory between slices.
 //!
-//! Invariant: every output is one chain of fused multiply-adds over k in rising order, for any
-//! number of rows or panels.
+//! Invariant: every output is one chain of fused multiply-adds over k, in an order that depends on
+//! nothing but the number format.
 
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -74,7 +74,8 @@ trait Weights {
 }
 
 struct FloatWeights;
-struct Bf16Weights;
+struct HalfWeights;
+struct PairWeights;
 struct Int8Weights;
 
 macro_rules! float_weights {
@@ -128,7 +129,54 @@ macro_rules! float_weights {
     };
 }
 float_weights!(FloatWeights, 4, [512, 4096], 0, load16, load16, store16);
-float_weights!(Bf16Weights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16);
+float_weights!(HalfWeights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16);
+
+// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Weights for PairWeights {
+    type Loaded<S: Simd> = S::P16;
+    type Input<S: Simd> = S::Q16;
+    type Sum<S: Simd> = S::F16;
+    type Scale<S: Simd> = ();
+    const BLOCK_STEPS: usize = usize::MAX;
+    const STEP_BYTES: usize = 4 * PANEL;
+    const SLICE_BYTES: [usize; 2] = [1024, 4096];
+    const FETCHED_ALONE: usize = GROUP;
+    #[inline(always)]
+    fn tile_rows<S: Simd>() -> usize {
+        S::TILE_ROWS
+    }
+    #[inline(always)]
+    fn parts<S: Simd>() -> usize {
+        S::PAIR_PARTS
+    }
+    #[inline(always)]
+    fn input_bytes<S: Simd>() -> usize {
+        S::PAIR_BYTES
+    }
+    #[inline(always)]
+    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
+        unsafe { S::load16(place.sums) }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::P16 {
+        unsafe { S::load_pairs(w, part) }
+    }
+    #[inline(always)]
+    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::Q16 {
+        unsafe { S::splat_pair(x, part) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(sum: S::F16, w: S::P16, x: S::Q16) -> S::F16 {
+        unsafe { S::dot_pairs(sum, w, x) }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(_: Place) {}
+    #[inline(always)]
+    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
+        unsafe { S::store16(place.sums, sums) }
+    }
+}
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -315,6 +363,8 @@ pub enum Numbers {
     F32,
     /// Panels in bf16, rows in f32.
     Bf16,
+    /// Both rounded to bf16, two steps of k together.
+    Bf16Pairs,
     /// Both rounded to 8 bits.
     Int8 {
         /// The first panel's scales in bf16, `[blocks][16]`; those of the next panel follow.
@@ -356,7 +406,10 @@ impl Panels {
     unsafe fn slices<S: Simd, W: Weights>(&self) {
         let blocks = self.rows.div_ceil(W::tile_rows::<S>());
         let [alone, several] = W::SLICE_BYTES;
-        let slice = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
+        let most = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
+        // Of equal length: what a slice prefetches is as long as the slice.
+        let count = self.steps.div_ceil(most).max(1);
+        let slice = self.steps.div_ceil(count).next_multiple_of(W::BLOCK_STEPS.min(2 * GROUP)).max(1);
         let most = S::MOST_PANELS.min(S::MOST_SUMS / self.rows.div_ceil(blocks));
         for start in (0..self.steps).step_by(slice) {
             let mut next = 0;
@@ -426,7 +479,7 @@ impl Panels {
         let block = start / (BLOCK * PANEL);
         let (scales, inputs) = match self.numbers {
             Numbers::Int8 { scales, inputs } => (scales.wrapping_add(block * PANEL), inputs.wrapping_add(block)),
-            Numbers::F32 | Numbers::Bf16 => (null(), null()),
+            Numbers::F32 | Numbers::Bf16 | Numbers::Bf16Pairs => (null(), null()),
         };
         let pitches = Pitches {
             row_sums: self.row_pitch,
@@ -475,7 +528,8 @@ impl Kernel for &Panels {
         unsafe {
             match self.numbers {
                 Numbers::F32 => self.slices::<S, FloatWeights>(),
-                Numbers::Bf16 => self.slices::<S, Bf16Weights>(),
+                Numbers::Bf16 => self.slices::<S, HalfWeights>(),
+                Numbers::Bf16Pairs => self.slices::<S, PairWeights>(),
                 Numbers::Int8 { .. } => self.slices::<S, Int8Weights>(),
             }
         }

@@ -3,14 +3,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use hawk_kernels::{Isa, Kernel, LANES, PANEL, Precision, Simd, Threads, dispatch_on};
+use hawk_kernels::{Isa, Kernel, LANES, Line, PANEL, Precision, Simd, Threads, dispatch_on};
 use hawk_nn::PassCost;
 
 /// Most independent sums: enough to hide the latency of a multiply-add on every instruction set.
 const CHAINS: usize = 12;
 /// Multiply-adds of every chain in a chunk.
 const CHAIN_STEPS: usize = 20_000;
-/// Inputs of one step under int8.
+/// Inputs of one step under bf16 and under int8.
+const PAIR: usize = 2;
 const QUAD: usize = 4;
 /// Numbers that one chunk of a read covers.
 const READ_CHUNK: usize = 1 << 16;
@@ -33,7 +34,7 @@ pub struct Ceilings {
     pub buffer_bytes: usize,
     /// Read bandwidth.
     pub bytes_per_s: f64,
-    /// Multiply-adds of the precision, each two operations: of bytes under int8, else of f32.
+    /// Multiply-adds of numbers of the precision, each two operations.
     pub operations_per_s: f64,
 }
 
@@ -55,7 +56,8 @@ impl Ceilings {
                 // SAFETY: the instruction set was detected.
                 unsafe {
                     match precision {
-                        Precision::F32 | Precision::Bf16 => _ = black_box(dispatch_on(isa, MultiplyAdd)),
+                        Precision::F32 => _ = black_box(dispatch_on(isa, MultiplyAdd)),
+                        Precision::Bf16 => _ = black_box(dispatch_on(isa, DotPairs)),
                         Precision::Int8 => _ = black_box(dispatch_on(isa, Dot)),
                     }
                 }
@@ -64,7 +66,8 @@ impl Ceilings {
         // SAFETY: as above.
         let chains = unsafe { dispatch_on(isa, Chains) };
         let products = match precision {
-            Precision::F32 | Precision::Bf16 => PANEL,
+            Precision::F32 => PANEL,
+            Precision::Bf16 => PAIR * PANEL,
             Precision::Int8 => QUAD * PANEL,
         };
         Self {
@@ -160,6 +163,38 @@ impl Kernel for MultiplyAdd {
             for _ in 0..CHAIN_STEPS {
                 for sum in sums.iter_mut().take(S::TILE_ROWS) {
                     *sum = S::fma16(*sum, factor, term);
+                }
+            }
+            for sum in sums {
+                S::store16(out.as_mut_ptr(), S::add16(sum, S::load16(out.as_ptr())));
+            }
+        }
+        out
+    }
+}
+
+/// Products of bf16, added up as the kernels of bf16 do it.
+struct DotPairs;
+
+impl Kernel for DotPairs {
+    type Output = [f32; PANEL];
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> Self::Output {
+        // Aligned as packed weights are.
+        let weights = black_box([Line::ZERO; 1]);
+        let inputs = black_box([0_u8; 4 * PAIR]);
+        let mut out = [0.0; PANEL];
+        // SAFETY: loads are from arrays of a step's weights and inputs, stores go to an array of one
+        // panel's outputs.
+        unsafe {
+            let mut sums = [S::splat16(black_box(1.5)); CHAINS];
+            for _ in 0..CHAIN_STEPS {
+                for part in 0..S::PAIR_PARTS {
+                    let w = S::load_pairs(weights.as_ptr().cast(), part);
+                    let x = S::splat_pair(inputs.as_ptr(), part);
+                    for sum in sums.iter_mut().take(S::TILE_ROWS) {
+                        *sum = S::dot_pairs(*sum, w, x);
+                    }
                 }
             }
             for sum in sums {

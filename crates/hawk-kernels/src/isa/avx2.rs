@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::simd::{LANES, Simd, pairs};
+use super::simd::{LANES, SMALLEST_BF16, Simd, pairs};
 
 /// AVX2 with FMA: Intel since Haswell, AMD since Zen.
 #[derive(Clone, Copy)]
@@ -11,7 +11,7 @@ pub(super) struct Avx2;
 /// The vectors of eight that AVX2 and AVX-512 share. SAFETY (all bodies): the contract of the trait
 /// gives the CPU features and the valid pointers.
 macro_rules! eight_lanes {
-    () => {
+    ($hint:ident) => {
         type F = __m256;
         type W = __m256i;
 
@@ -64,7 +64,7 @@ macro_rules! eight_lanes {
         }
         #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            unsafe { _mm_prefetch::<$hint>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn at_least(a: __m256, b: __m256) -> u32 {
@@ -118,9 +118,29 @@ macro_rules! eight_lanes {
 }
 pub(super) use eight_lanes;
 
+/// Rounds to bf16, ties to even; NaN stays NaN, magnitudes below [`SMALLEST_BF16`] become 0.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+pub(super) unsafe fn round_to_bf16(x: __m256) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (bits, high) = (_mm256_castps_si256(x), _mm256_set1_epi32(0xffff_0000_u32 as i32));
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+        let rounded = _mm256_and_si256(_mm256_blendv_epi8(rounded, quiet, nan), high);
+        let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), x);
+        let large = _mm256_cmp_ps::<_CMP_NLT_UQ>(magnitude, _mm256_set1_ps(SMALLEST_BF16));
+        _mm256_and_ps(_mm256_castsi256_ps(rounded), large)
+    }
+}
+
 #[allow(clippy::undocumented_unsafe_blocks, reason = "as said at the macro")]
 impl Simd for Avx2 {
-    eight_lanes!();
+    eight_lanes!(_MM_HINT_T0);
     pairs!(__m256i, __m256i);
 
     #[inline(always)]
@@ -139,6 +159,24 @@ impl Simd for Avx2 {
             let shorts = _mm256_permute4x64_epi64::<0b1101_1000>(packed);
             let quads = _mm256_shufflelo_epi16::<0b1101_1000>(shorts);
             _mm256_storeu_si256(p.cast(), _mm256_shufflehi_epi16::<0b1101_1000>(quads));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut u8, v: [__m256; 2]) {
+        unsafe { Self::store16(p.cast(), [round_to_bf16(v[0]), round_to_bf16(v[1])]) }
+    }
+    /// The second of every pair, or the first.
+    #[inline(always)]
+    unsafe fn load_pairs(p: *const u8, part: usize) -> [__m256; 2] {
+        unsafe {
+            [0, 32].map(|at| {
+                // Volatile, so that the parts do not share a load: there is no register to keep it in.
+                let pairs = p.add(at).cast::<__m256i>().read_volatile();
+                _mm256_castsi256_ps(match part {
+                    0 => _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff_0000_u32 as i32)),
+                    _ => _mm256_slli_epi32::<16>(pairs),
+                })
+            })
         }
     }
     #[inline(always)]

@@ -16,8 +16,8 @@ mod simd;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-pub(crate) use simd::ROUND;
 pub use simd::{Kernel, LANES, Simd};
+pub(crate) use simd::{ROUND, SMALLEST_BF16};
 
 /// An instruction set of this build. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,29 +26,33 @@ pub enum Isa {
     Scalar,
     /// 256-bit x86 with fused multiply-add.
     Avx2,
-    /// 512-bit x86 with products of 16-bit integers.
+    /// 512-bit x86 with products of 8-bit integers.
     Avx512,
+    /// The same with products of bf16.
+    Avx512Bf16,
 }
 
 impl Isa {
     /// All, slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
     /// Whether this CPU has it.
     pub fn is_here(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        let (avx2, avx512) = (
+        let (avx2, avx512, bf16) = (
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni"),
+            is_x86_feature_detected!("avx512bf16"),
         );
         #[cfg(not(target_arch = "x86_64"))]
-        let (avx2, avx512) = (false, false);
+        let (avx2, avx512, bf16) = (false, false, false);
         match self {
             Self::Scalar => true,
             Self::Avx2 => avx2,
             Self::Avx512 => avx2 && avx512,
+            Self::Avx512Bf16 => avx2 && avx512 && bf16,
         }
     }
 
@@ -61,7 +65,8 @@ impl Isa {
         })
     }
 
-    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2` or `avx512`.
+    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2`, `avx512` or
+    /// `avx512bf16`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks the instruction set.
@@ -93,6 +98,7 @@ impl Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512bf16",
         }
     }
 }
@@ -103,6 +109,7 @@ impl std::fmt::Display for Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "AVX2",
             Self::Avx512 => "AVX-512",
+            Self::Avx512Bf16 => "AVX-512 with BF16",
         })
     }
 }
@@ -122,6 +129,13 @@ unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<avx512::Avx512>() }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vnni,avx512bf16")]
+unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<avx512::Avx512Bf16>() }
+}
+
 /// Runs a kernel on an instruction set.
 ///
 /// # Safety
@@ -131,6 +145,9 @@ pub unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the caller promises the instruction set.
+        Isa::Avx512Bf16 => unsafe { run_avx512_bf16(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Isa::Avx512 => unsafe { run_avx512(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.

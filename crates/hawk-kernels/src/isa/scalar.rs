@@ -1,6 +1,6 @@
 //! The portable instruction set, lane by lane.
 
-use super::simd::{LANES, ROUND, Simd, pairs};
+use super::simd::{LANES, ROUND, SMALLEST_BF16, Simd, pairs};
 
 /// The portable implementation, lane by lane.
 #[derive(Clone, Copy)]
@@ -73,6 +73,18 @@ impl Simd for Scalar {
         });
         // SAFETY: the caller guarantees 32 valid bytes.
         unsafe { p.cast::<[i16; 2 * LANES]>().write_unaligned(rounded) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut u8, v: [Self::F; 2]) {
+        let round = |x: f32| if x.abs() < SMALLEST_BF16 { 0.0 } else { half::bf16::from_f32(x).to_f32() };
+        // SAFETY: the caller guarantees 64 valid bytes.
+        unsafe { Self::store16(p.cast(), v.map(|v| v.map(round))) }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(p: *const u8, part: usize) -> [Self::F; 2] {
+        // SAFETY: the caller guarantees 16 valid pairs.
+        let halves = unsafe { p.cast::<[[[u16; 2]; LANES]; 2]>().read_unaligned() };
+        halves.map(|pairs| pairs.map(|pair| f32::from_bits(u32::from(pair[1 - part]) << 16)))
     }
     #[inline(always)]
     unsafe fn largest(v: [Self::F; 2]) -> f32 {

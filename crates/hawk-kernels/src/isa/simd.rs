@@ -7,6 +7,11 @@ pub const LANES: usize = 8;
 /// even), in the low bits of the sum.
 pub(crate) const ROUND: f32 = 12_582_912.0;
 
+/// Magnitudes below it become 0 where inputs and weights are rounded to bf16. The sums of products of
+/// larger ones are 0 or normal numbers, so an instruction that flushes subnormal numbers has the
+/// bits of one that does not. 2^-50.
+pub(crate) const SMALLEST_BF16: f32 = 8.881_784e-16;
+
 /// One instruction set.
 ///
 /// # Safety
@@ -25,6 +30,14 @@ pub trait Simd: Copy {
     type W16: Copy;
     /// The same part of 4 inputs, for all 16 outputs.
     type X16: Copy;
+    /// A part of the bf16 weights of 16 outputs times 2 steps along k.
+    type P16: Copy;
+    /// The same part of 2 inputs, for all 16 outputs.
+    type Q16: Copy;
+    /// Parts of a step under bf16.
+    const PAIR_PARTS: usize;
+    /// Bytes of 2 inputs that are rounded to bf16.
+    const PAIR_BYTES: usize;
     /// Parts of a step under int8.
     const PARTS: usize;
     /// Bytes of 4 rounded inputs.
@@ -66,6 +79,10 @@ pub trait Simd: Copy {
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
     /// `2^n` from `n + ROUND`, for n in -126..=127.
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
+    /// Rounds 16 numbers (ties to even) to bf16, as [`splat_pair`](Self::splat_pair) reads them.
+    /// Magnitudes below [`SMALLEST_BF16`](super::SMALLEST_BF16) become 0. It writes 8 times
+    /// [`PAIR_BYTES`](Self::PAIR_BYTES).
+    unsafe fn store_pairs(p: *mut u8, v: Self::F16);
     /// Rounds 16 numbers (ties to even) to 8 bits, as [`splat_quad`](Self::splat_quad) reads them;
     /// the magnitudes are at most 127. It writes 4 times [`QUAD_BYTES`](Self::QUAD_BYTES).
     unsafe fn store_quads(p: *mut u8, v: Self::F16);
@@ -126,6 +143,13 @@ pub trait Simd: Copy {
     unsafe fn splat_quad(p: *const u8, part: usize) -> Self::X16;
     /// `acc` plus the products of a part, per output, exact.
     unsafe fn dot(acc: Self::I16, w: Self::W16, x: Self::X16) -> Self::I16;
+    /// Reads part `part` of 16 pairs of bf16, which must be aligned to 64 bytes.
+    unsafe fn load_pairs(p: *const u8, part: usize) -> Self::P16;
+    /// Reads part `part` of 2 rounded inputs.
+    unsafe fn splat_pair(p: *const u8, part: usize) -> Self::Q16;
+    /// `acc` plus the products of a part, per output: after all parts the second of each pair is
+    /// added before the first, each with one rounding.
+    unsafe fn dot_pairs(acc: Self::F16, w: Self::P16, x: Self::Q16) -> Self::F16;
     /// Converts, rounded to the nearest f32.
     unsafe fn to_f32(v: Self::I16) -> Self::F16;
 }
@@ -149,6 +173,10 @@ macro_rules! pairs {
         type I16 = [$ints; 2];
         type W16 = [$shorts; 2];
         type X16 = $shorts;
+        type P16 = [Self::F; 2];
+        type Q16 = Self::F;
+        const PAIR_PARTS: usize = 2;
+        const PAIR_BYTES: usize = 8;
         const PARTS: usize = 2;
         const QUAD_BYTES: usize = 8;
         const TILE_ROWS: usize = 6;
@@ -192,6 +220,14 @@ macro_rules! pairs {
         #[inline(always)]
         unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16 {
             unsafe { [Self::fma(a[0], b[0], c[0]), Self::fma(a[1], b[1], c[1])] }
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(p: *const u8, part: usize) -> Self::F {
+            unsafe { Self::splat(p.cast::<f32>().add(1 - part).read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn dot_pairs(acc: Self::F16, w: Self::P16, x: Self::F) -> Self::F16 {
+            unsafe { [Self::fma(w[0], x, acc[0]), Self::fma(w[1], x, acc[1])] }
         }
         #[inline(always)]
         unsafe fn begin_bf16(p: *const f32) -> Self::F16 {

@@ -106,10 +106,10 @@ impl Target {
         layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
     }
 
-    /// A stream with room for `tokens` committed and staged tokens. Keys and values are bf16 under
-    /// [`Precision::Int8`], else f32. bf16 weights are often exact, and then so is the pass.
+    /// A stream with room for `tokens` committed and staged tokens. Keys and values are f32 under
+    /// [`Precision::F32`], else bf16.
     pub fn stream(&self, tokens: usize) -> Stream {
-        let format = if self.precision == Precision::Int8 { KvFormat::Bf16 } else { KvFormat::F32 };
+        let format = if self.precision == Precision::F32 { KvFormat::F32 } else { KvFormat::Bf16 };
         Stream::with_kv(&self.config, tokens, format)
     }
 }
