@@ -129,6 +129,60 @@ impl Kernel for RoundPairs<'_> {
     }
 }
 
+/// Numbers in bf16, as the rows of a product with panels of [`Numbers::Bf16`](crate::Numbers::Bf16).
+#[derive(Clone, Copy, Debug)]
+pub struct RoundedBf16 {
+    /// Bytes of a number.
+    pub bytes: usize,
+}
+
+impl RoundedBf16 {
+    /// How an instruction set reads them.
+    ///
+    /// # Panics
+    /// This CPU lacks the instruction set.
+    pub fn on(isa: Isa) -> Self {
+        isa.check();
+        // SAFETY: this CPU has the instruction set.
+        Self { bytes: unsafe { dispatch_on(isa, InputBytes(Precision::Bf16)) } }
+    }
+}
+
+/// Rounds numbers to bf16 where they lie: behind each other from the first byte on. The rest of the
+/// bytes has no meaning.
+///
+/// # Panics
+/// This CPU lacks the instruction set, or the numbers are not whole pairs.
+pub fn round_in_place(isa: Isa, x: &mut [f32]) {
+    isa.check();
+    assert!(x.len().is_multiple_of(2), "pairs of numbers");
+    // SAFETY: this CPU has the instruction set; the slice carries its length.
+    unsafe { dispatch_on(isa, RoundInPlace(x)) }
+}
+
+struct RoundInPlace<'a>(&'a mut [f32]);
+
+impl Kernel for RoundInPlace<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (whole, rest) = (self.0.len() / PANEL, self.0.len() % PANEL);
+        let x = self.0.as_mut_ptr();
+        let out = |vector: usize| x.cast::<u8>().wrapping_add(vector * (PANEL / 2 * S::PAIR_BYTES));
+        // SAFETY: all reads and writes are inside the slice. A number takes at most the bytes of an
+        // f32, so that nothing is overwritten before it is read.
+        unsafe {
+            for vector in 0..whole {
+                S::store_pairs(out(vector), S::load16(x.add(vector * PANEL)));
+            }
+            let (mut last, mut pairs) = ([0.0; PANEL], [0_u8; PANEL * size_of::<f32>()]);
+            last[..rest].copy_from_slice(&self.0[whole * PANEL..]);
+            S::store_pairs(pairs.as_mut_ptr(), S::load16(last.as_ptr()));
+            std::ptr::copy_nonoverlapping(pairs.as_ptr(), out(whole), rest / 2 * S::PAIR_BYTES);
+        }
+    }
+}
+
 /// Rounds a row to 8 bits.
 struct Round<'a> {
     x: &'a [f32],

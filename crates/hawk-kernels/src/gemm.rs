@@ -137,7 +137,7 @@ impl Kernel for Chunk<'_> {
         let (input, first) = (&self.task.input, self.panels.start);
         let numbers = match weights.precision() {
             Precision::F32 => Numbers::F32,
-            Precision::Bf16 => Numbers::Bf16Pairs,
+            Precision::Bf16 => Numbers::Bf16,
             Precision::Int8 => {
                 let blocks = input.blocks.wrapping_add(self.rows.start * weights.blocks());
                 Numbers::Int8 { scales: weights.panel_scales(first), inputs: blocks }

@@ -40,12 +40,12 @@ mod rank;
 mod threads;
 mod tile;
 
-pub use activations::Activations;
+pub use activations::{Activations, RoundedBf16, round_in_place};
 pub use error::{Error, Result};
 pub use gemm::{Epilogue, Product, matmul};
-pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on};
+pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on, round_to_bf16};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
-pub use matrix::{BLOCK, FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision, bf16_slot};
+pub use matrix::{BLOCK, FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision};
 pub use rank::{BOUNDS, Divide, GROUP, Guide, Search, TopP, keep_largest};
 pub use threads::Threads;
 pub use tile::{CHUNK_ROWS, Numbers, PLACES, Panels};

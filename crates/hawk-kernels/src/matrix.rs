@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::isa::{ROUND, SMALLEST_BF16};
+use crate::isa::{ROUND, round_to_bf16};
 
 /// Version of the layout in files.
 pub const LAYOUT: u32 = 3;
@@ -293,12 +293,6 @@ impl Matrix {
     }
 }
 
-/// Where output `lane` of a panel of [`Numbers::Bf16`](crate::Numbers::Bf16) is stored: in the order 0 8 1 9 ..., so
-/// that a shift and a mask give both halves.
-pub const fn bf16_slot(lane: usize) -> usize {
-    2 * (lane % 8) + lane / 8
-}
-
 /// Writes a row of weights into its lane.
 fn put_f32(all: &mut [f32], output: usize, row: &[f32]) {
     let start = output / PANEL * PANEL * row.len() + output % PANEL;
@@ -310,8 +304,7 @@ fn put_f32(all: &mut [f32], output: usize, row: &[f32]) {
 fn put_bf16(all: &mut [u16], output: usize, row: &[f32]) {
     let start = output / PANEL * PANEL * row.len().next_multiple_of(2) + 2 * (output % PANEL);
     for (step, &weight) in row.iter().enumerate() {
-        let weight = if weight.abs() < SMALLEST_BF16 { 0.0 } else { weight };
-        all[start + step / 2 * 2 * PANEL + step % 2] = half::bf16::from_f32(weight).to_bits();
+        all[start + step / 2 * 2 * PANEL + step % 2] = round_to_bf16(weight).to_bits();
     }
 }
 

@@ -74,66 +74,59 @@ trait Weights {
 }
 
 struct FloatWeights;
-struct HalfWeights;
-struct PairWeights;
+struct Bf16Weights;
 struct Int8Weights;
-
-macro_rules! float_weights {
-    ($kind:ty, $bytes:literal, $slices:expr, $fetched:literal, $begin:ident, $load:ident, $end:ident) => {
-        // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-        #[allow(clippy::undocumented_unsafe_blocks)]
-        impl Weights for $kind {
-            type Loaded<S: Simd> = S::F16;
-            type Input<S: Simd> = S::F16;
-            type Sum<S: Simd> = S::F16;
-            type Scale<S: Simd> = ();
-            const BLOCK_STEPS: usize = usize::MAX;
-            const STEP_BYTES: usize = $bytes * PANEL;
-            const SLICE_BYTES: [usize; 2] = $slices;
-            const FETCHED_ALONE: usize = $fetched;
-            #[inline(always)]
-            fn tile_rows<S: Simd>() -> usize {
-                S::TILE_ROWS
-            }
-            #[inline(always)]
-            fn parts<S: Simd>() -> usize {
-                1
-            }
-            #[inline(always)]
-            fn input_bytes<S: Simd>() -> usize {
-                size_of::<f32>()
-            }
-            #[inline(always)]
-            unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
-                unsafe { S::$begin(place.sums) }
-            }
-            #[inline(always)]
-            unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
-                unsafe { S::$load(w.cast()) }
-            }
-            #[inline(always)]
-            unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
-                unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
-            }
-            #[inline(always)]
-            unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
-                unsafe { S::fma16(w, x, sum) }
-            }
-            #[inline(always)]
-            unsafe fn scale<S: Simd>(_: Place) {}
-            #[inline(always)]
-            unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
-                unsafe { S::$end(place.sums, sums) }
-            }
-        }
-    };
-}
-float_weights!(FloatWeights, 4, [512, 4096], 0, load16, load16, store16);
-float_weights!(HalfWeights, 2, [1024, 4096], 4, begin_bf16, load_bf16, end_bf16);
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Weights for PairWeights {
+impl Weights for FloatWeights {
+    type Loaded<S: Simd> = S::F16;
+    type Input<S: Simd> = S::F16;
+    type Sum<S: Simd> = S::F16;
+    type Scale<S: Simd> = ();
+    const BLOCK_STEPS: usize = usize::MAX;
+    const STEP_BYTES: usize = 4 * PANEL;
+    const SLICE_BYTES: [usize; 2] = [512, 4096];
+    const FETCHED_ALONE: usize = 0;
+    #[inline(always)]
+    fn tile_rows<S: Simd>() -> usize {
+        S::TILE_ROWS
+    }
+    #[inline(always)]
+    fn parts<S: Simd>() -> usize {
+        1
+    }
+    #[inline(always)]
+    fn input_bytes<S: Simd>() -> usize {
+        size_of::<f32>()
+    }
+    #[inline(always)]
+    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
+        unsafe { S::load16(place.sums) }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
+        unsafe { S::load16(w.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
+        unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
+        unsafe { S::fma16(w, x, sum) }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(_: Place) {}
+    #[inline(always)]
+    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
+        unsafe { S::store16(place.sums, sums) }
+    }
+}
+
+// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Weights for Bf16Weights {
     type Loaded<S: Simd> = S::P16;
     type Input<S: Simd> = S::Q16;
     type Sum<S: Simd> = S::F16;
@@ -361,10 +354,8 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
 pub enum Numbers {
     /// Both f32.
     F32,
-    /// Panels in bf16, rows in f32.
-    Bf16,
     /// Both rounded to bf16, two steps of k together.
-    Bf16Pairs,
+    Bf16,
     /// Both rounded to 8 bits.
     Int8 {
         /// The first panel's scales in bf16, `[blocks][16]`; those of the next panel follow.
@@ -479,7 +470,7 @@ impl Panels {
         let block = start / (BLOCK * PANEL);
         let (scales, inputs) = match self.numbers {
             Numbers::Int8 { scales, inputs } => (scales.wrapping_add(block * PANEL), inputs.wrapping_add(block)),
-            Numbers::F32 | Numbers::Bf16 | Numbers::Bf16Pairs => (null(), null()),
+            Numbers::F32 | Numbers::Bf16 => (null(), null()),
         };
         let pitches = Pitches {
             row_sums: self.row_pitch,
@@ -528,8 +519,7 @@ impl Kernel for &Panels {
         unsafe {
             match self.numbers {
                 Numbers::F32 => self.slices::<S, FloatWeights>(),
-                Numbers::Bf16 => self.slices::<S, HalfWeights>(),
-                Numbers::Bf16Pairs => self.slices::<S, PairWeights>(),
+                Numbers::Bf16 => self.slices::<S, Bf16Weights>(),
                 Numbers::Int8 { .. } => self.slices::<S, Int8Weights>(),
             }
         }

@@ -118,12 +118,12 @@ macro_rules! eight_lanes {
 }
 pub(super) use eight_lanes;
 
-/// Rounds to bf16, ties to even; NaN stays NaN, magnitudes below [`SMALLEST_BF16`] become 0.
+/// [`round_to_bf16`](super::round_to_bf16) of eight numbers.
 ///
 /// # Safety
 /// The CPU has AVX2.
 #[inline(always)]
-pub(super) unsafe fn round_to_bf16(x: __m256) -> __m256 {
+pub(super) unsafe fn round_eight(x: __m256) -> __m256 {
     // SAFETY: the caller's promise.
     unsafe {
         let (bits, high) = (_mm256_castps_si256(x), _mm256_set1_epi32(0xffff_0000_u32 as i32));
@@ -143,14 +143,6 @@ impl Simd for Avx2 {
     eight_lanes!(_MM_HINT_T0);
     pairs!(__m256i, __m256i);
 
-    #[inline(always)]
-    unsafe fn load_bf16(p: *const u16) -> [__m256; 2] {
-        unsafe {
-            let v = _mm256_loadu_si256(p.cast());
-            let high = _mm256_and_si256(v, _mm256_set1_epi32(0xffff_0000_u32 as i32));
-            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(v)), _mm256_castsi256_ps(high)]
-        }
-    }
     /// Each quad in the order 0 2 1 3, in 16 bits each: a part is one pair.
     #[inline(always)]
     unsafe fn store_quads(p: *mut u8, v: [__m256; 2]) {
@@ -163,7 +155,7 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     unsafe fn store_pairs(p: *mut u8, v: [__m256; 2]) {
-        unsafe { Self::store16(p.cast(), [round_to_bf16(v[0]), round_to_bf16(v[1])]) }
+        unsafe { Self::store16(p.cast(), [round_eight(v[0]), round_eight(v[1])]) }
     }
     /// The second of every pair, or the first.
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{eight_lanes, round_to_bf16};
+use super::avx2::{eight_lanes, round_eight};
 use super::simd::{LANES, SMALLEST_BF16, Simd};
 
 /// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
@@ -49,25 +49,6 @@ macro_rules! sixteen_lanes {
         #[inline(always)]
         unsafe fn fma16(a: __m512, b: __m512, c: __m512) -> __m512 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
-        }
-        #[inline(always)]
-        unsafe fn load_bf16(p: *const u16) -> __m512 {
-            unsafe { Self::load_scales(p) }
-        }
-        /// As the panel has them: 0 8 1 9 ...
-        #[inline(always)]
-        unsafe fn begin_bf16(p: *const f32) -> __m512 {
-            unsafe {
-                let from = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
-                _mm512_permutexvar_ps(from, _mm512_loadu_ps(p))
-            }
-        }
-        #[inline(always)]
-        unsafe fn end_bf16(p: *mut f32, v: __m512) {
-            unsafe {
-                let from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-                _mm512_storeu_ps(p, _mm512_permutexvar_ps(from, v));
-            }
         }
         #[inline(always)]
         unsafe fn store_quads(p: *mut u8, v: __m512) {
@@ -136,8 +117,8 @@ impl Simd for Avx512 {
     unsafe fn store_pairs(p: *mut u8, v: __m512) {
         unsafe {
             let [low, high] = [_mm512_castps512_ps256(v), _mm512_castps512_ps256(_mm512_shuffle_f32x4::<0b1110>(v, v))];
-            Self::store(p.cast(), round_to_bf16(low));
-            Self::store(p.cast::<f32>().add(LANES), round_to_bf16(high));
+            Self::store(p.cast(), round_eight(low));
+            Self::store(p.cast::<f32>().add(LANES), round_eight(high));
         }
     }
     /// The second of every pair, or the first.

@@ -16,8 +16,8 @@ mod simd;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-pub use simd::{Kernel, LANES, Simd};
-pub(crate) use simd::{ROUND, SMALLEST_BF16};
+pub(crate) use simd::ROUND;
+pub use simd::{Kernel, LANES, Simd, round_to_bf16};
 
 /// An instruction set of this build. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

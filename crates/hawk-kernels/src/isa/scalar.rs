@@ -1,6 +1,6 @@
 //! The portable instruction set, lane by lane.
 
-use super::simd::{LANES, ROUND, SMALLEST_BF16, Simd, pairs};
+use super::simd::{LANES, ROUND, Simd, pairs, round_to_bf16};
 
 /// The portable implementation, lane by lane.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn store_pairs(p: *mut u8, v: [Self::F; 2]) {
-        let round = |x: f32| if x.abs() < SMALLEST_BF16 { 0.0 } else { half::bf16::from_f32(x).to_f32() };
+        let round = |x: f32| round_to_bf16(x).to_f32();
         // SAFETY: the caller guarantees 64 valid bytes.
         unsafe { Self::store16(p.cast(), v.map(|v| v.map(round))) }
     }
@@ -129,15 +129,6 @@ impl Simd for Scalar {
     unsafe fn look_up(table: *const f32, w: Self::W) -> Self::F {
         // SAFETY: the caller guarantees 1024 valid entries.
         lanes!(i => unsafe { table.add((w[i] >> 22) as usize).read() })
-    }
-    #[inline(always)]
-    unsafe fn load_bf16(p: *const u16) -> [Self::F; 2] {
-        // SAFETY: the caller guarantees 16 valid elements.
-        let w = unsafe { p.cast::<[u16; 16]>().read_unaligned() };
-        [
-            lanes!(i => f32::from_bits(u32::from(w[2 * i]) << 16)),
-            lanes!(i => f32::from_bits(u32::from(w[2 * i + 1]) << 16)),
-        ]
     }
     #[inline(always)]
     unsafe fn load_scales(p: *const u16) -> [Self::F; 2] {

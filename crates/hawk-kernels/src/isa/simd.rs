@@ -12,6 +12,11 @@ pub(crate) const ROUND: f32 = 12_582_912.0;
 /// bits of one that does not. 2^-50.
 pub(crate) const SMALLEST_BF16: f32 = 8.881_784e-16;
 
+/// Rounds (ties to even) to bf16, as products of bf16 need it: magnitudes below 2^-50 become 0.
+pub fn round_to_bf16(x: f32) -> half::bf16 {
+    half::bf16::from_f32(if x.abs() < SMALLEST_BF16 { 0.0 } else { x })
+}
+
 /// One instruction set.
 ///
 /// # Safety
@@ -80,7 +85,7 @@ pub trait Simd: Copy {
     /// `2^n` from `n + ROUND`, for n in -126..=127.
     unsafe fn pow2(n_plus_round: Self::F) -> Self::F;
     /// Rounds 16 numbers (ties to even) to bf16, as [`splat_pair`](Self::splat_pair) reads them.
-    /// Magnitudes below [`SMALLEST_BF16`](super::SMALLEST_BF16) become 0. It writes 8 times
+    /// Magnitudes below 2^-50 become 0. It writes 8 times
     /// [`PAIR_BYTES`](Self::PAIR_BYTES).
     unsafe fn store_pairs(p: *mut u8, v: Self::F16);
     /// Rounds 16 numbers (ties to even) to 8 bits, as [`splat_quad`](Self::splat_quad) reads them;
@@ -124,13 +129,6 @@ pub trait Simd: Copy {
     unsafe fn max16(a: Self::F16, b: Self::F16) -> Self::F16;
     /// `a * b + c` with one rounding.
     unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16;
-    /// 16 bf16 in the order of a packed panel (0 8 1 9 ...), in the order that
-    /// [`begin_bf16`](Self::begin_bf16) gives sums.
-    unsafe fn load_bf16(p: *const u16) -> Self::F16;
-    /// Sums for products with bf16, from their own order.
-    unsafe fn begin_bf16(p: *const f32) -> Self::F16;
-    /// Sums of products with bf16, back to their own order.
-    unsafe fn end_bf16(p: *mut f32, v: Self::F16);
     /// `a * b`.
     unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16;
     /// Reads 16 bf16 in their own order.
@@ -228,14 +226,6 @@ macro_rules! pairs {
         #[inline(always)]
         unsafe fn dot_pairs(acc: Self::F16, w: Self::P16, x: Self::F) -> Self::F16 {
             unsafe { [Self::fma(w[0], x, acc[0]), Self::fma(w[1], x, acc[1])] }
-        }
-        #[inline(always)]
-        unsafe fn begin_bf16(p: *const f32) -> Self::F16 {
-            unsafe { Self::load16(p) }
-        }
-        #[inline(always)]
-        unsafe fn end_bf16(p: *mut f32, v: Self::F16) {
-            unsafe { Self::store16(p, v) }
         }
     };
 }

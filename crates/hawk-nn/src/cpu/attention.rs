@@ -1,12 +1,17 @@
 //! Attention of the rows of one stream against its committed tokens and their own ancestors.
 //!
 //! Keys are scored in slots. Scores are then gathered in logical order: committed tokens, ancestors
-//! from the oldest, the row itself. So a row in a tree has the same bits as the same token in a
-//! chain.
+//! from the oldest, the row itself. Values are added in this order, too. So a row in a tree has the
+//! same bits as the same token in a chain.
+//!
+//! Where keys and values are bf16, queries and weights of the sum are rounded to bf16 as well, and
+//! products take two positions together: the second is added before the first.
 
-use hawk_kernels::{CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, dispatch_on};
+use hawk_kernels::{
+    CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, RoundedBf16, Softmax, dispatch_on, round_in_place,
+};
 
-use super::kv::KvHead;
+use super::kv::{KvFormat, KvHead};
 use super::rope::Rope;
 use crate::rows::Rows;
 
@@ -85,6 +90,9 @@ impl Unit<'_> {
                     norm.apply(self.isa, self.kv_head * self.group + head, query);
                 }
                 self.rope.turn(self.isa, position, query);
+                if self.kv.format() == KvFormat::Bf16 {
+                    round_in_place(self.isa, query);
+                }
             }
             let key = std::slice::from_raw_parts_mut(self.key.add(row * self.stride), self.head_dim);
             if let Some([_, norm]) = self.norms {
@@ -118,7 +126,7 @@ impl Unit<'_> {
                         x: self.queries.add(first * self.stride + head * self.head_dim).cast(),
                         stride: self.stride * size_of::<f32>(),
                         rows,
-                        steps: self.head_dim,
+                        steps: self.head_dim / self.kv.format().together(),
                         sums: self.row_scores(first, head)[panel * PANEL..].as_mut_ptr(),
                         row_pitch: self.score_stride,
                         panel_pitch: PANEL,
@@ -141,50 +149,36 @@ impl Unit<'_> {
             for (depth, ancestor) in path.iter().enumerate() {
                 scores[self.committed + depth] = scores[self.committed + ancestor];
             }
-            Softmax { scores: &mut scores[..self.committed + path.len()], scale }.on(self.isa);
+            let positions = self.committed + path.len();
+            Softmax { scores: &mut scores[..positions], scale }.on(self.isa);
+            if self.kv.format() == KvFormat::Bf16 {
+                // The last position may have no other of its pair. The capacity is whole pairs.
+                let pairs = positions.next_multiple_of(2);
+                scores[positions..pairs].fill(0.0);
+                round_in_place(self.isa, &mut scores[..pairs]);
+            }
         }
     }
 
     /// Sums the values weighted by the scores: committed tokens for all rows together, then the
     /// ancestors of each row.
     unsafe fn sum(&self, head: usize) {
-        let panels = self.head_dim.div_ceil(PANEL);
+        let (panels, together) = (self.head_dim.div_ceil(PANEL), self.kv.format().together());
+        let whole = self.committed / together * together;
         for first in (0..self.rows.len()).step_by(CHUNK_ROWS) {
             let rows = CHUNK_ROWS.min(self.rows.len() - first);
             for panel in (0..panels).step_by(PLACES) {
                 let panels = PLACES.min(panels - panel);
                 let mut sums = [[[0.0_f32; PANEL]; PLACES]; CHUNK_ROWS];
-                let add = |slot: usize, score: *const f32, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]| {
-                    // SAFETY: as in `place`; the slots are inside the capacity, and there are as
-                    // many rows of scores as of sums.
-                    unsafe {
-                        let kernel = Panels {
-                            numbers: self.kv.numbers(),
-                            w: self.kv.value_panel(panel, slot),
-                            pitch: self.kv.value_pitch(),
-                            panels,
-                            x: score.cast(),
-                            stride: self.score_stride * size_of::<f32>(),
-                            rows: sums.len(),
-                            steps,
-                            sums: sums.as_mut_ptr().cast(),
-                            row_pitch: PLACES * PANEL,
-                            panel_pitch: PANEL,
-                        };
-                        dispatch_on(self.isa, &kernel);
-                    }
-                };
                 // SAFETY: as in `place`.
-                let scores = |row: usize| unsafe { self.row_scores(row, head).as_ptr() };
-                add(0, scores(first), self.committed, &mut sums[..rows]);
-                for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
-                    for (depth, ancestor) in self.rows.path(row).iter().enumerate() {
-                        add(self.committed + ancestor, scores(row).wrapping_add(self.committed + depth), 1, sums);
-                    }
-                    let width = (panels * PANEL).min(self.head_dim - panel * PANEL);
-                    let column = head * self.head_dim + panel * PANEL;
-                    // SAFETY: as in `place`.
-                    unsafe {
+                unsafe {
+                    let values = Values { unit: self, panel, panels };
+                    let weights = self.row_scores(first, head).as_ptr().cast();
+                    values.add(0, weights, whole / together, &mut sums[..rows]);
+                    for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
+                        values.add_tail(whole, self.rows.path(row), self.row_scores(row, head), sums);
+                        let width = (panels * PANEL).min(self.head_dim - panel * PANEL);
+                        let column = head * self.head_dim + panel * PANEL;
                         let out = self.out.add(row * self.out_stride + column);
                         std::ptr::copy_nonoverlapping(sums.as_ptr().cast(), out, width);
                     }
@@ -199,6 +193,85 @@ impl Unit<'_> {
         unsafe {
             let start = self.scores.add(row * self.score_stride + head * self.capacity);
             std::slice::from_raw_parts_mut(start, self.capacity)
+        }
+    }
+}
+
+/// Some panels of the values of a unit.
+struct Values<'a> {
+    unit: &'a Unit<'a>,
+    panel: usize,
+    panels: usize,
+}
+
+impl Values<'_> {
+    /// Adds the values of the positions from `slot` on, `steps` times as many as lie together.
+    ///
+    /// # Safety
+    /// As [`Unit::run`]; there are as many rows of weights as of sums.
+    unsafe fn add(&self, slot: usize, weights: *const u8, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]) {
+        let Unit { kv, isa, score_stride, .. } = self.unit;
+        let kernel = Panels {
+            numbers: kv.numbers(),
+            w: kv.value_panel(self.panel, slot),
+            pitch: kv.value_pitch(),
+            panels: self.panels,
+            x: weights,
+            stride: score_stride * size_of::<f32>(),
+            rows: sums.len(),
+            steps,
+            sums: sums.as_mut_ptr().cast(),
+            row_pitch: PLACES * PANEL,
+            panel_pitch: PANEL,
+        };
+        // SAFETY: the caller's promise.
+        unsafe { dispatch_on(*isa, &kernel) };
+    }
+
+    /// Adds the values of the logical positions from `whole` on, which is even in bf16: committed
+    /// ones, then the row's path. Runs of neighbouring slots are one product.
+    ///
+    /// # Safety
+    /// As [`Values::add`]; `weights` are those of the row, as the product reads them.
+    unsafe fn add_tail(&self, whole: usize, path: &[usize], weights: &[f32], sums: &mut [[[f32; PANEL]; PLACES]]) {
+        let Unit { kv, isa, committed, .. } = self.unit;
+        let (format, count) = (kv.format(), committed - whole + path.len());
+        let (together, bytes) = match format {
+            KvFormat::F32 => (1, size_of::<f32>()),
+            KvFormat::Bf16 => (2, RoundedBf16::on(*isa).bytes),
+        };
+        // The slot of a logical position, counted from `whole`.
+        let slot = |at: usize| match at.checked_sub(committed - whole) {
+            None => whole + at,
+            Some(depth) => committed + path[depth],
+        };
+        let weight = |at: usize| weights.as_ptr().cast::<u8>().wrapping_add((whole + at) * bytes);
+        // Whether the positions that a step takes together lie together.
+        let fits = |at: usize| {
+            let alone = together == 1 || at + 1 >= count;
+            slot(at).is_multiple_of(together) && (alone || slot(at + 1) == slot(at) + 1)
+        };
+        let mut at = 0;
+        while at < count {
+            let start = at;
+            while at < count && fits(at) && slot(at) == slot(start) + (at - start) {
+                at += together;
+            }
+            if at > start {
+                // SAFETY: the caller's promise.
+                unsafe { self.add(slot(start), weight(start), (at - start) / together, sums) };
+                continue;
+            }
+            for single in (at..count.min(at + together)).rev() {
+                let mut pair = [0_u8; 2 * size_of::<f32>()];
+                // SAFETY: a number of the row's weights, and its place in a pair.
+                unsafe {
+                    let place = pair.as_mut_ptr().add(slot(single) % together * bytes);
+                    std::ptr::copy_nonoverlapping(weight(single), place, bytes);
+                    self.add(slot(single), pair.as_ptr(), 1, sums);
+                }
+            }
+            at += together;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 
 use hawk_files::TransformerConfig;
-use hawk_kernels::{Line, Numbers, PANEL, bf16_slot};
+use hawk_kernels::{Line, Numbers, PANEL, round_to_bf16};
 
 /// Number format of keys and values. bf16 is rounded when it is written and halves what attention
 /// reads.
@@ -22,9 +22,23 @@ impl KvFormat {
         }
     }
 
-    /// Bytes of 16 numbers that lie together.
+    /// Steps along k that lie together in a product: channels of keys, positions of values.
+    pub(crate) fn together(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// Bytes of 16 numbers of one step.
     fn step_bytes(self) -> usize {
         PANEL * self.width()
+    }
+
+    /// Bytes from the start of a panel to a step of a lane.
+    fn at(self, step: usize, lane: usize) -> usize {
+        let together = self.together();
+        (step / together * together * PANEL + lane * together + step % together) * self.width()
     }
 }
 
@@ -66,7 +80,8 @@ impl Kv {
             // the stream for itself.
             unsafe {
                 pieces.push(std::slice::from_raw_parts(head.key_panel(0), keys * head.key_pitch()));
-                let value = |panel| std::slice::from_raw_parts(head.value_panel(panel, 0), self.committed * step);
+                let positions = self.committed.next_multiple_of(self.format.together());
+                let value = |panel| std::slice::from_raw_parts(head.value_panel(panel, 0), positions * step);
                 pieces.extend((0..values).map(value));
             }
         }
@@ -105,7 +120,7 @@ impl Kv {
                     std::ptr::copy_nonoverlapping(
                         from.values.add(at),
                         to.values.add(at),
-                        tokens * from.format.step_bytes(),
+                        tokens.next_multiple_of(from.format.together()) * from.format.step_bytes(),
                     );
                 }
             }
@@ -119,8 +134,8 @@ impl Kv {
 }
 
 /// Keys and values of one kv head, in the order of packed weights, so that scores and sums are
-/// products with packed weights: keys in panels of 16 positions `[panel][E][16]`, values in panels
-/// of 16 channels `[E/16][capacity][16]`.
+/// products with packed weights: keys in panels of 16 positions, along the channels inside a panel;
+/// values in panels of 16 channels, along the positions inside a panel.
 #[derive(Clone, Copy)]
 pub(crate) struct KvHead {
     format: KvFormat,
@@ -131,6 +146,11 @@ pub(crate) struct KvHead {
 }
 
 impl KvHead {
+    /// How the numbers are stored.
+    pub(crate) fn format(&self) -> KvFormat {
+        self.format
+    }
+
     /// The number format of products with keys and values.
     pub(crate) fn numbers(&self) -> Numbers {
         match self.format {
@@ -149,9 +169,9 @@ impl KvHead {
         self.head_dim * self.format.step_bytes()
     }
 
-    /// The first byte of a position in a panel of values.
+    /// The first byte of a position, and of those that lie together with it, in a panel of values.
     pub(crate) fn value_panel(&self, panel: usize, position: usize) -> *const u8 {
-        self.values.wrapping_add(panel * self.value_pitch() + position * self.format.step_bytes())
+        self.values.wrapping_add(panel * self.value_pitch() + self.format.at(position, 0))
     }
 
     /// Bytes from one panel of values to the next.
@@ -164,25 +184,32 @@ impl KvHead {
     /// # Safety
     /// The position is inside the capacity, and nobody else uses the head meanwhile.
     pub(crate) unsafe fn put(&self, position: usize, key: &[f32], value: &[f32]) {
-        for (e, (key, value)) in key.iter().zip(value).enumerate() {
-            // SAFETY: the caller's promise; keys have E steps a panel, values `capacity`.
-            unsafe {
-                self.write(self.keys, position / PANEL * self.head_dim + e, position % PANEL, *key);
-                self.write(self.values, e / PANEL * self.capacity + position, e % PANEL, *value);
+        // A copy, so that the format is known inside each loop.
+        let head = *self;
+        let numbers = key.iter().zip(value).enumerate();
+        // SAFETY: the caller's promise.
+        unsafe {
+            match head.format {
+                KvFormat::F32 => numbers.for_each(|(channel, (key, value))| {
+                    *head.key(position, channel).cast() = *key;
+                    *head.value(position, channel).cast() = *value;
+                }),
+                KvFormat::Bf16 => numbers.for_each(|(channel, (key, value))| {
+                    *head.key(position, channel).cast() = round_to_bf16(*key);
+                    *head.value(position, channel).cast() = round_to_bf16(*value);
+                }),
             }
         }
     }
 
-    unsafe fn write(&self, base: *mut u8, step: usize, lane: usize, x: f32) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self.format {
-                KvFormat::F32 => *base.cast::<f32>().add(step * PANEL + lane) = x,
-                KvFormat::Bf16 => {
-                    *base.cast::<half::bf16>().add(step * PANEL + bf16_slot(lane)) = half::bf16::from_f32(x);
-                }
-            }
-        }
+    /// A channel of a position's key.
+    fn key(&self, position: usize, channel: usize) -> *mut u8 {
+        self.keys.wrapping_add(position / PANEL * self.key_pitch() + self.format.at(channel, position % PANEL))
+    }
+
+    /// A channel of a position's value.
+    fn value(&self, position: usize, channel: usize) -> *mut u8 {
+        self.values.wrapping_add(channel / PANEL * self.value_pitch() + self.format.at(position, channel % PANEL))
     }
 
     /// Copies the key and value of a position to another.
@@ -190,21 +217,12 @@ impl KvHead {
     /// # Safety
     /// As [`KvHead::put`].
     pub(super) unsafe fn copy(&self, from: usize, to: usize) {
-        let (bytes, width) = (self.format.step_bytes(), self.format.width());
-        let lane = |position: usize| match self.format {
-            KvFormat::F32 => position % PANEL,
-            KvFormat::Bf16 => bf16_slot(position % PANEL),
-        };
-        let key =
-            |position: usize| self.keys.wrapping_add(position / PANEL * self.key_pitch() + lane(position) * width);
-        // SAFETY: the caller's promise.
-        unsafe {
-            for e in 0..self.head_dim {
-                std::ptr::copy_nonoverlapping(key(from).add(e * bytes), key(to).add(e * bytes), width);
-            }
-            for panel in 0..self.head_dim.div_ceil(PANEL) {
-                let to = self.values.add(panel * self.value_pitch() + to * bytes);
-                std::ptr::copy_nonoverlapping(self.value_panel(panel, from), to, bytes);
+        let width = self.format.width();
+        for channel in 0..self.head_dim {
+            // SAFETY: the caller's promise.
+            unsafe {
+                std::ptr::copy_nonoverlapping(self.key(from, channel), self.key(to, channel), width);
+                std::ptr::copy_nonoverlapping(self.value(from, channel), self.value(to, channel), width);
             }
         }
     }
