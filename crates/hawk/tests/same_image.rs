@@ -26,12 +26,3 @@ fn every_decoder_draws_plain_decodings_image_in_f32() {
     let Compared { images, .. } = check(Sweep { precision: Precision::F32, step: 11, first_way: 11, images: 2 });
     assert_eq!(images, 13);
 }
-
-#[test]
-fn a_checkpoint_stored_in_bf16_gives_the_same_image_in_f32() {
-    let (bf16, f32) = (engine(Precision::Bf16, 2), engine(Precision::F32, 2));
-    for (seed, prompt) in prompts().step_by(11) {
-        let [bf16, f32] = [&bf16, &f32].map(|engine| draw(engine, &prompt, seed, 0..1, PLAIN));
-        assert_eq!(codes(&bf16), codes(&f32), "{prompt:?}");
-    }
-}

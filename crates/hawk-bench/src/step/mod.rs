@@ -7,10 +7,12 @@
 #[allow(unsafe_code, reason = "kernels that read and multiply")]
 mod ceilings;
 mod model;
+mod parts;
 mod pass;
 mod times;
 
 pub use ceilings::Ceilings;
 pub use model::synthetic;
+pub use parts::{PartsRow, time_parts};
 pub use pass::{COMMITTED, Step, check_bits};
 pub use times::{PassTimes, reading_ms, time_passes};

@@ -18,7 +18,7 @@ pub const COMMITTED: usize = 256;
 pub struct Step<'a> {
     target: &'a Target,
     vocabulary: Range<usize>,
-    workspace: Workspace,
+    pub(super) workspace: Workspace,
     pub(super) streams: Vec<Stream>,
     /// Streams that the pass runs.
     used: usize,

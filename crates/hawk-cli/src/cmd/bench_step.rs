@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hawk::Result;
-use hawk_bench::step::{COMMITTED, Ceilings, PassTimes, check_bits, reading_ms, synthetic, time_passes};
+use hawk_bench::step::{
+    COMMITTED, Ceilings, PartsRow, PassTimes, check_bits, reading_ms, synthetic, time_parts, time_passes,
+};
 use hawk_files::{Checkpoint, HawkConfig, TransformerConfig};
 use hawk_kernels::{Isa, Precision, Threads};
 use hawk_nn::{PassCost, Target};
@@ -30,7 +32,10 @@ A synthetic model of hidden size 512 with 8 layers is measured first, then the m
 The roofline bound of a pass is the larger of two times: reading its weights at the measured bandwidth, \
 and computing its operations at the measured peak. A column /bound is the ratio of the column before \
 to it; 1 is the best possible. The column /2 rows is the ratio of the medians to two rows: what a pass over a \
-tree costs, compared with plain decoding with guidance.")]
+tree costs, compared with plain decoding with guidance.
+
+With --parts a second table follows: medians of the time in products with weights, in attention and in \
+norms, and what as many empty parallel regions take.")]
 pub(crate) struct BenchStepArgs {
     /// Measure only this number format [default: all]
     #[arg(long, value_parser = precision())]
@@ -38,6 +43,9 @@ pub(crate) struct BenchStepArgs {
     /// Milliseconds of measurement for each number of rows
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     effort_ms: u64,
+    /// Show also which part of a pass takes how long
+    #[arg(long)]
+    parts: bool,
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
@@ -69,6 +77,9 @@ struct Table {
     /// Time to read the weights, keys and values of one stream and of two, in as many parallel regions as a pass has.
     reading_ms: [f64; 2],
     passes: Vec<Row>,
+    /// Where the time goes, with --parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartsRow>,
 }
 
 /// Passes over one number of rows.
@@ -113,7 +124,7 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
             if is(args.precision) && is(model.checkpoint.packed_for()) {
-                let table = measure(model, precision, &threads, Duration::from_millis(args.effort_ms))?;
+                let table = measure(model, precision, &threads, args)?;
                 table.print();
                 report.tables.push(table);
             }
@@ -133,7 +144,8 @@ impl Model {
     }
 }
 
-fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Duration) -> Result<Table> {
+fn measure(model: &Model, precision: Precision, threads: &Threads, args: &BenchStepArgs) -> Result<Table> {
+    let effort = Duration::from_millis(args.effort_ms);
     let target = Target::load(model.config.clone(), &model.checkpoint, precision)?;
     check_bits(&target, threads, model.codes.clone(), CHECKED_ROWS)?;
     let cost = target.pass_cost(model.codes.clone());
@@ -141,6 +153,10 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Durat
     let before = Ceilings::measure(threads, precision, cost.bytes);
     let times = time_passes(&target, threads, &model.codes, &ROWS, effort)?;
     let ceilings = before.or_better(Ceilings::measure(threads, precision, cost.bytes));
+    let parts = match args.parts {
+        true => time_parts(&target, threads, &model.codes, &ROWS, effort / 2)?,
+        false => Vec::new(),
+    };
     let reading = |streams| reading_ms(&target, threads, &model.codes, streams, effort / 4);
     Ok(Table {
         model: model.name.clone(),
@@ -153,6 +169,7 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, effort: Durat
         peak_gop_per_s_one_thread: alone.operations_per_s / 1e9,
         reading_ms: [reading(1)?, reading(2)?],
         passes: rows_of(&times, ceilings, cost),
+        parts,
     })
 }
 
@@ -193,6 +210,23 @@ pub(super) fn print_rows(rows: &[Row]) {
     }
 }
 
+fn print_parts(parts: &[PartsRow]) {
+    let Some(first) = parts.first() else { return };
+    say("rows  pass ms  products attention  norms  products per row");
+    for row in parts {
+        say(format_args!(
+            "{:4} {:8.2} {:9.2} {:9.2} {:6.2} {:17.3}",
+            row.rows,
+            row.pass_ms,
+            row.products_ms,
+            row.attention_ms,
+            row.norms_ms,
+            row.products_ms / row.rows as f64,
+        ));
+    }
+    say(format_args!("its parallel regions, empty: {:.3} ms (contained in the parts)", first.regions_ms));
+}
+
 impl Table {
     fn print(&self) {
         say(format_args!(
@@ -206,6 +240,7 @@ impl Table {
             self.peak_gop_per_s_one_thread,
         ));
         print_rows(&self.passes);
+        print_parts(&self.parts);
         let [one, two] = self.reading_ms;
         say(format_args!(
             "reading weights, keys and values alone, in as many parallel regions: {one:.2} ms (one stream), {two:.2} ms (two)"

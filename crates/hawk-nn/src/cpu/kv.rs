@@ -171,7 +171,8 @@ impl KvHead {
 
     /// The first byte of a position, and of those that lie together with it, in a panel of values.
     pub(crate) fn value_panel(&self, panel: usize, position: usize) -> *const u8 {
-        self.values.wrapping_add(panel * self.value_pitch() + self.format.at(position, 0))
+        let first = position / self.format.together() * self.format.together();
+        self.values.wrapping_add(panel * self.value_pitch() + self.format.at(first, 0))
     }
 
     /// Bytes from one panel of values to the next.

@@ -8,6 +8,7 @@ pub(crate) mod ends;
 pub(crate) mod kv;
 pub(crate) mod output;
 pub(crate) mod packed;
+pub(crate) mod parts;
 pub(crate) mod pass;
 pub(crate) mod passes;
 pub(crate) mod rankers;

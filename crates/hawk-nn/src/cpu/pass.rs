@@ -7,6 +7,7 @@ use hawk_kernels::{Epilogue, Isa, Product, RmsNorm, Threads};
 
 use super::attention::Unit;
 use super::output::Projection;
+use super::parts::Part;
 use super::staged::Staged;
 use super::stream::Stream;
 use super::target::Target;
@@ -55,6 +56,7 @@ impl Target {
         }
         let projection = Projection::new(&self.output, pool, vocabulary)?;
         let (d, mut at) = (self.config.hidden, 0);
+        workspace.parts.begin();
         for stream in streams {
             stream.check(self.config.vocab, d, workspace.rope.positions())?;
             assert!(stream.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
@@ -88,19 +90,25 @@ impl Pass<'_> {
         let layer = &self.target.layers[index];
         let placement = self.target.config.norm_placement;
         self.norm_in(placement, &layer.attention_norm);
+        self.workspace.parts.end(Part::Norms);
         let w = &mut *self.workspace;
         Product::new(self.pool, self.isa, &layer.qkv).run(&mut w.activations, &w.normed, self.rows, &mut w.qkv);
+        w.parts.end(Part::Products);
         self.attend(index);
+        self.workspace.parts.end(Part::Attention);
         let w = &mut *self.workspace;
         let output = Product::new(self.pool, self.isa, &layer.output);
         residual(placement, output, w, self.rows, Input::Attended);
+        w.parts.end(Part::Products);
         self.norm_out(placement, &layer.attention_norm);
         self.norm_in(placement, &layer.mlp_norm);
+        self.workspace.parts.end(Part::Norms);
         let w = &mut *self.workspace;
         let gate = Product { epilogue: Epilogue::SiluGate, ..Product::new(self.pool, self.isa, &layer.gate_up) };
         gate.run(&mut w.activations, &w.normed, self.rows, &mut w.gated);
         let down = Product::new(self.pool, self.isa, &layer.down);
         residual(placement, down, w, self.rows, Input::Gated);
+        w.parts.end(Part::Products);
         self.norm_out(placement, &layer.mlp_norm);
     }
 
@@ -188,7 +196,9 @@ impl Pass<'_> {
             }
             first += stream.rows.len();
         }
+        w.parts.end(Part::Norms);
         projection.run(&mut w.activations, &mut w.head, &w.normed, readouts, &mut w.logits);
+        w.parts.end(Part::Products);
     }
 }
 

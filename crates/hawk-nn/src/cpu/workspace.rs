@@ -3,11 +3,13 @@
 use hawk_kernels::{Activations, PANEL};
 
 use super::output::Projection;
+use super::parts::PartTimes;
 use super::rope::Rope;
 use super::target::Target;
 
 /// Memory of a pass; allocated once.
 pub struct Workspace {
+    pub(super) parts: PartTimes,
     pub(super) limits: PassLimits,
     pub(super) capacity: usize,
     pub(super) rope: Rope,
@@ -37,6 +39,18 @@ pub struct PassLimits {
     pub vocabulary: usize,
 }
 
+impl Workspace {
+    /// Times the parts of the passes that follow.
+    pub fn time_parts(&mut self) {
+        self.parts.switch_on();
+    }
+
+    /// The time that each part of the last pass took; 0 where parts are not timed.
+    pub fn parts(&self) -> PartTimes {
+        self.parts
+    }
+}
+
 impl Target {
     /// Memory for passes within these limits.
     pub fn workspace(&self, limits: PassLimits) -> Workspace {
@@ -45,6 +59,7 @@ impl Target {
         let inner = c.intermediate.next_multiple_of(PANEL);
         let widest = c.hidden.max(inner).max(q).max(self.output.inner_width());
         Workspace {
+            parts: PartTimes::default(),
             limits,
             capacity,
             rope: Rope::new(c, capacity),
