@@ -6,7 +6,7 @@
 mod ways;
 
 use hawk::Precision;
-use ways::{Compared, PLAIN, Sweep, check, codes, draw, engine, prompts};
+use ways::{Compared, Sweep, check};
 
 #[test]
 fn every_decoder_draws_plain_decodings_image_in_bf16() {
