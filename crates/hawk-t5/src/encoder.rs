@@ -94,10 +94,6 @@ impl T5Encoder {
     /// The tokenizer fails, or does not add the end token.
     pub fn ids(&self, caption: &str, most: usize) -> Result<(Vec<TokenId>, usize)> {
         let (mut ids, eos) = (self.tokenizer.encode(caption)?, TokenId(self.config.eos_token_id as u32));
-        // A tokenizer that was saved with a length adds padding.
-        while ids.last() == Some(&TokenId(self.config.pad_token_id as u32)) {
-            ids.pop();
-        }
         if ids.last() != Some(&eos) {
             return Err(Error::input("the tokenizer does not add the end token")
                 .at("tokenizer.json")
@@ -149,8 +145,9 @@ impl T5Encoder {
 /// Names and shapes of the encoder's tensors.
 fn wanted(config: &Config, checkpoint: &Checkpoint) -> Vec<(String, Vec<usize>)> {
     let (d, inner, wide) = (config.d_model, config.num_heads * config.d_kv, config.d_ff);
-    let table = ["shared.weight", "encoder.embed_tokens.weight"];
-    let table = table.into_iter().find(|name| checkpoint.contains(name)).unwrap_or(table[0]);
+    // The encoder's own table counts where both are there, as in the reference library.
+    let table = ["encoder.embed_tokens.weight", "shared.weight"];
+    let table = table.into_iter().find(|name| checkpoint.contains(name)).unwrap_or(table[1]);
     let mut wanted = vec![
         (table.to_owned(), vec![config.vocab_size, d]),
         ("encoder.final_layer_norm.weight".to_owned(), vec![d]),
