@@ -5,6 +5,7 @@ pub mod backend;
 mod cpu;
 mod heads;
 mod loader;
+mod memory;
 mod pass;
 mod rows;
 mod staged;

@@ -50,12 +50,9 @@ impl Engine {
     /// Loads a model on the CPU; see [`Model::load`].
     ///
     /// # Errors
-    /// A file is missing or damaged, or contradicts another.
+    /// As [`Model::load_cpu`].
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        Ok(Self {
-            model: Model::load(source, &Cpu::new(options.threads), options.precision)?,
-            threads: options.threads,
-        })
+        Self::load_on(source, &Cpu::new(options.threads)?, options.precision)
     }
 
     /// Loads a model on a device.

@@ -37,8 +37,8 @@ pub struct Inspection {
 /// A file cannot be read or contradicts another. Missing tensors are no error: they are faults of
 /// the result.
 pub fn inspect(source: &ModelSource) -> Result<Inspection> {
-    let transformer = read_transformer(source)?;
     let checkpoint = Checkpoint::open(source, "")?;
+    let transformer = read_transformer(source)?.for_weights(&checkpoint)?;
     let wanted = transformer.tensors();
     let faults = wanted.iter().filter_map(|tensor| tensor.fault(&checkpoint)).collect();
     let config = HawkConfig::of_model(source, &transformer)?;
