@@ -73,7 +73,7 @@ impl ModelSource {
                         .at(dir.display())
                         .expected("a folder with config.json and model.safetensors")
                         .got(got)
-                        .hint("without --model the built-in model is used"));
+                        .hint("a name without a folder is a model of the hub: `hawk pull ORG/NAME`"));
                 }
                 map(&dir.join(name))
             }

@@ -30,6 +30,7 @@ pub use hawk_files::{
 pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
 pub use loader::CpuLoader;
+pub use memory::Demand;
 pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use rows::{Readout, Rows};
 pub use staged::Staged;

@@ -1,6 +1,7 @@
 //! The encoder of a T5 in the layout of Hugging Face, such as google/flan-t5-xl.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -49,8 +50,10 @@ impl T5Encoder {
     /// in f32, or in bf16 as in LlamaGen, which takes half the memory. The arithmetic is f32.
     ///
     /// # Errors
-    /// A file is missing or damaged, sizes contradict each other, or `precision` is int8.
+    /// A file is missing or damaged, sizes contradict each other, `precision` is int8, or the system
+    /// refuses threads.
     pub fn load(source: &ModelSource, precision: Precision) -> Result<Self> {
+        have_threads()?;
         let kept = match precision {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
@@ -139,6 +142,15 @@ impl T5Encoder {
             Some(x) => Err(Error::input("a feature is not finite").expected("finite numbers").got(x)),
             None => Ok(states),
         }
+    }
+}
+
+/// Starts the threads that the tensor library computes with: it panics where it cannot start them.
+fn have_threads() -> Result<()> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // Without a source, they run already.
+        Err(e) if e.source().is_some() => Err(Error::environment(format!("the text encoder has no threads: {e}"))),
+        _ => Ok(()),
     }
 }
 
