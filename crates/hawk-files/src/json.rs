@@ -1,9 +1,10 @@
 //! Checks that the readers of config files share. Each names the field, the allowed range and the
 //! value.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::{Error, Result};
+use crate::source::not_a_pointer;
 
 /// Reads JSON into a type. Errors name the key that is missing or of the wrong type. `what` names
 /// the kind of file.
@@ -11,8 +12,13 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Not JSON, or not of this type.
 pub fn from_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    not_a_pointer(bytes)?;
+    let cut = |error: Error| match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Err(e) if e.is_eof() => error.hint("it ends too early: was the download or the copy cut off?"),
+        _ => error,
+    };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = from_value(what, &mut reader)?;
+    let value = from_value(what, &mut reader).map_err(cut)?;
     reader.end().map_err(|e| Error::input(format!("not {what}: {e}")))?;
     Ok(value)
 }

@@ -11,7 +11,7 @@ use crate::checkpoint::parts::checkpoint_files;
 use crate::config::vq::VqConfig;
 use crate::error::{Error, Result};
 use crate::json::from_json;
-use crate::source::{Blob, ModelSource, hex};
+use crate::source::{Blob, ModelSource, hex, not_a_pointer};
 
 /// Bytes of a file that are in memory while its digest is taken.
 const DIGESTED: usize = 1 << 26;
@@ -220,6 +220,7 @@ pub(crate) fn taming_config(yaml: &[u8]) -> Result<Value> {
     if yaml.len() > MAX_YAML_BYTES {
         return Err(wrong(format!("too long: {} bytes", yaml.len())));
     }
+    not_a_pointer(yaml)?;
     let whole: Value = yaml_serde::from_slice(yaml).map_err(|e| wrong(format!("not YAML: {e}")))?;
     let params = &whole["model"]["params"];
     let Some(sizes) = params["ddconfig"].as_object() else { return Err(wrong("no ddconfig".to_owned())) };

@@ -1,6 +1,7 @@
 //! Where the files of a model come from: a folder, or the program itself.
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,7 @@ impl ModelSource {
                         .at(dir.display())
                         .expected("a folder with config.json and model.safetensors")
                         .got(got)
-                        .hint("without --model the built-in model is used"));
+                        .hint("a name without a folder is a model of the hub: `hawk pull ORG/NAME`"));
                 }
                 map(&dir.join(name))
             }
@@ -90,6 +91,22 @@ impl ModelSource {
             Self::Dir(dir) => dir.join(name).is_file(),
             Self::Embedded(files) => files.iter().any(|file| file.name == name),
         }
+    }
+
+    /// The files of a folder of the model (`""` or `"vq/"`) by name, in order; none where it cannot be
+    /// read.
+    pub(crate) fn files_in(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Self::Dir(dir) => {
+                let entries = std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
+                entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            }
+            Self::Embedded(files) => {
+                files.iter().filter_map(|file| file.name.strip_prefix(folder)).map(str::to_owned).collect()
+            }
+        };
+        names.sort();
+        names
     }
 
     /// A file's name for messages.
@@ -116,7 +133,31 @@ pub(crate) fn map(path: &Path) -> Result<Blob> {
     // SAFETY: like every reader of mapped files we trust that nobody truncates the file while it is
     // open.
     let map = unsafe { memmap2::Mmap::map(&file) };
-    map.map(Blob::Mapped).map_err(|e| Error::io("map a file of the model", path, &e))
+    let map = map.map_err(|e| Error::io("map a file of the model", path, &e))?;
+    not_a_pointer(&map).map_err(|e| e.at(path.display()))?;
+    Ok(Blob::Mapped(map))
+}
+
+/// What a Git LFS pointer begins with; it stands in a checkout in place of a large file.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// Refuses a Git LFS pointer.
+pub(crate) fn not_a_pointer(bytes: &[u8]) -> Result<()> {
+    if !bytes.starts_with(POINTER) {
+        return Ok(());
+    }
+    Err(Error::input("a Git LFS pointer in place of the file")
+        .expected("the file itself")
+        .got(format!("{} bytes", bytes.len()))
+        .hint("`git lfs pull` in the folder, or `hawk pull ORG/NAME`, brings the file"))
+}
+
+/// As [`not_a_pointer`], for a file that another library reads.
+pub(crate) fn no_pointer_at(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(POINTER.len() as u64).read_to_end(&mut start));
+    read.map_err(|e| Error::io("open a file of the model", path, &e))?;
+    not_a_pointer(&start).map_err(|e| e.at(path.display()))
 }
 
 /// Bytes in hexadecimal, as digests are written: two lower-case digits each.

@@ -231,7 +231,8 @@ unsafe fn round_block<S: Simd>(x: &[f32; BLOCK], out: &mut [u8]) -> InputBlock {
             sum = S::add16(sum, S::sub16(S::add16(scaled, round), round));
         }
         let sum = S::exact_sum(sum);
-        // 0 times the sum is 0, or NaN after a fault.
-        InputBlock { scale: 0.0_f32.mul_add(sum, scale), offset: -i32::from(WEIGHT_OFFSET) * sum as i32 }
+        // After a fault the sum is NaN, of bits that depend on the order of addition.
+        let scale = if sum.is_nan() { f32::NAN } else { scale };
+        InputBlock { scale, offset: -i32::from(WEIGHT_OFFSET) * sum as i32 }
     }
 }

@@ -165,8 +165,8 @@ impl Matrix {
     /// A matrix whose panels lie in a mapped file from byte `start`.
     ///
     /// # Errors
-    /// The place is not in the file or not aligned to a cache line in memory, or a scale is not
-    /// finite.
+    /// The place is not in the file or not aligned to a cache line in memory, or a weight or scale is
+    /// not finite.
     pub fn mapped(precision: Precision, size: MatrixSize, file: Arc<FileBytes>, start: usize) -> Result<Self> {
         let (n, k) = (size.outputs, size.inputs);
         let bytes = Self::packed_bytes(precision, size);
@@ -182,14 +182,32 @@ impl Matrix {
         }
         let data = Lines::Mapped { file, start, lines: bytes / size_of::<Line>() };
         let matrix = Self { precision, n, k, data };
-        match matrix.scales().iter().position(|scale| !half::bf16::from_bits(*scale).is_finite()) {
+        match matrix.fault() {
             None => Ok(matrix),
-            Some(at) => Err(Error {
-                what: "a packed matrix has scales that are no numbers",
+            Some((at, number)) => Err(Error {
+                what: "a packed matrix has a weight or scale that is no finite number",
                 place: None,
-                expected: "finite scales".to_owned(),
-                got: format!("{} at {at}", half::bf16::from_bits(matrix.scales()[at])),
+                expected: "finite numbers".to_owned(),
+                got: format!("{number}, number {at}"),
             }),
+        }
+    }
+
+    /// The place and value of the first number that is not finite, among the weights, or among the
+    /// scales under int8, whose weights are always finite.
+    fn fault(&self) -> Option<(usize, f32)> {
+        match self.precision {
+            Precision::F32 => {
+                let weights: &[u32] = bytemuck::cast_slice(&self.data);
+                let at = first(weights, |bits| bits & 0x7f80_0000 == 0x7f80_0000)?;
+                Some((at, f32::from_bits(weights[at])))
+            }
+            Precision::Bf16 | Precision::Int8 => {
+                let numbers =
+                    if self.precision == Precision::Bf16 { bytemuck::cast_slice(&self.data) } else { self.scales() };
+                let at = first(numbers, |bits: u16| bits & 0x7f80 == 0x7f80)?;
+                Some((at, half::bf16::from_bits(numbers[at]).to_f32()))
+            }
         }
     }
 
@@ -291,6 +309,15 @@ impl Matrix {
         let length = self.panels() * self.precision.scale_bytes(self.k);
         bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(&self.data)[start..start + length])
     }
+}
+
+/// The index of the first number at fault. Those of a part are looked at together, which the compiler
+/// turns into vectors.
+fn first<T: Copy>(numbers: &[T], wrong: impl Fn(T) -> bool) -> Option<usize> {
+    const PART: usize = 1024;
+    let at_fault = |part: &[T]| part.iter().fold(false, |any, number| any | wrong(*number));
+    let start = PART * numbers.chunks(PART).position(at_fault)?;
+    numbers[start..].iter().position(|number| wrong(*number)).map(|at| start + at)
 }
 
 /// Writes a row of weights into its lane.

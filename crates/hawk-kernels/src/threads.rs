@@ -15,6 +15,7 @@ const SPINS: u32 = 4_000;
 const YIELDS: u32 = 200;
 const CLOSED: u64 = 1 << 15;
 const JOINED: u64 = CLOSED - 1;
+const _: () = assert!(Threads::MOST < JOINED as usize);
 const EPOCH: u32 = 16;
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
@@ -52,10 +53,15 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// `threads` threads in all, the caller included; at least 1. Returns when every helper runs: what a thread allocates while it
-    /// starts is allocated before the first region.
+    /// Most threads of a pool: far more than any machine of today has cores.
+    pub const MOST: usize = 1024;
+
+    /// `threads` threads in all, the caller included, 1 to [`MOST`](Self::MOST): other numbers are
+    /// brought into this range. Where the system refuses a thread, the pool has those before it.
+    /// Returns when every helper runs: what a thread allocates while it starts is allocated before the
+    /// first region.
     pub fn new(threads: usize) -> Self {
-        let threads = threads.clamp(1, JOINED as usize);
+        let threads = threads.clamp(1, Self::MOST);
         let shared = Arc::new(Shared {
             state: AtomicU64::new(CLOSED),
             left: AtomicU64::new(0),
@@ -77,7 +83,6 @@ impl Threads {
             };
             std::thread::Builder::new().name(format!("hawk-{index}")).spawn(life).ok()
         };
-        // A machine that refuses more threads still works, with fewer.
         let helpers: Vec<_> = (1..threads).map_while(spawn).collect();
         drop(started);
         starts.iter().take(helpers.len()).for_each(drop);
@@ -101,7 +106,8 @@ impl Threads {
         }
         shared.chunks.store(chunks, Relaxed);
         shared.left.store(0, Relaxed);
-        // SAFETY: no helper is inside (the last region was waited for), and the reference is dropped below before `job` can end.
+        // SAFETY: no helper is inside: the last region was waited for. The reference is taken out below, after the last helper has left
+        // and before `job` can end.
         unsafe { *shared.job.get() = Some(std::mem::transmute::<&Job<'_>, &'static Job<'static>>(job)) };
         let epoch = (shared.state.load(Relaxed) >> EPOCH) + 1;
         shared.state.store(epoch << EPOCH, SeqCst);
@@ -115,6 +121,8 @@ impl Threads {
             waited += 1;
             if waited < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+        // SAFETY: the epoch is closed and all helpers that joined it have left.
+        unsafe { *shared.job.get() = None };
         let panicked = shared.panicked.swap(false, Relaxed);
         self.busy.store(false, Release);
         match outcome {
@@ -164,8 +172,10 @@ impl Shared {
             if state & CLOSED == 0 && self.state.compare_exchange(state, state + 1, AcqRel, Relaxed).is_ok() {
                 // SAFETY: joined an open epoch: the caller waits for `left` before it takes the job back.
                 if let Some(job) = unsafe { *self.job.get() }
-                    && catch_unwind(AssertUnwindSafe(|| self.work(thread, job))).is_err()
+                    && let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(thread, job)))
                 {
+                    // Its drop could panic once more, and then nobody would count this helper out.
+                    std::mem::forget(panic);
                     self.panicked.store(true, Relaxed);
                 }
                 self.left.fetch_add(1, Release);
@@ -246,6 +256,13 @@ mod tests {
         let count = AtomicUsize::new(0);
         pool.run(50, &|_| _ = count.fetch_add(1, Relaxed));
         assert_eq!(count.into_inner(), 50);
+    }
+
+    #[test]
+    fn any_number_of_threads_is_brought_into_the_range() {
+        assert_eq!(Threads::new(0).threads(), 1);
+        // A machine may refuse some of them.
+        assert!((1..=Threads::MOST).contains(&Threads::new(usize::MAX).threads()));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub trait Backend: Send + Sync {
     /// Opens passes, without a stream.
     ///
     /// # Errors
-    /// The plan names ids beyond the vocabulary, or the device has no room.
+    /// The plan names ids beyond the vocabulary, or the device has no room for it.
     fn passes(&self, plan: PassPlan) -> Result<Box<dyn Passes>>;
 }
 
@@ -93,7 +93,7 @@ pub trait Passes: Send {
     /// Opens a stream with room for [`PassPlan::tokens`].
     ///
     /// # Errors
-    /// The device has no room.
+    /// [`PassPlan::streams`] are open, or the device has no room.
     fn open(&mut self, own: OwnInputs) -> Result<StreamId>;
 
     /// Closes a stream. Its number may be given again.
@@ -142,6 +142,9 @@ pub trait Passes: Send {
     fn head_logits(&self, row: usize) -> &[f32];
 
     /// Makes the path to a row of the last pass committed tokens.
+    ///
+    /// # Panics
+    /// The last pass has not run the row.
     fn commit(&mut self, stream: StreamId, row: usize);
 
     /// Removes all rows that are not committed.

@@ -10,7 +10,8 @@ use hawk_files::{Checkpoint, Error, HeadsConfig, ModelSource, Result};
 use hawk_kernels::{Activations, Isa, Matrix, Precision, Product, Threads, silu};
 
 use crate::cpu::output::Projection;
-use crate::cpu::target::Target;
+use crate::cpu::target::{Target, TargetId};
+use crate::memory::zeros;
 
 /// The trained part of a head.
 struct Block {
@@ -26,6 +27,7 @@ pub struct Heads {
 
 /// Hidden states that wait for their heads, and the logits that came of them. Allocated once.
 pub struct HeadWorkspace {
+    target: TargetId,
     /// Most rows.
     rows: usize,
     /// Most logits of a row.
@@ -89,22 +91,29 @@ impl Heads {
     }
 
     /// Memory for runs of up to `rows` rows with up to `vocabulary` logits each.
-    pub fn workspace(&self, target: &Target, rows: usize, vocabulary: usize) -> HeadWorkspace {
+    ///
+    /// # Errors
+    /// The system has no room.
+    pub fn workspace(&self, target: &Target, rows: usize, vocabulary: usize) -> Result<HeadWorkspace> {
         let d = self.config.hidden;
-        HeadWorkspace {
+        let numbers = |factors: &[usize]| zeros("the rows of draft heads", factors);
+        let mut hidden = numbers(&[rows, d])?;
+        hidden.clear();
+        Ok(HeadWorkspace {
+            target: target.id(),
             rows,
             vocabulary,
             width: d,
             heads: Vec::with_capacity(rows),
-            hidden: Vec::with_capacity(rows * d),
+            hidden,
             places: vec![0; rows],
-            grouped: vec![0.0; rows * d],
-            states: vec![0.0; rows * d],
-            inner: vec![0.0; rows * target.output().inner_width()],
-            logits: vec![0.0; rows * Projection::room(target.output(), vocabulary)],
+            grouped: numbers(&[rows, d])?,
+            states: numbers(&[rows, d])?,
+            inner: numbers(&[rows, target.output().inner_width()])?,
+            logits: numbers(&[rows, Projection::room(target.output(), vocabulary)])?,
             columns: 0,
             activations: Activations::new(target.precision(), rows, d.max(target.output().inner_width())),
-        }
+        })
     }
 
     /// Computes the logits over the ids `vocabulary` of all rows that were pushed: a product a
@@ -112,7 +121,8 @@ impl Heads {
     /// nothing but its head and its hidden state.
     ///
     /// # Errors
-    /// More ids than the workspace has room for, or ids beyond the target's vocabulary.
+    /// More ids than the workspace has room for, ids beyond the target's vocabulary, a head that
+    /// does not exist, or a workspace or heads of another model.
     pub fn run(
         &self,
         target: &Target,
@@ -120,6 +130,18 @@ impl Heads {
         workspace: &mut HeadWorkspace,
         vocabulary: Range<usize>,
     ) -> Result<()> {
+        target.id().owns("workspace", workspace.target)?;
+        let widths = [self.config.hidden, workspace.width];
+        if widths != [target.config().hidden; 2] {
+            return Err(Error::input("the draft heads were made for another model")
+                .at("hidden")
+                .expected(target.config().hidden)
+                .got(format!("{widths:?}")));
+        }
+        if let Some(head) = workspace.heads.iter().find(|head| **head >= self.blocks.len()) {
+            let expected = format!("below {}", self.blocks.len());
+            return Err(Error::input("there is no such draft head").at("head").expected(expected).got(head));
+        }
         let most = workspace.vocabulary;
         if vocabulary.len() > most {
             let expected = format!("at most {most}");
@@ -170,7 +192,7 @@ impl HeadWorkspace {
     /// ([`CpuStaged::hidden`](crate::CpuStaged::hidden)). Returns its number.
     ///
     /// # Panics
-    /// There is no room, or `hidden` has another width.
+    /// There is no room, or `hidden` has another width than the workspace.
     pub fn push(&mut self, head: usize, hidden: &[f32]) -> usize {
         assert_eq!(hidden.len(), self.width);
         assert!(self.heads.len() < self.rows, "a workspace of {} rows is full", self.rows);

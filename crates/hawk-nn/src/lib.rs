@@ -5,6 +5,7 @@ pub mod backend;
 mod cpu;
 mod heads;
 mod loader;
+mod memory;
 mod pass;
 mod rows;
 mod staged;
@@ -30,6 +31,7 @@ pub use hawk_files::{
 pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
 pub use loader::CpuLoader;
+pub use memory::Demand;
 pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use rows::{Readout, Rows};
 pub use staged::Staged;

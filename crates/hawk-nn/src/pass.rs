@@ -14,6 +14,8 @@ pub struct PassPlan {
     pub dropped: Range<usize>,
     /// Order of guidance, mask, temperature, top-k and top-p.
     pub pipeline: Pipeline,
+    /// Most streams that are open at once.
+    pub streams: usize,
     /// Most rows of a pass, all streams together.
     pub rows: usize,
     /// Most rows of one stream in a pass.

@@ -91,8 +91,8 @@ fn limits(target: &Target, rows: usize, tokens: usize) -> PassLimits {
 /// Logits of a chain, in passes of `step` rows.
 fn chain(target: &Target, pool: &Threads, (tokens, own): (&[TokenId], &OwnInputs), step: usize) -> Vec<f32> {
     let ids = target.config().readable();
-    let mut streams = [target.stream(tokens.len()).with_inputs(own.clone())];
-    let mut workspace = target.workspace(limits(target, step, tokens.len()));
+    let mut streams = [target.stream(tokens.len()).unwrap().with_inputs(own.clone())];
+    let mut workspace = target.workspace(limits(target, step, tokens.len())).unwrap();
     let mut logits = Vec::new();
     for part in tokens.chunks(step) {
         let mut last = None;
@@ -174,9 +174,9 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
             let prefix = &tokens[..9];
             let guesses: Vec<TokenId> = tokens.iter().copied().cycle().skip(9).take(10).collect();
             let parents = [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
-            let mut workspace = target.workspace(limits(&target, 20, 40));
+            let mut workspace = target.workspace(limits(&target, 20, 40)).unwrap();
             let mut streams = [3, 9].map(|length| {
-                let mut stream = [target.stream(40).with_inputs(own.clone())];
+                let mut stream = [target.stream(40).unwrap().with_inputs(own.clone())];
                 let last = stream[0].rows.push_chain(prefix[9 - length..].iter().copied(), None, Readout::Nothing);
                 target.forward(&pool, &mut workspace, &mut stream, ids.clone()).unwrap().commit(&[last]);
                 let [mut stream] = stream;
@@ -219,9 +219,9 @@ fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
 fn ids_positions_and_ranges_that_a_family_lacks_are_refused() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let refused = |target: &Target, ids: &[u32], range: std::ops::Range<usize>| {
-        let mut streams = [target.stream(64)];
+        let mut streams = [target.stream(64).unwrap()];
         streams[0].rows.push_chain(ids.iter().copied().map(TokenId), None, Readout::Logits);
-        let mut workspace = target.workspace(limits(target, 64, 64));
+        let mut workspace = target.workspace(limits(target, 64, 64)).unwrap();
         let staged = target.forward(&Threads::new(1), &mut workspace, &mut streams, range);
         staged.err().unwrap().to_string()
     };

@@ -50,7 +50,7 @@ fn logits(model: &ModelSource, source: &ModelSource, precision: Precision) -> Ve
     let target = load(model, precision);
     let (ids, vocab) = (target.config().readable(), target.config().vocab);
     let mut tokens: Vec<usize> = (0..TOKENS).map(|at| vocab - 1 - at * vocab / TOKENS).collect();
-    let mut streams = [target.stream(2 * TOKENS)];
+    let mut streams = [target.stream(2 * TOKENS).unwrap()];
     if source.contains("features.safetensors") {
         let features = CaptionFeatures::from_bytes(source.read("features.safetensors").unwrap().to_vec()).unwrap();
         tokens.splice(..0, vocab..vocab + features.count());
@@ -59,7 +59,7 @@ fn logits(model: &ModelSource, source: &ModelSource, precision: Precision) -> Ve
     }
     let rows = tokens.len();
     let limits = PassLimits { rows, readouts: rows, tokens: 2 * TOKENS, vocabulary: ids.len() };
-    let mut workspace = target.workspace(limits);
+    let mut workspace = target.workspace(limits).unwrap();
     tokens.iter().fold(None, |last, id| Some(streams[0].rows.push(TokenId(*id as u32), last, Readout::Logits)));
     let staged = target.forward(&Threads::new(2), &mut workspace, &mut streams, ids).unwrap();
     (0..rows).flat_map(|row| staged.logits(0, row).unwrap().to_vec()).collect()

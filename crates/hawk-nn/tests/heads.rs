@@ -126,7 +126,7 @@ fn logits_are_their_definition() {
         let (_dir, heads) = heads(&target, dtype);
         assert_eq!(heads.config().heads.len(), NAMES.len());
         assert_eq!(heads.bytes(), NAMES.len() * (d * d + d) * 4);
-        let mut workspace = heads.workspace(&target, 8, vocab);
+        let mut workspace = heads.workspace(&target, 8, vocab).unwrap();
         for row in 0..8 {
             assert_eq!(workspace.push(row * 3 % 4, &numbers(d, 100 * row)), row);
         }
@@ -147,14 +147,14 @@ fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_in_any_range(
         let (_dir, heads) = heads(&target, Dtype::F32);
         let alone: Vec<Vec<f32>> = (0..30)
             .map(|row| {
-                let mut workspace = heads.workspace(&target, 1, vocab);
+                let mut workspace = heads.workspace(&target, 1, vocab).unwrap();
                 workspace.push(row % 4, &numbers(d, row));
                 heads.run(&target, &Threads::new(1), &mut workspace, 0..vocab).unwrap();
                 workspace.logits(0).to_vec()
             })
             .collect();
         for (threads, rows, range) in [(1, 30, 0..vocab), (2, 7, 3..90), (3, 30, 20..vocab - 1), (2, 2, 0..1)] {
-            let mut workspace = heads.workspace(&target, rows, range.len());
+            let mut workspace = heads.workspace(&target, rows, range.len()).unwrap();
             for order in [1, rows - 1] {
                 workspace.clear();
                 let pushed: Vec<usize> = (0..rows).map(|i| i * order % rows).collect();
@@ -173,7 +173,7 @@ fn a_step_allocates_nothing() {
     for precision in [Precision::F32, Precision::Int8] {
         let target = target(precision);
         let (_dir, heads) = heads(&target, Dtype::F32);
-        let (mut workspace, pool) = (heads.workspace(&target, 12, 90), Threads::new(1));
+        let (mut workspace, pool) = (heads.workspace(&target, 12, 90).unwrap(), Threads::new(1));
         let hidden = numbers(target.config().hidden, 0);
         let before = ALLOCATIONS.with(Counter::get);
         for rows in [12, 3, 0, 12] {
@@ -190,7 +190,7 @@ fn files_that_do_not_fit_are_named() {
     let target = target(Precision::Bf16);
     let (d, vocab) = (target.config().hidden, target.config().vocab);
     let (dir, heads) = heads(&target, Dtype::BF16);
-    let mut workspace = heads.workspace(&target, 1, vocab);
+    let mut workspace = heads.workspace(&target, 1, vocab).unwrap();
     workspace.push(0, &numbers(d, 0));
     for range in [0..vocab + 1, vocab..vocab + 2] {
         assert!(heads.run(&target, &Threads::new(1), &mut workspace, range).is_err());

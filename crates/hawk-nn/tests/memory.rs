@@ -1,4 +1,5 @@
-//! Loading a model takes little more memory than the packed weights.
+//! Loading a model takes little more memory than the packed weights, and a stream little more than its
+//! tokens.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -6,8 +7,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, ModelSource, Target, TransformerConfig};
+use hawk_nn::kernels::{Precision, Threads};
+use hawk_nn::{Checkpoint, ModelSource, PassLimits, Readout, Target, TransformerConfig};
+use hawk_spec::TokenId;
 
 /// 57 M weights.
 const CONFIG: &str = r#"{"model_type":"llama","hidden_size":1024,"intermediate_size":2816,"num_hidden_layers":4,
@@ -43,7 +45,7 @@ fn status(name: &str) -> usize {
 
 // One test: the peak is the process's.
 #[test]
-fn loading_takes_the_packed_weights_and_a_tensor() {
+fn loading_takes_the_packed_weights_and_a_tensor_and_streams_take_memory_as_they_grow() {
     let dir = tempfile::tempdir().unwrap();
     let config = TransformerConfig::from_json(CONFIG.as_bytes()).unwrap();
     write(&config, &dir.path().join("model.safetensors"));
@@ -54,4 +56,15 @@ fn loading_takes_the_packed_weights_and_a_tensor() {
     let (peak, packed) = (status("VmHWM") - before, target.memory_bytes());
     println!("peak {} MB, packed {} MB, largest tensor {} MB", peak >> 20, packed >> 20, largest >> 20);
     assert!(10 * peak < 13 * packed + 10 * largest);
+    // Keys and values take memory when tokens come.
+    let before = status("VmRSS");
+    let mut streams = [target.stream(50_000).unwrap()];
+    let limits = PassLimits { rows: 8, readouts: 1, tokens: 50_000, vocabulary: 16 };
+    let grown = status("VmRSS").saturating_sub(before);
+    assert!(streams[0].bytes() > 8 * grown, "{} MB of {} MB", grown >> 20, streams[0].bytes() >> 20);
+    let mut workspace = target.workspace(limits).unwrap();
+    streams[0].rows.push_chain((0..8).map(TokenId), None, Readout::Nothing);
+    target.forward(&Threads::new(1), &mut workspace, &mut streams, 0..16).unwrap().commit(&[Some(7)]);
+    let used = status("VmRSS").saturating_sub(before);
+    assert!(streams[0].bytes() > 4 * used, "{} MB of {} MB for 8 tokens", used >> 20, streams[0].bytes() >> 20);
 }

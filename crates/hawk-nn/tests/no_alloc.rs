@@ -111,8 +111,8 @@ fn passes_and_commits_allocate_nothing() {
             let target = load(name, precision);
             let (rows, tokens) = (PARENTS.len(), STEPS * 4 + PARENTS.len());
             let mut workspace =
-                target.workspace(PassLimits { rows: 2 * rows, readouts: 2 * rows, tokens, vocabulary: 87 });
-            let mut streams = [(); 2].map(|()| target.stream(tokens));
+                target.workspace(PassLimits { rows: 2 * rows, readouts: 2 * rows, tokens, vocabulary: 87 }).unwrap();
+            let mut streams = [(); 2].map(|()| target.stream(tokens).unwrap());
             streams.iter_mut().for_each(|stream| stream.rows = Rows::with_capacity(rows, 4));
             let mut before = 0;
             for i in 0..STEPS {

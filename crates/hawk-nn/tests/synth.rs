@@ -56,8 +56,9 @@ fn tiny_models_are_whole() {
             VqDecoder::of_model(&source).unwrap();
         }
         // Laws that are neither flat nor certain, and depend on what was read.
-        let mut streams = [target.stream(8)];
-        let mut workspace = target.workspace(PassLimits { rows: 8, readouts: 8, tokens: 8, vocabulary: ids.len() });
+        let mut streams = [target.stream(8).unwrap()];
+        let mut workspace =
+            target.workspace(PassLimits { rows: 8, readouts: 8, tokens: 8, vocabulary: ids.len() }).unwrap();
         let rows = &mut streams[0].rows;
         let first = ids.start as u32 + 4;
         (0..8).fold(None, |last, token| Some(rows.push(TokenId(first + token * 3), last, Readout::Logits)));

@@ -144,11 +144,14 @@ impl CellNoise {
     /// The `count` codes with the highest `score + gumbel`, written to `ranked` (cleared before).
     ///
     /// The best comes first, and ties go to the lower code. Fewer codes come out where fewer scores
-    /// are above -inf. The first code is that of [`argmax`](Self::argmax). Under replay a drafter
+    /// are above -inf, and none for a `count` of 0. The first code is that of [`argmax`](Self::argmax). Under replay a drafter
     /// ranks its candidates so, because the target's own draw will have the same noise.
     pub fn rank(self, scores: &[f32], count: usize, ranked: &mut Vec<(f64, Code)>) {
         let bounds = &*BOUNDS;
         ranked.clear();
+        if count == 0 {
+            return;
+        }
         let mut worst = f64::NEG_INFINITY;
         for (block, scores) in (0..).zip(scores.chunks(4)) {
             let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -233,7 +236,7 @@ mod tests {
                 .map(|(code, &score)| (f64::from(score) + noise.gumbel(code), code))
                 .collect();
             all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            for count in [1, 4, 100] {
+            for count in [0, 1, 4, 100] {
                 noise.rank(&scores, count, &mut ranked);
                 assert_eq!(ranked, all[..count.min(all.len())]);
             }

@@ -2,7 +2,7 @@
 
 use candle_nn::Activation;
 use candle_transformers::models::t5::{ActivationWithOptionalGating, Config};
-use hawk_files::{Error, Result};
+use hawk_files::{Error, Result, from_json};
 use serde::Deserialize;
 
 /// The keys and defaults of Hugging Face's transformers.
@@ -23,6 +23,10 @@ struct RawConfig {
     layer_norm_epsilon: f64,
     #[serde(default = "default_activation")]
     feed_forward_proj: String,
+    /// What the reference library derives from `feed_forward_proj`, and takes from here where it is
+    /// written down.
+    dense_act_fn: Option<String>,
+    is_gated_act: Option<bool>,
     #[serde(default)]
     pad_token_id: u64,
     #[serde(default = "default_eos")]
@@ -54,21 +58,29 @@ fn default_eos() -> u64 {
 /// # Errors
 /// The file is not JSON, belongs to another kind of model, or has a size out of range.
 pub(crate) fn read(bytes: &[u8]) -> Result<Config> {
-    let raw: RawConfig =
-        serde_json::from_slice(bytes).map_err(|e| Error::input(format!("invalid config of a T5: {e}")))?;
+    let raw: RawConfig = from_json("the config of a T5", bytes)?;
     if raw.model_type != "t5" {
         return Err(Error::input("not a T5").at("model_type").expected("t5").got(format!("{:?}", raw.model_type)));
     }
-    let (gated, activation) = match raw.feed_forward_proj.as_str() {
+    let (gated, activation, name) = match raw.feed_forward_proj.as_str() {
         // T5 1.1, flan-t5.
-        "gated-gelu" => (true, Activation::NewGelu),
-        "gated-silu" => (true, Activation::Silu),
-        "relu" => (false, Activation::Relu),
+        "gated-gelu" => (true, Activation::NewGelu, "gelu_new"),
+        "gated-silu" => (true, Activation::Silu, "silu"),
+        "relu" => (false, Activation::Relu, "relu"),
         other => {
             let error = Error::input("unsupported activation").at("feed_forward_proj");
             return Err(error.expected("gated-gelu, gated-silu or relu").got(format!("{other:?}")));
         }
     };
+    let contradicts = |field: &str, expected: &dyn std::fmt::Display, got: &dyn std::fmt::Display| {
+        let expected = format!("{expected}, as in feed_forward_proj {}", raw.feed_forward_proj);
+        Err(Error::input("two activations").at(field).expected(expected).got(got))
+    };
+    match (&raw.dense_act_fn, raw.is_gated_act) {
+        (Some(other), _) if other != name => return contradicts("dense_act_fn", &name, other),
+        (_, Some(other)) if other != gated => return contradicts("is_gated_act", &gated, &other),
+        _ => {}
+    }
     let buckets = size("relative_attention_num_buckets", raw.relative_attention_num_buckets, 4..=1 << 12)?;
     // Half of the buckets belong to each direction, and half of those to single distances.
     let distances = buckets as u64 / 4 + 1..=1 << 20;

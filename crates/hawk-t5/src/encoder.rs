@@ -1,6 +1,7 @@
 //! The encoder of a T5 in the layout of Hugging Face, such as google/flan-t5-xl.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -49,8 +50,10 @@ impl T5Encoder {
     /// in f32, or in bf16 as in LlamaGen, which takes half the memory. The arithmetic is f32.
     ///
     /// # Errors
-    /// A file is missing or damaged, sizes contradict each other, or `precision` is int8.
+    /// A file is missing or damaged, sizes contradict each other, `precision` is int8, or the system
+    /// refuses threads.
     pub fn load(source: &ModelSource, precision: Precision) -> Result<Self> {
+        have_threads()?;
         let kept = match precision {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
@@ -94,10 +97,6 @@ impl T5Encoder {
     /// The tokenizer fails, or does not add the end token.
     pub fn ids(&self, caption: &str, most: usize) -> Result<(Vec<TokenId>, usize)> {
         let (mut ids, eos) = (self.tokenizer.encode(caption)?, TokenId(self.config.eos_token_id as u32));
-        // A tokenizer that was saved with a length adds padding.
-        while ids.last() == Some(&TokenId(self.config.pad_token_id as u32)) {
-            ids.pop();
-        }
         if ids.last() != Some(&eos) {
             return Err(Error::input("the tokenizer does not add the end token")
                 .at("tokenizer.json")
@@ -146,11 +145,21 @@ impl T5Encoder {
     }
 }
 
+/// Starts the threads that the tensor library computes with: it panics where it cannot start them.
+fn have_threads() -> Result<()> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // Without a source, they run already.
+        Err(e) if e.source().is_some() => Err(Error::environment(format!("the text encoder has no threads: {e}"))),
+        _ => Ok(()),
+    }
+}
+
 /// Names and shapes of the encoder's tensors.
 fn wanted(config: &Config, checkpoint: &Checkpoint) -> Vec<(String, Vec<usize>)> {
     let (d, inner, wide) = (config.d_model, config.num_heads * config.d_kv, config.d_ff);
-    let table = ["shared.weight", "encoder.embed_tokens.weight"];
-    let table = table.into_iter().find(|name| checkpoint.contains(name)).unwrap_or(table[0]);
+    // The encoder's own table counts where both are there, as in the reference library.
+    let table = ["encoder.embed_tokens.weight", "shared.weight"];
+    let table = table.into_iter().find(|name| checkpoint.contains(name)).unwrap_or(table[1]);
     let mut wanted = vec![
         (table.to_owned(), vec![config.vocab_size, d]),
         ("encoder.final_layer_norm.weight".to_owned(), vec![d]),

@@ -191,8 +191,9 @@ fn damaged_files_are_refused() {
     let error = load(&golden(), Precision::Int8).err().unwrap();
     assert!(error.to_string().contains("f32 or bf16"), "{error}");
     assert!(load(Path::new("nowhere"), Precision::F32).is_err());
-    // A tokenizer that was saved with a length pads by itself.
+    // What a tokenizer was saved with for other calls changes no caption.
     let pads = Copy::new().json("tokenizer.json", |t| {
+        t["truncation"] = json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
         t["padding"] = json!({"strategy": {"Fixed": 20}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
                               "pad_type_id": 0, "pad_token": "<pad>"});
     });

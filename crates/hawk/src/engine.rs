@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use hawk_nn::kernels::Precision;
 use hawk_nn::{
-    Backend, Cpu, CpuBackend, Device, Error, HawkConfig, HeadsConfig, Image, ImageSize, ModelSource, Result, Shaping,
+    Backend, Cpu, CpuBackend, Demand, Device, Error, HawkConfig, HeadsConfig, Image, ImageSize, ModelSource, Result,
+    Shaping,
 };
 use hawk_spec::{Code, ImageIndex, Noise};
 
@@ -15,7 +16,8 @@ use crate::decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId
 use crate::model::{LoadOptions, Model};
 use crate::prompt::{Conditioning, PromptsOf};
 use crate::request::decoding::Decoding;
-use crate::request::event::{Event, Failure, Generated, Outcome, Timings};
+use crate::request::event::{CellSource, Event, Failure, Generated, Outcome, Timings};
+use crate::request::tree::MAX_NODES;
 use crate::request::{MAX_BATCH, Request};
 
 /// Memory of a decoder's heads and cache, and of the target.
@@ -50,12 +52,9 @@ impl Engine {
     /// Loads a model on the CPU; see [`Model::load`].
     ///
     /// # Errors
-    /// A file is missing or damaged, or contradicts another.
+    /// As [`Model::load_cpu`].
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        Ok(Self {
-            model: Model::load(source, &Cpu::new(options.threads), options.precision)?,
-            threads: options.threads,
-        })
+        Self::load_on(source, &Cpu::new(options.threads)?, options.precision)
     }
 
     /// Loads a model on a device.
@@ -119,7 +118,8 @@ impl Engine {
     /// that are finished are returned.
     ///
     /// # Errors
-    /// The request is out of range, the prompt is too long, a pass fails, or all images fail. Where
+    /// The request is out of range or needs more memory than is free, the prompt is too long, a pass
+    /// fails, or all images fail. Where
     /// some images fail, the others are returned, and [`Outcome::failures`] lists the failed ones.
     pub fn generate(
         &self,
@@ -127,6 +127,7 @@ impl Engine {
         observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome> {
         request.check()?;
+        self.demand(request.images.len()).check().map_err(|e| e.at("images"))?;
         let conditioning = self.conditioning(&request.prompt)?;
         let first = self.job(request, &conditioning, request.images.start)?;
         let slots = request.batch.min(request.images.len());
@@ -136,6 +137,14 @@ impl Engine {
         let (under_way, events) = (Vec::with_capacity(slots), Vec::with_capacity(3 * slots));
         let run = Run { engine: self, batch, under_way, events, prefix_tokens, outcome: Outcome::default() };
         run.run(first, &mut |image| self.job(request, &conditioning, image), request, observer)
+    }
+
+    /// The memory of so many results.
+    fn demand(&self, images: usize) -> Demand {
+        let ImageSize { height, width } = self.config().image_size;
+        let cells = self.config().layout.grid().cells() as usize;
+        let image = 3 * height as usize * width as usize + cells * (size_of::<Code>() + size_of::<CellSource>());
+        Demand::default().with("images", &[images, image])
     }
 
     fn job(&self, request: &Request, conditioning: &Conditioning, image: u32) -> Result<Job> {
@@ -148,11 +157,15 @@ impl Engine {
     /// prompt.
     ///
     /// # Errors
-    /// `slots` is 0 or above [`MAX_BATCH`], or memory is short.
+    /// `slots` is 0 or above [`MAX_BATCH`], `nodes` is 0 or above 128, or memory is short.
     pub fn batch(&self, slots: usize, nodes: usize) -> Result<Batch> {
         if !(1..=MAX_BATCH).contains(&slots) {
             let expected = format!("1 to {MAX_BATCH} slots");
             return Err(Error::input("invalid batch size").at("slots").expected(expected).got(slots));
+        }
+        if !(1..=MAX_NODES).contains(&nodes) {
+            let expected = format!("1 to {MAX_NODES} nodes");
+            return Err(Error::input("invalid tree size").at("nodes").expected(expected).got(nodes));
         }
         let head_rows = self.heads().map_or(0, |heads| heads.heads.len() * nodes);
         let tokens = self.backend().config().max_positions;

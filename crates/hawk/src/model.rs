@@ -22,7 +22,7 @@ use crate::request::decoding::Decoding;
 pub struct LoadOptions {
     /// Number format of the weights.
     pub precision: Precision,
-    /// Number of threads, at least 1. Images do not depend on it.
+    /// Number of threads, 1 to 1024. Images do not depend on it.
     pub threads: usize,
 }
 
@@ -96,9 +96,10 @@ impl Model {
     /// Loads on the CPU.
     ///
     /// # Errors
-    /// See [`load`](Self::load).
+    /// As [`load`](Self::load), the number of threads is out of range, or `HAWK_ISA` names no
+    /// instruction set of this machine.
     pub fn load_cpu(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        Self::load(source, &Cpu::new(options.threads), options.precision)
+        Self::load(source, &Cpu::new(options.threads)?, options.precision)
     }
 
     /// Replaces the draft heads by those of a folder.

@@ -42,6 +42,7 @@ impl Engine {
             ids: 0..vocabulary,
             dropped: 0..0,
             pipeline: Pipeline::LUMINA,
+            streams: 1,
             rows: PREFILL_ROWS,
             stream_rows: PREFILL_ROWS,
             readouts: 1,

@@ -111,6 +111,19 @@ fn requests_out_of_range_are_refused_by_name() {
         let error = ENGINE.generate(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
+    for (slots, nodes, named) in [(0, 8, "slots"), (65, 8, "65"), (1, 0, "nodes"), (1, usize::MAX, "1 to 128 nodes")] {
+        let error = ENGINE.batch(slots, nodes).err().unwrap().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    for threads in [0, 1025, usize::MAX] {
+        let options = LoadOptions { threads, ..LoadOptions::default() };
+        let error = Engine::load(built_in_model(), options).err().unwrap().to_string();
+        assert!(error.contains("threads") && error.contains("1 to 1024"), "{error}");
+    }
+    // Each image takes 57 kB.
+    let error = ENGINE.generate(&Request { images: 0..u32::MAX, ..good }, &mut |_| panic!("it began")).unwrap_err();
+    assert_eq!(error.fault(), hawk::Fault::Environment, "{error}");
+    assert!(error.to_string().contains("GB for images") && error.to_string().contains("are free"), "{error}");
     assert!(Decoding::new(Decoder::AR, Rule::Replay, TreeShape::Budget(2)).is_err());
     assert!(Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, TreeShape::Budget(0)).is_err());
     assert!(Decoding::new(Decoder::NEIGHBOUR, Rule::Replay, TreeShape::Budget(129)).is_err());

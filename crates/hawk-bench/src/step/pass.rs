@@ -30,7 +30,7 @@ impl<'a> Step<'a> {
     /// tokens are from.
     ///
     /// # Errors
-    /// An empty vocabulary, or ids beyond the target's.
+    /// An empty vocabulary, ids beyond the target's, or no room in memory.
     pub fn new(target: &'a Target, pool: &Threads, vocabulary: Range<usize>, rows: usize) -> Result<Self> {
         let ids = target.config().readable();
         if vocabulary.is_empty() || vocabulary.start < ids.start || vocabulary.end > ids.end {
@@ -44,8 +44,8 @@ impl<'a> Step<'a> {
         let mut step = Self {
             target,
             vocabulary,
-            workspace: target.workspace(limits),
-            streams: (0..used).map(|_| target.stream(tokens)).collect(),
+            workspace: target.workspace(limits)?,
+            streams: (0..used).map(|_| target.stream(tokens)).collect::<Result<_>>()?,
             used,
         };
         step.prefill(pool)?;

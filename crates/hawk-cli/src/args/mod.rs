@@ -8,4 +8,4 @@ mod values;
 pub(crate) use decoding::{DecodingArgs, decoder, rule, rule_help, tree_forms};
 pub(crate) use model::{ModelArgs, built_in, with_features, with_heads};
 pub(crate) use sampling::{SamplingArgs, invalid_setting};
-pub(crate) use values::{image_size, precision};
+pub(crate) use values::{image_size, precision, threads};

@@ -2,9 +2,11 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use hawk::{Engine, LoadOptions, ModelSource, Precision, Result};
 use hawk_hub::find_model;
+use hawk_kernels::Threads;
 
 use crate::inputs;
 
@@ -14,8 +16,8 @@ pub(crate) struct ModelArgs {
     /// Folder of the model, or name of a pulled one [default: the built-in model]
     #[arg(long, value_name = "DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
-    /// Number of threads; results do not depend on it [default: one per core]
-    #[arg(long, value_name = "T")]
+    /// Number of threads, at most 1024; results do not depend on it [default: one per core]
+    #[arg(long, value_name = "T", value_parser = super::values::threads)]
     pub(crate) threads: Option<NonZero<usize>>,
 }
 
@@ -37,7 +39,14 @@ impl ModelArgs {
     }
 
     pub(crate) fn options(&self, precision: Precision) -> LoadOptions {
-        let threads = self.threads.map_or(LoadOptions::default().threads, NonZero::get);
+        static NOTE: Once = Once::new();
+        let cores = LoadOptions::default().threads;
+        let threads = self.threads.map_or(cores, NonZero::get).min(Threads::MOST);
+        if threads > cores {
+            NOTE.call_once(|| {
+                eprintln!("note: {threads} threads on {cores} cores; more threads than cores do not help")
+            });
+        }
         LoadOptions { precision, threads }
     }
 

@@ -163,7 +163,7 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
 /// Seconds of one pass over one row.
 fn first_pass(target: &Target, threads: &Threads, codes: &Range<usize>) -> Result<f64> {
     let limits = PassLimits { rows: 1, readouts: 1, tokens: 1, vocabulary: codes.len() };
-    let (mut workspace, mut streams) = (target.workspace(limits), [target.stream(1)]);
+    let (mut workspace, mut streams) = (target.workspace(limits)?, [target.stream(1)?]);
     streams[0].rows.push(TokenId(codes.start as u32), None, Readout::Logits);
     let begin = Instant::now();
     target.forward(threads, &mut workspace, &mut streams, codes.clone())?;

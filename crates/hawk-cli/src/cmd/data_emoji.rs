@@ -45,8 +45,8 @@ pub(crate) struct DataEmojiArgs {
     /// Address of the npm registry or of a mirror
     #[arg(long, value_name = "URL", env = "HAWK_NPM_REGISTRY", default_value = NPM_REGISTRY)]
     registry: String,
-    /// Number of threads; the result does not depend on it [default: one per core]
-    #[arg(long, value_name = "T")]
+    /// Number of threads, at most 1024; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "T", value_parser = crate::args::threads)]
     threads: Option<NonZero<usize>>,
 }
 

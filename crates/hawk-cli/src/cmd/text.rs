@@ -60,8 +60,8 @@ struct TextModelArgs {
     /// Folder of a Llama in the Hugging Face layout, or name of a pulled one
     #[arg(long, value_name = "DIR|ORG/NAME")]
     model: PathBuf,
-    /// Number of threads; the text does not depend on it [default: one per core]
-    #[arg(long, value_name = "T")]
+    /// Number of threads, at most 1024; the text does not depend on it [default: one per core]
+    #[arg(long, value_name = "T", value_parser = crate::args::threads)]
     threads: Option<NonZero<usize>>,
     /// Number format of the weights [default: the format that the model is packed in, else bf16]
     #[arg(long, value_parser = precision())]

@@ -18,7 +18,10 @@ pub(crate) fn bar(length: u64, template: &str) -> ProgressBar {
 /// A bar that is redrawn at intervals, for steps that take long.
 pub(crate) fn ticking_bar(length: u64, template: &str, interval: Duration) -> ProgressBar {
     let bar = bar(length, template);
-    bar.enable_steady_tick(interval);
+    // The library panics where the system has no thread left. The bar then moves with its steps alone.
+    if std::thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok()) {
+        bar.enable_steady_tick(interval);
+    }
     bar
 }
 

@@ -211,10 +211,10 @@ impl Checkpoint {
         }
     }
 
-    /// A tensor of a given shape in f32, bf16 or f16.
+    /// A tensor of a given shape in f32, bf16 or f16. All its numbers are looked at.
     ///
     /// # Errors
-    /// It is missing, or has another shape or number format.
+    /// It is missing, has another shape or number format, or a number that is not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor<'_>> {
         self.tensor_for(name, shape, Use::Numbers)
     }
@@ -236,7 +236,9 @@ impl Checkpoint {
             self.take(name);
         }
         let bytes = self.bytes(name, entry)?;
-        Ok(Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes })
+        let tensor = Tensor { dtype: entry.dtype, row_len: shape.last().copied().unwrap_or(1), bytes };
+        tensor.finite().map_err(|e| e.at(name).at(self.place_of(entry)))?;
+        Ok(tensor)
     }
 
     /// A tensor of any number format, as it is stored; it does not count as asked for.
@@ -248,9 +250,34 @@ impl Checkpoint {
         Ok(RawTensor { dtype: entry.dtype, shape: &entry.shape, bytes: self.bytes(name, entry)? })
     }
 
+    /// Whether both tensors are there with other numbers. A tensor that went into a packed matrix was
+    /// kept because it has numbers of its own.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub(crate) fn differ(&self, name: &str, other: &str) -> Result<bool> {
+        if self.packed.as_ref().is_some_and(|packed| packed.held(name).is_some()) {
+            return Ok(true);
+        }
+        if !self.entries.contains_key(name) || !self.contains(other) {
+            return Ok(false);
+        }
+        let (a, b) = (self.raw(name)?, self.raw(other)?);
+        if a.shape != b.shape || a.dtype == b.dtype {
+            return Ok(a.shape != b.shape || a.bytes != b.bytes);
+        }
+        let numbers = |name: &str| self.tensor_to_pack(name, a.shape).map(|tensor| tensor.to_f32());
+        Ok(numbers(name)? != numbers(other)?)
+    }
+
     /// The number format of a tensor, if it is there.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
         self.entries.get(name).map(|entry| entry.dtype)
+    }
+
+    /// Whether a tensor is there in bf16.
+    pub fn is_bf16(&self, name: &str) -> bool {
+        self.dtype(name) == Some(Dtype::BF16)
     }
 
     /// Its first file, for messages.

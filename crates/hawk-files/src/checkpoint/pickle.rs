@@ -13,6 +13,7 @@ use safetensors::Dtype;
 
 use super::tensor::LazyTensor;
 use crate::error::{Error, Result};
+use crate::source::no_pointer_at;
 
 /// Keys under which training programs keep the weights, in the order of search.
 const KEYS: [&str; 4] = ["state_dict", "model", "module", "model_state_dict"];
@@ -67,6 +68,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, LazyTensor)>> {
     if !found.is_file() {
         return Err(Error::input("a part of the model is no file").at(path.display()));
     }
+    no_pointer_at(path)?;
     let root = PytorchReader::read_pickle_data(path, None).map_err(refused)?;
     harmless(&root, 0).map_err(|e| e.at(path.display()))?;
     let reader = match weights_key(&root) {

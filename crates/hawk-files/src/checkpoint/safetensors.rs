@@ -7,6 +7,7 @@ use ::safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::{Error, Result};
 use crate::json::from_value;
+use crate::source::not_a_pointer;
 
 /// Bytes of the length that a safetensors file starts with.
 pub(super) const LENGTH_BYTES: usize = 8;
@@ -17,6 +18,7 @@ pub(super) fn is_safetensors(path: &Path) -> bool {
 
 /// Length and content of the header, checked against the file's size.
 pub(super) fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
+    not_a_pointer(bytes)?;
     let (length, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| {
         let announced = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
         let got = match announced {

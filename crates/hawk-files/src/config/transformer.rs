@@ -2,7 +2,7 @@
 //! only one family does.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::family::Family;
 use crate::error::{Error, Result};
@@ -114,8 +114,8 @@ pub(crate) struct Raw {
     max_position_embeddings: Option<u64>,
     rms_norm_eps: f64,
     rope_theta: Option<f64>,
-    rope_parameters: Option<Rope>,
-    rope_scaling: Option<Rope>,
+    rope_parameters: Option<Map<String, Value>>,
+    rope_scaling: Option<Map<String, Value>>,
     #[serde(default)]
     swin_norm: bool,
     #[serde(default)]
@@ -125,13 +125,22 @@ pub(crate) struct Raw {
     #[serde(default)]
     tie_word_embeddings: bool,
     hidden_act: Option<String>,
+    /// Settings that the reference library follows and that only one value of is known here.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-struct Rope {
-    rope_theta: Option<f64>,
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
+/// Keys that change what a Llama of the reference library computes, each with the value under which
+/// it computes what is computed here. `null` is always that value.
+fn without_effect() -> [(&'static str, Option<Value>); 5] {
+    [
+        ("partial_rotary_factor", Some(json!(1.0))),
+        // The cache forgets what lies before a window.
+        ("sliding_window", None),
+        ("attention_chunk_size", None),
+        ("quantization_config", None),
+        ("is_causal", Some(json!(true))),
+    ]
 }
 
 impl TransformerConfig {
@@ -153,11 +162,18 @@ impl TransformerConfig {
     }
 }
 
+/// Whether two values are equal, 1 and 1.0 too.
+fn same(a: &Value, b: &Value) -> bool {
+    a == b || a.as_f64().is_some_and(|number| b.as_f64() == Some(number))
+}
+
 impl Raw {
     pub(crate) fn config(self, family: Family) -> Result<TransformerConfig> {
         self.supported()?;
         let heads = size("num_attention_heads", self.num_attention_heads, 1 << 10)?;
         let hidden = size("hidden_size", self.hidden_size, 1 << 17)?;
+        // Defaults of the reference library.
+        let positions = if family == Family::Llama { 2048 } else { 4096 };
         let config = TransformerConfig {
             family,
             hidden,
@@ -172,7 +188,7 @@ impl Raw {
             rotary: Rotary::Line,
             norm_placement: if self.swin_norm { NormPlacement::After } else { NormPlacement::Before },
             tied_embeddings: self.tie_word_embeddings,
-            max_positions: size("max_position_embeddings", self.max_position_embeddings.unwrap_or(4096), 1 << 24)?,
+            max_positions: size("max_position_embeddings", self.max_position_embeddings.unwrap_or(positions), 1 << 24)?,
         };
         config.consistent()
     }
@@ -183,29 +199,56 @@ impl Raw {
                 return Err(Error::input("biases are not supported").at(field).expected("false").got("true"));
             }
         }
-        if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
+        // Two names of one function.
+        if let Some(act) = self.hidden_act.as_deref().filter(|act| !["silu", "swish"].contains(act)) {
             return Err(Error::input("an activation that is not supported").at("hidden_act").expected("silu").got(act));
         }
-        Ok(())
+        for (field, harmless) in without_effect() {
+            let given = self.others.get(field).filter(|value| !value.is_null());
+            if let Some(given) = given.filter(|given| !harmless.as_ref().is_some_and(|known| same(given, known))) {
+                let expected = harmless.map_or("null".to_owned(), |value| value.to_string());
+                return Err(Error::input("a setting that is not supported").at(field).expected(expected).got(given));
+            }
+        }
+        let attention = |kind: &&Value| kind.as_str() != Some("full_attention");
+        let layers = self.others.get("layer_types").and_then(Value::as_array);
+        match layers.into_iter().flatten().find(attention) {
+            None => Ok(()),
+            Some(kind) => Err(Error::input("a kind of attention that is not supported")
+                .at("layer_types")
+                .expected("full_attention")
+                .got(kind)),
+        }
     }
 
     /// Both spellings: `rope_theta`, and `rope_parameters.rope_theta` of newer configs.
     fn rope_base(&self) -> Result<f32> {
+        let mut base = self.rope_theta.map(|theta| ("rope_theta", theta));
         for (field, rope) in [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)] {
-            let kind = rope.as_ref().and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
-            if kind != "default" {
-                return Err(Error::input("scaled rotary positions are not supported")
-                    .at(field)
-                    .expected("rope_type default")
-                    .got(kind));
+            for (key, value) in rope.iter().flatten().filter(|(_, value)| !value.is_null()) {
+                let refuse = |expected: &str| {
+                    let error = Error::input("scaled rotary positions are not supported").at(key).at(field);
+                    Err(error.expected(expected).got(value))
+                };
+                match key.as_str() {
+                    "rope_type" | "type" if value == "default" => {}
+                    "rope_type" | "type" => return refuse("rope_type default"),
+                    "rope_theta" => match (value.as_f64(), base) {
+                        (Some(theta), None) => base = Some((field, theta)),
+                        (Some(theta), Some((_, known))) if theta == known => {}
+                        (Some(theta), Some((place, known))) => {
+                            return Err(Error::input("two rotary bases")
+                                .at("rope_theta")
+                                .expected(format!("{known}, as in {place}"))
+                                .got(format!("{theta} in {field}")));
+                        }
+                        (None, _) => return refuse("a number"),
+                    },
+                    "factor" | "partial_rotary_factor" if same(value, &json!(1.0)) => {}
+                    _ => return refuse("rope_theta and rope_type default alone"),
+                }
             }
         }
-        let inner = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
-        match (self.rope_theta, inner) {
-            (Some(a), Some(b)) if a != b => {
-                Err(Error::input("two rotary bases").at("rope_theta").expected(format!("rope_parameters' {b}")).got(a))
-            }
-            (a, b) => positive("rope_theta", a.or(b).unwrap_or(10_000.0)),
-        }
+        positive("rope_theta", base.map_or(10_000.0, |(_, theta)| theta))
     }
 }

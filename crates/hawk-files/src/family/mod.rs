@@ -17,7 +17,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::ends::{EndTensors, LogitTensors};
+use self::ends::{EndTensors, InputTensors, LogitTensors};
 use self::names::HeadNormTensors;
 use self::table::READERS;
 use crate::checkpoint::Checkpoint;
@@ -58,6 +58,22 @@ impl TransformerConfig {
                 .expected(known_model_types())
                 .got(kind.model_type.as_deref().unwrap_or("nothing"))),
         }
+    }
+
+    /// The same config for these weights: where it says that the output projection is the embedding,
+    /// and the weights have an output projection of their own with other numbers, both are kept, as
+    /// the reference library keeps them.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read.
+    pub fn for_weights(self, checkpoint: &Checkpoint) -> Result<Self> {
+        let apart = Self { tied_embeddings: false, ..self.clone() };
+        let (EndTensors { inputs, .. }, LogitTensors::Linear(own)) = (self.ends(), apart.ends().logits) else {
+            return Ok(self);
+        };
+        let Some(InputTensors::Stored { name: table, .. }) = inputs.into_iter().next() else { return Ok(self) };
+        let differ = self.tied_embeddings && own.weight != table && checkpoint.differ(&own.weight, &table)?;
+        Ok(if differ { apart } else { self })
     }
 
     /// The ids whose logits the model gives; a pass takes any range inside.

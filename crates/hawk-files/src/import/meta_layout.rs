@@ -70,6 +70,12 @@ struct Params {
     rope_theta: f64,
     #[serde(default)]
     swin_norm: bool,
+    /// Rotary positions of LLaMA 3.1.
+    #[serde(default)]
+    use_scaled_rope: bool,
+    /// Weights in few bits, and what was trained beside them.
+    quantization_args: Option<Value>,
+    lora_args: Option<Value>,
 }
 
 fn default_eps() -> f64 {
@@ -168,7 +174,15 @@ fn params(path: &Path) -> Result<Params> {
     if json.get("model").is_some_and(Value::is_object) {
         json = json["model"].take();
     }
-    from_value(what, json).map_err(|e| e.at(path.display()))
+    let params: Params = from_value(what, json).map_err(|e| e.at(path.display()))?;
+    let scaled = params.use_scaled_rope.then_some(("use_scaled_rope", "false"));
+    let quantized = params.quantization_args.as_ref().map(|_| ("quantization_args", "null"));
+    match scaled.or(quantized).or(params.lora_args.as_ref().map(|_| ("lora_args", "null"))) {
+        None => Ok(params),
+        Some((field, expected)) => {
+            Err(Error::input("a setting that is not supported").at(field).at(path.display()).expected(expected))
+        }
+    }
 }
 
 fn wanted(layers: usize, head_dim: usize, with_norms: bool) -> Vec<Wanted> {

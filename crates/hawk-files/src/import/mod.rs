@@ -246,6 +246,7 @@ impl Conversion {
         let among = vq.as_ref().is_some_and(|vq| vq.files.is_empty());
         let elsewhere = moved || (among && self.to != ConvertTo::Safetensors);
         let wanted = |name: &&str| !(elsewhere && bare_name(name).is_some());
+        let transformer = transformer.for_weights(&checkpoint)?;
         if let ConvertTo::Packed(_) = self.to {
             let used = transformer.tensors();
             let unused = checkpoint.names().filter(wanted).filter(|name| !used.iter().any(|t| t.name == *name));

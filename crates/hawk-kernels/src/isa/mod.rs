@@ -56,7 +56,9 @@ impl Isa {
         }
     }
 
-    /// The one that kernels run on: the one [`asked`](Self::asked) for, else the best of this CPU.
+    /// The one that kernels run on: the one [`asked`](Self::asked) for, else the best of this CPU. Where
+    /// what is asked for is an error, it is the best of this CPU too; whoever loads a model reports the
+    /// error.
     pub fn detect() -> Self {
         static FOUND: OnceLock<Isa> = OnceLock::new();
         *FOUND.get_or_init(|| {

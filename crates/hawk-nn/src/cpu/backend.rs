@@ -4,8 +4,8 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hawk_files::{CaptionFeatures, Checkpoint, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
-use hawk_kernels::{Precision, Threads};
+use hawk_files::{CaptionFeatures, Checkpoint, Error, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
+use hawk_kernels::{Isa, Precision, Threads};
 use hawk_spec::{Code, Grid};
 
 use super::passes::CpuPasses;
@@ -22,10 +22,19 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A CPU with so many threads in all, at least 1. No result depends on their number.
-    #[must_use]
-    pub fn new(threads: usize) -> Self {
-        Self { threads: Arc::new(Threads::new(threads)) }
+    /// A CPU with so many threads in all, 1 to [`Threads::MOST`]. No result depends on their number.
+    /// Where the system refuses a thread, there are fewer.
+    ///
+    /// # Errors
+    /// Another number of threads, or an environment variable `HAWK_ISA` that names no instruction set
+    /// of this machine.
+    pub fn new(threads: usize) -> Result<Self> {
+        Isa::asked()?;
+        if !(1..=Threads::MOST).contains(&threads) {
+            let expected = format!("1 to {}", Threads::MOST);
+            return Err(Error::input("invalid number of threads").at("threads").expected(expected).got(threads));
+        }
+        Ok(Self { threads: Arc::new(Threads::new(threads)) })
     }
 }
 

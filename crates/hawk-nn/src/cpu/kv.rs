@@ -2,8 +2,10 @@
 
 use std::cell::UnsafeCell;
 
-use hawk_files::TransformerConfig;
+use hawk_files::{Result, TransformerConfig};
 use hawk_kernels::{Line, Numbers, PANEL, round_to_bf16};
+
+use crate::memory::zeros;
 
 /// Number format of keys and values. bf16 is rounded when it is written and halves what attention
 /// reads.
@@ -50,19 +52,29 @@ pub(crate) struct Kv {
     kv_heads: usize,
     format: KvFormat,
     /// Cells, because the threads of a pass write their heads' rows through shared references.
-    pub(super) keys: Vec<Box<[UnsafeCell<Line>]>>,
-    pub(super) values: Vec<Box<[UnsafeCell<Line>]>>,
+    pub(super) keys: Vec<Vec<UnsafeCell<Line>>>,
+    pub(super) values: Vec<Vec<UnsafeCell<Line>>>,
 }
 
 impl Kv {
-    pub(super) fn new(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
-        let capacity = tokens.next_multiple_of(PANEL);
+    /// Room for `tokens` tokens. Its pages take memory when tokens are written.
+    ///
+    /// # Errors
+    /// The system has no room.
+    pub(super) fn new(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Result<Self> {
+        let panels = tokens.div_ceil(PANEL);
         let (head_dim, kv_heads) = (config.head_dim, config.kv_heads);
-        let mut kv = Self { committed: 0, capacity, head_dim, kv_heads, format, keys: Vec::new(), values: Vec::new() };
-        let lines = kv_heads * kv.head_bytes() / size_of::<Line>();
-        let layers = || (0..config.layers).map(|_| (0..lines).map(|_| UnsafeCell::new(Line::ZERO)).collect()).collect();
-        (kv.keys, kv.values) = (layers(), layers());
-        kv
+        let lines = PANEL * format.step_bytes() / size_of::<Line>();
+        let size = [panels, head_dim.div_ceil(PANEL), lines, kv_heads];
+        let layers = || (0..config.layers).map(|_| zeros("keys and values", &size)).collect::<Result<_>>();
+        let (keys, values) = (layers()?, layers()?);
+        Ok(Self { committed: 0, capacity: panels * PANEL, head_dim, kv_heads, format, keys, values })
+    }
+
+    /// The factors of the bytes of [`new`](Self::new).
+    pub(super) fn bytes_of(config: &TransformerConfig, tokens: usize, format: KvFormat) -> [usize; 5] {
+        let width = config.head_dim.next_multiple_of(PANEL) * format.width();
+        [2, config.layers, config.kv_heads, width, tokens.div_ceil(PANEL).saturating_mul(PANEL)]
     }
 
     /// Bytes of the keys, and of the values, of one kv head in a layer: a number of lines.

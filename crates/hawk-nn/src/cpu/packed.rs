@@ -26,6 +26,11 @@ impl<'a> MatrixSource<'a> {
         Self { checkpoint, precision, writer: Some(writer) }
     }
 
+    /// Whether the matrices are kept in memory: neither mapped nor written.
+    pub(crate) fn keeps_matrices(&self) -> bool {
+        self.writer.is_none() && self.checkpoint.packed_for().is_none()
+    }
+
     /// A matrix of the target for the kernels, under a name of its own.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ impl Target {
     /// `vocabulary` are the ids whose logits are computed, for the rows that are to be read.
     ///
     /// # Errors
-    /// A token or a range outside the vocabulary, more rows or tokens than there is room for.
+    /// A token or a range outside the vocabulary, more rows or tokens than there is room for, a
+    /// workspace or stream of another model.
     pub fn forward<'p>(
         &self,
         pool: &Threads,
@@ -39,9 +40,10 @@ impl Target {
         &self,
         pool: &Threads,
         workspace: &mut Workspace,
-        streams: &[Stream],
+        streams: &mut [Stream],
         vocabulary: Range<usize>,
     ) -> Result<usize> {
+        self.id.owns("workspace", workspace.target)?;
         let rows: usize = streams.iter().map(|stream| stream.rows.len()).sum();
         let readouts: usize = streams.iter().map(|stream| stream.rows.read().len()).sum();
         let limits = workspace.limits;
@@ -57,9 +59,13 @@ impl Target {
         let projection = Projection::new(&self.output, pool, vocabulary)?;
         let (d, mut at) = (self.config.hidden, 0);
         workspace.parts.begin();
-        for stream in streams {
-            stream.check(self.config.vocab, d, workspace.rope.positions())?;
-            assert!(stream.capacity() <= workspace.capacity, "the workspace was made for shorter streams");
+        for stream in &*streams {
+            stream.check(self.id, self.config.vocab, d, workspace.rope.positions())?;
+            if stream.capacity() > workspace.capacity {
+                return Err(Error::input("the workspace was made for shorter streams")
+                    .expected(format!("streams of at most {} tokens", workspace.capacity))
+                    .got(stream.capacity()));
+            }
             for token in stream.rows.tokens() {
                 let out = &mut workspace.hidden[at * d..][..d];
                 self.embedding.row_into(token.index(), stream.inputs(), out);
@@ -71,6 +77,7 @@ impl Target {
             pass.layer(layer);
         }
         pass.read_out(&projection);
+        streams.iter_mut().for_each(Stream::rows_have_run);
         Ok(projection.columns())
     }
 }

@@ -14,6 +14,7 @@ use super::target::Target;
 use super::workspace::{PassLimits, Workspace};
 use crate::backend::Passes;
 use crate::heads::{HeadWorkspace, Heads};
+use crate::memory::Demand;
 use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Shaping, StreamId};
 use crate::rows::Rows;
 
@@ -46,15 +47,16 @@ impl CpuPasses {
         // Refuses ids beyond the vocabulary before anything is allocated.
         Projection::new(target.output(), &threads, plan.ids.clone())?;
         let limits = PassLimits { rows: plan.rows, readouts: plan.readouts, tokens: plan.tokens, vocabulary: codes };
-        let with_workspace = |heads: Arc<Heads>| {
-            let workspace = heads.workspace(&target, plan.head_rows, codes);
-            (heads, workspace)
+        demand(&target, &plan, limits).check()?;
+        let with_workspace = |heads: Arc<Heads>| -> Result<_> {
+            let workspace = heads.workspace(&target, plan.head_rows, codes)?;
+            Ok((heads, workspace))
         };
         Ok(Self {
-            heads: heads.filter(|_| plan.head_rows > 0).map(with_workspace),
-            streams: Vec::new(),
+            heads: heads.filter(|_| plan.head_rows > 0).map(with_workspace).transpose()?,
+            streams: Vec::with_capacity(plan.streams),
             closed: Vec::new(),
-            workspace: target.workspace(limits),
+            workspace: target.workspace(limits)?,
             columns: 0,
             trees: Vec::new(),
             warper: Warper::new(plan.pipeline, codes),
@@ -161,7 +163,12 @@ impl Passes for CpuPasses {
             self.streams[at].restart(own);
             return Ok(StreamId(at));
         }
-        let mut stream = self.target.stream(self.plan.tokens).with_inputs(own);
+        if self.streams.len() >= self.plan.streams {
+            let error =
+                Error::input("too many streams").at("streams").expected(format!("at most {}", self.plan.streams));
+            return Err(error.got(self.streams.len() + 1));
+        }
+        let mut stream = self.target.stream(self.plan.tokens)?.with_inputs(own);
         stream.rows = Rows::with_capacity(self.plan.stream_rows, self.plan.stream_rows);
         self.streams.push(stream);
         Ok(StreamId(self.streams.len() - 1))
@@ -195,7 +202,7 @@ impl Passes for CpuPasses {
         self.trees.extend_from_slice(trees);
         self.rankers.clear();
         let ids = self.plan.ids.clone();
-        self.columns = self.target.run(&self.threads, &mut self.workspace, &self.streams, ids)?;
+        self.columns = self.target.run(&self.threads, &mut self.workspace, &mut self.streams, ids)?;
         Ok(())
     }
 
@@ -240,10 +247,11 @@ impl Passes for CpuPasses {
     }
 
     fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()> {
-        // Taken out, because the hidden states lie in `self` as well.
-        let Some((heads, mut workspace)) = self.heads.take().filter(|_| rows.len() <= self.plan.head_rows) else {
+        if rows.len() > self.plan.head_rows {
             return Err(self.no_heads(rows.len()));
-        };
+        }
+        // Taken out, because the hidden states lie in `self` as well.
+        let Some((heads, mut workspace)) = self.heads.take() else { return Err(self.no_heads(rows.len())) };
         workspace.clear();
         let mut missing = None;
         for row in rows {
@@ -271,8 +279,15 @@ impl Passes for CpuPasses {
     }
 
     fn roll_back(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.rows.clear());
+        self.streams.iter_mut().for_each(Stream::clear);
     }
+}
+
+/// The memory of passes within a plan.
+fn demand(target: &Target, plan: &PassPlan, limits: PassLimits) -> Demand {
+    let stream = target.stream_bytes(plan.tokens);
+    let streams = Demand::default().with("keys and values", &[&stream[..], &[plan.streams]].concat());
+    target.workspace_bytes(limits).iter().fold(streams, |demand, factors| demand.with("the rows of a pass", factors))
 }
 
 /// The codes of the highest scores, best first, ties to the lower code.

@@ -18,7 +18,7 @@ pub struct Question<'a> {
     pub sampling: Sampling,
     /// The noise of the cell whose law is ranked.
     pub noise: CellNoise,
-    /// Number of best codes, at least 1.
+    /// Number of best codes. For 0 the ranker gives up.
     pub count: usize,
 }
 
@@ -40,6 +40,9 @@ impl Ranker {
     /// Writes the best codes of a node to `best`, best first, with their scores plus noise. False
     /// where it gives up.
     pub fn rank(&mut self, question: Question<'_>, best: &mut Vec<(f64, Code)>) -> bool {
+        if question.count == 0 {
+            return false;
+        }
         let p = f64::from(question.sampling.top_p());
         let Some((highest, has_top_p)) = self.shape(question) else { return false };
         let floor = match has_top_p {

@@ -1,7 +1,9 @@
 //! Rotary positions.
 
-use hawk_files::{Rotary, TransformerConfig};
+use hawk_files::{Result, Rotary, TransformerConfig};
 use hawk_kernels::{Isa, Turn};
+
+use crate::memory::zeros;
 
 /// Rotary tables: cosines and sines `[positions][E/2]`, as the references compute them in f32.
 pub(crate) struct Rope {
@@ -12,29 +14,32 @@ pub(crate) struct Rope {
 
 impl Rope {
     /// For `positions` positions, or for as many as the grid has.
-    pub(crate) fn new(config: &TransformerConfig, positions: usize) -> Self {
+    ///
+    /// # Errors
+    /// The system has no room.
+    pub(crate) fn new(config: &TransformerConfig, positions: usize) -> Result<Self> {
         let (base, half) = (f64::from(config.rope_base), config.head_dim / 2);
         // Of an axis that `pairs` pairs turn by.
         let frequency = |pair: usize, pairs: usize| 1.0 / libm::pow(base, pair as f64 / pairs as f64) as f32;
-        let (conditions, angles): (usize, Vec<f32>) = match config.rotary {
-            Rotary::Line => {
-                (0, (0..positions * half).map(|at| (at / half) as f32 * frequency(at % half, half)).collect())
-            }
-            Rotary::Grid { conditions, side } => {
+        let (conditions, positions, grid) = match config.rotary {
+            Rotary::Line => (0, positions, None),
+            Rotary::Grid { conditions, side } => (conditions, conditions + side * side, Some(side)),
+        };
+        let angle = |cell: usize, pair: usize| match grid {
+            None => cell as f32 * frequency(pair, half),
+            Some(side) => {
                 let pairs = half / 2;
-                let angle = |at: usize| {
-                    let (cell, pair) = (at / half, at % half);
-                    let place = if pair < pairs { cell / side } else { cell % side };
-                    place as f32 * frequency(pair % pairs, pairs)
-                };
-                (conditions, (0..side * side * half).map(angle).collect())
+                let place = if pair < pairs { cell / side } else { cell % side };
+                place as f32 * frequency(pair % pairs, pairs)
             }
         };
-        let of = |f: fn(f64) -> f64| {
-            let turned = angles.iter().map(|angle| f(f64::from(*angle)) as f32);
-            std::iter::repeat_n(0.0, conditions * half).chain(turned).collect()
-        };
-        Self { cos: of(libm::cos), sin: of(libm::sin), half }
+        let table = || zeros("the tables of positions", &[positions, half]);
+        let (mut cos, mut sin) = (table()?, table()?);
+        for at in conditions * half..cos.len() {
+            let angle = f64::from(angle(at / half - conditions, at % half));
+            (cos[at], sin[at]) = (libm::cos(angle) as f32, libm::sin(angle) as f32);
+        }
+        Ok(Self { cos, sin, half })
     }
 
     /// Positions that it has.

@@ -52,7 +52,7 @@ impl<'p> Staged<'p> {
         for (stream, row) in self.streams.iter_mut().zip(rows) {
             match row {
                 Some(row) => stream.commit(*row),
-                None => stream.rows.clear(),
+                None => stream.clear(),
             }
         }
     }

@@ -3,6 +3,7 @@
 use hawk_files::{Error, Result, TransformerConfig};
 
 use super::kv::{Kv, KvFormat};
+use super::target::TargetId;
 use crate::pass::OwnInputs;
 use crate::rows::Rows;
 
@@ -17,17 +18,16 @@ pub struct Stream {
     pub rows: Rows,
     own: OwnInputs,
     kv: Kv,
+    target: TargetId,
+    /// Rows that a pass has run since the last commit; only they have keys and values.
+    run: usize,
 }
 
 impl Stream {
-    /// Room for `tokens` committed and staged tokens, with keys and values in f32.
-    /// [`Target::stream`](crate::cpu::target::Target::stream) chooses by the target's precision.
-    pub fn new(config: &TransformerConfig, tokens: usize) -> Self {
-        Self::with_kv(config, tokens, KvFormat::F32)
-    }
-
-    pub(crate) fn with_kv(config: &TransformerConfig, tokens: usize, format: KvFormat) -> Self {
-        Self { rows: Rows::default(), own: OwnInputs::default(), kv: Kv::new(config, tokens, format) }
+    /// Room for `tokens` committed and staged tokens of a target.
+    pub(super) fn new(target: TargetId, config: &TransformerConfig, tokens: usize, format: KvFormat) -> Result<Self> {
+        let kv = Kv::new(config, tokens, format)?;
+        Ok(Self { rows: Rows::default(), own: OwnInputs::default(), kv, target, run: 0 })
     }
 
     /// The stream with inputs of its own.
@@ -74,7 +74,7 @@ impl Stream {
     pub(crate) fn restart(&mut self, own: OwnInputs) {
         self.kv.committed = 0;
         self.own = own;
-        self.rows.clear();
+        self.clear();
     }
 
     /// Bytes of the keys and values.
@@ -92,22 +92,39 @@ impl Stream {
         &self.kv
     }
 
+    /// Removes the rows of the next pass.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.run = 0;
+    }
+
+    /// Notes that a pass has written the keys and values of all rows.
+    pub(super) fn rows_have_run(&mut self) {
+        self.run = self.rows.len();
+    }
+
     /// Commits the path to `row`, ancestors first, and removes the other rows.
+    ///
+    /// # Panics
+    /// The last pass has not run this row.
     pub(crate) fn commit(&mut self, row: usize) {
+        assert!(row < self.run && self.rows.len() == self.run, "row {row} of a pass over {} rows", self.run);
         let path = self.rows.path(row);
         for (i, &row) in path.iter().enumerate() {
             if row != i {
                 let (from, to) = (self.kv.committed + row, self.kv.committed + i);
-                // SAFETY: nobody else has the stream, and both are staged rows inside the capacity.
+                // SAFETY: nobody else has the stream, and both are rows of a pass that was inside the
+                // capacity.
                 self.kv.heads().for_each(|head| unsafe { head.copy(from, to) });
             }
         }
         self.kv.committed += path.len();
-        self.rows.clear();
+        self.clear();
     }
 
-    /// Whether the rows can be run: by a model of so many ids, width D, and positions.
-    pub(crate) fn check(&self, vocab: usize, width: usize, positions: usize) -> Result<()> {
+    /// Whether the rows can be run: by this target, with so many ids, width D, and positions.
+    pub(super) fn check(&self, target: TargetId, vocab: usize, width: usize, positions: usize) -> Result<()> {
+        target.owns("stream", self.target)?;
         let vocab = vocab + self.own.vectors().len() / width;
         if let Some(token) = self.rows.tokens().iter().find(|token| token.index() >= vocab) {
             return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
@@ -118,7 +135,7 @@ impl Stream {
                 .expected(format!("at most {} tokens", self.kv.capacity))
                 .got(needed));
         }
-        let needed = self.own.start() + self.kv.committed + self.rows.deepest();
+        let needed = self.own.start().saturating_add(self.kv.committed + self.rows.deepest());
         if needed > positions {
             return Err(Error::input("the sequence leaves the positions that the model has")
                 .expected(format!("at most {positions}"))

@@ -1,21 +1,44 @@
 //! The target: a loaded transformer of the Llama kind.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use hawk_files::{CaptionFeatures, Checkpoint, Error, Result, TransformerConfig};
+use hawk_files::{CaptionFeatures, Checkpoint, Error, InputTensors, Result, TransformerConfig};
 use hawk_kernels::{Matrix, PANEL, Precision, Threads};
 
 use super::captions::Captions;
 use super::ends::Ends;
-use super::kv::KvFormat;
+use super::kv::{Kv, KvFormat};
 use super::output::OutputHead;
 use super::packed::MatrixSource;
 use super::stream::Stream;
 use super::weights::{Embedding, Layer};
+use crate::memory::Demand;
 use crate::pass::{OwnInputs, PassCost};
+
+/// The number of a loaded transformer. No two have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TargetId(u64);
+
+impl TargetId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Refuses memory that was made for another transformer: its sizes are others.
+    pub(crate) fn owns(self, what: &str, made_for: Self) -> Result<()> {
+        if self == made_for {
+            return Ok(());
+        }
+        let error = Error::input(format!("a {what} was made for another model")).at(what);
+        Err(error.expected("one that this model made").got("one of another model"))
+    }
+}
 
 /// A loaded transformer.
 pub struct Target {
+    pub(super) id: TargetId,
     pub(super) config: TransformerConfig,
     pub(super) precision: Precision,
     pub(super) embedding: Embedding,
@@ -26,21 +49,49 @@ pub struct Target {
     pub(super) output: OutputHead,
 }
 
+/// The memory of the weights. What is mapped from a packed file, or written into one, takes none that
+/// other programs could not have.
+fn weights_demand(config: &TransformerConfig, source: &MatrixSource<'_>) -> Demand {
+    let tables = config.ends().inputs;
+    let weight = if source.keeps_matrices() { source.precision.weight_bytes() } else { 0 };
+    let tables: Vec<(&str, usize)> = tables
+        .iter()
+        .map(|table| match table {
+            InputTensors::Stored { name, rows } => (name.as_str(), *rows),
+            InputTensors::Computed { name, rows, .. } => (name.as_str(), *rows),
+        })
+        .collect();
+    let (mut matrices, mut inputs) = (0_usize, 0_usize);
+    for tensor in config.tensors() {
+        let numbers = tensor.shape.iter().fold(1_usize, |numbers, &size| numbers.saturating_mul(size));
+        if let Some((name, rows)) = tables.iter().find(|(name, _)| *name == tensor.name) {
+            let width = if source.checkpoint.is_bf16(name) { 2 } else { 4 };
+            inputs = inputs.saturating_add(rows.saturating_mul(config.hidden).saturating_mul(width));
+        } else {
+            matrices = matrices.saturating_add(numbers.saturating_mul(weight));
+        }
+    }
+    Demand::default().with("the weights", &[matrices]).with("the embedding", &[inputs])
+}
+
 impl Target {
     /// Loads and packs a checkpoint, or maps one that is packed.
     ///
     /// # Errors
-    /// A tensor is missing or has the wrong shape or number format, or the checkpoint is packed for
-    /// another precision.
+    /// A tensor is missing, has the wrong shape or number format or a number that is not finite, the
+    /// checkpoint is packed for another precision, or the memory is too small.
     pub fn load(config: TransformerConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         Self::load_from(config, &MatrixSource::new(checkpoint, precision))
     }
 
     pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
         let checkpoint = source.checkpoint;
+        let config = config.for_weights(checkpoint)?;
         config.check_layers(checkpoint)?;
+        weights_demand(&config, source).check()?;
         let Ends { tables, output, captions } = Ends::load(&config, source)?;
         Ok(Self {
+            id: TargetId::next(),
             layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
             norm: checkpoint.tensor(&config.family.rules().tensor_names().norm(), &[config.hidden])?.to_f32(),
             embedding: Embedding::new(config.hidden, tables),
@@ -49,6 +100,11 @@ impl Target {
             config,
             precision: source.precision,
         })
+    }
+
+    /// What streams and workspaces are told apart by.
+    pub(crate) fn id(&self) -> TargetId {
+        self.id
     }
 
     /// Sizes and choices.
@@ -108,8 +164,19 @@ impl Target {
 
     /// A stream with room for `tokens` committed and staged tokens. Keys and values are f32 under
     /// [`Precision::F32`], else bf16.
-    pub fn stream(&self, tokens: usize) -> Stream {
-        let format = if self.precision == Precision::F32 { KvFormat::F32 } else { KvFormat::Bf16 };
-        Stream::with_kv(&self.config, tokens, format)
+    ///
+    /// # Errors
+    /// The system has no room.
+    pub fn stream(&self, tokens: usize) -> Result<Stream> {
+        Stream::new(self.id, &self.config, tokens, self.kv_format())
+    }
+
+    /// The factors of the bytes of a stream's keys and values.
+    pub(super) fn stream_bytes(&self, tokens: usize) -> [usize; 5] {
+        Kv::bytes_of(&self.config, tokens, self.kv_format())
+    }
+
+    fn kv_format(&self) -> KvFormat {
+        if self.precision == Precision::F32 { KvFormat::F32 } else { KvFormat::Bf16 }
     }
 }

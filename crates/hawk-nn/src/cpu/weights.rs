@@ -108,10 +108,8 @@ impl Layer {
         let pack = |part: &str, outputs, inputs, fill: &mut dyn FnMut(usize, &mut [f32])| {
             source.matrix(&format!("layers.{layer}.{part}"), MatrixSize { outputs, inputs }, fill)
         };
-        let qkv = names.query_key_value().iter().map(|&part| Ok((get(part)?, part.shape(c)[0])));
-        let qkv = qkv.collect::<Result<Vec<_>>>()?;
+        // Tensors are read when they are packed, so that few are in memory at once.
         let (gate, up) = (get(LayerPart::Gate)?, get(LayerPart::Up)?);
-        let (output, down) = (get(LayerPart::Output)?, get(LayerPart::Down)?);
         // Panels of gate and up alternate; the last of each is filled up with zeros.
         let inner = c.intermediate.next_multiple_of(PANEL);
         let gate_up = pack("gate_up", 2 * inner, d, &mut |row, out| {
@@ -119,23 +117,32 @@ impl Layer {
             let tensor = if (row / PANEL).is_multiple_of(2) { &gate } else { &up };
             if at < c.intermediate { tensor.row_into(at, out) } else { out.fill(0.0) }
         })?;
+        drop((gate, up));
+        let parts = names.query_key_value().iter().map(|&part| Ok((get(part)?, part.shape(c)[0])));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let qkv = pack("qkv", q + 2 * k, d, &mut |row, out| {
+            let turned = names.rotary_pairs() == RotaryPairs::Neighbours && row < q + k;
+            rows_of(&parts, if turned { neighbour_row(row, c.head_dim) } else { row }, out);
+        })?;
+        drop(parts);
+        let part = get(LayerPart::Output)?;
+        let output = pack("output", d, q, &mut |row, out| part.row_into(row, out))?;
+        let part = get(LayerPart::Down)?;
+        let down = pack("down", d, inner, &mut |row, out| {
+            let (weights, rest) = out.split_at_mut(c.intermediate);
+            part.row_into(row, weights);
+            rest.fill(0.0);
+        })?;
         let head_norm = |tensors: &HeadNormTensors| HeadNorm::load(checkpoint, tensors, c.head_dim);
         Ok(Self {
-            qkv: pack("qkv", q + 2 * k, d, &mut |row, out| {
-                let turned = names.rotary_pairs() == RotaryPairs::Neighbours && row < q + k;
-                rows_of(&qkv, if turned { neighbour_row(row, c.head_dim) } else { row }, out);
-            })?,
+            qkv,
             norms: match c.head_norms(layer) {
                 Some([query, key]) => Some([head_norm(&query)?, head_norm(&key)?]),
                 None => None,
             },
-            output: pack("output", d, q, &mut |row, out| output.row_into(row, out))?,
+            output,
             gate_up,
-            down: pack("down", d, inner, &mut |row, out| {
-                let (weights, rest) = out.split_at_mut(c.intermediate);
-                down.row_into(row, weights);
-                rest.fill(0.0);
-            })?,
+            down,
             attention_norm: norm(LayerPart::AttentionNorm)?,
             mlp_norm: norm(LayerPart::MlpNorm)?,
         })

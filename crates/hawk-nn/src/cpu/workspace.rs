@@ -1,15 +1,18 @@
 //! Memory of a pass.
 
+use hawk_files::Result;
 use hawk_kernels::{Activations, PANEL};
 
 use super::output::Projection;
 use super::parts::PartTimes;
 use super::rope::Rope;
-use super::target::Target;
+use super::target::{Target, TargetId};
+use crate::memory::zeros;
 
 /// Memory of a pass; allocated once.
 pub struct Workspace {
     pub(super) parts: PartTimes,
+    pub(super) target: TargetId,
     pub(super) limits: PassLimits,
     pub(super) capacity: usize,
     pub(super) rope: Rope,
@@ -53,26 +56,64 @@ impl Workspace {
 
 impl Target {
     /// Memory for passes within these limits.
-    pub fn workspace(&self, limits: PassLimits) -> Workspace {
+    ///
+    /// # Errors
+    /// The system has no room.
+    pub fn workspace(&self, limits: PassLimits) -> Result<Workspace> {
         let (c, rows) = (&self.config, limits.rows);
-        let (q, capacity) = (c.heads * c.head_dim, limits.tokens.next_multiple_of(PANEL));
-        let inner = c.intermediate.next_multiple_of(PANEL);
-        let widest = c.hidden.max(inner).max(q).max(self.output.inner_width());
-        Workspace {
+        let capacity = limits.tokens.div_ceil(PANEL).saturating_mul(PANEL);
+        let widths = Widths::of(self);
+        let numbers = |factors: &[usize]| zeros("the rows of a pass", factors);
+        Ok(Workspace {
             parts: PartTimes::default(),
+            target: self.id,
             limits,
             capacity,
-            rope: Rope::new(c, capacity),
-            activations: Activations::new(self.precision, rows, widest),
-            hidden: vec![0.0; rows * c.hidden],
-            normed: vec![0.0; rows * c.hidden],
-            qkv: vec![0.0; rows * (q + 2 * c.kv_heads * c.head_dim)],
-            attended: vec![0.0; rows * q],
+            scores: numbers(&[rows, c.heads, capacity])?,
+            hidden: numbers(&[rows, c.hidden])?,
+            normed: numbers(&[rows, c.hidden])?,
+            qkv: numbers(&[rows, widths.queries_keys_values])?,
+            attended: numbers(&[rows, c.heads * c.head_dim])?,
             // Also the scratch row of a norm that comes after its block.
-            gated: vec![0.0; (rows * inner).max(c.hidden)],
-            scores: vec![0.0; rows * c.heads * capacity],
-            head: vec![0.0; limits.readouts * self.output.inner_width()],
-            logits: vec![0.0; limits.readouts * Projection::room(&self.output, limits.vocabulary)],
+            gated: numbers(&[rows.max(c.hidden.div_ceil(widths.inner)), widths.inner])?,
+            head: numbers(&[limits.readouts, self.output.inner_width()])?,
+            logits: numbers(&[limits.readouts, Projection::room(&self.output, limits.vocabulary)])?,
+            rope: Rope::new(c, capacity)?,
+            activations: Activations::new(self.precision, rows, widths.widest),
+        })
+    }
+
+    /// The factors of about the bytes of a workspace, rounded inputs and tables included.
+    pub(super) fn workspace_bytes(&self, limits: PassLimits) -> [[usize; 3]; 3] {
+        let (c, widths, number) = (&self.config, Widths::of(self), size_of::<f32>());
+        let row = 2 * c.hidden + widths.queries_keys_values + c.heads * c.head_dim + widths.inner + widths.widest;
+        let scores = c.heads.saturating_mul(limits.tokens.div_ceil(PANEL).saturating_mul(PANEL));
+        let readout = self.output.inner_width() + Projection::room(&self.output, limits.vocabulary);
+        [
+            [number, limits.rows, row.saturating_add(scores)],
+            [number, limits.readouts, readout],
+            [number, limits.tokens, c.head_dim],
+        ]
+    }
+}
+
+/// Numbers of a row between the products of a layer.
+struct Widths {
+    queries_keys_values: usize,
+    /// Inside the SwiGLU, whole panels.
+    inner: usize,
+    /// The most inputs of a product.
+    widest: usize,
+}
+
+impl Widths {
+    fn of(target: &Target) -> Self {
+        let c = &target.config;
+        let (queries, inner) = (c.heads * c.head_dim, c.intermediate.next_multiple_of(PANEL));
+        Self {
+            queries_keys_values: queries + 2 * c.kv_heads * c.head_dim,
+            inner,
+            widest: c.hidden.max(inner).max(queries).max(target.output.inner_width()),
         }
     }
 }

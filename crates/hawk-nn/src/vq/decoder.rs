@@ -9,6 +9,7 @@ use super::image::{Image, MAX_PIXELS};
 use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
 use super::load::Loader;
 use super::plane::Plane;
+use crate::memory::Demand;
 
 /// The decoder half of a VQGAN with its codebook, in f32: `post_quant_conv` and `Decoder` of
 /// taming-transformers.
@@ -68,9 +69,10 @@ impl VqDecoder {
     /// threads.
     ///
     /// # Errors
-    /// The codes do not fill the grid or are not in the codebook, the image is too large, or the
-    /// weights give non-finite colours.
+    /// The codes do not fill the grid or are not in the codebook, the image is too large for the
+    /// decoder or for this machine's memory, or the weights give non-finite colours.
     pub fn decode(&self, pool: &Threads, codes: &[Code], grid: Grid) -> Result<Image> {
+        self.demand(grid).check().map_err(|e| e.at("VQ decoder"))?;
         let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
         let plane =
             self.levels.iter().fold(self.mid.apply(pool, plane), |plane, level| level.apply(pool, plane, Zoom::Twice));
@@ -85,6 +87,17 @@ impl VqDecoder {
             height: colours.height as u32,
             pixels: colours.data.iter().map(|&x| level_of(x, self.config.levels)).collect(),
         })
+    }
+
+    /// The memory of the widest feature maps: a block keeps its input and has three more.
+    fn demand(&self, grid: Grid) -> Demand {
+        let (levels, cells) = (&self.config.level_channels, grid.cells() as usize);
+        let numbers = |level: usize| {
+            let (zoom, coarser) = (levels.len() - 1 - level, levels.get(level + 1).copied().unwrap_or(0));
+            cells.saturating_mul(levels[level].max(coarser)).saturating_mul(1 << (2 * zoom))
+        };
+        let widest = (0..levels.len()).map(numbers).max().unwrap_or(0);
+        Demand::default().with("feature maps", &[4, size_of::<f32>(), widest])
     }
 
     /// Codes to the vectors that they stand for.

@@ -52,8 +52,9 @@ fn target(dir: &Path, precision: Precision) -> Result<Target, Error> {
 fn logits(dir: &Path, precision: Precision) -> Vec<f32> {
     let (target, pool) = (target(dir, precision).unwrap(), Threads::new(1));
     let codes = target.config().readable();
-    let mut streams = [target.stream(16)];
-    let mut workspace = target.workspace(PassLimits { rows: 16, readouts: 16, tokens: 16, vocabulary: codes.len() });
+    let mut streams = [target.stream(16).unwrap()];
+    let mut workspace =
+        target.workspace(PassLimits { rows: 16, readouts: 16, tokens: 16, vocabulary: codes.len() }).unwrap();
     let mut last = None;
     for token in 0..16 {
         last = Some(streams[0].rows.push(TokenId(token * 5 % 90), last, Readout::Logits));

@@ -134,6 +134,79 @@ fn number_formats_convert_exactly_and_others_are_named() {
 }
 
 #[test]
+fn numbers_that_are_not_finite_are_named_in_every_format() {
+    let row = 1500;
+    let place = |at: usize| (at / row, at % row);
+    for (dtype, width, faults) in [
+        (Dtype::F32, 4, &[0x7fc0_0000_u32, 0x7f80_0000, 0xff80_0000, 0xffff_ffff, 0x7f7f_8000][..]),
+        (Dtype::BF16, 2, &[0x7fc0, 0x7f80, 0xff80, 0x7f81]),
+        (Dtype::F16, 2, &[0x7e00, 0x7c00, 0xfc00, 0x7c01]),
+    ] {
+        let largest: u32 = match dtype {
+            Dtype::F32 => 0x7f7f_7fff,
+            Dtype::BF16 => 0x7f7f,
+            _ => 0x7bff,
+        };
+        let all = |at: usize, fault: u32| -> Vec<u8> {
+            let number = |i: usize| if i == at { fault } else { largest };
+            (0..2 * row).flat_map(|i| number(i).to_le_bytes()[..width].to_vec()).collect()
+        };
+        let open = |bytes: &[u8]| Checkpoint::from_bytes(one_tensor("a.weight", dtype, &[2, row], bytes)).unwrap();
+        open(&all(0, largest)).tensor("a.weight", &[2, row]).unwrap();
+        for (&fault, at) in faults.iter().flat_map(|fault| [0, 1023, 1024, row, 2 * row - 1].map(|at| (fault, at))) {
+            let checkpoint = open(&all(at, fault));
+            let (row_at, column) = place(at);
+            let words = format!("a.weight & row {row_at}, column {column} & finite");
+            refusal(checkpoint.tensor("a.weight", &[2, row]), &words, &format!("{dtype:?} {fault:x} at {at}"));
+        }
+    }
+}
+
+#[test]
+fn pointers_and_what_is_left_of_a_download_are_named() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let dir = tempfile::tempdir().unwrap();
+    let source = ModelSource::Dir(dir.path().to_owned());
+    for name in ["model.safetensors", "pytorch_model.bin", "packed.safetensors", "model.safetensors.index.json"] {
+        std::fs::write(dir.path().join(name), pointer).unwrap();
+        let words = format!("{name} & Git LFS pointer & git lfs pull");
+        refusal(Checkpoint::open(&source, ""), &words, name);
+        refusal(source.read(name), &words, name);
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    for name in ["consolidated.00.pth", "vqgan.ckpt", "x.safetensors", "x.pt"] {
+        std::fs::write(dir.path().join(name), pointer).unwrap();
+        refusal(Checkpoint::open_file(&dir.path().join(name)), &format!("{name} & Git LFS pointer"), name);
+    }
+    refusal(CaptionFeatures::from_bytes(pointer.to_vec()), "Git LFS pointer", "features");
+    let jsons: [(&str, fn(&[u8]) -> Result<(), Error>); 4] = [
+        ("config.json", |bytes| hawk_nn::TransformerConfig::from_json(bytes).map(drop)),
+        ("hawk.json", |bytes| hawk_nn::HawkConfig::from_json(bytes).map(drop)),
+        ("vq/config.json", |bytes| hawk_nn::VqConfig::from_json(bytes).map(drop)),
+        ("tokenizer.json", |bytes| hawk_nn::TextTokenizer::from_bytes(bytes).map(drop)),
+    ];
+    for (name, read) in jsons {
+        refusal(read(pointer), "Git LFS pointer & git lfs pull", name);
+        for cut in ["", "{\"model_type\":\"lla", "{\"version\": \"1.0\","] {
+            refusal(read(cut.as_bytes()), "cut off", &format!("{name} cut to {cut:?}"));
+        }
+    }
+    // Shards whose index is lost.
+    for (shard, index) in [
+        ("model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+        ("pytorch_model-00002-of-00002.bin", "pytorch_model.bin.index.json"),
+    ] {
+        for folder in ["", "vq/"] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir(dir.path().join("vq")).unwrap();
+            std::fs::write(dir.path().join(folder).join(shard), b"").unwrap();
+            let words = format!("the index of the shards is missing & {folder}{index} & {shard}");
+            refusal(Checkpoint::open(&ModelSource::Dir(dir.path().to_owned()), folder), &words, shard);
+        }
+    }
+}
+
+#[test]
 fn data_at_odd_addresses_reads_the_same() {
     let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
     for padding in 0..4 {

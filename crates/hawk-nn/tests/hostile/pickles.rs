@@ -143,6 +143,9 @@ fn every_field_of_metas_params_that_lies_is_named() {
         ("/model/norm_eps", json!(1e-60), "rms_norm_eps"),
         ("/model/rope_theta", json!(0.0), "rope_theta"),
         ("/model/swin_norm", json!("no"), "params.json & swin_norm"),
+        ("/model/use_scaled_rope", json!(true), "params.json & use_scaled_rope"),
+        ("/model/quantization_args", json!({"scheme": "int4"}), "params.json & quantization_args"),
+        ("/model/lora_args", json!({"rank": 16}), "params.json & lora_args"),
     ];
     lies(&params(), &|bytes| convert_meta(bytes, &file), &rows);
     let mut more = meta();

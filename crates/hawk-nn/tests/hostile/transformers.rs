@@ -50,6 +50,18 @@ fn every_field_of_hugging_faces_config_that_lies_is_named() {
         ("/rope_parameters/rope_theta", json!(7.0), "rope_theta & 7"),
         ("/rope_parameters/rope_type", json!("yarn"), "rope_parameters & yarn"),
         ("/rope_scaling/type", json!("linear"), "rope_scaling & linear"),
+        ("/rope_scaling/type", json!(7), "rope_scaling & type & 7"),
+        ("/rope_scaling/rope_type", json!("llama3"), "rope_scaling & rope_type & llama3"),
+        ("/rope_scaling/factor", json!(8.0), "rope_scaling & factor & 8"),
+        ("/rope_scaling/rope_theta", json!(7.0), "rope_scaling & 500"),
+        ("/rope_parameters/mrope_section", json!([1, 2]), "rope_parameters & mrope_section"),
+        ("/rope_parameters/partial_rotary_factor", json!(0.5), "rope_parameters & partial_rotary_factor & 0.5"),
+        ("/partial_rotary_factor", json!(0.5), "partial_rotary_factor & 0.5"),
+        ("/sliding_window", json!(4096), "sliding_window & 4096"),
+        ("/attention_chunk_size", json!(8192), "attention_chunk_size & 8192"),
+        ("/layer_types", json!(["full_attention", "sliding_attention"]), "layer_types & sliding_attention"),
+        ("/quantization_config", json!({"quant_method": "gptq"}), "quantization_config & gptq"),
+        ("/is_causal", json!(false), "is_causal & false"),
         ("/swin_norm", json!("after"), "swin_norm"),
         ("/attention_bias", json!(true), "attention_bias"),
         ("/mlp_bias", json!(true), "mlp_bias"),
@@ -57,6 +69,24 @@ fn every_field_of_hugging_faces_config_that_lies_is_named() {
         ("/hidden_act", json!("gelu"), "hidden_act & gelu"),
     ];
     lies(&good, &read, &rows);
+    // As published models write them.
+    for (pointer, value) in [
+        ("/rope_scaling/rope_type", json!("default")),
+        ("/rope_scaling/rope_theta", json!(500)),
+        ("/rope_scaling/factor", json!(1.0)),
+        ("/rope_scaling", Value::Null),
+        ("/partial_rotary_factor", json!(1)),
+        ("/sliding_window", Value::Null),
+        ("/layer_types", json!(["full_attention", "full_attention"])),
+        ("/hidden_act", json!("swish")),
+        ("/is_causal", json!(true)),
+        ("/is_decoder", json!(false)),
+    ] {
+        let mut config = good.clone();
+        set(&mut config, pointer, Some(value));
+        let read = TransformerConfig::from_json(config.to_string().as_bytes());
+        assert_eq!(read.unwrap(), TransformerConfig::from_json(good.to_string().as_bytes()).unwrap(), "{pointer}");
+    }
     let mut one_base = good;
     one_base["rope_parameters"] = json!({});
     for (theta, words) in [(json!(0), "rope_theta"), (json!(-1), "rope_theta"), (json!(1e300), "rope_theta & in f32")] {

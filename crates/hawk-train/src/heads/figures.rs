@@ -35,7 +35,7 @@ pub(crate) fn measure(engine: &Engine, heads: &Heads, dataset: &Dataset, labels:
         shape,
         labels,
         cpu,
-        workspace: heads.workspace(cpu.target(), ROWS.max(count), shape.codes),
+        workspace: heads.workspace(cpu.target(), ROWS.max(count), shape.codes)?,
         sums: vec![HeadSums::default(); count],
     };
     for image in dataset.subset(Subset::Validation) {

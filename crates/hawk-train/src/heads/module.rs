@@ -125,7 +125,7 @@ mod tests {
         let heads = Heads::load(&ModelSource::Dir(dir.path().to_owned()), "", engine.cpu().unwrap().target()).unwrap();
 
         let hidden = values(rows * d, 99, 4.0);
-        let mut workspace = heads.workspace(engine.cpu().unwrap().target(), offsets.len() * rows, codes);
+        let mut workspace = heads.workspace(engine.cpu().unwrap().target(), offsets.len() * rows, codes).unwrap();
         for row in 0..offsets.len() * rows {
             workspace.push(row / rows, &hidden[row % rows * d..][..d]);
         }

@@ -1,7 +1,7 @@
 //! The contents of a model's files.
 
 use hawk_nn::kernels::Precision;
-use hawk_nn::{Checkpoint, HawkConfig, ModelSource, Result, TransformerConfig, VqConfig, VqDecoder};
+use hawk_nn::{Checkpoint, HawkConfig, ModelSource, Result, TransformerConfig, VqConfig, VqDecoder, WantedTensor};
 
 use crate::model::read_transformer;
 
@@ -21,7 +21,8 @@ pub struct Inspection {
     pub transformer: TransformerConfig,
     /// Number of weights, from the shapes that the config demands.
     pub weights: usize,
-    /// Tensors of the transformer that are missing or have another shape, one sentence each.
+    /// Tensors of the transformer that are missing, have another shape or a number that is not finite,
+    /// one sentence each.
     pub faults: Vec<String>,
     /// Tensors of the transformer's file that are not used.
     pub left_over: Vec<String>,
@@ -31,16 +32,16 @@ pub struct Inspection {
     pub vq: Option<(VqConfig, Vec<String>)>,
 }
 
-/// Reads configs, headers, and the weights of the VQ decoder.
+/// Reads all files of the model.
 ///
 /// # Errors
 /// A file cannot be read or contradicts another. Missing tensors are no error: they are faults of
 /// the result.
 pub fn inspect(source: &ModelSource) -> Result<Inspection> {
-    let transformer = read_transformer(source)?;
     let checkpoint = Checkpoint::open(source, "")?;
+    let transformer = read_transformer(source)?.for_weights(&checkpoint)?;
     let wanted = transformer.tensors();
-    let faults = wanted.iter().filter_map(|tensor| tensor.fault(&checkpoint)).collect();
+    let faults = wanted.iter().filter_map(|tensor| fault(tensor, &checkpoint)).collect();
     let config = HawkConfig::of_model(source, &transformer)?;
     checkpoint.verify()?;
     let vq = inspect_vq(source)?;
@@ -61,6 +62,16 @@ pub fn inspect(source: &ModelSource) -> Result<Inspection> {
         transformer,
         config,
         vq: beside,
+    })
+}
+
+/// What is wrong with a tensor, its numbers included.
+fn fault(tensor: &WantedTensor, checkpoint: &Checkpoint) -> Option<String> {
+    tensor.fault(checkpoint).or_else(|| {
+        let read = checkpoint.packable(&tensor.name, checkpoint.shape(&tensor.name)?);
+        let fault = read.err().map(|e| e.to_string());
+        checkpoint.release();
+        fault
     })
 }
 

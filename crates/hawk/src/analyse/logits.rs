@@ -39,7 +39,7 @@ pub fn logits_after_features(
 
 fn load(source: &ModelSource, options: LoadOptions) -> Result<Box<dyn Backend>> {
     let checkpoint = Checkpoint::open(source, "")?;
-    Cpu::new(options.threads).load(read_transformer(source)?, &checkpoint, options.precision)
+    Cpu::new(options.threads)?.load(read_transformer(source)?, &checkpoint, options.precision)
 }
 
 fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec<f32>, usize)> {
@@ -48,6 +48,7 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         ids: ids.clone(),
         dropped: 0..0,
         pipeline: Pipeline::LUMINA,
+        streams: 1,
         rows: PREFILL_ROWS,
         stream_rows: PREFILL_ROWS,
         readouts: PREFILL_ROWS,
@@ -78,7 +79,7 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
 /// The decoder cannot be read, codes do not fill the grid, or a code is not in the codebook.
 pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
     let grid = read_grid(source)?;
-    let decoder = Cpu::new(threads).load_vq(&source.vq_tokenizer()?)?;
+    let decoder = Cpu::new(threads)?.load_vq(&source.vq_tokenizer()?)?;
     let image =
         |(number, codes): (usize, &Vec<Code>)| decoder.decode(codes, grid).map_err(|e| e.at(format!("image {number}")));
     grids.iter().enumerate().map(image).collect()

@@ -51,8 +51,9 @@ impl Engine {
         target.pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
         let prefixes = self.conditioning(prompt)?.prefixes(sampling);
         let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
-        let mut passes =
-            target.backend.passes(target.plan(PREFILL_ROWS, PREFILL_ROWS, longest + layout.sequence_len()))?;
+        let mut plan = target.plan(PREFILL_ROWS, PREFILL_ROWS, longest + layout.sequence_len());
+        plan.streams = prefixes.len();
+        let mut passes = target.backend.passes(plan)?;
         let mut streams = Vec::new();
         for prefix in &*prefixes {
             let stream = passes.open(prefix.own().clone())?;

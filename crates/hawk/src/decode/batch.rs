@@ -49,6 +49,7 @@ impl Batch {
         let tree_rows = limits.nodes * target.medium.tokens_per_cell();
         let rows = limits.slots * limits.streams * tree_rows + PREFILL_ROWS;
         let mut plan = target.plan(rows, trees, limits.tokens + tree_rows);
+        plan.streams = limits.slots * limits.streams;
         plan.stream_rows = tree_rows.max(PREFILL_ROWS);
         plan.head_rows = limits.slots * limits.head_rows;
         Ok(Self {

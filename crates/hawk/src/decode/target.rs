@@ -56,6 +56,7 @@ impl Target {
     /// A plan of passes that read the laws of the codes.
     pub(crate) fn plan(&self, rows: usize, readouts: usize, tokens: usize) -> PassPlan {
         PassPlan {
+            streams: 1,
             ids: self.ids.clone(),
             dropped: self.dropped.clone(),
             pipeline: self.pipeline,

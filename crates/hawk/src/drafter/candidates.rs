@@ -2,7 +2,7 @@
 
 use hawk_nn::{HeadConfig, HeadOffset};
 use hawk_spec::{
-    Cell, Code, DraftLaw, ImageIndex, Noise, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree,
+    Cell, Code, DraftLaw, ImageIndex, LawError, Noise, Pooled, Purpose, Replacement, Sampling, Seed, Source, TokenTree,
     TreeError, Warper, draw_at, probabilities, push_or_raise,
 };
 
@@ -14,6 +14,9 @@ use super::mode::DraftMode;
 /// Sum of the weights of a joint law. Heads are less certain than the target, and a sharper law
 /// overlaps more with the target's (measured, see `docs/performance.md`).
 const SHARPNESS: f64 = 1.6;
+
+/// The law of a head's logits is none.
+const NO_LAW: TreeError = TreeError::NotALaw { sum: f64::NAN, smallest: f64::NAN };
 
 /// The use of several laws of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,9 +175,11 @@ impl Candidates {
         level: &mut Vec<Pooled>,
         tree: &mut TokenTree,
     ) -> Result<(), TreeError> {
-        // This cannot fail: cached logits are finite, and top-k and top-p always leave a code.
-        if self.warper.warp(&self.sampling, &self.logits, None, &mut self.scores).is_err() {
-            return Ok(());
+        match self.warper.warp(&self.sampling, &self.logits, None, &mut self.scores) {
+            Ok(()) => {}
+            // Heads of extreme logits may exclude each other's codes. There is no candidate then.
+            Err(LawError::NothingLeft { .. }) => return Ok(()),
+            Err(_) => return Err(NO_LAW),
         }
         let draft = self.rank_candidates(head, cell, tree)?;
         let proposed = &mut self.proposed[self.used];
@@ -211,11 +216,10 @@ impl Candidates {
             DraftMode::Likeliest => rank(&self.scores, &mut self.ranked),
             DraftMode::Draws => {
                 self.ranked.clear();
-                if probabilities(&self.scores, &mut self.law).is_ok() {
-                    let law = tree.add_law(&self.law)?;
-                    self.draw(head, cell);
-                    return Ok(DraftLaw::Drawn { law, replacement: Replacement::Without });
-                }
+                probabilities(&self.scores, &mut self.law).map_err(|_| NO_LAW)?;
+                let law = tree.add_law(&self.law)?;
+                self.draw(head, cell);
+                return Ok(DraftLaw::Drawn { law, replacement: Replacement::Without });
             }
         }
         Ok(DraftLaw::Deterministic)

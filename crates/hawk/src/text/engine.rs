@@ -64,9 +64,10 @@ impl TextEngine {
     /// with `hawk.json`) writes text without the codes of images.
     ///
     /// # Errors
-    /// The family is another, or a file is missing or damaged, or contradicts another.
+    /// The family is another, a file is missing or damaged or contradicts another, or the number of
+    /// threads is out of range.
     pub fn load(source: ModelSource, options: LoadOptions) -> Result<Self> {
-        Ok(Self { threads: options.threads, ..Self::load_on(source, &Cpu::new(options.threads), options.precision)? })
+        Self::load_on(source, &Cpu::new(options.threads)?, options.precision)
     }
 
     /// Loads a model onto a device; see [`load`](Self::load).

@@ -134,6 +134,7 @@ fn what_a_ranker_does_not_know_it_does_not_answer() {
         count: 1,
     };
     assert!(!Ranker::new(Isa::Scalar, Pipeline::LUMINA, 10).rank(ask(3.0), &mut best));
+    assert!(!Ranker::new(Isa::Scalar, Pipeline::LUMINA, 10).rank(Question { count: 0, ..ask(1.0) }, &mut best));
     let stages = [Stage::Guidance, Stage::Mask, Stage::TopP, Stage::Temperature];
     let odd = Pipeline::new(&stages).expect("a valid pipeline");
     assert!(!Ranker::new(Isa::Scalar, odd, 10).rank(ask(1.0), &mut best));
