@@ -98,6 +98,7 @@ struct InputBytes(Precision);
 
 impl Kernel for InputBytes {
     type Output = usize;
+    const BEST: Isa = Isa::Avx512Bf16;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
         match self.0 {
@@ -116,6 +117,7 @@ struct RoundPairs<'a> {
 
 impl Kernel for RoundPairs<'_> {
     type Output = ();
+    const BEST: Isa = Isa::Avx512Bf16;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (whole, rest) = self.x.as_chunks::<PANEL>();
@@ -164,6 +166,7 @@ struct RoundInPlace<'a>(&'a mut [f32]);
 
 impl Kernel for RoundInPlace<'_> {
     type Output = ();
+    const BEST: Isa = Isa::Avx512Bf16;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (whole, rest) = (self.0.len() / PANEL, self.0.len() % PANEL);

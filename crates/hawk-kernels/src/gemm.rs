@@ -125,6 +125,7 @@ struct Chunk<'a> {
 
 impl Kernel for Chunk<'_> {
     type Output = ();
+    const BEST: Isa = Isa::Amx;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Product { weights, epilogue, .. } = self.task.product;
@@ -263,6 +264,9 @@ mod tests {
 
     #[test]
     fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_lanes() {
+        for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_here()) {
+            println!("skipped: this CPU does not have {isa}");
+        }
         let pools = [Threads::new(1), Threads::new(2), Threads::new(3)];
         for (n, k) in SHAPES {
             for (precision, _) in PRECISIONS {

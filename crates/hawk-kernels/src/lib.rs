@@ -36,9 +36,12 @@ mod gemm;
 mod isa;
 mod math;
 mod matrix;
+mod panels;
 mod rank;
 mod threads;
 mod tile;
+mod tiles;
+mod weights;
 
 pub use activations::{Activations, RoundedBf16, round_in_place};
 pub use error::{Error, Result};

@@ -18,210 +18,17 @@ use std::ptr::null;
 use crate::activations::InputBlock;
 use crate::isa::{Kernel, Simd};
 use crate::matrix::{BLOCK, PANEL};
+use crate::weights::{GROUP, Pitches, Place, Weights};
 
 /// Rows that go through a panel together.
 pub const CHUNK_ROWS: usize = 48;
 /// Panels that are read at once.
 pub const PLACES: usize = 4;
-/// Multiply-adds between two prefetches.
-const GROUP: usize = 8;
 /// Rows that one base register reaches: at 0, 1 and 2 strides.
 const REACHED: usize = 3;
 
 /// A place in every [`REACHED`] rows of the largest tile.
 type Inputs = [*const u8; 4];
-
-/// The sums of a row with a panel, and what scales their integers under int8.
-#[derive(Clone, Copy)]
-struct Place {
-    sums: *mut f32,
-    inputs: *const InputBlock,
-    scales: *const u16,
-}
-
-/// A kind of weights: how a step is read and added.
-trait Weights {
-    type Loaded<S: Simd>: Copy;
-    type Input<S: Simd>: Copy;
-    type Sum<S: Simd>: Copy;
-    /// The scales of a panel.
-    type Scale<S: Simd>: Copy;
-    /// Steps whose sums are scaled together.
-    const BLOCK_STEPS: usize;
-    const STEP_BYTES: usize;
-    /// Bytes of a panel that are used before the next panel's turn, for one block of rows and for
-    /// several. Short slices keep all places busy where memory is the limit. Long slices store and
-    /// load the sums less often. Under int8 they are whole blocks of inputs.
-    const SLICE_BYTES: [usize; 2];
-    /// Lines of every group that a single block of rows prefetches. For f32 the hardware prefetcher
-    /// is faster.
-    const FETCHED_ALONE: usize;
-    /// Most rows of a tile.
-    fn tile_rows<S: Simd>() -> usize;
-    /// Parts of a step that are loaded one after another.
-    fn parts<S: Simd>() -> usize;
-    /// Bytes of a row's inputs of one step.
-    fn input_bytes<S: Simd>() -> usize;
-    /// The sums of a panel for one row.
-    unsafe fn begin<S: Simd>(place: Place) -> Self::Sum<S>;
-    /// A part of one step of a panel.
-    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> Self::Loaded<S>;
-    /// A part of one step of a row.
-    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> Self::Input<S>;
-    unsafe fn add<S: Simd>(sum: Self::Sum<S>, w: Self::Loaded<S>, x: Self::Input<S>) -> Self::Sum<S>;
-    unsafe fn scale<S: Simd>(place: Place) -> Self::Scale<S>;
-    unsafe fn end<S: Simd>(sums: Self::Sum<S>, scale: Self::Scale<S>, place: Place);
-}
-
-struct FloatWeights;
-struct Bf16Weights;
-struct Int8Weights;
-
-// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl Weights for FloatWeights {
-    type Loaded<S: Simd> = S::F16;
-    type Input<S: Simd> = S::F16;
-    type Sum<S: Simd> = S::F16;
-    type Scale<S: Simd> = ();
-    const BLOCK_STEPS: usize = usize::MAX;
-    const STEP_BYTES: usize = 4 * PANEL;
-    const SLICE_BYTES: [usize; 2] = [512, 4096];
-    const FETCHED_ALONE: usize = 0;
-    #[inline(always)]
-    fn tile_rows<S: Simd>() -> usize {
-        S::TILE_ROWS
-    }
-    #[inline(always)]
-    fn parts<S: Simd>() -> usize {
-        1
-    }
-    #[inline(always)]
-    fn input_bytes<S: Simd>() -> usize {
-        size_of::<f32>()
-    }
-    #[inline(always)]
-    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
-        unsafe { S::load16(place.sums) }
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
-        unsafe { S::load16(w.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
-        unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
-    }
-    #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
-        unsafe { S::fma16(w, x, sum) }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(_: Place) {}
-    #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
-        unsafe { S::store16(place.sums, sums) }
-    }
-}
-
-// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl Weights for Bf16Weights {
-    type Loaded<S: Simd> = S::P16;
-    type Input<S: Simd> = S::Q16;
-    type Sum<S: Simd> = S::F16;
-    type Scale<S: Simd> = ();
-    const BLOCK_STEPS: usize = usize::MAX;
-    const STEP_BYTES: usize = 4 * PANEL;
-    const SLICE_BYTES: [usize; 2] = [1024, 4096];
-    const FETCHED_ALONE: usize = GROUP;
-    #[inline(always)]
-    fn tile_rows<S: Simd>() -> usize {
-        S::TILE_ROWS
-    }
-    #[inline(always)]
-    fn parts<S: Simd>() -> usize {
-        S::PAIR_PARTS
-    }
-    #[inline(always)]
-    fn input_bytes<S: Simd>() -> usize {
-        S::PAIR_BYTES
-    }
-    #[inline(always)]
-    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
-        unsafe { S::load16(place.sums) }
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::P16 {
-        unsafe { S::load_pairs(w, part) }
-    }
-    #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::Q16 {
-        unsafe { S::splat_pair(x, part) }
-    }
-    #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::F16, w: S::P16, x: S::Q16) -> S::F16 {
-        unsafe { S::dot_pairs(sum, w, x) }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(_: Place) {}
-    #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
-        unsafe { S::store16(place.sums, sums) }
-    }
-}
-
-// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl Weights for Int8Weights {
-    type Loaded<S: Simd> = S::W16;
-    type Input<S: Simd> = S::X16;
-    type Sum<S: Simd> = S::I16;
-    type Scale<S: Simd> = S::F16;
-    const BLOCK_STEPS: usize = BLOCK / 4;
-    const STEP_BYTES: usize = 4 * PANEL;
-    const SLICE_BYTES: [usize; 2] = [BLOCK * PANEL, 4 * BLOCK * PANEL];
-    const FETCHED_ALONE: usize = GROUP;
-    #[inline(always)]
-    fn tile_rows<S: Simd>() -> usize {
-        S::INT8_TILE_ROWS
-    }
-    #[inline(always)]
-    fn parts<S: Simd>() -> usize {
-        S::PARTS
-    }
-    #[inline(always)]
-    fn input_bytes<S: Simd>() -> usize {
-        S::QUAD_BYTES
-    }
-    #[inline(always)]
-    unsafe fn begin<S: Simd>(place: Place) -> S::I16 {
-        unsafe { S::splat_i32((*place.inputs).offset) }
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::W16 {
-        unsafe { S::load_u8(w, part) }
-    }
-    #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::X16 {
-        unsafe { S::splat_quad(x, part) }
-    }
-    #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::I16, w: S::W16, x: S::X16) -> S::I16 {
-        unsafe { S::dot(sum, w, x) }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(place: Place) -> S::F16 {
-        unsafe { S::load_scales(place.scales) }
-    }
-    #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::I16, scale: S::F16, place: Place) {
-        unsafe {
-            let scale = S::mul16(scale, S::splat16((*place.inputs).scale));
-            S::store16(place.sums, S::fma16(S::to_f32(sums), scale, S::load16(place.sums)));
-        }
-    }
-}
 
 /// One slice of `N` neighbouring panels for a block of `R` rows.
 struct Tile<W: Weights, const R: usize, const N: usize> {
@@ -236,27 +43,6 @@ struct Tile<W: Weights, const R: usize, const N: usize> {
     lines: Range<usize>,
     ahead: usize,
     weights: PhantomData<W>,
-}
-
-/// Elements between the places of two rows and of two panels.
-#[derive(Clone, Copy)]
-struct Pitches {
-    row_sums: usize,
-    panel_sums: usize,
-    /// Blocks of a row, or of a panel.
-    blocks: usize,
-}
-
-impl Place {
-    /// The place of a row and a panel further on.
-    #[inline(always)]
-    fn at(self, pitches: Pitches, row: usize, panel: usize) -> Self {
-        Self {
-            sums: self.sums.wrapping_add(row * pitches.row_sums + panel * pitches.panel_sums),
-            inputs: self.inputs.wrapping_add(row * pitches.blocks),
-            scales: self.scales.wrapping_add(panel * pitches.blocks * PANEL),
-        }
-    }
 }
 
 impl<W: Weights, const R: usize, const N: usize> Kernel for Tile<W, R, N> {
@@ -393,8 +179,12 @@ pub struct Panels {
 }
 
 impl Panels {
+    /// Multiplies slice by slice.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set, and the fields hold what they promise.
     #[inline(always)]
-    unsafe fn slices<S: Simd, W: Weights>(&self) {
+    pub(crate) unsafe fn slices<S: Simd, W: Weights>(&self) {
         let blocks = self.rows.div_ceil(W::tile_rows::<S>());
         let [alone, several] = W::SLICE_BYTES;
         let most = if blocks == 1 && !S::FETCHES_ALONE { alone } else { several } / W::STEP_BYTES;
@@ -508,20 +298,5 @@ fn fetched<S: Simd, W: Weights>(block: usize, blocks: usize) -> Range<usize> {
         0 if blocks == 1 => 0..W::FETCHED_ALONE,
         0 => 0..0,
         _ => lines * (block - 1) / (blocks - 1)..lines * block / (blocks - 1),
-    }
-}
-
-impl Kernel for &Panels {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe {
-            match self.numbers {
-                Numbers::F32 => self.slices::<S, FloatWeights>(),
-                Numbers::Bf16 => self.slices::<S, Bf16Weights>(),
-                Numbers::Int8 { .. } => self.slices::<S, Int8Weights>(),
-            }
-        }
     }
 }

@@ -178,6 +178,7 @@ struct DotPairs;
 
 impl Kernel for DotPairs {
     type Output = [f32; PANEL];
+    const BEST: Isa = Isa::Avx512Bf16;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Output {
         // Aligned as packed weights are.

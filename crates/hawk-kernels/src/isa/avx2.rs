@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::simd::{LANES, SMALLEST_BF16, Simd, pairs};
+use super::simd::{LANES, SMALLEST_BF16, Simd, TileProduct, no_tiles, pairs};
 
 /// AVX2 with FMA: Intel since Haswell, AMD since Zen.
 #[derive(Clone, Copy)]
@@ -142,6 +142,7 @@ pub(super) unsafe fn round_eight(x: __m256) -> __m256 {
 impl Simd for Avx2 {
     eight_lanes!(_MM_HINT_T0);
     pairs!(__m256i, __m256i);
+    no_tiles!();
 
     /// Each quad in the order 0 2 1 3, in 16 bits each: a part is one pair.
     #[inline(always)]
@@ -201,6 +202,14 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn splat_i32(x: i32) -> Self::I16 {
         unsafe { [_mm256_set1_epi32(x); 2] }
+    }
+    #[inline(always)]
+    unsafe fn load_i32(p: *const i32) -> Self::I16 {
+        unsafe { [0, LANES].map(|at| _mm256_loadu_si256(p.add(at).cast())) }
+    }
+    #[inline(always)]
+    unsafe fn add_i32(a: Self::I16, b: Self::I16) -> Self::I16 {
+        unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
     }
     /// The even bytes, or the odd ones, in 16 bits each.
     #[inline(always)]

@@ -1,9 +1,10 @@
-//! AVX-512 with VNNI, and the same with products of bf16.
+//! AVX-512 with VNNI, the same with products of bf16, and with tiles of bytes.
 
 use std::arch::x86_64::*;
 
+use super::amx;
 use super::avx2::{eight_lanes, round_eight};
-use super::simd::{LANES, SMALLEST_BF16, Simd};
+use super::simd::{LANES, SMALLEST_BF16, Simd, TileProduct, no_tiles};
 
 /// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
 /// Sums along lanes have eight lanes, as everywhere.
@@ -14,7 +15,11 @@ pub(super) struct Avx512;
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Bf16;
 
-/// The vectors of sixteen that both share. SAFETY (all bodies): the contract of the trait gives the
+/// [`Avx512Bf16`] with AMX for several rows under int8: Intel since Sapphire Rapids.
+#[derive(Clone, Copy)]
+pub(super) struct Amx;
+
+/// The vectors of sixteen that all share. SAFETY (all bodies): the contract of the trait gives the
 /// CPU features and the valid pointers.
 macro_rules! sixteen_lanes {
     () => {
@@ -86,6 +91,14 @@ macro_rules! sixteen_lanes {
             unsafe { _mm512_set1_epi32(x) }
         }
         #[inline(always)]
+        unsafe fn load_i32(p: *const i32) -> __m512i {
+            unsafe { _mm512_loadu_si512(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn add_i32(a: __m512i, b: __m512i) -> __m512i {
+            unsafe { _mm512_add_epi32(a, b) }
+        }
+        #[inline(always)]
         unsafe fn load_u8(p: *const u8, _: usize) -> __m512i {
             unsafe { _mm512_loadu_si512(p.cast()) }
         }
@@ -140,36 +153,66 @@ impl Simd for Avx512 {
     unsafe fn dot_pairs(acc: __m512, w: __m512, x: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(w, x, acc) }
     }
+    no_tiles!();
+}
+
+/// The pairs of bf16 of the sets that multiply them. SAFETY (all bodies): as above.
+macro_rules! bf16_pairs {
+    () => {
+        type P16 = __m512bh;
+        type Q16 = __m512bh;
+        const PAIR_PARTS: usize = 1;
+        const PAIR_BYTES: usize = 4;
+
+        #[inline(always)]
+        unsafe fn store_pairs(p: *mut u8, v: __m512) {
+            unsafe {
+                let large = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(v), _mm512_set1_ps(SMALLEST_BF16));
+                let rounded = _mm512_cvtneps_pbh(_mm512_maskz_mov_ps(large, v));
+                p.cast::<__m256bh>().write_unaligned(rounded);
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_pairs(p: *const u8, _: usize) -> __m512bh {
+            unsafe { p.cast::<__m512bh>().read_unaligned() }
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(p: *const u8, _: usize) -> __m512bh {
+            unsafe { std::mem::transmute(_mm512_set1_epi32(p.cast::<i32>().read_unaligned())) }
+        }
+        /// The instruction adds the second product of a pair first, and rounds after each.
+        #[inline(always)]
+        unsafe fn dot_pairs(acc: __m512, w: __m512bh, x: __m512bh) -> __m512 {
+            unsafe { _mm512_dpbf16_ps(acc, w, x) }
+        }
+    };
 }
 
 #[allow(clippy::undocumented_unsafe_blocks, reason = "as said at the macro")]
 impl Simd for Avx512Bf16 {
     eight_lanes!(_MM_HINT_T1);
     sixteen_lanes!();
-    type P16 = __m512bh;
-    type Q16 = __m512bh;
-    const PAIR_PARTS: usize = 1;
-    const PAIR_BYTES: usize = 4;
+    bf16_pairs!();
+    no_tiles!();
+}
+
+#[allow(clippy::undocumented_unsafe_blocks, reason = "as said at the macro")]
+impl Simd for Amx {
+    eight_lanes!(_MM_HINT_T1);
+    sixteen_lanes!();
+    bf16_pairs!();
+    const TILES: bool = true;
 
     #[inline(always)]
-    unsafe fn store_pairs(p: *mut u8, v: __m512) {
-        unsafe {
-            let large = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(v), _mm512_set1_ps(SMALLEST_BF16));
-            let rounded = _mm512_cvtneps_pbh(_mm512_maskz_mov_ps(large, v));
-            p.cast::<__m256bh>().write_unaligned(rounded);
-        }
+    unsafe fn configure_tiles(rows: usize) {
+        unsafe { amx::configure(rows) }
     }
     #[inline(always)]
-    unsafe fn load_pairs(p: *const u8, _: usize) -> __m512bh {
-        unsafe { p.cast::<__m512bh>().read_unaligned() }
+    unsafe fn multiply_tiles(product: TileProduct) {
+        unsafe { amx::multiply(product) }
     }
     #[inline(always)]
-    unsafe fn splat_pair(p: *const u8, _: usize) -> __m512bh {
-        unsafe { std::mem::transmute(_mm512_set1_epi32(p.cast::<i32>().read_unaligned())) }
-    }
-    /// The instruction adds the second product of a pair first, and rounds after each.
-    #[inline(always)]
-    unsafe fn dot_pairs(acc: __m512, w: __m512bh, x: __m512bh) -> __m512 {
-        unsafe { _mm512_dpbf16_ps(acc, w, x) }
+    unsafe fn release_tiles() {
+        unsafe { amx::release() }
     }
 }

@@ -7,6 +7,8 @@
 //! the others are tested against.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -17,6 +19,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 pub(crate) use simd::ROUND;
+pub(crate) use simd::TileProduct;
 pub use simd::{Kernel, LANES, Simd, round_to_bf16};
 
 /// An instruction set of this build. All give the same bits.
@@ -30,29 +33,33 @@ pub enum Isa {
     Avx512,
     /// The same with products of bf16.
     Avx512Bf16,
+    /// The same with tiles of bytes.
+    Amx,
 }
 
 impl Isa {
     /// All, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// Whether this CPU has it.
     pub fn is_here(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        let (avx2, avx512, bf16) = (
+        let (avx2, avx512, bf16, amx) = (
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni"),
             is_x86_feature_detected!("avx512bf16"),
+            amx::is_here,
         );
         #[cfg(not(target_arch = "x86_64"))]
-        let (avx2, avx512, bf16) = (false, false, false);
+        let (avx2, avx512, bf16, amx) = (false, false, false, || false);
         match self {
             Self::Scalar => true,
             Self::Avx2 => avx2,
             Self::Avx512 => avx2 && avx512,
             Self::Avx512Bf16 => avx2 && avx512 && bf16,
+            Self::Amx => avx2 && avx512 && bf16 && amx(),
         }
     }
 
@@ -67,8 +74,8 @@ impl Isa {
         })
     }
 
-    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2`, `avx512` or
-    /// `avx512bf16`.
+    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2`, `avx512`,
+    /// `avx512bf16` or `amx`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks the instruction set.
@@ -101,6 +108,7 @@ impl Isa {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512bf16",
+            Self::Amx => "amx",
         }
     }
 }
@@ -112,6 +120,7 @@ impl std::fmt::Display for Isa {
             Self::Avx2 => "AVX2",
             Self::Avx512 => "AVX-512",
             Self::Avx512Bf16 => "AVX-512 with BF16",
+            Self::Amx => "AVX-512 with BF16 and AMX",
         })
     }
 }
@@ -138,15 +147,25 @@ unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<avx512::Avx512Bf16>() }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vnni,avx512bf16")]
+unsafe fn run_amx<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<avx512::Amx>() }
+}
+
 /// Runs a kernel on an instruction set.
 ///
 /// # Safety
 /// The CPU has `isa`, and what the kernel's fields promise (pointers, lengths) holds.
 #[inline]
 pub unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    match isa {
+    match isa.min(K::BEST) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the caller promises the instruction set.
+        // SAFETY: the caller promises the instruction set, and a better one has what this needs.
+        Isa::Amx => unsafe { run_amx(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Isa::Avx512Bf16 => unsafe { run_avx512_bf16(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.

@@ -1,6 +1,6 @@
 //! The portable instruction set, lane by lane.
 
-use super::simd::{LANES, ROUND, Simd, pairs, round_to_bf16};
+use super::simd::{LANES, ROUND, Simd, TILE_QUADS, TileProduct, pairs, round_to_bf16};
 
 /// The portable implementation, lane by lane.
 #[derive(Clone, Copy)]
@@ -17,6 +17,27 @@ impl Simd for Scalar {
     type F = [f32; LANES];
     type W = [u32; LANES];
     pairs!([i32; LANES], [i16; 2 * LANES]);
+    const TILES: bool = true;
+
+    #[inline(always)]
+    unsafe fn configure_tiles(_: usize) {}
+    #[inline(always)]
+    unsafe fn release_tiles() {}
+    #[inline(always)]
+    unsafe fn multiply_tiles(product: TileProduct) {
+        for row in 0..product.rows {
+            // SAFETY: the caller guarantees a block of each row, of the weights and of the sums.
+            unsafe {
+                let inputs = product.inputs.add(row * product.stride);
+                let mut sums = Self::splat_i32(0);
+                for (quad, part) in (0..TILE_QUADS).flat_map(|quad| [(quad, 0), (quad, 1)]) {
+                    let weights = Self::load_u8(product.weights.add(quad * 8 * LANES), part);
+                    sums = Self::dot(sums, weights, Self::splat_quad(inputs.add(quad * Self::QUAD_BYTES), part));
+                }
+                product.sums.add(row * 2 * LANES).cast::<Self::I16>().write_unaligned(sums);
+            }
+        }
+    }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -139,6 +160,15 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn splat_i32(x: i32) -> Self::I16 {
         [[x; LANES]; 2]
+    }
+    #[inline(always)]
+    unsafe fn load_i32(p: *const i32) -> Self::I16 {
+        // SAFETY: the caller guarantees 16 valid elements.
+        unsafe { p.cast::<Self::I16>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn add_i32(a: Self::I16, b: Self::I16) -> Self::I16 {
+        std::array::from_fn(|half| lanes!(i => a[half][i] + b[half][i]))
     }
     #[inline(always)]
     unsafe fn load_u8(p: *const u8, part: usize) -> Self::W16 {

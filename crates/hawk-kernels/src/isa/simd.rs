@@ -1,5 +1,7 @@
 //! The contract of an instruction set, and of the work that is written over any of them.
 
+use super::Isa;
+
 /// Lanes of one vector.
 pub const LANES: usize = 8;
 
@@ -135,6 +137,10 @@ pub trait Simd: Copy {
     unsafe fn load_scales(p: *const u16) -> Self::F16;
     /// `x` for all 16 outputs.
     unsafe fn splat_i32(x: i32) -> Self::I16;
+    /// Reads 16 integers.
+    unsafe fn load_i32(p: *const i32) -> Self::I16;
+    /// `a + b`.
+    unsafe fn add_i32(a: Self::I16, b: Self::I16) -> Self::I16;
     /// Reads part `part` of 64 unsigned bytes.
     unsafe fn load_u8(p: *const u8, part: usize) -> Self::W16;
     /// Reads part `part` of 4 rounded inputs.
@@ -148,14 +154,62 @@ pub trait Simd: Copy {
     /// `acc` plus the products of a part, per output: after all parts the second of each pair is
     /// added before the first, each with one rounding.
     unsafe fn dot_pairs(acc: Self::F16, w: Self::P16, x: Self::Q16) -> Self::F16;
+    /// Whether blocks of several rows go through tiles under int8. The portable code has tiles, too, so
+    /// that they are compared with the other way on every machine.
+    const TILES: bool;
+    /// Gives the tiles of this thread their shapes, for up to 16 rows; only where there are
+    /// [`TILES`](Self::TILES), as the next two.
+    unsafe fn configure_tiles(rows: usize);
+    /// Multiplies tiles.
+    unsafe fn multiply_tiles(product: TileProduct);
+    /// The end of the work with tiles.
+    unsafe fn release_tiles();
     /// Converts, rounded to the nearest f32.
     unsafe fn to_f32(v: Self::I16) -> Self::F16;
 }
+
+/// Groups of 4 inputs in a block of [`TileProduct`].
+pub(super) const TILE_QUADS: usize = 16;
+
+/// A product of one block of 64 inputs of up to 16 rows with a panel.
+#[derive(Clone, Copy)]
+pub struct TileProduct {
+    /// The first row's rounded inputs of the block.
+    pub inputs: *const u8,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// The panel's weights of the block, `[16][16][4]` unsigned bytes.
+    pub weights: *const u8,
+    /// Rows.
+    pub rows: usize,
+    /// The sums, `[rows][16]`, exact.
+    pub sums: *mut i32,
+}
+
+/// The methods of a set without tiles.
+macro_rules! no_tiles {
+    () => {
+        const TILES: bool = false;
+
+        #[inline(always)]
+        unsafe fn configure_tiles(_: usize) {}
+        #[inline(always)]
+        unsafe fn multiply_tiles(_: TileProduct) {}
+        #[inline(always)]
+        unsafe fn release_tiles() {}
+    };
+}
+pub(super) use no_tiles;
 
 /// A piece of work that is written over any instruction set.
 pub trait Kernel {
     /// What it returns.
     type Output;
+
+    /// The best set that it has code of its own for; on a better one it runs on this. Work with pairs of
+    /// bf16 needs [`Isa::Avx512Bf16`], which lays them out in a way of its own, and work with tiles
+    /// [`Isa::Amx`].
+    const BEST: Isa = Isa::Avx512;
 
     /// Does the work. It must be `#[inline(always)]`, so that its body is compiled for `S`.
     ///
