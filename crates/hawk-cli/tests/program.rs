@@ -50,7 +50,7 @@ impl Place {
 #[test]
 fn every_instruction_set_draws_the_same_image() {
     let place = Place::new();
-    let here: Vec<&str> = [("avx2", Isa::Avx2), ("avx512", Isa::Avx512)]
+    let here: Vec<&str> = [("neon", Isa::Neon), ("avx2", Isa::Avx2), ("avx512", Isa::Avx512)]
         .into_iter()
         .filter(|(_, isa)| isa.is_here())
         .map(|x| x.0)

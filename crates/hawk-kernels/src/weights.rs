@@ -172,7 +172,7 @@ impl Weights for Int8Weights {
     }
     #[inline(always)]
     unsafe fn begin<S: Simd>(place: Place) -> S::I16 {
-        unsafe { S::splat_i32((*place.inputs).offset) }
+        unsafe { S::first_sums((*place.inputs).offset) }
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::W16 {

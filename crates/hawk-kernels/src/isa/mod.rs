@@ -12,8 +12,12 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 
@@ -27,6 +31,8 @@ pub use simd::{Kernel, LANES, Simd, round_to_bf16};
 pub enum Isa {
     /// Portable code.
     Scalar,
+    /// 128-bit Arm with dot products of 8-bit integers.
+    Neon,
     /// 256-bit x86 with fused multiply-add.
     Avx2,
     /// 512-bit x86 with products of 8-bit integers.
@@ -38,8 +44,8 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All, slowest first.
-    pub const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
+    /// All; of those that one CPU has, the slowest first.
+    pub const ALL: [Self; 6] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// Whether this CPU has it.
     pub fn is_here(self) -> bool {
@@ -54,8 +60,14 @@ impl Isa {
         );
         #[cfg(not(target_arch = "x86_64"))]
         let (avx2, avx512, bf16, amx) = (false, false, false, || false);
+        #[cfg(target_arch = "aarch64")]
+        let neon =
+            std::arch::is_aarch64_feature_detected!("neon") && std::arch::is_aarch64_feature_detected!("dotprod");
+        #[cfg(not(target_arch = "aarch64"))]
+        let neon = false;
         match self {
             Self::Scalar => true,
+            Self::Neon => neon,
             Self::Avx2 => avx2,
             Self::Avx512 => avx2 && avx512,
             Self::Avx512Bf16 => avx2 && avx512 && bf16,
@@ -74,8 +86,8 @@ impl Isa {
         })
     }
 
-    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `avx2`, `avx512`,
-    /// `avx512bf16` or `amx`.
+    /// The one that the environment variable `HAWK_ISA` names: `scalar`, `neon`, `avx2`,
+    /// `avx512`, `avx512bf16` or `amx`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks the instruction set.
@@ -96,15 +108,16 @@ impl Isa {
     /// Refuses an instruction set that this CPU lacks, so that running on it is sound.
     #[inline]
     pub(crate) fn check(self) {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        // Each set includes the slower ones.
-        let best = BEST.get_or_init(|| Self::ALL.into_iter().rfind(|isa| isa.is_here()).unwrap_or(Self::Scalar));
-        assert!(self <= *best, "this CPU does not have {self}");
+        // By the order of the variants, which is that of `ALL`.
+        static HERE: OnceLock<[bool; Isa::ALL.len()]> = OnceLock::new();
+        let here = HERE.get_or_init(|| Self::ALL.map(Self::is_here));
+        assert!(here[self as usize], "this CPU does not have {self}");
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512bf16",
@@ -117,6 +130,7 @@ impl std::fmt::Display for Isa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Scalar => "scalar",
+            Self::Neon => "NEON",
             Self::Avx2 => "AVX2",
             Self::Avx512 => "AVX-512",
             Self::Avx512Bf16 => "AVX-512 with BF16",
@@ -154,6 +168,13 @@ unsafe fn run_amx<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<avx512::Amx>() }
 }
 
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn run_neon<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<neon::Neon>() }
+}
+
 /// Runs a kernel on an instruction set.
 ///
 /// # Safety
@@ -173,6 +194,9 @@ pub unsafe fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Isa::Avx2 => unsafe { run_avx2(kernel) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Isa::Neon => unsafe { run_neon(kernel) },
         // SAFETY: the portable code needs nothing.
         _ => unsafe { kernel.run::<scalar::Scalar>() },
     }

@@ -137,6 +137,13 @@ pub trait Simd: Copy {
     unsafe fn load_scales(p: *const u16) -> Self::F16;
     /// `x` for all 16 outputs.
     unsafe fn splat_i32(x: i32) -> Self::I16;
+    /// The sums of a row under int8 before its first product. `offset` makes up for 128 being added
+    /// to every weight; it is 0 where [`load_u8`](Self::load_u8) subtracts that.
+    #[inline(always)]
+    unsafe fn first_sums(offset: i32) -> Self::I16 {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { Self::splat_i32(offset) }
+    }
     /// Reads 16 integers.
     unsafe fn load_i32(p: *const i32) -> Self::I16;
     /// `a + b`.
