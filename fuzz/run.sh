@@ -18,7 +18,7 @@ for target; do
     mkdir -p "$logs/found/$target" "$corpus/$target"
     start=$(date +%s)
     "$binaries/$target" "$corpus/$target" -dict="$corpus/words" -runs="${RUNS:-10000000}" \
-        -max_total_time="${SECONDS_EACH:-1800}" -max_len=$((longest + 1024)) -timeout=20 -rss_limit_mb=4096 \
+        -max_total_time="${SECONDS_EACH:-1800}" -max_len=$((longest + 1024)) -timeout=900 -report_slow_units=20 -rss_limit_mb=4096 \
         -artifact_prefix="$logs/found/$target/" -print_final_stats=1 >"$logs/$target.log" 2>&1
     code=$?
     inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$target.log" | tail -1)

@@ -4,16 +4,15 @@
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code)]
+#[path = "../../crates/hawk-train/src/pictures"]
 mod pictures {
-    #[path = "../../../crates/hawk-train/src/pictures/corpus.rs"]
     pub(crate) mod corpus;
-    #[path = "../../../crates/hawk-train/src/pictures/entry.rs"]
     pub(crate) mod entry;
 }
 
 #[allow(dead_code, unused_imports)]
+#[path = "../../crates/hawk-train/src/run"]
 mod run {
-    #[path = "../../../crates/hawk-train/src/run/files.rs"]
     pub(crate) mod files;
 }
 
@@ -33,7 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = (corpus.training(), corpus.validation());
         let _ = corpus.entries.iter().map(|entry| entry.group().len()).sum::<usize>();
     }
-    let written = std::fs::write(&list, LIST.replace('\n', "")).and_then(|()| std::fs::write(dir.path().join("a.png"), bytes));
+    let written =
+        std::fs::write(&list, LIST.replace('\n', "")).and_then(|()| std::fs::write(dir.path().join("a.png"), bytes));
     if written.is_ok()
         && let Ok(corpus) = pictures::corpus::Corpus::open(dir.path())
         && let Ok(picture) = corpus.picture(0, SIDE)

@@ -91,8 +91,16 @@ mod tests {
         assert!(right.iter().all(|range| continues(Some(range), 100, 200)));
         assert!(continues(Some("bytes 0-/*"), 0, 7));
         let wrong = [
-            "bytes 0-199/200", "bytes -100/200", "bytes 1000-1/2", "items 100-199/200", "100", "", "bytes */200",
-            "bytes 100-199/201", "bytes 100-199", "bytes 99999999999999999999-1/2",
+            "bytes 0-199/200",
+            "bytes -100/200",
+            "bytes 1000-1/2",
+            "items 100-199/200",
+            "100",
+            "",
+            "bytes */200",
+            "bytes 100-199/201",
+            "bytes 100-199",
+            "bytes 99999999999999999999-1/2",
         ];
         assert!(wrong.iter().all(|range| !continues(Some(range), 100, 200)) && !continues(None, 100, 200));
     }

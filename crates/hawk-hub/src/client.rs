@@ -121,9 +121,9 @@ impl<'a> Client<'a> {
     }
 
     fn unreachable(&self, why: &str) -> Error {
-        Error::environment(format!("the hub cannot be reached: {why}")).at(&self.settings.endpoint).hint(format!(
-            "{RESUMES}; HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what was pulled before"
-        ))
+        Error::environment(format!("the hub cannot be reached: {why}"))
+            .at(&self.settings.endpoint)
+            .hint(format!("{RESUMES}; HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what was pulled before"))
     }
 
     /// What a status other than success means for `subject`, the list of files or one of them.

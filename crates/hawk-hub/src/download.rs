@@ -64,9 +64,7 @@ pub(crate) fn fetch(
 }
 
 /// Lets the users who share a cache read a temporary file that stays in it.
-pub(crate) fn shared<'b, 'p, 's>(
-    builder: &'b mut tempfile::Builder<'p, 's>,
-) -> &'b mut tempfile::Builder<'p, 's> {
+pub(crate) fn shared<'b, 'p, 's>(builder: &'b mut tempfile::Builder<'p, 's>) -> &'b mut tempfile::Builder<'p, 's> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder
@@ -108,8 +106,7 @@ impl Download<'_> {
     /// Fetches what is missing of the part.
     fn attempt(&mut self, progress: &mut dyn FnMut(Event<'_>)) -> Result<Outcome<()>> {
         let (bytes, failed) = (self.target.file.bytes()?, self.target.failed("write the file"));
-        let mut out =
-            File::options().create(true).truncate(false).write(true).open(self.part).map_err(&failed)?;
+        let mut out = File::options().create(true).truncate(false).write(true).open(self.part).map_err(&failed)?;
         let mut there = length(self.part);
         if there > bytes {
             out.set_len(0).map_err(&failed)?;
@@ -210,4 +207,43 @@ struct Span {
     known: u64,
     /// Bytes of the file.
     bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::patience::Patience;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_cache_without_locks_gets_a_file_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(std::result::Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n").unwrap();
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let blob = dir.path().join("x");
+        // What another process writes at the same time.
+        fs::write(partial(&blob), "hel").unwrap();
+        let (cache, patience) = (dir.path().to_owned(), Patience::default());
+        let settings = Settings { endpoint, cache, token: None, offline: false, proxy: None, patience };
+        let repository = "a/b".parse().unwrap();
+        let client = Client::new(&repository, &settings);
+        // `printf 'hello\n' | git hash-object --stdin`
+        let id = Some("ce013625030ba8dba906f756967f9e9ca394464a".to_owned());
+        let file = Sibling { rfilename: "x".to_owned(), size: Some(6), blob: id, lfs: None };
+        let address = client.file("x", "abc");
+        let target = Target { file: &file, address: &address, blob: &blob };
+        fetch(&client, &target, &Lock::Unavailable, &mut |_| {}).unwrap();
+        assert_eq!(fs::read_to_string(&blob).unwrap(), "hello\n");
+        assert_eq!(fs::read_to_string(partial(&blob)).unwrap(), "hel");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
 }

@@ -32,7 +32,7 @@ const OTHERS: [&str; 4] = [".json", ".yaml", ".model", ".txt"];
 /// [`Fault::Input`](hawk_files::Fault::Input): no such repository or revision, or one without files of a model.
 pub fn pull(repository: &Repository, settings: &Settings, progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
     if settings.offline {
-        let found = repository.whole(settings)?;
+        let found = repository.whole(&settings.cache)?;
         return found.ok_or_else(|| {
             Error::environment("the network is off, and the repository was not pulled before")
                 .at(repository)
@@ -76,7 +76,7 @@ pub fn pull(repository: &Repository, settings: &Settings, progress: &mut dyn FnM
     }
     if repository.revision() != commit {
         let path = folder.join("refs").join(repository.revision());
-        if repository.commit(settings).as_deref() != Some(commit) {
+        if repository.commit(&settings.cache).as_deref() != Some(commit) {
             write_whole(&path, commit)?;
         }
     }

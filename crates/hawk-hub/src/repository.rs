@@ -8,7 +8,7 @@ use std::str::FromStr;
 use hawk_files::{Error, Result};
 
 use crate::answer::is_commit;
-use crate::settings::Settings;
+use crate::settings::{Settings, cache_from_env};
 use crate::snapshot::lack;
 
 /// Bytes of a file that names a commit.
@@ -51,8 +51,12 @@ impl Repository {
     /// files only.
     #[must_use]
     pub fn pulled(&self, settings: &Settings) -> Option<PathBuf> {
-        let commit = self.commit(settings).unwrap_or_else(|| self.revision.clone());
-        let snapshot = self.folder(&settings.cache).join("snapshots").join(commit);
+        self.snapshot(&settings.cache)
+    }
+
+    fn snapshot(&self, cache: &Path) -> Option<PathBuf> {
+        let commit = self.commit(cache).unwrap_or_else(|| self.revision.clone());
+        let snapshot = self.folder(cache).join("snapshots").join(commit);
         snapshot.is_dir().then_some(snapshot)
     }
 
@@ -60,8 +64,8 @@ impl Repository {
     ///
     /// # Errors
     /// A part of the files is there.
-    pub(crate) fn whole(&self, settings: &Settings) -> Result<Option<PathBuf>> {
-        let Some(snapshot) = self.pulled(settings) else { return Ok(None) };
+    pub(crate) fn whole(&self, cache: &Path) -> Result<Option<PathBuf>> {
+        let Some(snapshot) = self.snapshot(cache) else { return Ok(None) };
         match lack(&snapshot) {
             None => Ok(Some(snapshot)),
             Some(lack) => Err(Error::input("a part of the repository was pulled")
@@ -72,8 +76,8 @@ impl Repository {
     }
 
     /// The commit that the cache has for the revision.
-    pub(crate) fn commit(&self, settings: &Settings) -> Option<String> {
-        let path = self.folder(&settings.cache).join("refs").join(&self.revision);
+    pub(crate) fn commit(&self, cache: &Path) -> Option<String> {
+        let path = self.folder(cache).join("refs").join(&self.revision);
         let mut commit = String::new();
         std::fs::File::open(path).ok()?.take(MAX_REF_BYTES).read_to_string(&mut commit).ok()?;
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
@@ -124,11 +128,11 @@ impl fmt::Display for Repository {
 pub fn find_model(typed: &Path) -> Result<PathBuf> {
     let repository = if typed.exists() { None } else { typed.to_str().and_then(parse) };
     let Some(repository) = repository else { return Ok(typed.to_owned()) };
-    let settings = Settings::from_env()?;
-    repository.whole(&settings)?.ok_or_else(|| {
+    let cache = cache_from_env()?;
+    repository.whole(&cache)?.ok_or_else(|| {
         Error::input("no such folder, and no such repository was pulled")
             .at(typed.display())
-            .expected(format!("a folder, or a repository in {}", settings.cache.display()))
+            .expected(format!("a folder, or a repository in {}", cache.display()))
             .hint(format!("hawk pull {repository}"))
     })
 }

@@ -1,7 +1,7 @@
 //! Which hub, which cache, which token.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hawk_files::{Error, Result};
 
@@ -59,6 +59,15 @@ impl Settings {
     }
 }
 
+/// The folder of the cache. Variables of the network are not looked at.
+///
+/// # Errors
+/// As [`Settings::from_env`].
+pub(crate) fn cache_from_env() -> Result<PathBuf> {
+    let variables = Variables { value: &variable, home: env::home_dir() };
+    variables.cache(&variables.hugging_face_home()?)
+}
+
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
@@ -95,15 +104,24 @@ impl Variables<'_> {
         Ok(named.or_else(|| Some(self.home.as_ref()?.join(".cache"))))
     }
 
-    fn settings(&self) -> Result<Settings> {
+    /// The folder of the ecosystem: the cache and the stored token.
+    fn hugging_face_home(&self) -> Result<PathBuf> {
         let home = match self.folder("HF_HOME")? {
             Some(home) => Some(home),
             None => self.user_cache()?.map(|cache| cache.join("huggingface")),
         };
-        let Some(home) = home else {
+        home.ok_or_else(|| {
             let error = Error::environment("no home folder for the cache of models");
-            return Err(error.hint("set HF_HOME to a folder with enough room"));
-        };
+            error.hint("set HF_HOME to a folder with enough room")
+        })
+    }
+
+    fn cache(&self, home: &Path) -> Result<PathBuf> {
+        Ok(self.folder("HF_HUB_CACHE")?.unwrap_or_else(|| home.join("hub")))
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        let home = self.hugging_face_home()?;
         let endpoint = self.set("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
         let endpoint = address::endpoint(&endpoint).map_err(|e| e.at("HF_ENDPOINT"))?;
         let stored = home.join("token");
@@ -115,7 +133,7 @@ impl Variables<'_> {
             return Err(Error::input("not a token: it has spaces, or characters that are not ASCII").at(place));
         }
         Ok(Settings {
-            cache: self.folder("HF_HUB_CACHE")?.unwrap_or_else(|| home.join("hub")),
+            cache: self.cache(&home)?,
             token,
             offline: self
                 .set("HF_HUB_OFFLINE")
@@ -139,7 +157,7 @@ impl Variables<'_> {
 }
 
 /// The token that another program stored.
-fn read_token(path: &std::path::Path) -> Option<String> {
+fn read_token(path: &Path) -> Option<String> {
     let small = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_TOKEN_BYTES);
     let token = small.then(|| std::fs::read_to_string(path).ok()).flatten()?.trim().to_owned();
     (!token.is_empty()).then_some(token)
@@ -147,13 +165,12 @@ fn read_token(path: &std::path::Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     /// The settings of these variables, in a home folder of the test.
     fn settings(variables: &[(&str, &str)]) -> Result<Settings> {
-        let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         Variables { value: &value, home: Some(PathBuf::from("/home/me")) }.settings()
     }
 

@@ -72,7 +72,8 @@ pub(crate) fn lack(snapshot: &Path) -> Option<String> {
     }
     for name in files.keys().filter(|name| name.ends_with(INDEX)) {
         let folder = name.rfind('/').map_or("", |at| &name[..=at]);
-        let missing = parts(&snapshot.join(name)).into_iter().find(|part| !files.contains_key(&format!("{folder}{part}")));
+        let missing =
+            parts(&snapshot.join(name)).into_iter().find(|part| !files.contains_key(&format!("{folder}{part}")));
         // Pickles are not pulled where safetensors are, and their index may be there all the same.
         let replaced = PICKLES.iter().any(|ending| name.ends_with(&format!("{ending}{INDEX}")))
             && files.keys().any(|file| file.starts_with(folder) && file.ends_with(SAFE));

@@ -182,7 +182,9 @@ struct Out<'a> {
 impl Out<'_> {
     fn head(&mut self, status: &str, headers: &str, length: Option<usize>) {
         let length = length.map_or(String::new(), |length| format!("Content-Length: {length}\r\n"));
-        let _ = self.stream.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}{length}\r\n").as_bytes());
+        let _ = self
+            .stream
+            .write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}{length}\r\n").as_bytes());
     }
 
     fn body(&mut self, bytes: &[u8]) {

@@ -90,9 +90,7 @@ pub(crate) fn of(request: &Request<'_>) -> Manner {
         "page" if listing => Manner { reply: Reply::Page(PAGE), ..whole() },
         // Each of these gets a usable answer after a while, for the list and for every file.
         "tired" if before < 1 => status("503 Service Unavailable", "Retry-After: 0\r\n"),
-        "crowded" if before < 1 => {
-            status("429 Too Many Requests", "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n")
-        }
+        "crowded" if before < 1 => status("429 Too Many Requests", "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n"),
         "late" if before < 1 => status("408 Request Timeout", ""),
         "mute" if before < 1 => Manner { reply: Reply::Silence, ..whole() },
         "mute-list" if listing => Manner { reply: Reply::Silence, ..whole() },
@@ -120,7 +118,9 @@ pub(crate) fn of(request: &Request<'_>) -> Manner {
         "untold" => Manner { length: Length::Untold, ..whole() },
         "exceeded" => Manner { length: Length::Exceeded, ..whole() },
         // As the first begins, the second has asked already.
-        "race" => Manner { delay: millis(if before == 0 { 400 } else { 1200 }), ..content(Body::Slow(PIECE, millis(40))) },
+        "race" => {
+            Manner { delay: millis(if before == 0 { 400 } else { 1200 }), ..content(Body::Slow(PIECE, millis(40))) }
+        }
         "race-rangeless" => {
             let delay = millis(if before == 0 { 400 } else { 1200 });
             Manner { delay, ranges: Ranges::Ignored, ..content(Body::Slow(PIECE, millis(40))) }
