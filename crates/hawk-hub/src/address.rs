@@ -40,6 +40,16 @@ impl Proxy {
         proxy.build().map(Self).map_err(|_| wrong())
     }
 
+    /// Its host and port.
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.0.host(), self.0.port())
+    }
+
+    /// Whether the host of an address is reached by it.
+    pub(crate) fn serves(&self, address: &str) -> bool {
+        address.parse().is_ok_and(|address| !self.0.is_no_proxy(&address))
+    }
+
     pub(crate) fn inner(&self) -> ureq::Proxy {
         self.0.clone()
     }

@@ -121,7 +121,9 @@ impl<'a> Client<'a> {
     }
 
     fn unreachable(&self, why: &str) -> Error {
-        Error::environment(format!("the hub cannot be reached: {why}"))
+        let proxy = self.settings.proxy.as_ref().filter(|proxy| proxy.serves(&self.settings.endpoint));
+        let by = proxy.map_or(String::new(), |proxy| format!(" by the proxy {}", proxy.place()));
+        Error::environment(format!("the hub cannot be reached{by}: {why}"))
             .at(&self.settings.endpoint)
             .hint(format!("{RESUMES}; HF_ENDPOINT names another hub; HF_HUB_OFFLINE=1 uses what was pulled before"))
     }

@@ -280,7 +280,12 @@ fn proxies_are_asked_for_the_hub() {
     proxied(Proxy::new(address, "").unwrap()).unwrap();
     assert!(place.hub.seen("CONNECT hub.test:80").len() > 1);
     let message = proxied(Proxy::new(address, "hub.test").unwrap()).unwrap_err().to_string();
-    assert!(message.contains("cannot be reached"), "{message}");
+    assert!(message.contains("cannot be reached:"), "{message}");
+    // Nobody listens there.
+    for nobody in ["127.0.0.1:1", "socks5h://127.0.0.1:1"] {
+        let message = proxied(Proxy::new(nobody, "").unwrap()).unwrap_err().to_string();
+        assert!(message.contains("by the proxy 127.0.0.1:1"), "{message}");
+    }
 }
 
 #[cfg(unix)]
