@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What is told of events.
+pub(crate) type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
+
 /// The progress of [`pull`](crate::pull).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hawk_files::{Error, Result};
 
-use crate::event::Event;
+use crate::event::{Event, Tell};
 
 /// How long a pull bears with servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,8 @@ impl Failure {
 /// What an attempt returns, or the error of the last failure.
 pub(crate) fn persist<T>(
     patience: &Patience,
-    progress: &mut dyn FnMut(Event<'_>),
-    attempt: &mut dyn FnMut(&mut dyn FnMut(Event<'_>)) -> Result<Outcome<T>>,
+    progress: &mut Tell<'_>,
+    attempt: &mut dyn FnMut(&mut Tell<'_>) -> Result<Outcome<T>>,
 ) -> Result<T> {
     let mut fruitless = 0;
     loop {

@@ -103,9 +103,9 @@ fn listing(repository: &str, files: &[File]) -> String {
 
 /// Reads a line byte by byte, so that the rest stays in the socket.
 fn line(stream: &mut TcpStream) -> Option<String> {
-    let mut line = Vec::new();
-    for byte in stream.bytes().map_while(Result::ok).take_while(|byte| *byte != b'\n') {
-        line.push(byte);
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while stream.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+        line.extend(byte);
     }
     Some(String::from_utf8(line).ok()?.trim_end().to_owned()).filter(|line| !line.is_empty())
 }
