@@ -181,14 +181,14 @@ fn a_pull_that_is_killed_at_any_moment_is_continued_by_the_next() {
         let mut done = false;
         while place.hub.sent() < begun + 7919 * kills && !done {
             done = running.0.try_wait().unwrap().is_some();
+            std::thread::sleep(Duration::from_millis(1));
         }
         if done {
             break;
         }
     }
     place.completes("drip");
-    let all: usize = small_files().iter().map(|(_, content)| content.len()).sum();
-    assert!(place.hub.sent() < 4 * all, "what arrived is kept");
+    assert!(place.hub.seen("drip").iter().any(|seen| seen.range.is_some()), "what arrived is kept");
 }
 
 #[test]

@@ -25,9 +25,9 @@ fn files() -> Vec<File> {
     ]
 }
 
-/// Quick where servers are slow, and generous to a machine that is busy.
+/// Quick where servers fail, and generous to a machine that is busy.
 const PATIENCE: Patience = Patience {
-    stall: Duration::from_millis(700),
+    stall: Duration::from_secs(60),
     attempts: 4,
     pause: Duration::from_millis(1),
     longest_pause: Duration::from_secs(60),
@@ -37,17 +37,23 @@ const PATIENCE: Patience = Patience {
 struct Place {
     hub: Hub,
     cache: tempfile::TempDir,
+    patience: Patience,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { hub: Hub::new(files()), cache: tempfile::tempdir().unwrap() }
+        Self { hub: Hub::new(files()), cache: tempfile::tempdir().unwrap(), patience: PATIENCE }
+    }
+
+    /// A place where silence is borne with for so long.
+    fn with_stall(stall: Duration) -> Self {
+        Self { patience: Patience { stall, ..PATIENCE }, ..Self::new() }
     }
 
     fn settings(&self) -> Settings {
         let cache = self.cache.path().to_owned();
         let endpoint = self.hub.endpoint.clone();
-        Settings { endpoint, cache, token: None, offline: false, proxy: None, patience: PATIENCE }
+        Settings { endpoint, cache, token: None, offline: false, proxy: None, patience: self.patience }
     }
 
     /// The folder, and what was told on the way.
@@ -154,18 +160,21 @@ fn a_part_that_begins_elsewhere_is_fetched_anew() {
 
 #[test]
 fn silent_servers_are_left_and_asked_again() {
-    let place = Place::new();
-    assert_eq!(place.pulls("stall"), 2);
-    assert_eq!(place.ranges("/store/stall"), [None, Some("bytes=20000-".to_owned()), Some("bytes=40000-".to_owned())]);
+    let place = Place::with_stall(Duration::from_millis(700));
+    // On a busy machine other attempts may seem to stall, too.
+    assert!(place.pulls("stall") >= 2);
+    let ranges = [None, Some("bytes=20000-".to_owned()), Some("bytes=40000-".to_owned())];
+    assert_eq!(place.ranges("/store/stall")[..3], ranges);
     // The list, three files, and the store.
-    assert_eq!(place.pulls("mute"), 5);
+    assert!(place.pulls("mute") >= 5);
     place.refuses("test/mute-list", Fault::Environment, &["cannot be reached", "no byte for 0.7 s"]);
     assert_eq!(place.hub.seen("mute-list").len(), 4);
 }
 
 #[test]
 fn slow_servers_are_borne_with() {
-    let place = Place::new();
+    // Shorter than the whole transfer.
+    let place = Place::with_stall(Duration::from_secs(3));
     assert_eq!(place.pulls("slow"), 0);
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn of(request: &Request<'_>) -> Manner {
         "drop" => content(Body::Cut(PIECE)),
         "reset" if before < 3 => content(Body::Reset(PIECE)),
         "nothing" => content(Body::Cut(0)),
-        "slow" => content(Body::Slow(PIECE, millis(40))),
+        "slow" => content(Body::Slow(PIECE, millis(250))),
         "drip" => content(Body::Slow(2_000, millis(4))),
         "rangeless" if before < 2 => Manner { ranges: Ranges::Ignored, ..content(Body::Half) },
         "rangeless" => Manner { ranges: Ranges::Ignored, ..whole() },
