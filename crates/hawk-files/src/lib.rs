@@ -62,7 +62,7 @@ pub use family::names::{HeadNormTensors, LayerPart, RotaryPairs, TensorNames};
 pub use family::rules::FamilyRules;
 pub use features::CaptionFeatures;
 pub use import::llamagen_files::LlamaGenExtras;
-pub use import::workdir::{check_new_folder, finish, work_folder};
+pub use import::workdir::{WorkFolder, check_new_folder, finish, work_folder};
 pub use import::{Conversion, ConvertTo, Converted, Loader, PackTo, Progress};
 pub use json::{from_json, unsupported};
 pub use places::VqTokenizer;

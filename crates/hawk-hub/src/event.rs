@@ -1,5 +1,10 @@
 //! The progress of a download.
 
+use std::time::Duration;
+
+/// What is told of events.
+pub(crate) type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
+
 /// The progress of [`pull`](crate::pull).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -19,6 +24,16 @@ pub enum Event<'a> {
     },
     /// So many more bytes arrived.
     BytesReceived(u64),
-    /// An attempt failed for this reason; the next one resumes.
-    Retrying(&'a str),
+    /// An attempt failed for this reason; the next one resumes after the pause.
+    Retrying {
+        /// The reason.
+        why: &'a str,
+        /// The time until the next attempt.
+        pause: Duration,
+    },
+    /// Another process fetches this file into the same cache. The pull goes on when it is done or ended.
+    WaitingForAnother {
+        /// The file's path in the repository.
+        name: &'a str,
+    },
 }

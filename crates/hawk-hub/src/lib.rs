@@ -19,26 +19,37 @@
 //! |---|---|
 //! | [`Repository`] | a repository of models and one of its revisions: `ORG/NAME@REVISION` |
 //! | [`Settings`] | the hub's address, the cache's folder, the token |
+//! | [`Proxy`], [`Patience`] | the way to the hub, and how long it is borne with |
 //! | [`pull`], [`Event`] | download of a revision, and its progress |
 //! | [`find_model`] | a folder or the name of a pulled repository, as the folder to load |
 //!
 //! The cache holds `models--ORG--NAME/{blobs,refs,snapshots}`, the layout of the `huggingface_hub` package.
-//! A snapshot is a folder of links to blobs, so that two revisions share their equal files.
+//! A snapshot is a folder of links to blobs, so that two revisions share their equal files. `.locks` beside it holds a
+//! lock per blob, as that package has it.
 //!
 //! # What it does not do
 //!
 //! It prints nothing and loads no model. It writes into the cache only. It opens a connection only inside [`pull`].
 
+mod address;
+mod answer;
 mod client;
+mod digest;
+mod download;
 mod event;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
+mod lock;
+mod patience;
 mod pull;
 mod repository;
 mod settings;
+mod snapshot;
 
+pub use address::Proxy;
 pub use event::Event;
+pub use patience::Patience;
 pub use pull::pull;
 pub use repository::{Repository, find_model};
 pub use settings::{Settings, user_cache};

@@ -6,6 +6,8 @@ use std::path::{Component, Path};
 use hawk_files::{Error, Result};
 use serde::Deserialize;
 
+use crate::answer::is_commit;
+
 /// The largest file that is fetched: several times the largest that a hub stores.
 const MAX_FILE_BYTES: u64 = 1 << 42;
 
@@ -43,7 +45,7 @@ impl Listing {
             Error::environment(format!("invalid answer of the hub: {e}")).hint("does HF_ENDPOINT name a hub?")
         })?;
         let commit = listing.sha.as_str();
-        if commit.is_empty() || commit.len() > 64 || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if !is_commit(commit) {
             return Err(wrong("sha", "a commit", commit));
         }
         let mut names = BTreeSet::new();
@@ -93,10 +95,4 @@ impl Sibling {
 
 fn wrong(place: &str, expected: &str, got: &str) -> Error {
     Error::environment("invalid list of files from the hub").at(place).expected(expected).got(format!("{got:?}"))
-}
-
-/// Whether `Content-Range` (RFC 9110, section 14.4) says that a part of a file begins at byte `from`.
-pub(crate) fn begins_at(content_range: Option<&str>, from: u64) -> bool {
-    let first = || content_range?.trim().strip_prefix("bytes")?.trim_start().split_once('-')?.0.parse::<u64>().ok();
-    first() == Some(from)
 }

@@ -1,13 +1,18 @@
 //! Names of repositories, and their folders in the cache.
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hawk_files::{Error, Result};
 
-use crate::settings::Settings;
+use crate::answer::is_commit;
+use crate::settings::{Settings, cache_from_env};
+use crate::snapshot::lack;
 
+/// Bytes of a file that names a commit.
+const MAX_REF_BYTES: u64 = 128;
 const DEFAULT_REVISION: &str = "main";
 /// The longest part of a name, in bytes.
 const MAX_PART_BYTES: usize = 96;
@@ -42,14 +47,40 @@ impl Repository {
         })
     }
 
-    /// The folder of the revision's files in the cache, if they were pulled. Asks no network.
+    /// The folder of the revision's files in the cache, if there is one. Asks no network. It may hold a part of the
+    /// files only.
     #[must_use]
     pub fn pulled(&self, settings: &Settings) -> Option<PathBuf> {
-        let folder = self.folder(&settings.cache);
-        let commit = std::fs::read_to_string(folder.join("refs").join(&self.revision));
-        let commit = commit.map_or_else(|_| self.revision.clone(), |commit| commit.trim().to_owned());
-        let snapshot = folder.join("snapshots").join(commit);
+        self.snapshot(&settings.cache)
+    }
+
+    fn snapshot(&self, cache: &Path) -> Option<PathBuf> {
+        let commit = self.commit(cache).unwrap_or_else(|| self.revision.clone());
+        let snapshot = self.folder(cache).join("snapshots").join(commit);
         snapshot.is_dir().then_some(snapshot)
+    }
+
+    /// As [`pulled`](Self::pulled), and what every model has is there.
+    ///
+    /// # Errors
+    /// A part of the files is there.
+    pub(crate) fn whole(&self, cache: &Path) -> Result<Option<PathBuf>> {
+        let Some(snapshot) = self.snapshot(cache) else { return Ok(None) };
+        match lack(&snapshot) {
+            None => Ok(Some(snapshot)),
+            Some(lack) => Err(Error::input("a part of the repository was pulled")
+                .at(snapshot.display())
+                .got(format!("a folder without {lack}"))
+                .hint(format!("hawk pull {self}"))),
+        }
+    }
+
+    /// The commit that the cache has for the revision.
+    pub(crate) fn commit(&self, cache: &Path) -> Option<String> {
+        let path = self.folder(cache).join("refs").join(&self.revision);
+        let mut commit = String::new();
+        std::fs::File::open(path).ok()?.take(MAX_REF_BYTES).read_to_string(&mut commit).ok()?;
+        Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
     /// The repository's folder in a cache.
@@ -93,15 +124,15 @@ impl fmt::Display for Repository {
 /// Text that names neither is returned as a path, so that the loader names what is missing there.
 ///
 /// # Errors
-/// `typed` is the name of a repository that was not pulled, or there is no home folder to look in.
+/// `typed` is the name of a repository that was not pulled or in part only, or there is no home folder to look in.
 pub fn find_model(typed: &Path) -> Result<PathBuf> {
     let repository = if typed.exists() { None } else { typed.to_str().and_then(parse) };
     let Some(repository) = repository else { return Ok(typed.to_owned()) };
-    let settings = Settings::from_env()?;
-    repository.pulled(&settings).ok_or_else(|| {
+    let cache = cache_from_env()?;
+    repository.whole(&cache)?.ok_or_else(|| {
         Error::input("no such folder, and no such repository was pulled")
             .at(typed.display())
-            .expected(format!("a folder, or a repository in {}", settings.cache.display()))
+            .expected(format!("a folder, or a repository in {}", cache.display()))
             .hint(format!("hawk pull {repository}"))
     })
 }

@@ -11,13 +11,16 @@ use crate::output::{progress, say};
   hawk pull Alpha-VLLM/Lumina-mGPT-7B-768 --revision main
   hawk generate \"a red apple on a table\" --model Alpha-VLLM/Lumina-mGPT-7B-768
 
-The same command resumes an interrupted download.
+The same command resumes an interrupted download. Servers that fail, stall or limit requests are asked
+again. Several commands may pull into one cache at once.
 
 Environment:
   HF_HUB_CACHE    the cache [default: hub/ in HF_HOME, else ~/.cache/huggingface/hub]
   HF_ENDPOINT     the hub [default: https://huggingface.co]
   HF_TOKEN        token of an account, for gated and private repositories
-  HF_HUB_OFFLINE  1 forbids the network")]
+  HF_HUB_OFFLINE  1 forbids the network
+  HTTPS_PROXY     the proxy, also ALL_PROXY and for http:// hubs HTTP_PROXY: http://, https://, socks4://,
+                  socks4a://, socks5://, socks5h:// with HOST:PORT; NO_PROXY lists hosts to reach directly")]
 pub(crate) struct PullArgs {
     /// Repository to download, as ORG/NAME or ORG/NAME@REVISION
     #[arg(value_name = "ORG/NAME")]
@@ -42,7 +45,13 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
             bar.reset_eta();
         }
         Event::BytesReceived(bytes) => bar.inc(bytes),
-        Event::Retrying(why) => bar.suspend(|| eprintln!("note: {why}; retrying")),
+        Event::Retrying { why, pause } if pause.is_zero() => bar.suspend(|| eprintln!("note: {why}")),
+        Event::Retrying { why, pause } => {
+            bar.suspend(|| eprintln!("note: {why}; next attempt in {} s", pause.as_secs()));
+        }
+        Event::WaitingForAnother { name } => {
+            bar.suspend(|| eprintln!("note: another process fetches {name}; waiting for it"));
+        }
         _ => {}
     })?;
     bar.finish_and_clear();

@@ -12,7 +12,7 @@ use hawk_kernels::Precision;
 use serde_json::{Value, json};
 
 use self::llamagen_files::LlamaGenExtras;
-use self::workdir::{check_new_folder, finish, work_folder};
+use self::workdir::{WorkFolder, check_new_folder, finish, work_folder};
 use crate::atomic;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::writer::{self, Planned};
@@ -94,7 +94,7 @@ pub struct PackTo<'a> {
 /// A conversion under way.
 struct Work<'a> {
     /// The folder of unfinished work.
-    dir: PathBuf,
+    dir: WorkFolder,
     loader: &'a dyn Loader,
     progress: &'a Progress,
 }
@@ -149,7 +149,7 @@ impl Conversion {
         let (layout, left_out) = written.inspect_err(|e| {
             // Another attempt at wrong input has nothing to go on with.
             if e.fault() == Fault::Input {
-                let _ = fs::remove_dir_all(&work.dir);
+                let _ = fs::remove_dir_all(&*work.dir);
             }
         })?;
         finish(&work.dir, &self.out)?;
@@ -159,7 +159,7 @@ impl Conversion {
     }
 
     /// The folder of unfinished work.
-    fn begin(&self) -> Result<PathBuf> {
+    fn begin(&self) -> Result<WorkFolder> {
         let plan = json!({
             "version": env!("CARGO_PKG_VERSION"), "to": format!("{:?}", self.to), "source": fingerprint(&self.source)?,
             "tokenizer": self.tokenizer.as_deref().map(fingerprint).transpose()?,
@@ -287,7 +287,8 @@ impl Conversion {
         }
         atomic::write(&work.dir.join("config.json"), config.to_string().as_bytes())?;
         let mut left_out = write_vq(&vq, &json, &work.dir)?;
-        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.dir.clone()), &transformer, &[])? {
+        if let Some(derived) = HawkConfig::of_named_model(&ModelSource::Dir(work.dir.to_path_buf()), &transformer, &[])?
+        {
             derived.check_decoder(&vq.config).map_err(|e| e.at(file.display()))?;
         }
         let wanted = |name: &&str| used.iter().any(|tensor| tensor.name == *name);

@@ -1,7 +1,8 @@
 //! New folders that appear complete or not at all. Unfinished work stays in a hidden folder beside
 //! them.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// What unfinished work is of.
 const PLAN: &str = "plan.json";
+/// The lock of the process that works on it.
+const LOCK: &str = ".lock";
 
 /// Refuses a folder that there is something in.
 pub fn check_new_folder(out: &Path) -> Result<()> {
@@ -24,27 +27,104 @@ pub fn check_new_folder(out: &Path) -> Result<()> {
         .hint("nothing is overwritten; remove it or choose another name"))
 }
 
+/// A hidden folder of unfinished work, which no other process works on.
+#[derive(Debug)]
+pub struct WorkFolder {
+    dir: PathBuf,
+    /// It is unlocked when this is dropped, or with the process. None where the file system has no locks.
+    _lock: Option<File>,
+}
+
+impl Deref for WorkFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.dir
+    }
+}
+
 /// The hidden folder beside `out` for unfinished work. Its content is kept if it was made by the
 /// same plan, else removed.
-pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<PathBuf> {
+///
+/// # Errors
+/// Another process works on the folder, or it cannot be written.
+pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<WorkFolder> {
     let name = out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(out.display()))?;
     let work = out.with_file_name(format!(".{}.{doing}", name.to_string_lossy()));
     let failed = |e: std::io::Error| Error::io("make the folder", &work, &e);
+    let lock = lock(&work, out)?;
     let same = fs::read(work.join(PLAN)).ok().and_then(|old| serde_json::from_slice::<Value>(&old).ok());
     if same.as_ref() != Some(plan) {
-        if work.exists() {
-            fs::remove_dir_all(&work).map_err(failed)?;
+        for entry in fs::read_dir(&work).map_err(failed)? {
+            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path())).map_err(failed)?;
+            if path.file_name().is_some_and(|name| name == LOCK) {
+                continue;
+            }
+            let is_dir = entry.map_err(failed)?.is_dir();
+            if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
         }
-        fs::create_dir_all(&work).map_err(failed)?;
         atomic::write(&work.join(PLAN), plan.to_string().as_bytes())?;
     }
-    Ok(work)
+    Ok(WorkFolder { dir: work, _lock: lock })
+}
+
+/// Makes the folder and locks it.
+fn lock(work: &Path, out: &Path) -> Result<Option<File>> {
+    let (path, failed) = (work.join(LOCK), |e: std::io::Error| Error::io("make the folder", work, &e));
+    loop {
+        fs::create_dir_all(work).map_err(failed)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            // Another process may have finished in between, and have put the folder in place.
+            Ok(()) if path.exists() => return Ok(Some(file)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::environment("another process works on this folder")
+                    .at(out.display())
+                    .hint("wait for it, or choose another name"));
+            }
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
 }
 
 /// Puts finished work in place.
 pub fn finish(work: &Path, out: &Path) -> Result<()> {
-    fs::remove_file(work.join(PLAN)).map_err(|e| Error::io("finish the folder", work, &e))?;
+    for name in [LOCK, PLAN] {
+        fs::remove_file(work.join(name)).map_err(|e| Error::io("finish the folder", work, &e))?;
+    }
     // An empty folder of that name may be there.
     let _ = fs::remove_dir(out);
     fs::rename(work, out).map_err(|e| Error::io("put the new folder in place", out, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_works_on_a_folder_and_the_next_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("model");
+        let (first, second) = (json!({ "seed": 1 }), json!({ "seed": 2 }));
+        let work = work_folder(&out, "synth", &first).unwrap();
+        fs::write(work.join("half"), "half").unwrap();
+        for plan in [&first, &second] {
+            let error = work_folder(&out, "synth", plan).unwrap_err();
+            assert!(error.to_string().contains("another process"), "{error}");
+        }
+        drop(work);
+        let work = work_folder(&out, "synth", &first).unwrap();
+        assert_eq!(fs::read_to_string(work.join("half")).unwrap(), "half");
+        drop(work);
+        let work = work_folder(&out, "synth", &second).unwrap();
+        assert!(!work.join("half").exists());
+        fs::write(work.join("whole"), "whole").unwrap();
+        finish(&work, &out).unwrap();
+        let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["whole"]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -187,7 +187,7 @@ impl<'a> Grown<'a> {
         if let Some(heads) = &self.heads {
             let dir = work.join(HEADS);
             self.write_part(&dir, &heads.part, &|done| progress(self.model.bytes() + done, total))?;
-            let target_digest = ModelSource::Dir(work.clone()).digest()?;
+            let target_digest = ModelSource::Dir(work.to_path_buf()).digest()?;
             let config = HeadsConfig { target_digest, ..heads.config.clone() };
             atomic::write_json(&dir.join("config.json"), &config.to_json())?;
         }

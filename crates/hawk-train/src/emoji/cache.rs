@@ -15,8 +15,9 @@ use crate::run::files;
 
 /// Number of attempts to fetch a package.
 const ATTEMPTS: usize = 3;
-/// Time limits for the connection and for the whole transfer.
+/// Time limits for the connection, without a byte, and for the whole transfer.
 const CONNECT_SECONDS: u64 = 20;
+const STALL_SECONDS: u64 = 30;
 const TRANSFER_SECONDS: u64 = 600;
 
 /// A folder of packages and the registry that they are fetched from.
@@ -32,6 +33,7 @@ impl Cache {
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .timeout_connect(Some(Duration::from_secs(CONNECT_SECONDS)))
+            .timeout_per_read(Some(Duration::from_secs(STALL_SECONDS)))
             .timeout_global(Some(Duration::from_secs(TRANSFER_SECONDS)))
             .build();
         Self { dir: dir.to_owned(), registry: registry.trim_end_matches('/').to_owned(), agent: config.new_agent() }

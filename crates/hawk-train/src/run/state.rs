@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Bytes;
 use hawk_files::{Error, Result};
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::run::curve::Curve;
@@ -86,6 +86,9 @@ fn parse(bytes: &[u8]) -> Result<State> {
     let optimizer = file.tensor(OPTIMIZER).map_err(|e| damaged(&e))?.data().to_vec();
     let (mut parameters, mut averaged) = (Vec::new(), Vec::new());
     for (name, view) in file.iter().filter(|(name, _)| *name != OPTIMIZER) {
+        if view.dtype() != Dtype::F32 {
+            return Err(damaged(&format!("{name} has the number format {:?}, not F32", view.dtype())));
+        }
         let values = view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
         let (list, name) = match name.strip_prefix(AVERAGED) {
             Some(name) => (&mut averaged, name),
@@ -94,4 +97,27 @@ fn parse(bytes: &[u8]) -> Result<State> {
         list.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values });
     }
     Ok(State { step, curve, parameters, averaged, optimizer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_of_another_number_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.safetensors");
+        let parameters = vec![NamedTensor { name: "w".to_owned(), shape: vec![2], values: vec![1.0, 2.0] }];
+        let curve = Curve::new("loss", [], None);
+        save(&path, State { step: 7, curve, parameters, averaged: Vec::new(), optimizer: vec![1] }).unwrap();
+        assert_eq!(load(&path).unwrap().parameters[0].values, [1.0, 2.0]);
+        // Tensors of as many bytes with other numbers, and of other sizes.
+        let bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(3).position(|part| part == b"F32").unwrap();
+        let mut damaged = bytes.clone();
+        damaged[at] = b'I';
+        std::fs::write(&path, damaged).unwrap();
+        let message = load(&path).err().unwrap().to_string();
+        assert!(message.contains("I32") && message.contains("remove the file"), "{message}");
+    }
 }

@@ -116,7 +116,8 @@ impl TunerMemory {
     pub fn from_json(mut self, file: &[u8]) -> Self {
         self.entries = serde_json::from_slice(file).map_or_else(|_| Vec::new(), |file: File| file.tuners);
         let day = self.day;
-        self.entries.retain(|entry| entry.tuner.is_plausible() && (entry.day..=entry.day + STALE_DAYS).contains(&day));
+        let fresh = |entry: &Entry| day.checked_sub(entry.day).is_some_and(|age| age <= STALE_DAYS);
+        self.entries.retain(|entry| entry.tuner.is_plausible() && fresh(entry));
         self.shorten();
         self
     }
@@ -237,6 +238,7 @@ mod tests {
             ("\"cells\":300.0", "\"cells\":1e999"),
             ("\"trees\":1,", "\"trees\":0,"),
             ("\"trees\":1,", "\"trees\":-1,"),
+            ("\"day\":10", "\"day\":18446744073709551615"),
         ] {
             assert!(file.contains(wanted), "{wanted} in {file}");
             assert_eq!(kept(&file.replacen(wanted, damage, 1), 10), 0, "{damage}");
