@@ -71,11 +71,12 @@ impl Simd for Neon {
     const PAIR_BYTES: usize = 8;
     const PARTS: usize = 1;
     const QUAD_BYTES: usize = 4;
-    // 24 of the 32 registers; a step's weights take 4.
-    const TILE_ROWS: usize = 6;
+    // A row's sums take 4 of the 32 registers, a step's weights of a panel 4 more. The compiler keeps
+    // sums in memory for 6 rows in f32, and for 3 rows of two panels.
+    const TILE_ROWS: usize = 5;
     const INT8_TILE_ROWS: usize = 6;
     const MOST_PANELS: usize = 2;
-    const MOST_SUMS: usize = 6;
+    const MOST_SUMS: usize = 4;
     // As on AVX2. No processor with this instruction set was measured.
     const FETCHES_ALONE: bool = false;
 
