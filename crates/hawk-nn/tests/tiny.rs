@@ -77,7 +77,10 @@ fn trees_chains_and_commits_stay_inside_their_memory_and_agree() {
             // As a tree whose wanted path is rows 0 2 5, beside the same tokens as a chain.
             let mut both = [target.stream(17).unwrap(), target.stream(21).unwrap()];
             let fill = |stream: &mut Stream, range: std::ops::Range<usize>| {
-                stream.rows.push_chain(ids[range].iter().copied(), None, Readout::Logits);
+                let mut last = None;
+                for &id in &ids[range] {
+                    last = Some(stream.rows.push(id, last, Readout::Logits));
+                }
             };
             fill(&mut both[0], 0..2);
             fill(&mut both[1], 0..2);

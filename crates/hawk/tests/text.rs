@@ -216,6 +216,12 @@ fn a_text_ends_with_the_first_end_wherever_it_was_guessed() {
                 let text = write(&engine, &request(prompt, sampling, how));
                 assert_eq!((text.tokens, text.stop), (whole[..=first].to_vec(), Stop::Eos), "{prompt:?} {how:?}");
                 assert_eq!((text.stats.committed, text.sources.len()), (first as u64 + 1, first + 1));
+                // A guessed end is the token of its pass, and no accepted guess.
+                let stats = &text.stats;
+                let tallied = stats.tallies().map(|(.., tally)| tally.accepted).sum::<u64>();
+                assert_eq!((tallied, stats.accepted + stats.target_passes), (stats.accepted, stats.committed));
+                assert_eq!(stats.recovered + stats.bonus, stats.target_passes);
+                assert!(stats.prefill_passes > 0);
                 ended += 1;
             }
         }

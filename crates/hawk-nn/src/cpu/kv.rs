@@ -1,6 +1,7 @@
 //! Keys and values of the tokens of a stream.
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
 
 use hawk_files::{Result, TransformerConfig};
 use hawk_kernels::{Line, Numbers, PANEL, round_to_bf16};
@@ -44,6 +45,41 @@ impl KvFormat {
     }
 }
 
+/// A part of a [`Line`]. The system gives zeroed memory page by page, as it is used, for what needs no
+/// larger alignment than this.
+type Part = u64;
+
+const PARTS: usize = size_of::<Line>() / size_of::<Part>();
+
+/// Zeroed cache lines that take memory when they are written. Cells, because the threads of a pass
+/// write their heads' rows through shared references.
+pub(super) struct LazyLines {
+    parts: Vec<UnsafeCell<Part>>,
+    /// The first part that begins a line in memory.
+    start: usize,
+}
+
+impl LazyLines {
+    /// As many lines as the product of the factors.
+    fn new(factors: [usize; 4]) -> Result<Self> {
+        let lines = factors.iter().fold(1_usize, |lines, &factor| lines.saturating_mul(factor));
+        // One line more, for the place where the first one begins.
+        let parts: Vec<UnsafeCell<Part>> = zeros("keys and values", &[lines.saturating_add(1), PARTS])?;
+        let start = parts.as_ptr().align_offset(align_of::<Line>());
+        Ok(Self { parts, start })
+    }
+
+    /// The first byte of some lines.
+    fn pointer(&self, lines: Range<usize>) -> *mut u8 {
+        let parts = &self.parts[self.start + lines.start * PARTS..self.start + lines.end * PARTS];
+        UnsafeCell::raw_get(parts.as_ptr()).cast()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.parts)
+    }
+}
+
 /// Keys and values of one stream for all layers.
 pub(crate) struct Kv {
     pub(super) committed: usize,
@@ -51,9 +87,8 @@ pub(crate) struct Kv {
     head_dim: usize,
     kv_heads: usize,
     format: KvFormat,
-    /// Cells, because the threads of a pass write their heads' rows through shared references.
-    pub(super) keys: Vec<Vec<UnsafeCell<Line>>>,
-    pub(super) values: Vec<Vec<UnsafeCell<Line>>>,
+    pub(super) keys: Vec<LazyLines>,
+    pub(super) values: Vec<LazyLines>,
 }
 
 impl Kv {
@@ -66,7 +101,7 @@ impl Kv {
         let (head_dim, kv_heads) = (config.head_dim, config.kv_heads);
         let lines = PANEL * format.step_bytes() / size_of::<Line>();
         let size = [panels, head_dim.div_ceil(PANEL), lines, kv_heads];
-        let layers = || (0..config.layers).map(|_| zeros("keys and values", &size)).collect::<Result<_>>();
+        let layers = || (0..config.layers).map(|_| LazyLines::new(size)).collect::<Result<_>>();
         let (keys, values) = (layers()?, layers()?);
         Ok(Self { committed: 0, capacity: panels * PANEL, head_dim, kv_heads, format, keys, values })
     }
@@ -104,13 +139,13 @@ impl Kv {
     /// head that it writes.
     pub(crate) fn head(&self, layer: usize, head: usize) -> KvHead {
         let lines = self.head_bytes() / size_of::<Line>();
-        let first = |cells: &[UnsafeCell<Line>]| UnsafeCell::raw_get(cells[head * lines..(head + 1) * lines].as_ptr());
+        let first = |layer: &LazyLines| layer.pointer(head * lines..(head + 1) * lines);
         KvHead {
             format: self.format,
             capacity: self.capacity,
             head_dim: self.head_dim,
-            keys: first(&self.keys[layer]).cast(),
-            values: first(&self.values[layer]).cast(),
+            keys: first(&self.keys[layer]),
+            values: first(&self.values[layer]),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use hawk_files::{Error, Result, TransformerConfig};
 
-use super::kv::{Kv, KvFormat};
+use super::kv::{Kv, KvFormat, LazyLines};
 use super::target::TargetId;
 use crate::pass::OwnInputs;
 use crate::rows::Rows;
@@ -79,7 +79,7 @@ impl Stream {
 
     /// Bytes of the keys and values.
     pub fn bytes(&self) -> usize {
-        self.kv.keys.iter().chain(&self.kv.values).map(|layer| size_of_val(&**layer)).sum()
+        self.kv.keys.iter().chain(&self.kv.values).map(LazyLines::bytes).sum()
     }
 
     /// The keys and values of the committed tokens of a layer in contiguous pieces: what attention
