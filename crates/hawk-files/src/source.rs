@@ -68,11 +68,10 @@ impl ModelSource {
             Self::Dir(dir) => {
                 if !dir.is_dir() {
                     let got = if dir.exists() { "something else" } else { "nothing" };
-                    return Err(Error::input("there is no model")
+                    return Err(Error::input("there is no such folder")
                         .at(dir.display())
                         .expected("a folder with config.json and model.safetensors")
-                        .got(got)
-                        .hint("without --model the built-in model is used"));
+                        .got(got));
                 }
                 map(&dir.join(name))
             }
@@ -90,6 +89,15 @@ impl ModelSource {
             Self::Dir(dir) => dir.join(name).is_file(),
             Self::Embedded(files) => files.iter().any(|file| file.name == name),
         }
+    }
+
+    /// A file in `folder` that is named as one of several parts of the weights, such as
+    /// `model-00001-of-00002.safetensors`.
+    pub(crate) fn shard_without_index(&self, folder: &str) -> Option<String> {
+        let Self::Dir(dir) = self else { return None };
+        let names = std::fs::read_dir(dir.join(folder)).ok()?.flatten();
+        let mut names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        names.find(|name| name.contains("-of-") && [".safetensors", ".bin"].iter().any(|end| name.ends_with(end)))
     }
 
     /// A file's name for messages.

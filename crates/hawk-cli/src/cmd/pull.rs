@@ -3,7 +3,8 @@
 use hawk::Result;
 use hawk_hub::{Event, Repository, Settings, pull};
 
-use crate::output::{progress, say};
+use crate::output::terminal::escaped;
+use crate::output::{note, progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -36,13 +37,13 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let folder = pull(&repository, &Settings::from_env()?, &mut |event| match event {
         Event::FileStarted { number, files, name, bytes, cached_bytes } => {
             bar.set_prefix(format!("{number}/{files}"));
-            bar.set_message(name.to_owned());
+            bar.set_message(escaped(name).into_owned());
             bar.set_length(bytes);
             bar.set_position(cached_bytes);
             bar.reset_eta();
         }
         Event::BytesReceived(bytes) => bar.inc(bytes),
-        Event::Retrying(why) => bar.suspend(|| eprintln!("note: {why}; retrying")),
+        Event::Retrying(why) => bar.suspend(|| note(format_args!("note: {why}; retrying"))),
         _ => {}
     })?;
     bar.finish_and_clear();

@@ -59,7 +59,14 @@ impl Found {
                 return Ok(Self { format, index: None });
             }
         }
-        Ok(Self { format: Format::Safetensors, index: None })
+        match source.shard_without_index(folder) {
+            Some(shard) => Err(Error::input("the index of the shards is missing")
+                .at(source.describe(&Format::Safetensors.index(folder)))
+                .expected("the index beside the shards")
+                .got(format!("{shard:?} alone"))
+                .hint("download or copy the index too")),
+            None => Ok(Self { format: Format::Safetensors, index: None }),
+        }
     }
 }
 
