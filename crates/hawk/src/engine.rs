@@ -178,7 +178,7 @@ impl Engine {
     /// The model is on another device than the CPU.
     pub fn cpu(&self) -> Result<&CpuBackend> {
         let cpu = self.backend().as_any().downcast_ref();
-        cpu.ok_or_else(|| Error::input("the model must be on the CPU").expected("--device cpu"))
+        cpu.ok_or_else(|| Error::input("the model is on another device").expected("a model on the CPU"))
     }
 
     /// The configuration of the draft heads, if there are any.
