@@ -256,7 +256,14 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     // The default of temporary files is access by the owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(parent(path))
+    builder.tempfile_in(parent(path)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => io::Error::new(error.kind(), format!("there is no folder {}", parent(path).display())),
+        // The cause alone: nobody knows the name of the temporary file.
+        kind => {
+            let cause = error.get_ref().and_then(std::error::Error::source).map(ToString::to_string);
+            cause.map_or(error, |cause| io::Error::new(kind, cause))
+        }
+    })
 }
 
 fn parent(path: &Path) -> &Path {

@@ -67,7 +67,7 @@ impl ModelSource {
         match self {
             Self::Dir(dir) => {
                 if !dir.is_dir() {
-                    let got = if dir.exists() { "something else" } else { "nothing" };
+                    let got = if dir.exists() { "a file" } else { "nothing" };
                     return Err(Error::input("there is no such folder")
                         .at(dir.display())
                         .expected("a folder with config.json and model.safetensors")

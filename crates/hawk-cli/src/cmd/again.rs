@@ -29,7 +29,7 @@ const DIFFERENT: u8 = 1;
 
 The exit code is 0 if all pixels are the same and 1 if some differ.")]
 pub(crate) struct AgainArgs {
-    /// PNG file written by `hawk generate`
+    /// PNG file written by `hawk generate`; - is standard input
     #[arg(value_name = "FILE.png")]
     image: PathBuf,
     /// Decoder to use instead of the recorded one

@@ -103,11 +103,12 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     args.features.iter().for_each(|file| files.reads("--features", file));
     files.reads_model("--model", &source);
     files.reads_heads("--heads", args.decoding.heads.as_deref());
+    // First, since reports may go into the folder that is made here.
+    let destination = Destination::new(&mut files, args.output.out.as_deref(), images)?;
     let reports = Reports {
         tokens: files.writes_report("--tokens-out", args.output.tokens_out.as_ref())?,
         stats: files.writes_report("--stats", args.output.stats.as_ref())?,
     };
-    let destination = Destination::new(&mut files, args.output.out.as_deref(), images)?;
     // Before the model is loaded, so that the encoder's memory is free by then.
     #[cfg(feature = "t5")]
     let features = args.t5.encode(&prompts)?;

@@ -25,7 +25,7 @@ const SIZES_PER_LINE: usize = 8;
   hawk inspect Alpha-VLLM/Lumina-mGPT-7B-768        # sizes, layout, missing and unused tensors
   hawk inspect apple.png --overlay sources.png      # the record, and the source of every cell")]
 pub(crate) struct InspectArgs {
-    /// Folder of a model, name of a pulled one, or PNG file of `hawk generate` [default: the built-in model]
+    /// Folder of a model, name of a pulled one, or PNG file of `hawk generate` (- is standard input) [default: the built-in model]
     #[arg(value_name = "MODEL|FILE.png")]
     subject: Option<PathBuf>,
     /// Write the image beside a copy that is tinted by the source of each cell: target or drafter
@@ -35,7 +35,9 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     match &args.subject {
-        Some(path) if path.exists() && !path.is_dir() => image(path, args.overlay.as_deref()),
+        Some(path) if path.as_os_str() == "-" || (path.exists() && !path.is_dir()) => {
+            image(path, args.overlay.as_deref())
+        }
         Some(dir) if args.overlay.is_some() => {
             let expected = "a PNG of `hawk generate`";
             Err(Error::input("--overlay needs an image").at(dir.display()).expected(expected).got("not a file"))

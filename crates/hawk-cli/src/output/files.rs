@@ -9,8 +9,6 @@ use hawk::{Error, ModelSource, Result};
 use hawk_files::atomic;
 use serde::Serialize;
 
-pub(crate) use hawk_files::atomic::check_parent as check_folder_can_be_made;
-
 /// Endings of pictures, of which only the first is written.
 const PICTURES: [&str; 15] =
     ["png", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "qoi", "svg"];
@@ -107,6 +105,15 @@ impl Output {
     pub(crate) fn write_json(&self, value: &impl Serialize) -> Result<()> {
         atomic::write_json(&self.0, value)
     }
+}
+
+/// Checks that a folder can be made.
+///
+/// # Errors
+/// The folder above it does not exist or cannot be written.
+pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
+    named("--out", path)?;
+    atomic::check_parent(path).map_err(|e| e.at("--out"))
 }
 
 /// Checks that a path is the name of a file.

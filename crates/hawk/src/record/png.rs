@@ -101,7 +101,7 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
             .expected(format!("a text chunk {KEYWORD:?}"))
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
-    let record: Record = from_json("a whole record: the image's is damaged", json.as_bytes())?;
+    let record: Record = from_json("a record", json.as_bytes()).map_err(|e| e.at("the image's record is damaged"))?;
     let (sources, cells) = (record.sources.len(), record.stats.cells);
     if sources > 0 && sources as u64 != cells {
         let expected = format!("sources of {cells} cells");
