@@ -91,13 +91,20 @@ impl ModelSource {
         }
     }
 
-    /// A file in `folder` that is named as one of several parts of the weights, such as
-    /// `model-00001-of-00002.safetensors`.
-    pub(crate) fn shard_without_index(&self, folder: &str) -> Option<String> {
-        let Self::Dir(dir) = self else { return None };
-        let names = std::fs::read_dir(dir.join(folder)).ok()?.flatten();
-        let mut names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        names.find(|name| name.contains("-of-") && [".safetensors", ".bin"].iter().any(|end| name.ends_with(end)))
+    /// The files of a folder of the model (`""` or `"vq/"`) by name, in order; none where it cannot be
+    /// read.
+    pub(crate) fn files_in(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Self::Dir(dir) => {
+                let entries = std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
+                entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            }
+            Self::Embedded(files) => {
+                files.iter().filter_map(|file| file.name.strip_prefix(folder)).map(str::to_owned).collect()
+            }
+        };
+        names.sort();
+        names
     }
 
     /// A file's name for messages.

@@ -59,14 +59,30 @@ impl Found {
                 return Ok(Self { format, index: None });
             }
         }
-        match source.shard_without_index(folder) {
-            Some(shard) => Err(Error::input("the index of the shards is missing")
-                .at(source.describe(&Format::Safetensors.index(folder)))
-                .expected("the index beside the shards")
-                .got(format!("{shard:?} alone"))
-                .hint("download or copy the index too")),
-            None => Ok(Self { format: Format::Safetensors, index: None }),
+        Self::refuse_shards_alone(source, folder)?;
+        Ok(Self { format: Format::Safetensors, index: None })
+    }
+
+    /// Refuses shards whose index is not there: which tensor lies where is not known, and shards may
+    /// be missing.
+    fn refuse_shards_alone(source: &ModelSource, folder: &str) -> Result<()> {
+        let files = source.files_in(folder);
+        for format in Format::ALL {
+            let single = format.single("");
+            let Some((stem, extension)) = single.rsplit_once('.') else { continue };
+            let is_shard = |name: &&String| {
+                let between = name.strip_prefix(&format!("{stem}-")).and_then(|name| name.strip_suffix(extension));
+                between.is_some_and(|between| between.contains("-of-"))
+            };
+            if let Some(shard) = files.iter().find(is_shard) {
+                return Err(Error::input("the index of the shards is missing")
+                    .at(source.describe(&format.index(folder)))
+                    .expected(format.index(""))
+                    .got(format!("{shard} alone"))
+                    .hint("was the download complete?"));
+            }
         }
+        Ok(())
     }
 }
 
