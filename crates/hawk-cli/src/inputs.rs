@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use hawk::{CodeGrid, Error, ImageSize, Result};
+use hawk::{Code, CodeGrid, Error, ImageSize, Result};
 use hawk_files::from_json;
-use hawk_spec::Code;
 use serde::Deserialize;
 
 /// The largest file that is read.

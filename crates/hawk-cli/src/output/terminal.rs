@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::env;
 
-use console::Term;
-
 /// The colours and characters of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terminal {
@@ -57,8 +55,16 @@ impl Characters {
 }
 
 /// The columns of the terminal at standard output; none where it is no terminal.
+#[cfg(unix)]
 pub(crate) fn columns() -> Option<u16> {
-    Term::stdout().size_checked().map(|(_, columns)| columns)
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// The columns are not known.
+#[cfg(not(unix))]
+pub(crate) fn columns() -> Option<u16> {
+    None
 }
 
 /// Text without characters that control a terminal: they become escapes such as `\u{1b}`. Line

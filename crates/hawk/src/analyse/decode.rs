@@ -34,7 +34,7 @@ pub fn decode(source: &ModelSource, threads: usize, grids: &[CodeGrid]) -> Resul
 /// The grid of a model's images, from as few of its files as possible.
 enum OwnGrid {
     /// Of a model whose sizes are known.
-    Sized(HawkConfig),
+    Sized(Box<HawkConfig>),
     /// The only one.
     Fixed(Grid),
 }
@@ -44,14 +44,16 @@ impl OwnGrid {
         // A folder for decoding alone needs no transformer.
         if source.contains("hawk.json") {
             let config = HawkConfig::from_json(&source.read("hawk.json")?);
-            return config.map(Self::Sized).map_err(|e| e.at(source.describe("hawk.json")));
+            return config.map(|config| Self::Sized(Box::new(config))).map_err(|e| e.at(source.describe("hawk.json")));
         }
         let transformer = read_transformer(source)?;
         match transformer.family.rules().side() {
             Some(side) => Grid::new(side as u32, side as u32)
                 .map(Self::Fixed)
                 .map_err(|e| Error::input(e.to_string()).at(source.describe("config.json"))),
-            None => HawkConfig::of_model(source, &transformer)?.map(Self::Sized).ok_or_else(|| no_image_side(source)),
+            None => HawkConfig::of_model(source, &transformer)?
+                .map(|config| Self::Sized(Box::new(config)))
+                .ok_or_else(|| no_image_side(source)),
         }
     }
 
