@@ -1,15 +1,18 @@
 //! The `hawk` program: text in, image out; or text.
 
+// `output` prints: it escapes what comes from files, and keeps a failure for the exit code.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod cmd;
 mod command;
 mod inputs;
+mod interrupt;
 mod output;
 mod tuning;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use hawk::{Fault, Result};
 use hawk_kernels::Isa;
 
@@ -17,18 +20,41 @@ use hawk_kernels::Isa;
 use command::Data;
 #[cfg(feature = "train")]
 use command::Train;
-use command::{Bench, Cli, Command};
+use command::{Bench, Command, Typed};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            match error.fault() {
-                Fault::Input => ExitCode::from(2),
-                Fault::Environment => ExitCode::from(3),
-            }
-        }
+    let Typed { command, options } = match command::parse(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(message) => return show(&message),
+    };
+    let outcome = run(command);
+    // A command that failed has more to say than standard output has.
+    let outcome = match (outcome, output::finish()) {
+        (Ok(_), Err(error)) => Err(error),
+        (outcome, _) => outcome,
+    };
+    let code = outcome.unwrap_or_else(|error| {
+        let error = error.map_hint(|hint| options.fitting(&hint));
+        output::note(format_args!("error: {error}"));
+        failed(error.fault())
+    });
+    interrupt::end();
+    code
+}
+
+fn failed(fault: Fault) -> ExitCode {
+    match fault {
+        Fault::Input => ExitCode::from(2),
+        Fault::Environment => ExitCode::from(3),
+    }
+}
+
+/// Shows a help text, or an error of usage.
+fn show(message: &clap::Error) -> ExitCode {
+    let shown = message.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+    match shown {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(Fault::Environment),
+        _ => ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -88,6 +88,13 @@ impl Error {
         self
     }
 
+    /// The error with another hint, or none. Whoever shows it knows what the user can do.
+    #[must_use]
+    pub fn map_hint(mut self, map: impl FnOnce(String) -> Option<String>) -> Self {
+        self.0.hint = self.0.hint.take().and_then(map);
+        self
+    }
+
     /// Who can repair it.
     pub fn fault(&self) -> Fault {
         self.0.fault

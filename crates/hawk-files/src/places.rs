@@ -140,11 +140,34 @@ impl ModelSource {
     /// # Errors
     /// A file cannot be read, or there are no weights.
     pub fn digest(&self) -> Result<String> {
+        self.digest_of(&self.files()?)
+    }
+
+    /// The files that an image depends on, sorted by name: configs, tokenizers, weights.
+    ///
+    /// # Errors
+    /// A config is damaged.
+    pub fn files(&self) -> Result<Vec<String>> {
         let mut names = self.settings_files()?;
         names.extend(checkpoint_files(self, "")?);
         names.sort();
+        Ok(names)
+    }
+
+    /// SHA-256 over the draft heads in `folder`, which is empty or ends in `/`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or there are no heads.
+    pub fn heads_digest(&self, folder: &str) -> Result<String> {
+        let mut names = checkpoint_files(self, folder)?;
+        names.push(format!("{folder}config.json"));
+        names.sort();
+        self.digest_of(&names)
+    }
+
+    fn digest_of(&self, names: &[String]) -> Result<String> {
         let mut sha = Sha256::new();
-        for name in &names {
+        for name in names {
             let content = self.read(name)?;
             sha.update((name.len() as u64).to_le_bytes());
             sha.update(name);

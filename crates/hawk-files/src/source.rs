@@ -68,12 +68,11 @@ impl ModelSource {
         match self {
             Self::Dir(dir) => {
                 if !dir.is_dir() {
-                    let got = if dir.exists() { "something else" } else { "nothing" };
-                    return Err(Error::input("there is no model")
+                    let got = if dir.exists() { "a file" } else { "nothing" };
+                    return Err(Error::input("there is no such folder")
                         .at(dir.display())
                         .expected("a folder with config.json and model.safetensors")
-                        .got(got)
-                        .hint("a name without a folder is a model of the hub: `hawk pull ORG/NAME`"));
+                        .got(got));
                 }
                 map(&dir.join(name))
             }

@@ -118,9 +118,9 @@ impl Engine {
     /// that are finished are returned.
     ///
     /// # Errors
-    /// The request is out of range or needs more memory than is free, the prompt is too long, a pass
-    /// fails, or all images fail. Where
-    /// some images fail, the others are returned, and [`Outcome::failures`] lists the failed ones.
+    /// The request is out of range or needs more memory than is free, the prompt is too long, or no image is finished because passes or
+    /// images fail. Where some images are finished, they are returned, and [`Outcome::failures`] lists
+    /// the failed ones. A failed pass ends the run: the list then has the first image under way.
     pub fn generate(
         &self,
         request: &Request,
@@ -190,7 +190,7 @@ impl Engine {
     /// The model is on another device than the CPU.
     pub fn cpu(&self) -> Result<&CpuBackend> {
         let cpu = self.backend().as_any().downcast_ref();
-        cpu.ok_or_else(|| Error::input("the model must be on the CPU").expected("--device cpu"))
+        cpu.ok_or_else(|| Error::input("the model is on another device").expected("a model on the CPU"))
     }
 
     /// The configuration of the draft heads, if there are any.
@@ -233,6 +233,14 @@ impl Engine {
     /// A file cannot be read.
     pub fn digest(&self) -> Result<&str> {
         self.model.digest()
+    }
+
+    /// See [`Model::heads_digest`].
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn heads_digest(&self) -> Result<&str> {
+        self.model.heads_digest()
     }
 
     /// See [`Model::asked_size`].
@@ -298,14 +306,27 @@ impl Run<'_> {
             while self.batch.has_room()
                 && let Some(image) = waiting.next()
             {
-                let job = first.take().map_or_else(|| job(image), Ok)?;
-                self.under_way.push((self.batch.admit(job)?, image));
+                let admitted = first.take().map_or_else(|| job(image), Ok).and_then(|job| self.batch.admit(job));
+                match admitted {
+                    Ok(job) => self.under_way.push((job, image)),
+                    // The next image would fail as this one. Those under way go on.
+                    Err(error) => {
+                        waiting = 0..0;
+                        flow = self.fail(image, error, observer);
+                    }
+                }
             }
-            if self.batch.is_empty() {
+            if self.batch.is_empty() || flow.is_break() {
                 break;
             }
             let mut events = std::mem::take(&mut self.events);
-            events.extend(self.batch.step()?);
+            let stepped = self.batch.step().map(|happened| events.extend(happened));
+            // A pass serves all images under way: it fails them all, not those that are finished.
+            if let Err(error) = stepped {
+                let first = self.under_way.first().map_or(request.images.start, |(_, image)| *image);
+                let _ = self.fail(first, error, observer);
+                break;
+            }
             for event in events.drain(..) {
                 if flow.is_continue() {
                     flow = self.handle(event, observer);

@@ -61,7 +61,7 @@ mod size;
 mod text;
 mod tuning;
 
-pub use analyse::{Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
+pub use analyse::{CodeGrid, Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
 pub use builtin::BUILT_IN;
 #[cfg(feature = "built-in")]
 pub use builtin::built_in_model;

@@ -60,6 +60,7 @@ pub struct Model {
     prompter: Prompter,
     target: Arc<Target>,
     digest: SourceDigest,
+    heads_digest: OnceLock<String>,
 }
 
 impl Model {
@@ -80,6 +81,7 @@ impl Model {
         let mut target = Target {
             backend: device.load(transformer, &Checkpoint::open(&source, "")?, precision)?,
             heads: None,
+            heads_place: None,
             medium: Box::new(ImageMedium(config.layout.clone())),
             pixels: Some(pixels),
             ids: config.layout.code_ids(),
@@ -90,7 +92,7 @@ impl Model {
         };
         target.load_own_heads(&source)?;
         let (target, digest) = (Arc::new(target), SourceDigest::default());
-        Ok(Self { config, asked_size: None, prompter, target, digest, source })
+        Ok(Self { config, asked_size: None, prompter, target, digest, heads_digest: OnceLock::new(), source })
     }
 
     /// Loads on the CPU.
@@ -109,7 +111,9 @@ impl Model {
     /// open.
     pub fn load_heads(&mut self, folder: &ModelSource) -> Result<()> {
         let digest = self.digest()?.to_owned();
-        idle(&mut self.target)?.load_other_heads(folder, &digest)
+        idle(&mut self.target)?.load_other_heads(folder, &digest)?;
+        self.heads_digest = OnceLock::new();
+        Ok(())
     }
 
     /// Sets the size of images, where the model draws several sizes.
@@ -230,12 +234,34 @@ impl Model {
         self.digest.of(&self.source)
     }
 
+    /// SHA-256 over the files of the draft heads, computed by the first call; empty without heads.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn heads_digest(&self) -> Result<&str> {
+        if let Some(digest) = self.heads_digest.get() {
+            return Ok(digest);
+        }
+        let digest = match &self.target.heads_place {
+            Some((source, folder)) => source.heads_digest(folder)?,
+            None => String::new(),
+        };
+        Ok(self.heads_digest.get_or_init(|| digest))
+    }
+
     pub(crate) fn target(&self) -> &Arc<Target> {
         &self.target
     }
 }
 
 pub(crate) fn no_image_side(source: &ModelSource) -> Error {
+    let language = read_transformer(source).is_ok_and(|transformer| transformer.family.rules().is_language_model());
+    if language {
+        return Error::input("the model draws no images: it is a language model")
+            .at(source.describe("config.json"))
+            .expected("an image model")
+            .hint("`hawk text` generates text with it");
+    }
     Error::input("the model's files do not define what its images look like")
         .at(source.describe("hawk.json"))
         .expected("hawk.json, or a public model of the Chameleon family with its text tokenizer")

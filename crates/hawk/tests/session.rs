@@ -3,10 +3,11 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hawk::{
-    CellSource, DecodeStats, Decoder, Decoding, Engine, Event, LoadOptions, Request, Rule, Sampling, Seed, Tree,
-    TreeShape, built_in_model,
+    CellSource, DecodeStats, Decoder, Decoding, DefaultTree, Drafter, DrafterKind, Engine, Error, Event, Heads,
+    LoadOptions, Media, Request, Rule, Sampling, Seed, TokenTree, Tree, TreeError, TreeShape, View, built_in_model,
 };
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(built_in_model(), LoadOptions::default()).unwrap());
@@ -72,6 +73,72 @@ fn an_observer_may_break_off() {
     assert_eq!((outcome.unwrap().images.len(), cells), (1, 300));
     let outcome = ENGINE.generate(&request, &mut |_| ControlFlow::Break(())).unwrap();
     assert!(outcome.images.is_empty());
+}
+
+#[test]
+fn a_break_at_the_last_cells_of_an_image_ends_the_run() {
+    let request = Request { images: 0..3, ..request(Decoder::AR, Rule::Replay) };
+    let (mut cells, mut done) = (0, 0);
+    let outcome = ENGINE.generate(&request, &mut |event| match event {
+        Event::CellsCommitted { codes, .. } => {
+            cells += codes.len();
+            // Once, and never again.
+            if cells == 256 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        Event::ImageDone(_) => {
+            done += 1;
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    assert_eq!((outcome.unwrap().images.len(), cells, done), (0, 256, 0));
+    let mut done = 0;
+    let outcome = ENGINE.generate(&request, &mut |event| {
+        done += usize::from(matches!(event, Event::ImageDone(_)));
+        if matches!(event, Event::ImageDone(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((outcome.unwrap().images.len(), done), (1, 1));
+}
+
+/// Drafters of [`LATER`] that were made.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
+/// A decoder whose third drafter cannot be made.
+static LATER: DrafterKind = DrafterKind {
+    name: "fails-later",
+    help: "no drafts",
+    tree: DefaultTree::Nodes(1),
+    heads: Heads::Unused,
+    media: Media::Any,
+    make: |_| match MADE.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Ok(Box::new(NoDrafts)),
+        _ => Err(Error::environment("no room for another drafter")),
+    },
+};
+
+struct NoDrafts;
+
+impl Drafter for NoDrafts {
+    fn propose(&mut self, _: &View<'_>, _: &mut TokenTree) -> Result<(), TreeError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_image_that_cannot_begin_drops_none_that_is_finished() {
+    let request = Request { images: 0..5, ..request(Decoder::custom(&LATER), Rule::Replay) };
+    let mut failed = 0;
+    let outcome = ENGINE.generate(&request, &mut |event| {
+        failed += usize::from(matches!(event, Event::ImageFailed(_)));
+        ControlFlow::Continue(())
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.images.iter().map(|image| image.index).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!((outcome.failures.len(), outcome.failures[0].index, failed), (1, 2, 1));
+    assert!(outcome.without_failures().unwrap_err().to_string().contains("image 2: no room"));
+    // Where nothing is finished, the failure is the result.
+    let error = ENGINE.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("no room"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use hawk_kernels::Threads;
 
 use crate::inputs;
 
+use crate::output::note;
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
@@ -44,7 +46,7 @@ impl ModelArgs {
         let threads = self.threads.map_or(cores, NonZero::get).min(Threads::MOST);
         if threads > cores {
             NOTE.call_once(|| {
-                eprintln!("note: {threads} threads on {cores} cores; more threads than cores do not help")
+                note(format_args!("note: {threads} threads on {cores} cores; more threads than cores do not help"));
             });
         }
         LoadOptions { precision, threads }

@@ -8,7 +8,7 @@ pub(crate) struct SamplingArgs {
     /// Scale of classifier-free guidance, 0 to 100; 1 = off [default: the model's]
     #[arg(long, value_name = "F")]
     pub(crate) cfg: Option<f32>,
-    /// Temperature, above 0; higher = more varied [default: the model's]
+    /// Temperature; higher = more varied, 0 = always the most likely code [default: the model's]
     #[arg(long, value_name = "F")]
     pub(crate) temperature: Option<f32>,
     /// Sample from the K most likely codes; 0 = all [default: the model's]
@@ -22,6 +22,9 @@ pub(crate) struct SamplingArgs {
 impl SamplingArgs {
     /// The settings that were given, the others from `defaults`.
     pub(crate) fn or(&self, defaults: Sampling) -> Result<Sampling> {
+        if self.temperature == Some(0.0) {
+            return self.greedy(self.cfg.unwrap_or(defaults.cfg()));
+        }
         Sampling::new(
             self.cfg.unwrap_or(defaults.cfg()),
             self.temperature.unwrap_or(defaults.temperature()),
@@ -30,6 +33,22 @@ impl SamplingArgs {
         )
         .map_err(invalid_setting)
     }
+}
+
+impl SamplingArgs {
+    /// Greedy decoding: of the codes the most likely one alone is kept.
+    fn greedy(&self, cfg: f32) -> Result<Sampling> {
+        let given = [("--top-k", self.top_k.is_some_and(|k| k > 1)), ("--top-p", self.top_p.is_some_and(|p| p < 1.0))];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(not_greedy(name, "--temperature 0")),
+            None => Sampling::new(cfg, 1.0, 1, 1.0).map_err(invalid_setting),
+        }
+    }
+}
+
+/// The error for an option that greedy decoding has no use for.
+pub(crate) fn not_greedy(option: &str, got: &str) -> Error {
+    Error::input("greedy decoding does not sample").at(option).expected("a --temperature above 0").got(got)
 }
 
 /// The error for a setting that the library refuses.

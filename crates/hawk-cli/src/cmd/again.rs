@@ -1,17 +1,21 @@
 //! `hawk again`: an image once more, from the record in its PNG.
 
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hawk::{
-    AnyRule, Decoder, Decoding, Engine, Error, ImageSize, ModelSource, Record, Result, Rule, read_png, write_png,
+    AnyRule, Decoder, Decoding, Engine, Error, ImageSize, ModelSource, Record, Request, Result, Rule, read_png,
+    write_png,
 };
 use hawk_hub::find_model;
 
-use crate::args::{ModelArgs, built_in, decoder, with_features};
+use crate::args::{ModelArgs, built_in, decoder, with_features, with_heads};
 use crate::inputs;
-use crate::output::{files, say};
+use crate::output::destination::write_image;
+use crate::output::files::{Files, is_png};
+use crate::output::say;
 
 /// The exit code if the pixels differ.
 const DIFFERENT: u8 = 1;
@@ -21,10 +25,11 @@ const DIFFERENT: u8 = 1;
   hawk again apple.png                  # prints \"identical: all 16384 pixels\"
   hawk again apple.png --decoder ar     # the same image, by plain decoding
   hawk again apple.png --out copy.png --model models/emoji-v1
+  hawk again apple.png --heads heads/   # the draft heads that it was drawn with
 
 The exit code is 0 if all pixels are the same and 1 if some differ.")]
 pub(crate) struct AgainArgs {
-    /// PNG file written by `hawk generate`
+    /// PNG file written by `hawk generate`; - is standard input
     #[arg(value_name = "FILE.png")]
     image: PathBuf,
     /// Decoder to use instead of the recorded one
@@ -39,14 +44,64 @@ pub(crate) struct AgainArgs {
     /// Write the regenerated image
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    /// Folder of the draft heads that the image was drawn with [default: the model's own]
+    #[arg(long, value_name = "DIR")]
+    heads: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
+    model: RecordedModelArgs,
+}
+
+/// As [`ModelArgs`], where the record names the model.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+struct RecordedModelArgs {
+    /// Folder of the model, or name of a pulled one [default: the one that the image's record names]
+    #[arg(long, value_name = "DIR|ORG/NAME")]
+    model: Option<PathBuf>,
+    /// Number of threads; the pixels do not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZero<usize>>,
+}
+
+impl RecordedModelArgs {
+    fn source(&self, record: &Record) -> Result<ModelSource> {
+        let Some(model) = &self.model else { return recorded(record) };
+        Ok(ModelSource::Dir(find_model(model)?))
+    }
+
+    fn shared(&self) -> ModelArgs {
+        ModelArgs { model: self.model.clone(), threads: self.threads }
+    }
+}
+
+/// The model that a record names.
+fn recorded(record: &Record) -> Result<ModelSource> {
+    if record.model == hawk::BUILT_IN {
+        return built_in();
+    }
+    match find_model(record.model.as_ref()) {
+        Ok(dir) if dir.is_dir() => Ok(ModelSource::Dir(dir)),
+        _ => Err(Error::input("the model that the image's record names is not here")
+            .expected(format!("the folder {:?}, as seen from the current folder, or a pulled model", record.model))
+            .got("neither")
+            .hint("give the model's folder, or the name of a pulled one, with --model")),
+    }
 }
 
 pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     let (image, record) = read_png(&inputs::read(&args.image)?).map_err(|e| e.at(args.image.display()))?;
+    let source = args.model.source(&record).map_err(|e| e.at(args.image.display()))?;
+    let mut files = Files::default();
+    files.reads("FILE.png", &args.image);
+    files.reads_model("the model", &source);
+    files.reads_heads("--heads", args.heads.as_deref());
+    args.features.iter().for_each(|file| files.reads("--features", file));
+    if let Some(out) = &args.out {
+        is_png("--out", out)?;
+        let _ = files.writes("--out", out)?;
+    }
     let size = ImageSize { height: image.height, width: image.width };
-    let engine = load(args, &record)?;
+    let engine = load(args, source, &record)?;
     let engine = match record.asked_size {
         Some([width, height]) => {
             engine.with_image_size(ImageSize { height, width }).and_then(|engine| engine.with_drawn_size(size))
@@ -58,12 +113,13 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
     if let Some(decoder) = args.decoder {
         request.decoding = Decoding::with_defaults(decoder, request.decoding.rule());
     }
+    check_heads(&engine, &request, &record).map_err(|e| e.at(args.image.display()))?;
     let outcome = engine.generate(&request, &mut |_| ControlFlow::Continue(()))?;
     let Some(again) = outcome.images.first() else {
         return Err(Error::input("no image was generated").at(args.image.display()));
     };
     if let Some(out) = &args.out {
-        files::write(out, &write_png(&again.image, &Record::new(&engine, &record.model, &request, again)?)?)?;
+        write_image(out, &write_png(&again.image, &Record::new(&engine, &record.model, &request, again)?)?)?;
     }
     let pixels = |image: &hawk::Image| image.pixels.chunks(3).map(<[u8]>::to_vec).collect::<Vec<_>>();
     let (old, new) = (pixels(&image), pixels(&again.image));
@@ -83,16 +139,11 @@ pub(crate) fn run(args: &AgainArgs) -> Result<ExitCode> {
 }
 
 /// Loads the recorded model, or the one of `--model`, which must have the same files.
-fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
+fn load(args: &AgainArgs, source: ModelSource, record: &Record) -> Result<Engine> {
     // Before the model is loaded, so that the encoder's memory is free by then.
     #[cfg(feature = "t5")]
     let features = args.t5.encode(std::slice::from_ref(&record.prompt))?;
-    let source = match &args.model.model {
-        Some(dir) => ModelSource::Dir(find_model(dir)?),
-        None if record.model == hawk::BUILT_IN => built_in()?,
-        None => ModelSource::Dir(find_model(record.model.as_ref())?),
-    };
-    let engine = Engine::load(source, args.model.options(record.precision()?))
+    let engine = Engine::load(source, args.model.shared().options(record.precision()?))
         .map_err(|e| if args.model.model.is_none() { e.hint("give the model's folder with --model") } else { e })?;
     if engine.digest()? != record.model_digest {
         return Err(Error::input("the image was generated by another model")
@@ -103,7 +154,7 @@ fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
     }
     #[cfg(feature = "t5")]
     let engine = super::features::with_encoded(engine, features)?;
-    let engine = with_features(engine, args.features.as_deref())?;
+    let engine = with_features(with_heads(engine, args.heads.as_deref())?, args.features.as_deref())?;
     if engine.features_digest(&record.prompt) != record.features_digest {
         return Err(Error::input("the image was generated from other features")
             .at(args.image.display())
@@ -112,4 +163,29 @@ fn load(args: &AgainArgs, record: &Record) -> Result<Engine> {
             .hint("give their file with --features, or their text encoder with --t5"));
     }
     Ok(engine)
+}
+
+/// Checks that the engine has the draft heads of the record, where the image depends on them.
+fn check_heads(engine: &Engine, request: &Request, record: &Record) -> Result<()> {
+    let (decoder, rule) = (request.decoding.decoder(), request.decoding.rule());
+    if !decoder.needs_heads() {
+        return Ok(());
+    }
+    let replay = rule == AnyRule::Exact(Rule::Replay);
+    if engine.heads().is_none() {
+        let hint = match replay {
+            true => "give their folder with --heads, or draw the same image without heads by --decoder ar",
+            false => "give their folder with --heads",
+        };
+        return Err(Error::input(format!("the decoder {decoder} needs draft heads, and the model has none")).hint(hint));
+    }
+    // Older versions recorded no digest.
+    let same = record.heads_digest.is_empty() || engine.heads_digest()? == record.heads_digest;
+    if replay || same {
+        return Ok(());
+    }
+    Err(Error::input(format!("the image was drawn with other draft heads, on which it depends under the rule {rule}"))
+        .expected(format!("draft heads with digest {}", record.heads_digest))
+        .got(engine.heads_digest()?)
+        .hint("give their folder with --heads"))
 }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Result, Rule, Seed, Tree, TreeShape};
+use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Request, Result, Rule, Seed, Tree, TreeShape};
 use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
 
 use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
 use crate::inputs;
-use crate::output::{files, progress, say};
+use crate::interrupt;
+use crate::output::files::Files;
+use crate::output::{note, progress, say};
 
 /// The default prompts: captions in the styles of the built-in model.
 const PROMPTS: [&str; 12] = [
@@ -89,13 +91,18 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
         return Err(Error::input("no prompts: there is nothing to draw")
             .expected("one prompt per line in the file of --prompts"));
     }
-    for file in [&args.json, &args.html].into_iter().flatten() {
-        files::check_writable(file)?;
-    }
+    let mut files = Files::default();
+    args.prompts.iter().for_each(|file| files.reads("--prompts", file));
+    files.reads_model("--model", &args.model.source()?);
+    files.reads_heads("--heads", args.heads.as_deref());
+    let json = files.writes_report("--json", args.json.as_ref())?;
+    let html = files.writes_report("--html", args.html.as_ref())?;
+    interrupt::watch()?;
     let mut report: Option<Report> = None;
     for &precision in &args.precisions {
         let (engine, plan) = load(args, precision, &prompts, &contenders)?;
-        let rows = measure(&engine, &plan)?;
+        // What is measured in part is not compared.
+        let Some(rows) = measure(&engine, &plan)? else { break };
         match &mut report {
             Some(report) => report.rows.extend(rows),
             None => {
@@ -104,13 +111,15 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
             }
         }
     }
-    let report =
-        report.ok_or_else(|| Error::input("there is nothing to compare").expected("at least one --precision"))?;
+    let Some(report) = report else {
+        let nothing = Error::input("there is nothing to compare").expected("at least one --precision");
+        return if interrupt::came() { Ok(()) } else { Err(nothing) };
+    };
     print(&report);
-    if let Some(file) = &args.json {
-        files::write_json(file, &report)?;
+    if let Some(json) = json {
+        json.write_json(&report)?;
     }
-    args.html.as_deref().map_or(Ok(()), |file| files::write(file, report.page()?.as_bytes()))
+    html.map_or(Ok(()), |html| html.write(report.page()?.as_bytes()))
 }
 
 /// Every decoder with every rule and every budget.
@@ -123,7 +132,9 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
         for &decoder in &decoders {
             for &tree in budgets(args, decoder) {
                 if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {
-                    eprintln!("note: {decoder} is not autotuned under the rule {rule}: its images depend on the trees");
+                    note(format_args!(
+                        "note: {decoder} is not autotuned under the rule {rule}: its images depend on the trees"
+                    ));
                     continue;
                 }
                 contenders.push(Decoding::new(decoder, rule, tree)?);
@@ -173,15 +184,23 @@ fn load(
     Ok((engine, plan))
 }
 
-fn measure(engine: &Engine, plan: &Plan) -> Result<Vec<Row>> {
+/// The rows of a precision; none where the run was interrupted.
+fn measure(engine: &Engine, plan: &Plan) -> Result<Option<Vec<Row>>> {
     let bar = progress::steady_bar(plan.drawings() as u64, "{bar:30} {percent:>3} %  {msg}  eta {eta}");
-    let measured = compare(plan, &mut |request| draw(engine, request), &mut |decoding| {
+    let mut draw = |request: &Request| match interrupt::came() {
+        true => Err(Error::environment("interrupted")),
+        false => draw(engine, request),
+    };
+    let measured = compare(plan, &mut draw, &mut |decoding| {
         let (decoder, rule, tree) = (decoding.decoder(), decoding.rule(), decoding.tree());
         bar.set_message(format!("{} {decoder}, {rule}, {tree} nodes", engine.precision()));
         bar.inc(1);
     });
     bar.finish_and_clear();
-    Ok(measured?.iter().map(|measured| Row::new(measured, engine)).collect())
+    match measured {
+        Err(_) if interrupt::came() => Ok(None),
+        measured => Ok(Some(measured?.iter().map(|measured| Row::new(measured, engine)).collect())),
+    }
 }
 
 fn print(report: &Report) {

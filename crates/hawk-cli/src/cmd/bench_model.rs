@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::bench_step::{Row, print_rows, rows_of};
 use crate::args::{ModelArgs, precision, tree_forms, with_heads};
-use crate::output::{files, say};
+use crate::output::files::Files;
+use crate::output::say;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -101,9 +102,10 @@ struct Decoded {
 }
 
 pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
-    if let Some(file) = &args.json {
-        files::check_writable(file)?;
-    }
+    let mut files = Files::default();
+    files.reads_model("--model", &args.model.source()?);
+    files.reads_heads("--heads", args.heads.as_deref());
+    let json = files.writes_report("--json", args.json.as_ref())?;
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
     let begin = Instant::now();
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
@@ -151,7 +153,7 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
         peak_gb: peak_gb(),
     };
     say(format_args!("\npeak memory {}", in_gb(report.peak_gb)));
-    args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))?;
+    json.map_or(Ok(()), |json| json.write_json(&report))?;
     match report.decoders.iter().find(|decoded| !decoded.same) {
         Some(Decoded { decoder, .. }) => {
             Err(Error::environment("the cells of a decoder differ from those of plain decoding").at(decoder))

@@ -14,7 +14,9 @@ use hawk_nn::{PassCost, Target};
 use serde::Serialize;
 
 use crate::args::{ModelArgs, precision};
-use crate::output::{files, say};
+use crate::interrupt;
+use crate::output::files::Files;
+use crate::output::say;
 
 const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// Rows whose bits are compared. More would take longer than the timing.
@@ -41,7 +43,7 @@ pub(crate) struct BenchStepArgs {
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Milliseconds of measurement for each number of rows
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    #[arg(long, default_value_t = 1000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     effort_ms: u64,
     /// Show also which part of a pass takes how long
     #[arg(long)]
@@ -107,9 +109,9 @@ struct Model {
 
 pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
     let threads = Threads::new(args.model.options(Precision::F32).threads);
-    if let Some(file) = &args.json {
-        files::check_writable(file)?;
-    }
+    let mut files = Files::default();
+    files.reads_model("--model", &args.model.source()?);
+    let json = files.writes_report("--json", args.json.as_ref())?;
     let (config, checkpoint) = synthetic(SEED)?;
     let codes = 0..config.vocab;
     let models = [Model { name: "synthetic".to_owned(), config, checkpoint, codes }, Model::open(&args.model)?];
@@ -120,17 +122,18 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
         tables: Vec::new(),
     };
     say(format_args!("{} on {} threads, {COMMITTED} committed tokens per stream", report.isa, report.threads));
+    interrupt::watch()?;
     for model in &models {
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
-            if is(args.precision) && is(model.checkpoint.packed_for()) {
+            if !interrupt::came() && is(args.precision) && is(model.checkpoint.packed_for()) {
                 let table = measure(model, precision, &threads, args)?;
                 table.print();
                 report.tables.push(table);
             }
         }
     }
-    args.json.as_deref().map_or(Ok(()), |file| files::write_json(file, &report))
+    json.map_or(Ok(()), |json| json.write_json(&report))
 }
 
 impl Model {

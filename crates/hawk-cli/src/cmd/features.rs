@@ -8,7 +8,9 @@ use hawk::{Engine, ModelSource, Precision, Result};
 use hawk_hub::find_model;
 use hawk_t5::{Cleaner, Features, T5Encoder};
 
-use crate::output::{files, say};
+use crate::inputs;
+use crate::output::files::Files;
+use crate::output::{note, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -22,7 +24,7 @@ with cleaned captions: lower case, without addresses, tags and serial numbers.
 
 docs/models.md says more.")]
 pub(crate) struct FeaturesArgs {
-    /// Caption to encode
+    /// Caption to encode; - is standard input
     #[arg(value_name = "CAPTION")]
     caption: String,
     /// Folder of the T5 model, or name of a pulled one, such as google/flan-t5-xl
@@ -73,10 +75,13 @@ fn t5_precision() -> impl TypedValueParser<Value = Precision> {
 }
 
 pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
-    files::check_writable(&args.out)?;
+    let mut files = Files::default();
+    files.reads_model("--t5", &ModelSource::Dir(find_model(&args.t5)?));
+    let out = files.writes("--out", &args.out)?;
+    let caption = inputs::typed_text(&args.caption)?;
     let mut encoder = Captions::load(&args.t5, &args.settings)?;
-    let (clean, features) = encoder.encode(&args.caption)?;
-    files::write(&args.out, &features.to_safetensors()?)?;
+    let (clean, features) = encoder.encode(&caption)?;
+    out.write(&features.to_safetensors()?)?;
     let tokens = features.values.len() / features.width;
     say(format_args!("{}: features [{tokens}, {}] of {clean:?}", args.out.display(), features.width));
     Ok(())
@@ -122,7 +127,8 @@ impl<'a> Captions<'a> {
         let most = self.settings.t5_tokens as usize;
         let features = self.encoder.features(&clean, most)?;
         if features.cut > 0 {
-            eprintln!("note: the caption has {} tokens more than --t5-tokens {most}; they were cut off", features.cut);
+            let cut = features.cut;
+            note(format_args!("note: the caption has {cut} tokens more than --t5-tokens {most}; they were cut off"));
         }
         Ok((clean, features))
     }

@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Request, Result, Sampling, Seed, write_png};
+use hawk_files::Condition;
 use indicatif::ProgressBar;
 
 use crate::args::{
     DecodingArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features, with_heads,
 };
 use crate::inputs;
-use crate::output::files::{self, Destination, Name};
-use crate::output::preview::{Preview, half_blocks};
-use crate::output::report::{StatsReport, TokensReport};
-use crate::output::{progress, say};
+use crate::interrupt;
+use crate::output::destination::{Destination, Name};
+use crate::output::files::{Files, Output};
+use crate::output::preview::Preview;
+use crate::output::report::{Place, StatsReport, TokensReport};
+use crate::output::{note, progress, say, show};
 use crate::tuning;
 
 #[derive(clap::Args)]
@@ -29,7 +32,7 @@ use crate::tuning;
 Under the rule `replay` one seed gives one image, byte for byte, with every decoder, tree, batch \
 and number of threads.")]
 pub(crate) struct GenerateArgs {
-    /// Text to draw; several prompts give several images
+    /// Text to draw; several prompts give several images; - reads standard input, one prompt per line
     #[arg(value_name = "PROMPT")]
     prompts: Vec<String>,
     /// File with one prompt per line; - is standard input
@@ -76,7 +79,7 @@ pub(crate) struct GenerateArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Output")]
 struct OutputArgs {
-    /// Image file (.png; several images get numbers) or folder, made if missing [default: the current folder]
+    /// Image file (.png, replaced; several get numbers) or folder (images there keep their names) [default: .]
     #[arg(long, value_name = "FILE_OR_DIR")]
     out: Option<PathBuf>,
     /// Write token ids, prefixes and codes of all images as JSON
@@ -93,16 +96,31 @@ struct OutputArgs {
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let prompts = prompts(&args)?;
     args.sampling.or(Sampling::new(1.0, 1.0, 0, 1.0).map_err(invalid_setting)?)?;
-    let destination = Destination::new(args.output.out.as_deref())?;
-    for report in [&args.output.tokens_out, &args.output.stats].into_iter().flatten() {
-        files::check_writable(report)?;
-    }
+    let source = args.model.source()?;
+    let images = prompts.len() as u64 * u64::from(args.n);
+    let mut files = Files::default();
+    args.prompts_file.iter().for_each(|file| files.reads("--prompts", file));
+    args.features.iter().for_each(|file| files.reads("--features", file));
+    files.reads_model("--model", &source);
+    files.reads_heads("--heads", args.decoding.heads.as_deref());
+    // First, since reports may go into the folder that is made here.
+    let destination = Destination::new(&mut files, args.output.out.as_deref(), images)?;
+    let reports = Reports {
+        tokens: files.writes_report("--tokens-out", args.output.tokens_out.as_ref())?,
+        stats: files.writes_report("--stats", args.output.stats.as_ref())?,
+    };
     // Before the model is loaded, so that the encoder's memory is free by then.
     #[cfg(feature = "t5")]
     let features = args.t5.encode(&prompts)?;
     let clock = Instant::now();
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let mut engine = Engine::load(source, args.model.options(precision))?;
+    if !args.classes.is_empty() && !matches!(engine.config().condition, Condition::Class(_)) {
+        return Err(Error::input("the model draws texts, not classes")
+            .at("--class")
+            .expected("a PROMPT")
+            .got(args.classes[0]));
+    }
     let seed = Seed(args.seed.unwrap_or_else(fresh_seed));
     if let Some(size) = args.size {
         engine = engine.with_image_size(size)?;
@@ -129,39 +147,49 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     }
     let rule = request.decoding.rule();
     if !rule.warning().is_empty() {
-        eprintln!("note: the rule {rule} is lossy: it {}", rule.warning());
+        note(format_args!("note: the rule {rule} is lossy: it {}", rule.warning()));
     }
     let mut work = Work {
         stats: StatsReport::new(&engine, &request, load),
         tokens: TokensReport::new(&engine, &request),
-        bar: cells_bar(prompts.len() as u64 * u64::from(args.n), &engine),
+        bar: cells_bar(images, &engine),
         several_prompts: prompts.len() > 1,
-        several_images: prompts.len() > 1 || args.n > 1,
-        made: 0,
+        images,
         args: &args,
         engine: &engine,
+        files,
         destination,
     };
-    for (number, prompt) in prompts.iter().enumerate() {
-        work.draw(number, &Request { prompt: prompt.clone(), ..request.clone() })?;
-    }
+    interrupt::watch()?;
+    let drawn = prompts.iter().enumerate().try_for_each(|(number, prompt)| match interrupt::came() {
+        true => Ok(()),
+        false => work.draw(number, &Request { prompt: prompt.clone(), ..request.clone() }),
+    });
     work.bar.finish_and_clear();
     tuning::remember(&engine, request.decoding.tree());
-    work.reports()
+    // What is finished is reported, whatever ended the run.
+    let reported = work.reports(&reports);
+    drawn.and(reported)
+}
+
+/// The reports to write.
+struct Reports {
+    tokens: Option<Output>,
+    stats: Option<Output>,
 }
 
 /// The images of one call, while they are drawn.
 struct Work<'a> {
     args: &'a GenerateArgs,
     engine: &'a Engine,
+    files: Files,
     destination: Destination,
     stats: StatsReport,
     tokens: TokensReport,
     bar: ProgressBar,
     several_prompts: bool,
-    several_images: bool,
-    /// Images written so far.
-    made: usize,
+    /// Images of all prompts.
+    images: u64,
 }
 
 impl Work<'_> {
@@ -185,7 +213,7 @@ impl Work<'_> {
                 }
                 _ => {}
             }
-            ControlFlow::Continue(())
+            interrupt::flow()
         })?;
         self.stats.add_time(&outcome.timings, start.elapsed());
         failure.map_or(Ok(()), Err)?;
@@ -200,21 +228,23 @@ impl Work<'_> {
     }
 
     fn keep(&mut self, prompt_number: usize, request: &Request, image: &Generated) -> Result<()> {
-        let path = self.destination.path(&Name {
+        let place = Place { prompt_number, index: image.index };
+        let number = prompt_number as u64 * u64::from(self.args.n) + u64::from(image.index);
+        let name = Name {
             prompt: &request.prompt,
             prompt_number: self.several_prompts.then_some(prompt_number),
             seed: request.seed.0,
             index: image.index,
-            number: self.several_images.then_some(self.made),
-        });
+            number: (self.images > 1).then_some(number),
+        };
         let record = Record::new(self.engine, &self.args.model.name(), request, image)?;
-        files::write(&path, &write_png(&image.image, &record)?)?;
-        self.made += 1;
-        self.tokens.add(self.engine, request, image)?;
-        self.stats.add(request, image, &path);
+        let png = write_png(&image.image, &record)?;
+        let path = self.bar.suspend(|| self.destination.write(&self.files, &name, &png))?;
+        self.tokens.add(place, self.engine, request, image)?;
+        self.stats.add(place, request, image, &path);
         self.bar.suspend(|| {
-            if self.args.output.preview.wanted() {
-                say(half_blocks(&image.image).trim_end());
+            if let Some(picture) = self.args.output.preview.of(&image.image) {
+                show(&picture);
             }
             say(format_args!(
                 "{}  seed {}, {} cells in {} passes ({:.2} tokens per pass), {:.2} s",
@@ -229,20 +259,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn reports(&mut self) -> Result<()> {
-        if let Some(path) = &self.args.output.tokens_out {
-            files::write_json(path, &self.tokens)?;
-        }
-        if let Some(path) = &self.args.output.stats {
-            self.stats.add_tuned(self.engine);
-            files::write_json(path, &self.stats)?;
-        }
-        Ok(())
+    fn reports(&mut self, reports: &Reports) -> Result<()> {
+        let tokens = reports.tokens.as_ref().map_or(Ok(()), |file| file.write_json(&self.tokens));
+        self.stats.add_tuned(self.engine);
+        let stats = reports.stats.as_ref().map_or(Ok(()), |file| file.write_json(&self.stats));
+        tokens.and(stats)
     }
 }
 
 fn prompts(args: &GenerateArgs) -> Result<Vec<String>> {
-    let mut prompts = args.prompts.clone();
+    let mut prompts = inputs::typed_prompts(&args.prompts)?;
     if let Some(path) = &args.prompts_file {
         prompts.extend(inputs::read_prompts(path)?);
     }

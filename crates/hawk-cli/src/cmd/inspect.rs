@@ -10,10 +10,14 @@ use hawk_spec::Structure;
 
 use crate::args::built_in;
 use crate::inputs;
-use crate::output::{files, say};
+use crate::output::destination::write_image;
+use crate::output::files::{Files, is_png};
+use crate::output::say;
 
 /// How many names of a list are printed.
 const SHOWN: usize = 12;
+/// How many sizes of images stand in a line.
+const SIZES_PER_LINE: usize = 8;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -21,7 +25,7 @@ const SHOWN: usize = 12;
   hawk inspect Alpha-VLLM/Lumina-mGPT-7B-768        # sizes, layout, missing and unused tensors
   hawk inspect apple.png --overlay sources.png      # the record, and the source of every cell")]
 pub(crate) struct InspectArgs {
-    /// Folder of a model, name of a pulled one, or PNG file of `hawk generate` [default: the built-in model]
+    /// Folder of a model, name of a pulled one, or PNG file of `hawk generate` (- is standard input) [default: the built-in model]
     #[arg(value_name = "MODEL|FILE.png")]
     subject: Option<PathBuf>,
     /// Write the image beside a copy that is tinted by the source of each cell: target or drafter
@@ -31,7 +35,9 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     match &args.subject {
-        Some(path) if path.is_file() => image(path, args.overlay.as_deref()),
+        Some(path) if path.as_os_str() == "-" || (path.exists() && !path.is_dir()) => {
+            image(path, args.overlay.as_deref())
+        }
         Some(dir) if args.overlay.is_some() => {
             let expected = "a PNG of `hawk generate`";
             Err(Error::input("--overlay needs an image").at(dir.display()).expected(expected).got("not a file"))
@@ -42,6 +48,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
 }
 
 fn image(path: &Path, out: Option<&Path>) -> Result<()> {
+    let mut files = Files::default();
+    files.reads("FILE.png", path);
+    if let Some(out) = out {
+        is_png("--overlay", out)?;
+        let _ = files.writes("--overlay", out)?;
+    }
     let (image, mut record) = read_png(&inputs::read(path)?).map_err(|e| e.at(path.display()))?;
     let sources = std::mem::take(&mut record.sources);
     say(format_args!("{}: {} x {} pixels", path.display(), image.width, image.height));
@@ -58,7 +70,7 @@ fn image(path: &Path, out: Option<&Path>) -> Result<()> {
             .at(path.display())
             .hint("an older version wrote it; `hawk again IMAGE.png --out NEW.png` adds the record"));
     }
-    files::write(out, &write_plain_png(&overlay(&image, &sources).map_err(|e| e.at(path.display()))?)?)
+    write_image(out, &write_plain_png(&overlay(&image, &sources).map_err(|e| e.at(path.display()))?)?)
 }
 
 fn model(name: &str, source: &ModelSource) -> Result<()> {
@@ -115,6 +127,11 @@ fn image_side(found: &Inspection) {
         say(format_args!("layout     {rows} x {cols} cells, codes at ids {}..={last}", layout.code_offset()));
         say(format_args!("structure  {}", structure(layout.structure())));
         say(format_args!("image      {} x {} pixels", config.image_size.width, config.image_size.height));
+        let sizes: Vec<String> = config.image_sizes().iter().map(ToString::to_string).collect();
+        if sizes.len() > 1 {
+            say(format_args!("sizes      {} for --size", sizes.len()));
+            sizes.chunks(SIZES_PER_LINE).for_each(|line| say(format_args!("           {}", line.join(" "))));
+        }
         let (cfg, temperature, top_k, top_p) = (s.cfg(), s.temperature(), s.top_k(), s.top_p());
         say(format_args!("sampling   cfg {cfg}, temperature {temperature}, top-k {top_k}, top-p {top_p}"));
     } else if found.transformer.family.rules().is_language_model() {

@@ -9,7 +9,8 @@ use safetensors::tensor::TensorView;
 
 use crate::args::{ModelArgs, precision};
 use crate::inputs;
-use crate::output::{files, say};
+use crate::output::files::Files;
+use crate::output::say;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -33,11 +34,16 @@ pub(crate) struct LogitsArgs {
 }
 
 pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
-    files::check_writable(&args.out)?;
+    let source = args.model.source()?;
+    let mut files = Files::default();
+    files.reads("--tokens", &args.tokens);
+    args.features.iter().for_each(|file| files.reads("--features", file));
+    files.reads_model("--model", &source);
+    let out = files.writes("--out", &args.out)?;
     let tokens = inputs::tokens(&inputs::read(&args.tokens)?).map_err(|e| e.at(args.tokens.display()))?;
     let ids: Vec<TokenId> = tokens.into_iter().map(TokenId).collect();
     let precision = args.model.precision(args.precision, Precision::F32)?;
-    let (source, options) = (args.model.source()?, args.model.options(precision));
+    let options = args.model.options(precision);
     let (logits, vocabulary) = match &args.features {
         Some(file) => hawk::logits_after_features(&source, options, inputs::read(file)?, &ids)?,
         None => hawk::logits(&source, options, &ids)?,
@@ -46,7 +52,7 @@ pub(crate) fn run(args: &LogitsArgs) -> Result<()> {
     let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
     let failed = |e: safetensors::SafeTensorError| Error::input(format!("cannot write safetensors: {e}"));
     let view = TensorView::new(Dtype::F32, vec![1, positions, vocabulary], &bytes).map_err(failed)?;
-    files::write(&args.out, &safetensors::serialize([("logits", view)], None).map_err(failed)?)?;
+    out.write(&safetensors::serialize([("logits", view)], None).map_err(failed)?)?;
     say(format_args!("{}: logits [1, {positions}, {vocabulary}] in {precision}", args.out.display()));
     Ok(())
 }

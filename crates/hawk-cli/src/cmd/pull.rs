@@ -3,7 +3,8 @@
 use hawk::Result;
 use hawk_hub::{Event, Repository, Settings, pull};
 
-use crate::output::{progress, say};
+use crate::output::terminal::escaped;
+use crate::output::{note, progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -39,18 +40,18 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let folder = pull(&repository, &Settings::from_env()?, &mut |event| match event {
         Event::FileStarted { number, files, name, bytes, cached_bytes } => {
             bar.set_prefix(format!("{number}/{files}"));
-            bar.set_message(name.to_owned());
+            bar.set_message(escaped(name).into_owned());
             bar.set_length(bytes);
             bar.set_position(cached_bytes);
             bar.reset_eta();
         }
         Event::BytesReceived(bytes) => bar.inc(bytes),
-        Event::Retrying { why, pause } if pause.is_zero() => bar.suspend(|| eprintln!("note: {why}")),
+        Event::Retrying { why, pause } if pause.is_zero() => bar.suspend(|| note(format_args!("note: {why}"))),
         Event::Retrying { why, pause } => {
-            bar.suspend(|| eprintln!("note: {why}; next attempt in {} s", pause.as_secs()));
+            bar.suspend(|| note(format_args!("note: {why}; next attempt in {} s", pause.as_secs())));
         }
         Event::WaitingForAnother { name } => {
-            bar.suspend(|| eprintln!("note: another process fetches {name}; waiting for it"));
+            bar.suspend(|| note(format_args!("note: another process fetches {name}; waiting for it")));
         }
         _ => {}
     })?;

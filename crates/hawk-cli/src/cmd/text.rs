@@ -1,6 +1,5 @@
 //! `hawk text`: a prompt to text, printed as it is committed.
 
-use std::io::Write;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -8,14 +7,17 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{
-    AnyRule, Decoder, Decoding, Error, GeneratedText, ModelSource, Precision, PromptStyle, Result, Rule, Sampling,
-    Seed, TextEngine, TextEvent, TextRequest, TextSampling, TextStream, Tree,
+    AnyRule, Decoder, Decoding, GeneratedText, ModelSource, Precision, PromptStyle, Result, Rule, Sampling, Seed,
+    TextEngine, TextEvent, TextRequest, TextSampling, TextStream, Tree,
 };
 
 use super::generate::fresh_seed;
-use crate::args::{ModelArgs, invalid_setting, precision, rule_help, tree_forms};
-use crate::output::files;
+use crate::args::{ModelArgs, invalid_setting, not_greedy, precision, rule_help, tree_forms};
+use crate::inputs;
+use crate::interrupt;
+use crate::output::files::Files;
 use crate::output::text_report::{TextStats, TextTokens, tokens_per_s};
+use crate::output::{note, stream};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -30,7 +32,7 @@ tree and number of threads.
 
 docs/text.md says more.")]
 pub(crate) struct TextArgs {
-    /// Text to continue; with --chat, the question
+    /// Text to continue, with --chat the question; - is standard input
     #[arg(value_name = "PROMPT")]
     prompt: String,
     /// Put LLaMA 2's chat format around the prompt: [INST] PROMPT [/INST]
@@ -138,59 +140,64 @@ fn exact_rule() -> impl TypedValueParser<Value = AnyRule> {
 
 pub(crate) fn run(args: &TextArgs) -> Result<()> {
     let sampling = sampling(&args.sampling)?;
-    for report in [&args.tokens_out, &args.stats].into_iter().flatten() {
-        files::check_writable(report)?;
-    }
-    let clock = Instant::now();
     let model = args.model.shared();
+    let source = model.source()?;
+    let mut files = Files::default();
+    files.reads_model("--model", &source);
+    files.reads_heads("--heads", args.decoding.heads.as_deref());
+    let tokens_out = files.writes_report("--tokens-out", args.tokens_out.as_ref())?;
+    let stats_out = files.writes_report("--stats", args.stats.as_ref())?;
+    let prompt = inputs::typed_text(&args.prompt)?;
+    let clock = Instant::now();
     let precision = model.precision(args.model.precision, Precision::Bf16)?;
-    let mut engine = TextEngine::load(model.source()?, model.options(precision))?;
+    let mut engine = TextEngine::load(source, model.options(precision))?;
     if let Some(dir) = &args.decoding.heads {
         engine = engine.with_heads(&ModelSource::Dir(dir.clone()))?;
     }
     let request = TextRequest {
-        prompt: args.prompt.clone(),
+        prompt,
         style: if args.chat { PromptStyle::Chat } else { PromptStyle::Plain },
         sampling,
         decoding: args.decoding.decoding(&engine)?,
         max_tokens: args.max_tokens as usize,
     };
     let load = clock.elapsed();
+    interrupt::watch()?;
     let text = write(&engine, &request)?;
     let (tokens, stats) = (text.tokens.len(), &text.stats);
     let seed = match sampling {
         TextSampling::Greedy => "greedy".to_owned(),
         TextSampling::Drawn { seed, .. } => format!("seed {seed}"),
     };
-    eprintln!(
+    note(format_args!(
         "{tokens} tokens in {} passes ({:.2} tokens per pass), {:.1} tokens/s, {seed}, {} in {precision}, stopped by {}",
         stats.target_passes,
         stats.acceptance_length(),
         tokens_per_s(&text),
         request.decoding.decoder(),
         text.stop
-    );
-    if let Some(path) = &args.tokens_out {
-        files::write_json(path, &TextTokens::new(&engine, &request, &text)?)?;
+    ));
+    if let Some(file) = tokens_out {
+        file.write_json(&TextTokens::new(&engine, &request, &text)?)?;
     }
-    if let Some(path) = &args.stats {
-        files::write_json(path, &TextStats::new(&engine, &request, &text, load))?;
+    if let Some(file) = stats_out {
+        file.write_json(&TextStats::new(&engine, &request, &text, load))?;
     }
     Ok(())
 }
 
 /// Writes the text to standard output as it is committed.
 fn write(engine: &TextEngine, request: &TextRequest) -> Result<GeneratedText> {
-    let mut stream: Option<TextStream<'_>> = None;
+    let mut tokens: Option<TextStream<'_>> = None;
     let mut failure = None;
     let text = engine.generate(request, &mut |event| {
         match event {
-            TextEvent::PrefillDone { prompt } => stream = Some(engine.stream(prompt)),
-            TextEvent::TokensCommitted { tokens, .. } => {
-                let pieces = stream.iter_mut().flat_map(|stream| tokens.iter().map(|&token| stream.push(token)));
+            TextEvent::PrefillDone { prompt } => tokens = Some(engine.stream(prompt)),
+            TextEvent::TokensCommitted { tokens: new, .. } => {
+                let pieces = tokens.iter_mut().flat_map(|stream| new.iter().map(|&token| stream.push(token)));
                 match pieces.collect::<Result<String>>() {
-                    // A reader that has gone away (`| head`) wants no more.
-                    Ok(piece) if put(&piece).is_err() => return ControlFlow::Break(()),
+                    // Nobody reads on: the reader has gone away (`| head`), or the disk is full.
+                    Ok(piece) if stream(&piece).is_err() => return ControlFlow::Break(()),
                     Ok(_) => {}
                     Err(error) => {
                         failure = Some(error);
@@ -200,28 +207,20 @@ fn write(engine: &TextEngine, request: &TextRequest) -> Result<GeneratedText> {
             }
             _ => {}
         }
-        ControlFlow::Continue(())
+        interrupt::flow()
     })?;
-    if let Some(stream) = stream {
-        let _ = put(&format!("{}\n", stream.finish()?));
+    if let Some(tokens) = tokens {
+        // The end of the program reports what could not be printed.
+        let _ = stream(&format!("{}\n", tokens.finish()?));
     }
     failure.map_or(Ok(text), Err)
-}
-
-fn put(piece: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(piece.as_bytes())?;
-    out.flush()
 }
 
 fn sampling(args: &TextSamplingArgs) -> Result<TextSampling> {
     if args.temperature == 0.0 {
         let given = [("--seed", args.seed.is_some()), ("--top-k", args.top_k != 0), ("--top-p", args.top_p != 1.0)];
         return match given.into_iter().find(|(_, given)| *given) {
-            Some((name, _)) => Err(Error::input("greedy decoding does not sample")
-                .at(name)
-                .expected("a --temperature above 0")
-                .got("--temperature 0, the default")),
+            Some((name, _)) => Err(not_greedy(name, "--temperature 0, the default")),
             None => Ok(TextSampling::Greedy),
         };
     }

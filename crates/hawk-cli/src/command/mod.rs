@@ -1,11 +1,50 @@
 //! The command line: every command by its name. Its arguments are in its own file of `cmd/`.
 
+mod hints;
 #[cfg(test)]
 mod tests;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cmd;
+use hints::Options;
+
+/// A command that was typed, and its options.
+pub(crate) struct Typed {
+    pub(crate) command: Command,
+    pub(crate) options: Options,
+}
+
+/// Parses the words of a command line.
+///
+/// # Errors
+/// They ask for a text such as the help, or are no command.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Typed, clap::Error> {
+    let matches = program().try_get_matches_from(words)?;
+    let mut names = Vec::new();
+    let mut at: &ArgMatches = &matches;
+    while let Some((name, inner)) = at.subcommand() {
+        names.push(name);
+        at = inner;
+    }
+    let options = Options::of(&Cli::command(), &names);
+    Ok(Typed { command: Cli::from_arg_matches(&matches)?.command, options })
+}
+
+/// The program as clap parses it. A number may begin with a minus everywhere, so that the option says
+/// what it expects.
+fn program() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_values = |argument: &clap::Arg| argument.get_action().takes_values();
+    command
+        .mut_args(|argument| if takes_values(&argument) { argument.allow_negative_numbers(true) } else { argument })
+        .mut_subcommands(with_negative_numbers)
+}
 
 /// Generate images from text with autoregressive models; speculative decoding keeps every pixel.
 #[derive(Parser)]

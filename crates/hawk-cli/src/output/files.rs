@@ -1,75 +1,152 @@
-//! Writes files whole or not at all, and names the files of images.
+//! The files of a command: what it reads, and what it may write.
+//!
+//! A command names both before its work. A destination that cannot be written, or that is another
+//! file of the command, is refused then.
 
 use std::path::{Path, PathBuf};
 
-use hawk::{Error, Result};
+use hawk::{Error, ModelSource, Result};
 use hawk_files::atomic;
+use serde::Serialize;
 
-pub(crate) use hawk_files::atomic::{check_parent as check_folder_can_be_made, write, write_json};
+/// Endings of pictures, of which only the first is written.
+const PICTURES: [&str; 15] =
+    ["png", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "qoi", "svg"];
 
-/// Fails before the work where [`write`] would fail after it.
-pub(crate) fn check_writable(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::input("the path is a folder").at(path.display()).expected("the path of a file"));
-    }
-    atomic::check_parent(path)
+/// The files of a command.
+#[derive(Default)]
+pub(crate) struct Files(Vec<Known>);
+
+/// A file with the option that names it.
+struct Known {
+    option: &'static str,
+    file: PathBuf,
 }
 
-/// Where images go.
-pub(crate) enum Destination {
-    /// One file. Several images get numbers.
-    File(PathBuf),
-    /// A folder. Its files are named by prompt and seed.
-    Dir(PathBuf),
-}
+/// A destination that was checked.
+#[must_use]
+pub(crate) struct Output(PathBuf);
 
-impl Destination {
-    /// The value of `--out`. A name that ends in `.png` is a file; anything else is a folder, which is made here.
-    pub(crate) fn new(out: Option<&Path>) -> Result<Self> {
-        let Some(out) = out else { return Ok(Self::Dir(PathBuf::from("."))) };
-        let png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        let destination = if png && !out.is_dir() {
-            Self::File(out.to_owned())
-        } else {
-            std::fs::create_dir_all(out).map_err(|e| Error::io("make the folder", out, &e))?;
-            Self::Dir(out.to_owned())
-        };
-        check_writable(&destination.path(&Name { prompt: "x", prompt_number: None, seed: 0, index: 0, number: None }))?;
-        Ok(destination)
+impl Files {
+    /// Names a file that the command reads.
+    pub(crate) fn reads(&mut self, option: &'static str, path: &Path) {
+        // What is not there is reported by whoever reads it.
+        if let Ok(file) = std::fs::canonicalize(path) {
+            self.0.push(Known { option, file });
+        }
     }
 
-    pub(crate) fn path(&self, name: &Name<'_>) -> PathBuf {
-        match (self, name.number) {
-            (Self::File(file), None) => file.clone(),
-            (Self::File(file), Some(number)) => {
-                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-                file.with_file_name(format!("{stem}-{number}.png"))
+    /// Names the files of a model that the command reads.
+    pub(crate) fn reads_model(&mut self, option: &'static str, model: &ModelSource) {
+        if let ModelSource::Dir(dir) = model {
+            for name in model.files().unwrap_or_default() {
+                self.reads(option, &dir.join(name));
             }
-            (Self::Dir(dir), _) => {
-                let number = name.prompt_number.map(|number| format!("{number:03}-")).unwrap_or_default();
-                dir.join(format!("{number}{}-s{}-{}.png", slug(name.prompt), name.seed, name.index))
-            }
+            self.reads_heads(option, Some(&dir.join("heads")));
+        }
+    }
+
+    /// Names the files of draft heads that the command reads.
+    pub(crate) fn reads_heads(&mut self, option: &'static str, dir: Option<&Path>) {
+        for name in ["config.json", "model.safetensors"] {
+            dir.into_iter().for_each(|dir| self.reads(option, &dir.join(name)));
+        }
+    }
+
+    /// Names a file that the command writes.
+    ///
+    /// # Errors
+    /// It cannot be written, or it is another file of the command.
+    pub(crate) fn writes(&mut self, option: &'static str, path: &Path) -> Result<Output> {
+        named(option, path)?;
+        atomic::check(path).map_err(|e| e.at(option))?;
+        self.check_apart(option, path)?;
+        if let Some(file) = atomic::replaced_file(path)? {
+            self.0.push(Known { option, file });
+        }
+        Ok(Output(path.to_owned()))
+    }
+
+    /// Names a report that the command may write.
+    ///
+    /// # Errors
+    /// As [`writes`](Self::writes), or it has the name of a picture.
+    pub(crate) fn writes_report(&mut self, option: &'static str, path: Option<&PathBuf>) -> Result<Option<Output>> {
+        let Some(path) = path else { return Ok(None) };
+        if picture_ending(path).is_some() {
+            return Err(Error::input("a report is no picture")
+                .at(option)
+                .expected("a name that ends in .json, or .html for --html")
+                .got(path.display()));
+        }
+        self.writes(option, path).map(Some)
+    }
+
+    /// Checks that a destination is no other file of the command.
+    ///
+    /// # Errors
+    /// It is.
+    pub(crate) fn check_apart(&self, option: &str, path: &Path) -> Result<()> {
+        let Some(file) = atomic::replaced_file(path)? else { return Ok(()) };
+        match self.0.iter().find(|known| known.file == file) {
+            Some(known) => Err(Error::input(format!("{option} and {} are the same file", known.option))
+                .at(path.display())
+                .hint("name another file, so that neither is lost")),
+            None => Ok(()),
         }
     }
 }
 
-/// The parts of an image's file name.
-pub(crate) struct Name<'a> {
-    pub(crate) prompt: &'a str,
-    /// The prompt's number, if there are several.
-    pub(crate) prompt_number: Option<usize>,
-    pub(crate) seed: u64,
-    pub(crate) index: u32,
-    /// The image's number, if there are several.
-    pub(crate) number: Option<usize>,
+impl Output {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        atomic::write(&self.0, bytes)
+    }
+
+    pub(crate) fn write_json(&self, value: &impl Serialize) -> Result<()> {
+        atomic::write_json(&self.0, value)
+    }
 }
 
-/// Letters and digits of a prompt, everything else as single dashes, short enough for any file system.
-fn slug(prompt: &str) -> String {
-    let words: Vec<String> =
-        prompt.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let slug: String = words.join("-").chars().take(48).collect();
-    if slug.is_empty() { "image".to_owned() } else { slug }
+/// Checks that a folder can be made.
+///
+/// # Errors
+/// The folder above it does not exist or cannot be written.
+pub(crate) fn check_folder_can_be_made(path: &Path) -> Result<()> {
+    named("--out", path)?;
+    atomic::check_parent(path).map_err(|e| e.at("--out"))
+}
+
+/// Checks that a path is the name of a file.
+pub(crate) fn named(option: &str, path: &Path) -> Result<()> {
+    if path.as_os_str() == "-" {
+        return Err(Error::input("- does not name a file")
+            .at(option)
+            .expected("the path of a file")
+            .got("-")
+            .hint("/dev/stdout is standard output, ./- is a file called -"));
+    }
+    Ok(())
+}
+
+/// The ending of a picture's name in lower case.
+fn picture_ending(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?;
+    PICTURES.into_iter().find(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Whether a file of this name holds a PNG.
+///
+/// # Errors
+/// It has the ending of another kind of picture.
+pub(crate) fn is_png(option: &str, path: &Path) -> Result<bool> {
+    match picture_ending(path) {
+        None => Ok(false),
+        Some("png") => Ok(true),
+        Some(other) => Err(Error::input("images are written as PNG files")
+            .at(option)
+            .expected("a name that ends in .png")
+            .got(format!(".{other}"))),
+    }
 }
 
 #[cfg(test)]
@@ -77,28 +154,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_and_plain() {
-        assert_eq!(slug("A red apple, fluent 3d style"), "a-red-apple-fluent-3d-style");
-        assert_eq!(slug("../../etc/passwd"), "etc-passwd");
-        assert_eq!(slug(" ,;"), "image");
-        assert!(slug(&"é".repeat(300)).len() < 100);
+    fn a_file_has_one_role_in_a_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("in.json"), b"{}").unwrap();
+        std::fs::create_dir(path("inner")).unwrap();
+        let mut files = Files::default();
+        files.reads("--codes", &path("in.json"));
+        files.reads("--prompts", Path::new("-"));
+        let report = files.writes_report("--stats", Some(&path("s.json"))).unwrap().unwrap();
+        for (bad, words) in [
+            (path("in.json"), "--tokens-out and --codes are the same file"),
+            (path("s.json"), "--tokens-out and --stats are the same file"),
+            (path("inner/../s.json"), "--tokens-out and --stats"),
+            (path("x.PNG"), "a report is no picture"),
+            (path("none/x.json"), "--tokens-out"),
+            (path("inner"), "--tokens-out"),
+            (PathBuf::from("-"), "/dev/stdout"),
+            (PathBuf::new(), "empty"),
+        ] {
+            let error = files.writes_report("--tokens-out", Some(&bad)).err().unwrap().to_string();
+            assert!(error.contains(words), "{bad:?}: {error}");
+        }
+        assert!(files.check_apart("--out", &path("s.json")).is_err());
+        files.check_apart("--out", &path("t.json")).unwrap();
+        report.write_json(&1).unwrap();
+        assert_eq!(std::fs::read(path("s.json")).unwrap(), b"1\n");
+        assert!(files.writes_report("--tokens-out", None).unwrap().is_none());
     }
 
+    #[cfg(unix)]
     #[test]
-    fn several_images_never_share_a_name() {
+    fn links_and_names_to_come_are_seen_and_devices_shared() {
         let dir = tempfile::tempdir().unwrap();
-        for out in [dir.path().join("a.png"), dir.path().join("sheet")] {
-            let destination = Destination::new(Some(&out)).unwrap();
-            let mut paths: Vec<PathBuf> = (0..4)
-                .map(|i| {
-                    let number = Some(i);
-                    let name =
-                        Name { prompt: "same", prompt_number: Some(i / 2), seed: 1, index: i as u32 % 2, number };
-                    destination.path(&name)
-                })
-                .collect();
-            paths.dedup();
-            assert_eq!(paths.len(), 4);
+        let path = |name: &str| dir.path().join(name);
+        std::os::unix::fs::symlink("s.json", path("link")).unwrap();
+        let mut files = Files::default();
+        let _ = files.writes("--stats", &path("s.json")).unwrap();
+        assert!(files.writes("--tokens-out", &path("link")).is_err());
+        assert!(std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+        for option in ["--json", "--html"] {
+            let _ = files.writes(option, &path("fifo")).unwrap();
         }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawk_files::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::terminal::{Characters, Terminal};
 
 /// How often a ticking bar is redrawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -12,7 +14,15 @@ const TICK: Duration = Duration::from_millis(200);
 /// A bar that appears with its first progress. `template` is indicatif's.
 pub(crate) fn bar(length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
+    let style = match Characters::of_environment() {
+        Characters::Unicode => style,
+        Characters::Ascii => style.progress_chars("=> "),
+    };
+    let bar = match Terminal::of_environment() {
+        Terminal::Dumb => ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden()),
+        Terminal::Plain | Terminal::Colours => ProgressBar::new(length),
+    };
+    bar.with_style(style)
 }
 
 /// A bar that is redrawn at intervals, for steps that take long.

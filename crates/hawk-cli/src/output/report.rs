@@ -1,11 +1,12 @@
 //! The JSON files of `hawk generate`: tokens and statistics.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Request, Result, Timings};
+use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Request, Timings};
 use hawk_spec::TokenId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The settings that were used, the same for all images of a call.
 #[derive(Clone, Serialize)]
@@ -37,11 +38,23 @@ impl Settings {
     }
 }
 
+/// The place of an image in the reports, whatever the order in which images are finished.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) prompt_number: usize,
+    pub(crate) index: u32,
+}
+
 /// The file of `--tokens-out`.
 #[derive(Serialize)]
 pub(crate) struct TokensReport {
     settings: Settings,
-    images: Vec<ImageTokens>,
+    #[serde(serialize_with = "in_order")]
+    images: BTreeMap<Place, ImageTokens>,
+}
+
+fn in_order<S: Serializer, T: Serialize>(images: &BTreeMap<Place, T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(images.values())
 }
 
 #[derive(Serialize)]
@@ -49,6 +62,9 @@ struct ImageTokens {
     prompt: String,
     seed: u64,
     index: u32,
+    /// Size of the image in pixels.
+    width: u32,
+    height: u32,
     cond_prefix: Vec<u32>,
     uncond_prefix: Vec<u32>,
     tokens: Vec<u32>,
@@ -57,21 +73,30 @@ struct ImageTokens {
 
 impl TokensReport {
     pub(crate) fn new(engine: &Engine, request: &Request) -> Self {
-        Self { settings: Settings::new(engine, request), images: Vec::new() }
+        Self { settings: Settings::new(engine, request), images: BTreeMap::new() }
     }
 
-    pub(crate) fn add(&mut self, engine: &Engine, request: &Request, image: &Generated) -> Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        place: Place,
+        engine: &Engine,
+        request: &Request,
+        image: &Generated,
+    ) -> hawk::Result<()> {
         let conditioning = engine.conditioning(&request.prompt)?;
         let ids = |tokens: &[TokenId]| tokens.iter().map(|token| token.0).collect();
-        self.images.push(ImageTokens {
+        let tokens = ImageTokens {
             prompt: request.prompt.clone(),
             seed: request.seed.0,
             index: image.index,
+            width: image.image.width,
+            height: image.image.height,
             cond_prefix: ids(conditioning.cond.tokens()),
             uncond_prefix: ids(conditioning.uncond.tokens()),
             tokens: ids(&engine.config().layout.sequence(&image.codes)),
             codes: image.codes.iter().map(|code| code.0).collect(),
-        });
+        };
+        self.images.insert(place, tokens);
         Ok(())
     }
 }
@@ -80,7 +105,8 @@ impl TokensReport {
 #[derive(Serialize)]
 pub(crate) struct StatsReport {
     settings: Settings,
-    images: Vec<ImageStats>,
+    #[serde(serialize_with = "in_order")]
+    images: BTreeMap<Place, ImageStats>,
     load_s: f64,
     generate_s: f64,
     /// Seconds of each part of `generate_s`.
@@ -160,7 +186,7 @@ impl StatsReport {
     pub(crate) fn new(engine: &Engine, request: &Request, load: Duration) -> Self {
         Self {
             settings: Settings::new(engine, request),
-            images: Vec::new(),
+            images: BTreeMap::new(),
             load_s: load.as_secs_f64(),
             generate_s: 0.0,
             parts_s: Parts::default(),
@@ -180,9 +206,9 @@ impl StatsReport {
         self.tuned = sizes.collect();
     }
 
-    pub(crate) fn add(&mut self, request: &Request, image: &Generated, file: &Path) {
+    pub(crate) fn add(&mut self, place: Place, request: &Request, image: &Generated, file: &Path) {
         let stats = &image.stats;
-        self.images.push(ImageStats {
+        let row = ImageStats {
             file: file.display().to_string(),
             prompt: request.prompt.clone(),
             seed: request.seed.0,
@@ -193,12 +219,13 @@ impl StatsReport {
             bonus: stats.bonus,
             passes_by_cells: passes_by_tokens(stats),
             sources: SourceStats::of(stats),
-        });
+        };
+        self.images.insert(place, row);
     }
 
     pub(crate) fn add_time(&mut self, timings: &Timings, elapsed: Duration) {
         self.generate_s += elapsed.as_secs_f64();
-        self.images_per_s = self.images.len() as f64 / self.generate_s;
+        self.images_per_s = self.images.len() as f64 / self.generate_s.max(1e-9);
         let parts = &mut self.parts_s;
         for (sum, part) in [
             (&mut parts.prefill, timings.prefill),

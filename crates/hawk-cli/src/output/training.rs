@@ -49,7 +49,7 @@ impl TrainingProgress {
         self.bar.set_message(note.map_or_else(|| rate.clone(), |note| format!("{rate}, {note}")));
         // A log file gets a line at every 200th of the run.
         if self.bar.is_hidden() && done.is_multiple_of((of / 200).max(1)) {
-            eprintln!("{done}/{of} {}", self.bar.message());
+            super::note(format_args!("{done}/{of} {}", self.bar.message()));
         }
     }
 

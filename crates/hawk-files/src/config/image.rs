@@ -1,6 +1,8 @@
 //! `hawk.json`: the sequence layout of an image model, and how it is sampled. Families that fix
 //! these themselves need no such file.
 
+use std::fmt;
+
 use hawk_spec::{Cell, Grid, Layout, Sampling, Structure, TokenId};
 use serde::Deserialize;
 
@@ -161,6 +163,12 @@ pub struct ImageSize {
     pub height: u32,
     /// Columns of pixels.
     pub width: u32,
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
 }
 
 /// How an image model's sequences look and how it is sampled, validated.

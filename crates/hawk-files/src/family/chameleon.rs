@@ -6,7 +6,7 @@
 //!
 //! Sources: Lumina-mGPT (commit 104abe4) `lumina_mgpt/inference_solver.py`, Anole (af563fa).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use hawk_spec::{Grid, Layout, Pipeline, Structure, TokenId};
 use serde_json::Value;
@@ -38,6 +38,8 @@ const LUMINA_PROMPT: &str = "Generate an image of {width}x{height} according to 
 const UNIT_PIXELS: u32 = 32;
 /// Squares whose area the sizes of Lumina-mGPT have, in pixels along a side: one a checkpoint.
 const BUCKETS: [u32; 3] = [512, 768, 1024];
+/// How many sizes an error names.
+const NEAREST_SIZES: usize = 3;
 /// Longest side over the shortest.
 const MAX_ASPECT: f64 = 4.0;
 /// Rows and columns of Anole's images.
@@ -264,6 +266,17 @@ impl HawkConfig {
         .consistent()
     }
 
+    /// The sizes of image that the model draws, by width and height.
+    pub fn image_sizes(&self) -> Vec<ImageSize> {
+        let mut sizes = match self.sizes {
+            Sizes::Fixed => vec![self.image_size],
+            Sizes::Lumina => BUCKETS.into_iter().flat_map(lumina_sizes).collect(),
+        };
+        sizes.sort_by_key(|size| (size.width, size.height));
+        sizes.dedup();
+        sizes
+    }
+
     /// The same model for images of another size.
     ///
     /// # Errors
@@ -272,17 +285,9 @@ impl HawkConfig {
         if size == self.image_size {
             return Ok(self.clone());
         }
-        let written = |size: &ImageSize| format!("{}x{}", size.width, size.height);
-        let sizes: Vec<ImageSize> = match self.sizes {
-            Sizes::Fixed => vec![self.image_size],
-            Sizes::Lumina => BUCKETS.into_iter().flat_map(lumina_sizes).collect(),
-        };
+        let sizes = self.image_sizes();
         if !sizes.contains(&size) {
-            let all: BTreeSet<(u32, String)> = sizes.iter().map(|size| (size.width, written(size))).collect();
-            let all: Vec<String> = all.into_iter().map(|(_, size)| size).collect();
-            return Err(Error::input("the model does not draw images of this size")
-                .expected(all.join(" "))
-                .got(written(&size)));
+            return Err(not_drawn(size, sizes));
         }
         let l = &self.layout;
         Ok(Self { image_size: size, layout: layout(size, l.code_offset(), l.codes(), l.structure())?, ..self.clone() })
@@ -293,6 +298,23 @@ fn layout(size: ImageSize, offset: u32, codes: u32, structure: Structure) -> Res
     Grid::new(size.height / CELL_PIXELS, size.width / CELL_PIXELS)
         .and_then(|grid| Layout::new(grid, offset, codes, structure))
         .map_err(|e| Error::input(e.to_string()).at("layout"))
+}
+
+/// The error for a size that is not among `sizes`. It names the nearest ones.
+fn not_drawn(size: ImageSize, mut sizes: Vec<ImageSize>) -> Error {
+    let error = Error::input("the model does not draw images of this size").got(size);
+    if let [only] = sizes[..] {
+        return error.expected(only);
+    }
+    let distance = |other: &ImageSize| {
+        let ratio = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+        ratio(size.width, other.width) + ratio(size.height, other.height)
+    };
+    let all = sizes.len();
+    sizes.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let nearest: Vec<String> = sizes.iter().take(NEAREST_SIZES).map(ToString::to_string).collect();
+    let expected = format!("one of {all} sizes; the nearest are {}", nearest.join(", "));
+    error.expected(expected).hint("`hawk inspect MODEL` lists all sizes")
 }
 
 fn square(side: u32) -> ImageSize {

@@ -1,13 +1,13 @@
-//! The transformer and the VQ decoder alone, for comparison with other implementations.
+//! The transformer alone, for comparison with other implementations.
 
 use hawk_nn::{
-    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, HawkConfig, Image, Laws, ModelSource, NodeOf, OwnInputs,
-    PassPlan, Ranking, Readout, Result, Shaping, Staged,
+    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Laws, ModelSource, NodeOf, OwnInputs, PassPlan, Ranking,
+    Readout, Result, Shaping, Staged,
 };
-use hawk_spec::{Cell, Code, Grid, Pipeline, TokenId};
+use hawk_spec::{Cell, Pipeline, TokenId};
 
 use crate::decode::prefill::PREFILL_ROWS;
-use crate::model::{LoadOptions, no_image_side, read_transformer};
+use crate::model::{LoadOptions, read_transformer};
 
 /// The logits of a whole sequence, `[tokens, ids]` row after row, and the number of
 /// [`ids`](hawk_nn::TransformerConfig::readable).
@@ -71,32 +71,4 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         staged.commit(last.map(|row| (stream, row)));
     }
     Ok((logits, ids.len()))
-}
-
-/// The images of whole grids of codes. It needs the grid's config and the VQ tokenizer alone.
-///
-/// # Errors
-/// The decoder cannot be read, codes do not fill the grid, or a code is not in the codebook.
-pub fn decode(source: &ModelSource, threads: usize, grids: &[Vec<Code>]) -> Result<Vec<Image>> {
-    let grid = read_grid(source)?;
-    let decoder = Cpu::new(threads)?.load_vq(&source.vq_tokenizer()?)?;
-    let image =
-        |(number, codes): (usize, &Vec<Code>)| decoder.decode(codes, grid).map_err(|e| e.at(format!("image {number}")));
-    grids.iter().enumerate().map(image).collect()
-}
-
-fn read_grid(source: &ModelSource) -> Result<Grid> {
-    // A folder for decoding alone needs no transformer.
-    if source.contains("hawk.json") {
-        let config = HawkConfig::from_json(&source.read("hawk.json")?);
-        return config.map(|config| config.layout.grid()).map_err(|e| e.at(source.describe("hawk.json")));
-    }
-    let transformer = read_transformer(source)?;
-    match transformer.family.rules().side() {
-        Some(side) => Grid::new(side as u32, side as u32)
-            .map_err(|e| Error::input(e.to_string()).at(source.describe("config.json"))),
-        None => HawkConfig::of_model(source, &transformer)?
-            .map(|config| config.layout.grid())
-            .ok_or_else(|| no_image_side(source)),
-    }
 }

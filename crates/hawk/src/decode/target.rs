@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) backend: Box<dyn Backend>,
     /// The draft heads that the backend has loaded.
     pub(crate) heads: Option<HeadsConfig>,
+    /// The model or folder of the draft heads, and their folder in it.
+    pub(crate) heads_place: Option<(ModelSource, &'static str)>,
     pub(crate) medium: Box<dyn Medium>,
     /// From codes to pixels; text has none.
     pub(crate) pixels: Option<Box<dyn PixelDecoder>>,
@@ -161,9 +163,10 @@ impl Target {
         self.load_heads(folder, "", config)
     }
 
-    fn load_heads(&mut self, source: &ModelSource, folder: &str, config: HeadsConfig) -> Result<()> {
+    fn load_heads(&mut self, source: &ModelSource, folder: &'static str, config: HeadsConfig) -> Result<()> {
         self.backend.load_heads(&config, &Checkpoint::open(source, folder)?)?;
         self.heads = Some(config);
+        self.heads_place = Some((source.clone(), folder));
         // They measured other heads.
         self.tuners = Tuners::default();
         Ok(())

@@ -25,6 +25,9 @@ pub struct Record {
     /// SHA-256 of the file of the caption's features; empty without features.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub features_digest: String,
+    /// SHA-256 over the files of the draft heads; empty where the decoder uses none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub heads_digest: String,
     /// Width and height that the prompt names, where the model drew the size of the image itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_size: Option<[u32; 2]>,
@@ -114,6 +117,10 @@ impl Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             prompt: request.prompt.clone(),
             features_digest: engine.features_digest(&request.prompt).to_owned(),
+            heads_digest: match request.decoding.decoder().needs_heads() {
+                true => engine.heads_digest()?.to_owned(),
+                false => String::new(),
+            },
             asked_size: engine.asked_size().map(|size| [size.width, size.height]),
             seed: request.seed.0,
             index: image.index,

@@ -8,9 +8,12 @@ use super::Record;
 
 /// Keyword of the text chunk that holds the [`Record`] as JSON.
 const KEYWORD: &str = "hawk";
-/// Longest side of a PNG that is read.
-const MAX_SIDE: u32 = 1 << 14;
-/// Longest record that is read: the longest prompt, and a source for each cell of the largest grid.
+/// Longest side of a PNG that is read or written.
+const MAX_SIDE: u32 = 1 << 16;
+/// Most pixels of a PNG that is read or written.
+const MAX_PIXELS: u64 = 1 << 28;
+/// Longest record that is read or written: the longest prompt, and a source for each cell of the
+/// largest grid.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// The bytes of a PNG with its record.
@@ -19,6 +22,10 @@ const MAX_RECORD_BYTES: usize = 16 << 20;
 /// The image is empty.
 pub fn write_png(image: &Image, record: &Record) -> Result<Vec<u8>> {
     let json = serde_json::to_string(record).map_err(|e| Error::input(format!("cannot write a record: {e}")))?;
+    if json.len() > MAX_RECORD_BYTES {
+        let expected = format!("at most {MAX_RECORD_BYTES} bytes");
+        return Err(Error::input("the record is too long").at("prompt").expected(expected).got(json.len()));
+    }
     let software = format!("hawk {}", record.version);
     encode(image, &[("Description", &record.prompt), ("Software", &software), (KEYWORD, &json)])
 }
@@ -31,7 +38,28 @@ pub fn write_plain_png(image: &Image) -> Result<Vec<u8>> {
     encode(image, &[])
 }
 
+fn check_size(width: u32, height: u32) -> Result<()> {
+    if width <= MAX_SIDE && height <= MAX_SIDE && u64::from(width) * u64::from(height) <= MAX_PIXELS {
+        return Ok(());
+    }
+    let expected = format!("at most {MAX_SIDE} pixels a side, {MAX_PIXELS} in all");
+    Err(Error::input("the image is too large").expected(expected).got(format!("{width} x {height}")))
+}
+
+/// A colour format in the words of users.
+fn in_words((colour, depth): (png::ColorType, png::BitDepth)) -> String {
+    let colour = match colour {
+        png::ColorType::Grayscale => "grey",
+        png::ColorType::Rgb => "RGB",
+        png::ColorType::Indexed => "a palette",
+        png::ColorType::GrayscaleAlpha => "grey with transparency",
+        png::ColorType::Rgba => "RGB with transparency (RGBA)",
+    };
+    format!("{colour}, {} bits", depth as u8)
+}
+
 fn encode(image: &Image, texts: &[(&str, &str)]) -> Result<Vec<u8>> {
+    check_size(image.width, image.height)?;
     let write = || -> std::result::Result<Vec<u8>, png::EncodingError> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, image.width, image.height);
@@ -57,33 +85,53 @@ pub fn read_png(bytes: &[u8]) -> Result<(Image, Record)> {
     let damaged = |e: png::DecodingError| Error::input(format!("not a whole PNG: {e}"));
     let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
     let (width, height) = reader.info().size();
-    if width > MAX_SIDE || height > MAX_SIDE {
-        let expected = format!("at most {MAX_SIDE} pixels a side");
-        return Err(Error::input("the image is too large").expected(expected).got(format!("{width} x {height}")));
-    }
+    check_size(width, height)?;
     let format = reader.output_color_type();
     if format != (png::ColorType::Rgb, png::BitDepth::Eight) {
-        return Err(Error::input("not an image of ours").expected("8-bit RGB").got(format!("{format:?}")));
+        return Err(Error::input("the image has another colour format than `hawk generate` writes")
+            .expected("8-bit RGB")
+            .got(in_words(format))
+            .hint("programs that edit or shrink images change it; use the file that hawk wrote"));
     }
     let mut pixels = vec![0; width as usize * height as usize * 3];
     reader.next_frame(&mut pixels).map_err(damaged)?;
     reader.finish().map_err(damaged)?;
-    let mut chunk = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned();
-    let text = chunk.as_mut().ok_or_else(|| {
+    let json = record_text(reader.info()).map_err(damaged)?.ok_or_else(|| {
         Error::input("the image has no record of how it was made")
             .expected(format!("a text chunk {KEYWORD:?}"))
             .hint("only PNG files of `hawk generate` have one; programs that edit images often drop it")
     })?;
-    // A few compressed bytes can stand for any number of them.
-    text.decompress_text_with_limit(MAX_RECORD_BYTES).map_err(damaged)?;
-    let json = text.get_text().map_err(damaged)?;
-    let record: Record = from_json("a whole record: the image's is damaged", json.as_bytes())?;
+    let record: Record = from_json("a record", json.as_bytes()).map_err(|e| e.at("the image's record is damaged"))?;
     let (sources, cells) = (record.sources.len(), record.stats.cells);
     if sources > 0 && sources as u64 != cells {
         let expected = format!("sources of {cells} cells");
         return Err(Error::input("the image's record is damaged").expected(expected).got(sources));
     }
     Ok((Image { width, height, pixels }, record))
+}
+
+/// The text of the record. Programs that copy PNG files may turn the kind of chunk that hawk writes
+/// into one of the older kinds.
+fn record_text(info: &png::Info<'_>) -> std::result::Result<Option<String>, png::DecodingError> {
+    // A few compressed bytes can stand for any number of them.
+    if let Some(mut chunk) = info.utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned() {
+        chunk.decompress_text_with_limit(MAX_RECORD_BYTES)?;
+        return chunk.get_text().map(Some);
+    }
+    if let Some(chunk) = info.uncompressed_latin1_text.iter().find(|chunk| chunk.keyword == KEYWORD) {
+        return Ok(Some(from_latin1(&chunk.text)));
+    }
+    if let Some(mut chunk) = info.compressed_latin1_text.iter().find(|chunk| chunk.keyword == KEYWORD).cloned() {
+        chunk.decompress_text_with_limit(MAX_RECORD_BYTES)?;
+        return chunk.get_text().map(|text| Some(from_latin1(&text)));
+    }
+    Ok(None)
+}
+
+/// UTF-8 that was copied byte by byte into Latin-1, or Latin-1 as it is.
+fn from_latin1(text: &str) -> String {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -100,6 +148,7 @@ mod tests {
             version: "0".to_owned(),
             prompt: "Äpfel 🍎\nzwei".to_owned(),
             features_digest: String::new(),
+            heads_digest: String::new(),
             asked_size: None,
             seed: u64::MAX,
             index: 3,
@@ -153,11 +202,54 @@ mod tests {
             }
         };
         check(Some("r left*2 above H2 V8 b"), Ok(sources()));
+        check(
+            Some("r*4 V10 H1024 V9999999"),
+            Ok([vec![CellSource::Target(Drawn::Recovered); 4], far_heads()].concat()),
+        );
         check(Some("r*7"), Ok(vec![CellSource::Target(Drawn::Recovered); 7]));
         check(None, Ok(Vec::new()));
         check(Some("r*6"), Err("sources of 7 cells"));
         for damaged in ["r*0", "r*-1", "ora-cle*7", "r*", "r*99999999999999999999", "r*1048576 r", "ninechars*7"] {
             check(Some(damaged), Err("damaged"));
+        }
+    }
+
+    /// Heads of any distance, as a drafter names them.
+    fn far_heads() -> Vec<CellSource> {
+        [('V', 10), ('H', 1024), ('V', u32::MAX)].map(|(c, n)| CellSource::Drafted(Source::numbered(c, n))).to_vec()
+    }
+
+    #[test]
+    fn whatever_is_written_is_read() {
+        for prompt in ["", "\0", "a\0b\u{1b}[31m", "\u{feff}\r\n\t", &"🍎".repeat(30_000)] {
+            let record = Record { prompt: prompt.to_owned(), ..record() };
+            assert_eq!(read_png(&write_png(&image(), &record).unwrap()).unwrap().1, record, "{prompt:?}");
+        }
+        let [width, height] = [MAX_SIDE, 1];
+        let wide = Image { width, height, pixels: vec![1; width as usize * 3] };
+        assert_eq!(read_png(&write_png(&wide, &record()).unwrap()).unwrap().0, wide);
+        let record = Record { prompt: "a".repeat(MAX_RECORD_BYTES), ..record() };
+        assert!(write_png(&image(), &record).unwrap_err().to_string().contains("prompt"));
+        let wide = Image { width: MAX_SIDE + 1, height, pixels: vec![1; (MAX_SIDE + 1) as usize * 3] };
+        assert!(write_plain_png(&wide).unwrap_err().to_string().contains("too large"));
+    }
+
+    #[test]
+    fn records_in_older_kinds_of_chunks_are_read() {
+        let json = serde_json::to_string(&record()).unwrap();
+        let latin1: String = json.bytes().map(char::from).collect();
+        for (text, compressed) in [(&latin1, false), (&latin1, true)] {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, 5, 3);
+            encoder.set_color(png::ColorType::Rgb);
+            match compressed {
+                true => encoder.add_ztxt_chunk(KEYWORD.to_owned(), text.clone()).unwrap(),
+                false => encoder.add_text_chunk(KEYWORD.to_owned(), text.clone()).unwrap(),
+            }
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_image_data(&image().pixels).unwrap();
+            writer.finish().unwrap();
+            assert_eq!(read_png(&bytes).unwrap().1, record(), "compressed: {compressed}");
         }
     }
 
@@ -189,9 +281,13 @@ mod tests {
 
     #[test]
     fn every_field_of_a_record_that_lies_is_named() {
-        let good =
-            serde_json::to_value(Record { features_digest: "ab".to_owned(), asked_size: Some([768, 512]), ..record() })
-                .unwrap();
+        let good = serde_json::to_value(Record {
+            features_digest: "ab".to_owned(),
+            heads_digest: "cd".to_owned(),
+            asked_size: Some([768, 512]),
+            ..record()
+        })
+        .unwrap();
         again(&good).unwrap();
         let rows = [
             ("/asked_size", json!([768]), "asked_size"),
@@ -254,8 +350,9 @@ mod tests {
         let (rgb, eight) = (png::ColorType::Rgb, png::BitDepth::Eight);
         for (bytes, words) in [
             (header(MAX_SIDE + 1, 1, rgb, eight), "too large"),
+            (header(MAX_SIDE, MAX_SIDE, rgb, eight), "too large"),
             (header(1, u32::MAX >> 1, rgb, eight), "too large"),
-            (header(1, 1, png::ColorType::Rgba, eight), "8-bit RGB"),
+            (header(1, 1, png::ColorType::Rgba, eight), "8-bit RGB, got RGB with transparency"),
             (header(1, 1, rgb, png::BitDepth::Sixteen), "8-bit RGB"),
             (header(1, 1, png::ColorType::Grayscale, png::BitDepth::One), "8-bit RGB"),
             (header(5, 3, rgb, eight), "not a whole PNG"),

@@ -95,6 +95,7 @@ impl TextEngine {
         let mut target = Target {
             backend: device.load(transformer, &Checkpoint::open(&source, "")?, precision)?,
             heads: None,
+            heads_place: None,
             medium: Box::new(TextMedium { ends: config.eos.clone() }),
             pixels: None,
             ids,

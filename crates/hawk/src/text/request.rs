@@ -107,7 +107,7 @@ impl fmt::Display for Stop {
             Stop::Eos => "end of text",
             Stop::MaxTokens => "max tokens",
             Stop::Positions => "end of positions",
-            Stop::Observer => "broken off",
+            Stop::Observer => "interruption",
         })
     }
 }
