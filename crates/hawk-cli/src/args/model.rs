@@ -9,7 +9,6 @@ use hawk_hub::find_model;
 use hawk_kernels::Threads;
 
 use crate::inputs;
-
 use crate::output::note;
 
 #[derive(clap::Args)]

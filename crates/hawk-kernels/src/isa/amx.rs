@@ -8,7 +8,7 @@ use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
 
-use super::simd::TileProduct;
+use super::tile_product::TileProduct;
 
 /// Rows of a tile, and bytes of its rows.
 const TILE: usize = 16;

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::simd::{LANES, SMALLEST_BF16, Simd, TileProduct, no_tiles, pairs};
+use super::simd::{LANES, SMALLEST_BF16, Simd, pairs};
+use super::tile_product::{TileProduct, no_tiles};
 
 /// AVX2 with FMA: Intel since Haswell, AMD since Zen.
 #[derive(Clone, Copy)]

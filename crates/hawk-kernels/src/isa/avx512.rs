@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use super::amx;
 use super::avx2::{eight_lanes, round_eight};
-use super::simd::{LANES, SMALLEST_BF16, Simd, TileProduct, no_tiles};
+use super::simd::{LANES, SMALLEST_BF16, Simd};
+use super::tile_product::{TileProduct, no_tiles};
 
 /// AVX-512 with VNNI: Intel since Ice Lake, AMD since Zen 4. The outputs of a panel are one vector.
 /// Sums along lanes have eight lanes, as everywhere.

@@ -3,7 +3,8 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::simd::{LANES, SMALLEST_BF16, Simd, TileProduct, no_tiles};
+use super::simd::{LANES, SMALLEST_BF16, Simd};
+use super::tile_product::{TileProduct, no_tiles};
 
 /// NEON with dot products of bytes: Arm since Cortex-A75 and Neoverse N1, Apple since M1.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! The portable instruction set, lane by lane.
 
-use super::simd::{LANES, ROUND, Simd, TILE_QUADS, TileProduct, pairs, round_to_bf16};
+use super::simd::{LANES, ROUND, Simd, pairs, round_to_bf16};
+use super::tile_product::{TILE_QUADS, TileProduct};
 
 /// The portable implementation, lane by lane.
 #[derive(Clone, Copy)]
