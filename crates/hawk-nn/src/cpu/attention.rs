@@ -119,7 +119,7 @@ impl Unit<'_> {
                         stride: self.stride * size_of::<f32>(),
                         rows,
                         steps: self.head_dim,
-                        sums: self.row_scores(first, head)[panel * PANEL..].as_mut_ptr(),
+                        sums: self.scores_at(first, head).wrapping_add(panel * PANEL),
                         row_pitch: self.score_stride,
                         panel_pitch: PANEL,
                     };
@@ -174,8 +174,7 @@ impl Unit<'_> {
                         dispatch_on(self.isa, &kernel);
                     }
                 };
-                // SAFETY: as in `place`.
-                let scores = |row: usize| unsafe { self.row_scores(row, head).as_ptr() };
+                let scores = |row: usize| self.scores_at(row, head).cast_const();
                 add(0, scores(first), self.committed, &mut sums[..rows]);
                 for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
                     for (depth, ancestor) in self.rows.path(row).iter().enumerate() {
@@ -193,12 +192,14 @@ impl Unit<'_> {
         }
     }
 
+    /// The first score of a row. A pointer to all rows: one from a slice may not leave its row.
+    fn scores_at(&self, row: usize, head: usize) -> *mut f32 {
+        self.scores.wrapping_add(row * self.score_stride + head * self.capacity)
+    }
+
     #[allow(clippy::mut_from_ref)]
     unsafe fn row_scores(&self, row: usize, head: usize) -> &mut [f32] {
         // SAFETY: as in `place`.
-        unsafe {
-            let start = self.scores.add(row * self.score_stride + head * self.capacity);
-            std::slice::from_raw_parts_mut(start, self.capacity)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.scores_at(row, head), self.capacity) }
     }
 }
