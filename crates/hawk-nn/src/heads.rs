@@ -9,8 +9,9 @@ use std::ops::Range;
 use hawk_files::{Checkpoint, Error, HeadsConfig, ModelSource, Result};
 use hawk_kernels::{Activations, Isa, Matrix, Precision, Product, Threads, silu};
 
+use crate::cpu::id::TargetId;
 use crate::cpu::output::Projection;
-use crate::cpu::target::{Target, TargetId};
+use crate::cpu::target::Target;
 use crate::memory::zeros;
 
 /// The trained part of a head.

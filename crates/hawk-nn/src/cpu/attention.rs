@@ -127,7 +127,7 @@ impl Unit<'_> {
                         stride: self.stride * size_of::<f32>(),
                         rows,
                         steps: self.head_dim / self.kv.format().together(),
-                        sums: self.row_scores(first, head)[panel * PANEL..].as_mut_ptr(),
+                        sums: self.scores_at(first, head).wrapping_add(panel * PANEL),
                         row_pitch: self.score_stride,
                         panel_pitch: PANEL,
                     };
@@ -173,10 +173,10 @@ impl Unit<'_> {
                 // SAFETY: as in `place`.
                 unsafe {
                     let values = Values { unit: self, panel, panels };
-                    let weights = self.row_scores(first, head).as_ptr().cast();
+                    let weights = self.scores_at(first, head).cast_const();
                     values.add(0, weights, whole / together, &mut sums[..rows]);
                     for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
-                        values.add_tail(whole, self.rows.path(row), self.row_scores(row, head), sums);
+                        values.add_tail(whole, self.rows.path(row), self.scores_at(row, head), sums);
                         let width = (panels * PANEL).min(self.head_dim - panel * PANEL);
                         let column = head * self.head_dim + panel * PANEL;
                         let out = self.out.add(row * self.out_stride + column);
@@ -187,13 +187,15 @@ impl Unit<'_> {
         }
     }
 
+    /// The first score of a row. A pointer to all rows: one from a slice may not leave its row.
+    fn scores_at(&self, row: usize, head: usize) -> *mut f32 {
+        self.scores.wrapping_add(row * self.score_stride + head * self.capacity)
+    }
+
     #[allow(clippy::mut_from_ref)]
     unsafe fn row_scores(&self, row: usize, head: usize) -> &mut [f32] {
         // SAFETY: as in `place`.
-        unsafe {
-            let start = self.scores.add(row * self.score_stride + head * self.capacity);
-            std::slice::from_raw_parts_mut(start, self.capacity)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.scores_at(row, head), self.capacity) }
     }
 }
 
@@ -209,14 +211,14 @@ impl Values<'_> {
     ///
     /// # Safety
     /// As [`Unit::run`]; there are as many rows of weights as of sums.
-    unsafe fn add(&self, slot: usize, weights: *const u8, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]) {
+    unsafe fn add(&self, slot: usize, weights: *const f32, steps: usize, sums: &mut [[[f32; PANEL]; PLACES]]) {
         let Unit { kv, isa, score_stride, .. } = self.unit;
         let kernel = Panels {
             numbers: kv.numbers(),
             w: kv.value_panel(self.panel, slot),
             pitch: kv.value_pitch(),
             panels: self.panels,
-            x: weights,
+            x: weights.cast(),
             stride: score_stride * size_of::<f32>(),
             rows: sums.len(),
             steps,
@@ -232,8 +234,8 @@ impl Values<'_> {
     /// ones, then the row's path. Runs of neighbouring slots are one product.
     ///
     /// # Safety
-    /// As [`Values::add`]; `weights` are those of the row, as the product reads them.
-    unsafe fn add_tail(&self, whole: usize, path: &[usize], weights: &[f32], sums: &mut [[[f32; PANEL]; PLACES]]) {
+    /// As [`Values::add`]; `weights` are those of the row, in the form that the product reads.
+    unsafe fn add_tail(&self, whole: usize, path: &[usize], weights: *const f32, sums: &mut [[[f32; PANEL]; PLACES]]) {
         let Unit { kv, isa, committed, .. } = self.unit;
         let (format, count) = (kv.format(), committed - whole + path.len());
         let (together, bytes) = match format {
@@ -245,7 +247,7 @@ impl Values<'_> {
             None => whole + at,
             Some(depth) => committed + path[depth],
         };
-        let weight = |at: usize| weights.as_ptr().cast::<u8>().wrapping_add((whole + at) * bytes);
+        let weight = |at: usize| weights.cast::<u8>().wrapping_add((whole + at) * bytes);
         // Whether the positions that a step takes together lie together.
         let fits = |at: usize| {
             let alone = together == 1 || at + 1 >= count;
@@ -259,7 +261,7 @@ impl Values<'_> {
             }
             if at > start {
                 // SAFETY: the caller's promise.
-                unsafe { self.add(slot(start), weight(start), (at - start) / together, sums) };
+                unsafe { self.add(slot(start), weight(start).cast(), (at - start) / together, sums) };
                 continue;
             }
             for single in (at..count.min(at + together)).rev() {
@@ -268,7 +270,7 @@ impl Values<'_> {
                 unsafe {
                     let place = pair.as_mut_ptr().add(slot(single) % together * bytes);
                     std::ptr::copy_nonoverlapping(weight(single), place, bytes);
-                    self.add(slot(single), pair.as_ptr(), 1, sums);
+                    self.add(slot(single), pair.as_ptr().cast(), 1, sums);
                 }
             }
             at += together;

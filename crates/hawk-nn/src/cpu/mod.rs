@@ -5,6 +5,7 @@ pub(crate) mod backend;
 pub(crate) mod captions;
 pub(crate) mod dense;
 pub(crate) mod ends;
+pub(crate) mod id;
 pub(crate) mod kv;
 pub(crate) mod output;
 pub(crate) mod packed;

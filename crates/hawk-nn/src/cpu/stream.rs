@@ -2,8 +2,8 @@
 
 use hawk_files::{Error, Result, TransformerConfig};
 
+use super::id::TargetId;
 use super::kv::{Kv, KvFormat, LazyLines};
-use super::target::TargetId;
 use crate::pass::OwnInputs;
 use crate::rows::Rows;
 

@@ -1,13 +1,13 @@
 //! The target: a loaded transformer of the Llama kind.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hawk_files::{CaptionFeatures, Checkpoint, Error, InputTensors, Result, TransformerConfig};
 use hawk_kernels::{Matrix, PANEL, Precision, Threads};
 
 use super::captions::Captions;
 use super::ends::Ends;
+use super::id::TargetId;
 use super::kv::{Kv, KvFormat};
 use super::output::OutputHead;
 use super::packed::MatrixSource;
@@ -15,26 +15,6 @@ use super::stream::Stream;
 use super::weights::{Embedding, Layer};
 use crate::memory::Demand;
 use crate::pass::{OwnInputs, PassCost};
-
-/// The number of a loaded transformer. No two have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TargetId(u64);
-
-impl TargetId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Refuses memory that was made for another transformer: its sizes are others.
-    pub(crate) fn owns(self, what: &str, made_for: Self) -> Result<()> {
-        if self == made_for {
-            return Ok(());
-        }
-        let error = Error::input(format!("a {what} was made for another model")).at(what);
-        Err(error.expected("one that this model made").got("one of another model"))
-    }
-}
 
 /// A loaded transformer.
 pub struct Target {

@@ -3,10 +3,11 @@
 use hawk_files::Result;
 use hawk_kernels::{Activations, PANEL};
 
+use super::id::TargetId;
 use super::output::Projection;
 use super::parts::PartTimes;
 use super::rope::Rope;
-use super::target::{Target, TargetId};
+use super::target::Target;
 use crate::memory::zeros;
 
 /// Memory of a pass; allocated once.

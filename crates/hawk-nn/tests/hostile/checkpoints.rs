@@ -162,6 +162,8 @@ fn numbers_that_are_not_finite_are_named_in_every_format() {
     }
 }
 
+type ReadJson = fn(&[u8]) -> Result<(), Error>;
+
 #[test]
 fn pointers_and_what_is_left_of_a_download_are_named() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
@@ -179,7 +181,7 @@ fn pointers_and_what_is_left_of_a_download_are_named() {
         refusal(Checkpoint::open_file(&dir.path().join(name)), &format!("{name} & Git LFS pointer"), name);
     }
     refusal(CaptionFeatures::from_bytes(pointer.to_vec()), "Git LFS pointer", "features");
-    let jsons: [(&str, fn(&[u8]) -> Result<(), Error>); 4] = [
+    let jsons: [(&str, ReadJson); 4] = [
         ("config.json", |bytes| hawk_nn::TransformerConfig::from_json(bytes).map(drop)),
         ("hawk.json", |bytes| hawk_nn::HawkConfig::from_json(bytes).map(drop)),
         ("vq/config.json", |bytes| hawk_nn::VqConfig::from_json(bytes).map(drop)),
