@@ -280,12 +280,12 @@ mod tests {
         let path = dir.path().join("x.json");
         write(&path, b"old").unwrap();
         write_with(&path, b"new", Durability::Fast).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
         write_json(&path, &[1]).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"[\n  1\n]\n");
+        assert_eq!(fs::read(&path).unwrap(), b"[\n  1\n]\n");
         assert!(write(&dir.path().join("none/x.json"), b"").is_err());
         assert!(write(dir.path(), b"").is_err());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
     }
 
     #[test]
@@ -293,17 +293,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         check_parent(&dir.path().join("x")).unwrap();
         assert!(check_parent(&dir.path().join("none/x")).unwrap_err().to_string().contains("none"));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_check_refuses_what_a_write_would() {
         let dir = tempfile::tempdir().unwrap();
         let read_only = dir.path().join("read-only");
-        std::fs::write(&read_only, b"kept").unwrap();
-        let mut permissions = std::fs::metadata(&read_only).unwrap().permissions();
+        fs::write(&read_only, b"kept").unwrap();
+        let mut permissions = fs::metadata(&read_only).unwrap().permissions();
         permissions.set_readonly(true);
-        std::fs::set_permissions(&read_only, permissions).unwrap();
+        fs::set_permissions(&read_only, permissions).unwrap();
         let slash = PathBuf::from(format!("{}/new/", dir.path().display()));
         let long = dir.path().join("x".repeat(1000));
         for bad in [Path::new(""), dir.path(), &dir.path().join("none/x"), &slash, &long, &read_only] {
@@ -311,8 +311,8 @@ mod tests {
             write(bad, b"new").unwrap_err();
         }
         check(&dir.path().join("good")).unwrap();
-        assert_eq!(std::fs::read(&read_only).unwrap(), b"kept");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a file was made");
+        assert_eq!(fs::read(&read_only).unwrap(), b"kept");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a file was made");
     }
 
     #[test]
@@ -321,8 +321,8 @@ mod tests {
         let path = dir.path().join("x");
         assert_eq!(create(&path, b"first").unwrap(), Created::Written);
         assert_eq!(create(&path, b"second").unwrap(), Created::Taken);
-        assert_eq!(std::fs::read(&path).unwrap(), b"first");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
     }
 
     #[cfg(unix)]
@@ -331,9 +331,9 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        std::fs::create_dir(path("inner")).unwrap();
-        std::fs::write(path("inner/real"), b"old").unwrap();
-        std::fs::set_permissions(path("inner/real"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        fs::create_dir(path("inner")).unwrap();
+        fs::write(path("inner/real"), b"old").unwrap();
+        fs::set_permissions(path("inner/real"), fs::Permissions::from_mode(0o600)).unwrap();
         symlink("inner/real", path("link")).unwrap();
         symlink("link", path("chain")).unwrap();
         symlink("inner/new", path("dangling")).unwrap();
@@ -343,9 +343,9 @@ mod tests {
             check(&path(link)).unwrap();
             write(&path(link), link.as_bytes()).unwrap();
             assert!(path(link).is_symlink(), "{link}");
-            assert_eq!(std::fs::read(path(real)).unwrap(), link.as_bytes());
+            assert_eq!(fs::read(path(real)).unwrap(), link.as_bytes());
         }
-        assert_eq!(std::fs::metadata(path("inner/real")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path("inner/real")).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(check(&path("loop")).is_err() && write(&path("loop"), b"").is_err());
         assert_eq!(create(&path("loop"), b"").unwrap(), Created::Taken);
         assert_ne!(replaced_file(&path("link")).unwrap(), replaced_file(&path("inner/new")).unwrap());
@@ -371,10 +371,10 @@ mod tests {
         });
         write(&fifo, b"through the pipe").unwrap();
         assert_eq!(reader.join().unwrap(), b"through the pipe");
-        assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
+        assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
         let socket = dir.path().join("socket");
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert!(check(&socket).is_err() && write(&socket, b"").is_err());
-        assert!(std::fs::metadata(&socket).unwrap().file_type().is_socket());
+        assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
     }
 }
