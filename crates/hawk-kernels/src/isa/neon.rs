@@ -155,6 +155,7 @@ impl Simd for Neon {
     unsafe fn exact_sum(v: Self::F16) -> f32 {
         unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(v[0], v[1]), vaddq_f32(v[2], v[3]))) }
     }
+    #[allow(clippy::pointers_in_nomem_asm_block, reason = "the program sees nothing of what a prefetch reads")]
     #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
         unsafe { asm!("prfm pldl2keep, [{p}]", p = in(reg) p, options(nomem, nostack, preserves_flags)) }
