@@ -185,7 +185,7 @@ impl Matrix {
         match matrix.fault() {
             None => Ok(matrix),
             Some((at, number)) => Err(Error {
-                what: "a packed matrix has a weight or scale that is no finite number",
+                what: "a packed matrix has a weight or scale that is not finite",
                 place: None,
                 expected: "finite numbers".to_owned(),
                 got: format!("{number}, number {at}"),

@@ -135,7 +135,7 @@ fn every_field_that_lies_is_named() {
         ("model_type", json!("umt5"), "umt5"),
         ("model_type", Value::Null, "config of a T5"),
         ("feed_forward_proj", json!("swish"), "swish"),
-        ("feed_forward_proj", json!("relu"), "1.DenseReluDense.wi.weight"),
+        ("feed_forward_proj", json!("relu"), "dense_act_fn"),
         ("d_model", json!(0), "d_model"),
         ("d_model", json!(32), "[46, 32]"),
         ("d_kv", json!(16), "[64, 24]"),

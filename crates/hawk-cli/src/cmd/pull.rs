@@ -20,8 +20,9 @@ Environment:
   HF_ENDPOINT     the hub [default: https://huggingface.co]
   HF_TOKEN        token of an account, for gated and private repositories
   HF_HUB_OFFLINE  1 forbids the network
-  HTTPS_PROXY     the proxy, also ALL_PROXY and for http:// hubs HTTP_PROXY: http://, https://, socks4://,
-                  socks4a://, socks5://, socks5h:// with HOST:PORT; NO_PROXY lists hosts to reach directly")]
+  HTTPS_PROXY     the proxy, also ALL_PROXY and, for http:// hubs, HTTP_PROXY: http://, https://,
+                  socks4://, socks4a://, socks5:// or socks5h:// with HOST:PORT
+  NO_PROXY        hosts to reach directly")]
 pub(crate) struct PullArgs {
     /// Repository to download, as ORG/NAME or ORG/NAME@REVISION
     #[arg(value_name = "ORG/NAME")]

@@ -64,7 +64,7 @@ impl Tensor<'_> {
         let mut number = [0.0];
         self.convert(&self.bytes[at * self.width()..][..self.width()], &mut number);
         let place = format!("row {}, column {}", at / self.row_len.max(1), at % self.row_len.max(1));
-        let error = Error::input("a weight is no finite number").at(place).hint("are the weights damaged?");
+        let error = Error::input("a weight is not finite").at(place).hint("are the weights damaged?");
         Err(error.expected("finite numbers below 3.4e38 in magnitude").got(number[0]))
     }
 

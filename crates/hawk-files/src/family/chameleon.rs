@@ -307,7 +307,7 @@ fn not_drawn(size: ImageSize, mut sizes: Vec<ImageSize>) -> Error {
         return error.expected(only);
     }
     let distance = |other: &ImageSize| {
-        let ratio = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+        let ratio = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().powi(2);
         ratio(size.width, other.width) + ratio(size.height, other.height)
     };
     let all = sizes.len();

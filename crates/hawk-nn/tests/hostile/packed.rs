@@ -114,7 +114,7 @@ fn every_field_of_a_packed_file_that_lies_is_named() {
     // The scales are in the last line of a matrix.
     bytes[at(1) - 64..at(1)].fill(0xff);
     std::fs::write(&path, &bytes).unwrap();
-    refusal(load(&path), "head & no finite number", "a scale that is none");
+    refusal(load(&path), "head & not finite", "a scale that is none");
     let mut bytes = good;
     bytes[at(0)] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
