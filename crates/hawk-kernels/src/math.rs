@@ -75,7 +75,11 @@ fn lane_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
     }
     lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += f(*x));
-    let [a, b, c, d, e, f, g, h] = lanes;
+    lane_tree(lanes)
+}
+
+/// The sum of eight lanes.
+fn lane_tree([a, b, c, d, e, f, g, h]: [f32; LANES]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
@@ -202,24 +206,39 @@ impl Kernel for Softmax<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { scores, scale } = self;
-        scores.iter_mut().for_each(|score| *score *= scale);
-        let (whole, rest) = scores.as_chunks::<LANES>();
-        let mut lanes = [f32::NEG_INFINITY; LANES];
+        let (whole, rest) = scores.as_chunks_mut::<LANES>();
+        let (mut lanes, mut padded) = ([f32::NEG_INFINITY; LANES], [0.0; LANES]);
         // SAFETY: the caller gives the instruction set; all pointers are to arrays of one vector.
         unsafe {
-            // Left to the compiler, the largest of every lane goes through memory for each chunk.
-            let mut most = S::load(lanes.as_ptr());
-            for chunk in whole {
-                most = S::max(S::load(chunk.as_ptr()), most);
+            // The largest and the sum stay in registers: left to the compiler, they go through memory for
+            // each chunk.
+            let (factor, mut most) = (S::splat(scale), S::load(lanes.as_ptr()));
+            for chunk in &mut *whole {
+                let scaled = S::mul(S::load(chunk.as_ptr()), factor);
+                S::store(chunk.as_mut_ptr(), scaled);
+                most = S::max(scaled, most);
             }
+            rest.iter_mut().for_each(|score| *score *= scale);
             S::store(lanes.as_mut_ptr(), most);
+            let largest = lanes.iter().chain(&*rest).copied().fold(f32::NEG_INFINITY, f32::max);
+            let (shift, mut sum) = (S::splat(largest), S::splat(0.0));
+            for chunk in &mut *whole {
+                let power = exp::<S>(S::sub(S::load(chunk.as_ptr()), shift));
+                S::store(chunk.as_mut_ptr(), power);
+                sum = S::add(sum, power);
+            }
+            padded[..rest.len()].copy_from_slice(rest);
+            S::store(padded.as_mut_ptr(), exp::<S>(S::sub(S::load(padded.as_ptr()), shift)));
+            rest.copy_from_slice(&padded[..rest.len()]);
+            S::store(lanes.as_mut_ptr(), sum);
+            lanes.iter_mut().zip(&*rest).for_each(|(lane, power)| *lane += power);
+            let total = lane_tree(lanes);
+            let divisor = S::splat(total);
+            for chunk in &mut *whole {
+                S::store(chunk.as_mut_ptr(), S::div(S::load(chunk.as_ptr()), divisor));
+            }
+            rest.iter_mut().for_each(|power| *power /= total);
         }
-        let largest = lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
-        scores.iter_mut().for_each(|score| *score -= largest);
-        // SAFETY: the caller gives the instruction set.
-        unsafe { Exp(scores).run::<S>() };
-        let total = lane_sum(scores, |x| x);
-        scores.iter_mut().for_each(|score| *score /= total);
     }
 }
 
