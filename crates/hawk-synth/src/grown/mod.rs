@@ -261,7 +261,7 @@ fn open(source: &ModelSource, folder: &str) -> Result<Checkpoint> {
             .at(weights.place())
             .expected("safetensors or a checkpoint of PyTorch")
             .got(format!("packed for {precision}"))
-            .hint("use the original, or convert it without --precision")),
+            .hint("use the original, or `hawk convert ORIGINAL --out DIR` without --precision")),
     }
 }
 
