@@ -53,21 +53,39 @@ pub(crate) struct FloatWeights;
 pub(crate) struct Bf16Weights;
 pub(crate) struct Int8Weights;
 
+/// Sums in f32, which need no scales. SAFETY (all bodies): as said where it is used.
+macro_rules! sums_in_f32 {
+    () => {
+        type Sum<S: Simd> = S::F16;
+        type Scale<S: Simd> = ();
+        const BLOCK_STEPS: usize = usize::MAX;
+        const STEP_BYTES: usize = 4 * PANEL;
+
+        #[inline(always)]
+        fn tile_rows<S: Simd>() -> usize {
+            S::TILE_ROWS
+        }
+        #[inline(always)]
+        unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
+            unsafe { S::load16(place.sums) }
+        }
+        #[inline(always)]
+        unsafe fn scale<S: Simd>(_: Place) {}
+        #[inline(always)]
+        unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
+            unsafe { S::store16(place.sums, sums) }
+        }
+    };
+}
+
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for FloatWeights {
     type Loaded<S: Simd> = S::F16;
     type Input<S: Simd> = S::F16;
-    type Sum<S: Simd> = S::F16;
-    type Scale<S: Simd> = ();
-    const BLOCK_STEPS: usize = usize::MAX;
-    const STEP_BYTES: usize = 4 * PANEL;
+    sums_in_f32!();
     const SLICE_BYTES: [usize; 2] = [512, 4096];
     const FETCHED_ALONE: usize = 0;
-    #[inline(always)]
-    fn tile_rows<S: Simd>() -> usize {
-        S::TILE_ROWS
-    }
     #[inline(always)]
     fn parts<S: Simd>() -> usize {
         1
@@ -75,10 +93,6 @@ impl Weights for FloatWeights {
     #[inline(always)]
     fn input_bytes<S: Simd>() -> usize {
         size_of::<f32>()
-    }
-    #[inline(always)]
-    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
-        unsafe { S::load16(place.sums) }
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
@@ -92,12 +106,6 @@ impl Weights for FloatWeights {
     unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
         unsafe { S::fma16(w, x, sum) }
     }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(_: Place) {}
-    #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
-        unsafe { S::store16(place.sums, sums) }
-    }
 }
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
@@ -105,16 +113,9 @@ impl Weights for FloatWeights {
 impl Weights for Bf16Weights {
     type Loaded<S: Simd> = S::P16;
     type Input<S: Simd> = S::Q16;
-    type Sum<S: Simd> = S::F16;
-    type Scale<S: Simd> = ();
-    const BLOCK_STEPS: usize = usize::MAX;
-    const STEP_BYTES: usize = 4 * PANEL;
+    sums_in_f32!();
     const SLICE_BYTES: [usize; 2] = [1024, 4096];
     const FETCHED_ALONE: usize = GROUP;
-    #[inline(always)]
-    fn tile_rows<S: Simd>() -> usize {
-        S::TILE_ROWS
-    }
     #[inline(always)]
     fn parts<S: Simd>() -> usize {
         S::PAIR_PARTS
@@ -122,10 +123,6 @@ impl Weights for Bf16Weights {
     #[inline(always)]
     fn input_bytes<S: Simd>() -> usize {
         S::PAIR_BYTES
-    }
-    #[inline(always)]
-    unsafe fn begin<S: Simd>(place: Place) -> S::F16 {
-        unsafe { S::load16(place.sums) }
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(w: *const u8, part: usize) -> S::P16 {
@@ -138,12 +135,6 @@ impl Weights for Bf16Weights {
     #[inline(always)]
     unsafe fn add<S: Simd>(sum: S::F16, w: S::P16, x: S::Q16) -> S::F16 {
         unsafe { S::dot_pairs(sum, w, x) }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(_: Place) {}
-    #[inline(always)]
-    unsafe fn end<S: Simd>(sums: S::F16, (): (), place: Place) {
-        unsafe { S::store16(place.sums, sums) }
     }
 }
 
