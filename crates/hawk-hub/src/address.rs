@@ -76,7 +76,7 @@ pub(crate) fn endpoint(typed: &str) -> Result<String> {
         None if is_local(typed) => format!("http://{typed}"),
         None => format!("https://{typed}"),
     };
-    address.truncate(address.trim_end_matches('/').len());
+    address.truncate(address.trim_end_matches(|c: char| c == '/' || c.is_whitespace()).len());
     let uri: Option<ureq::http::Uri> = address.parse().ok();
     let valid = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -111,6 +111,7 @@ mod tests {
             ("https://huggingface.co/", "https://huggingface.co"),
             ("hf-mirror.com", "https://hf-mirror.com"),
             (" hf-mirror.com/mirror/ ", "https://hf-mirror.com/mirror"),
+            ("hf-mirror.com/mirror\u{205f}/", "https://hf-mirror.com/mirror"),
             ("localhost:8000", "http://localhost:8000"),
             ("127.0.0.1", "http://127.0.0.1"),
             ("[::1]:8000/hub", "http://[::1]:8000/hub"),
