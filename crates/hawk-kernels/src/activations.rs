@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::isa::{Isa, Kernel, ROUND, Simd, dispatch_on};
 use crate::matrix::{BLOCK, Line, PANEL, Precision, QUANT_MAX, SMALLEST_BLOCK, WEIGHT_OFFSET};
+use crate::threads::{Chunks, Threads};
 
 /// What a product needs of a block of rounded inputs besides them.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -54,7 +55,7 @@ impl Activations {
     ///
     /// # Panics
     /// There is no room for so many rows or inputs.
-    pub(crate) fn of(&mut self, isa: Isa, x: &[f32], rows: usize, k: usize) -> Input {
+    pub(crate) fn of(&mut self, threads: &Threads, isa: Isa, x: &[f32], rows: usize, k: usize) -> Input {
         if self.precision == Precision::F32 {
             return Input { inputs: x.as_ptr().cast(), stride: k * size_of::<f32>(), blocks: std::ptr::null() };
         }
@@ -63,17 +64,20 @@ impl Activations {
         let blocks = if self.precision == Precision::Int8 { k.div_ceil(BLOCK) } else { 0 };
         let out: &mut [u8] = bytemuck::cast_slice_mut(&mut self.rounded);
         assert!(rows * blocks <= self.blocks.len() && rows * stride <= out.len());
-        for (row, x) in x.chunks_exact(k.max(1)).take(rows).enumerate() {
-            let out = &mut out[row * stride..][..stride];
-            let blocks = &mut self.blocks[row * blocks..][..blocks];
-            // SAFETY: as above; the slices carry their lengths.
+        let (outs, out_blocks) = (Chunks::new(out, stride), Chunks::new(&mut self.blocks, blocks));
+        let precision = self.precision;
+        threads.run_rows(rows, k, &|row| {
+            let x = &x[row * k..][..k];
+            // SAFETY: a row is rounded once, and the instruction set was detected.
             unsafe {
-                match self.precision {
+                let (out, blocks) = (outs.chunk(row), out_blocks.chunk(row));
+                match precision {
                     Precision::Int8 => dispatch_on(isa, Round { x, out, blocks }),
                     Precision::F32 | Precision::Bf16 => dispatch_on(isa, RoundPairs { x, out }),
                 }
             }
-        }
+        });
+        let out: &[u8] = bytemuck::cast_slice(&self.rounded);
         Input { inputs: out.as_ptr(), stride, blocks: self.blocks.as_ptr() }
     }
 
@@ -160,6 +164,42 @@ pub fn round_in_place(isa: Isa, x: &mut [f32]) {
     assert!(x.len().is_multiple_of(2), "pairs of numbers");
     // SAFETY: this CPU has the instruction set; the slice carries its length.
     unsafe { dispatch_on(isa, RoundInPlace(x)) }
+}
+
+/// The bits of numbers rounded to bf16.
+///
+/// # Panics
+/// This CPU lacks the instruction set, or the slices differ in length.
+pub fn bf16_bits(isa: Isa, x: &[f32], bits: &mut [u16]) {
+    isa.check();
+    assert!(x.len() == bits.len(), "as many bits as numbers");
+    // SAFETY: this CPU has the instruction set; slices carry their lengths.
+    unsafe { dispatch_on(isa, Bf16Bits { x, bits }) }
+}
+
+struct Bf16Bits<'a> {
+    x: &'a [f32],
+    bits: &'a mut [u16],
+}
+
+impl Kernel for Bf16Bits<'_> {
+    type Output = ();
+    const BEST: Isa = Isa::Avx512Bf16;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for (x, bits) in self.x.chunks(PANEL).zip(self.bits.chunks_mut(PANEL)) {
+            let (mut all, mut rounded) = ([0.0; PANEL], [0_u32; PANEL]);
+            all[..x.len()].copy_from_slice(x);
+            // SAFETY: the caller gives the instruction set; the pairs of a vector take as many bytes as
+            // it, or half.
+            unsafe { S::store_pairs(rounded.as_mut_ptr().cast(), S::load16(all.as_ptr())) };
+            if S::PAIR_BYTES == size_of::<[u16; 2]>() {
+                bits.copy_from_slice(&bytemuck::cast_slice(&rounded)[..x.len()]);
+            } else {
+                bits.iter_mut().zip(rounded).for_each(|(bits, x)| *bits = (x >> 16) as u16);
+            }
+        }
+    }
 }
 
 struct RoundInPlace<'a>(&'a mut [f32]);

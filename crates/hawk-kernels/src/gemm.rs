@@ -79,7 +79,7 @@ impl<'a> Product<'a> {
         let fits = |length: usize, width: usize| rows.checked_mul(width).is_some_and(|needed| needed <= length);
         assert!(fits(x.len(), k) && fits(y.len(), columns), "x or y is too short for {rows} rows");
         assert!(activations.precision() == self.weights.precision(), "activations for weights of another precision");
-        let input = activations.of(self.isa, x, rows, k);
+        let input = activations.of(self.threads, self.isa, x, rows, k);
         let task = Task { product: self, input, rows, output: Output { y: y.as_mut_ptr(), stride: columns } };
         task.run();
     }
@@ -134,7 +134,7 @@ impl Kernel for Chunk<'_> {
         let memory = &mut memory[..self.panels.len() * rows];
         memory.fill(MaybeUninit::new([0.0; PANEL]));
         // SAFETY: it was just filled.
-        let sums = unsafe { &mut *(std::ptr::from_mut(memory) as *mut [[f32; PANEL]]) };
+        let sums = unsafe { memory.assume_init_mut() };
         let (input, first) = (&self.task.input, self.panels.start);
         let numbers = match weights.precision() {
             Precision::F32 => Numbers::F32,

@@ -43,12 +43,12 @@ mod tile;
 mod tiles;
 mod weights;
 
-pub use activations::{Activations, RoundedBf16, round_in_place};
+pub use activations::{Activations, RoundedBf16, bf16_bits, round_in_place};
 pub use error::{Error, Result};
 pub use gemm::{Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on, round_to_bf16};
 pub use math::{LayerNorm, RmsNorm, Softmax, Turn, exp_slice, silu};
 pub use matrix::{BLOCK, FileBytes, LAYOUT, Line, Matrix, MatrixSize, PANEL, Precision};
 pub use rank::{BOUNDS, Divide, GROUP, Guide, Search, TopP, keep_largest};
-pub use threads::Threads;
+pub use threads::{Chunks, Threads};
 pub use tile::{CHUNK_ROWS, Numbers, PLACES, Panels};

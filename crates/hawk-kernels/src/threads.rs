@@ -5,6 +5,7 @@
 //! then yields, then sleeps until it is woken, so a busy or idle machine is not burdened.
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
@@ -18,7 +19,43 @@ const JOINED: u64 = CLOSED - 1;
 const _: () = assert!(Threads::MOST < JOINED as usize);
 const EPOCH: u32 = 16;
 
+/// Numbers that one thread has worked through by the time that a region has opened and closed.
+const NUMBERS_ALONE: usize = 2048;
+
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
+
+/// A slice whose chunks are written by the threads of a region.
+pub struct Chunks<'a, T> {
+    first: *mut T,
+    length: usize,
+    size: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: whoever takes a chunk promises that nobody else has it.
+unsafe impl<T: Send> Sync for Chunks<'_, T> {}
+
+impl<'a, T> Chunks<'a, T> {
+    /// Chunks of `size` elements.
+    pub fn new(slice: &'a mut [T], size: usize) -> Self {
+        Self { first: slice.as_mut_ptr(), length: slice.len(), size, slice: PhantomData }
+    }
+
+    /// A chunk.
+    ///
+    /// # Safety
+    /// Nobody has this chunk meanwhile.
+    ///
+    /// # Panics
+    /// It is not inside the slice.
+    #[allow(clippy::mut_from_ref, reason = "a chunk belongs to one thread")]
+    pub unsafe fn chunk(&self, index: usize) -> &mut [T] {
+        let start = index * self.size;
+        assert!(start + self.size <= self.length, "a chunk outside its slice");
+        // SAFETY: it is inside the slice, which is borrowed for `'a`; the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(start), self.size) }
+    }
+}
 
 /// The next chunk of one thread's share; a line of its own, so that threads do not disturb each other.
 #[repr(align(128))]
@@ -129,6 +166,12 @@ impl Threads {
             Err(panic) => resume_unwind(panic),
             Ok(()) => assert!(!panicked, "a thread of the pool panicked"),
         }
+    }
+
+    /// Calls `job(row)` once for every one of `rows` rows of `numbers` numbers: on all threads, or on
+    /// this one where the rows are not worth a region.
+    pub fn run_rows(&self, rows: usize, numbers: usize, job: &Job<'_>) {
+        if rows * numbers <= NUMBERS_ALONE { (0..rows).for_each(job) } else { self.run(rows, job) }
     }
 }
 

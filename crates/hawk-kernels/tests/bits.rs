@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use hawk_kernels::{
-    Activations, Divide, Epilogue, GROUP, Guide, Isa, LayerNorm, Matrix, Precision, Product, RmsNorm, Softmax, Threads,
-    TopP, Turn, keep_largest,
+    Activations, Chunks, Divide, Epilogue, GROUP, Guide, Isa, LayerNorm, Matrix, Precision, Product, RmsNorm, Softmax,
+    Threads, TopP, Turn, bf16_bits, keep_largest, round_to_bf16,
 };
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
@@ -78,6 +78,39 @@ fn bits_of(precision: Precision, outputs: &[f32]) -> Vec<u32> {
         Precision::Int8 if !cfg!(miri) => outputs.iter().map(|x| x.to_bits()).collect(),
         _ => bits(outputs),
     }
+}
+
+#[test]
+fn bits_of_bf16_are_the_definitions_for_every_length() {
+    let mut random = Random(11);
+    for (name, number) in KINDS {
+        for length in [0, 1, 2, 15, 16, 17, 64, 67] {
+            let x: Vec<f32> = (0..length).map(|_| number(&mut random)).collect();
+            let wanted: Vec<u16> = x.iter().map(|x| round_to_bf16(*x).to_bits()).collect();
+            for isa in isas() {
+                let mut bits = vec![0; length];
+                bf16_bits(isa, &x, &mut bits);
+                assert_eq!(bits, wanted, "{isa}, {name}, {length} numbers");
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_write_every_chunk_of_rows_however_few_or_short() {
+    let threads = Threads::new(2);
+    for (rows, numbers) in [(0, 7), (1, 1), (5, 3), (3, 1000), (64, 100)] {
+        let mut out = vec![0; rows * numbers];
+        let chunks = Chunks::new(&mut out, numbers);
+        // SAFETY: every row is called once.
+        threads.run_rows(rows, numbers, &|row| unsafe { chunks.chunk(row) }.fill(row + 1));
+        assert!((0..rows * numbers).all(|at| out[at] == at / numbers + 1), "{rows} rows of {numbers}");
+    }
+    let mut out = [0; 6];
+    let chunks = Chunks::new(&mut out, 4);
+    // SAFETY: nobody else has a chunk.
+    let outside = || unsafe { chunks.chunk(1) }.len();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(outside)).is_err());
 }
 
 #[test]

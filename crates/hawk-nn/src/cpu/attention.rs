@@ -7,6 +7,8 @@
 //! Where keys and values are bf16, queries and weights of the sum are rounded to bf16 as well, and
 //! products take two positions together: the second is added before the first.
 
+use std::mem::MaybeUninit;
+
 use hawk_kernels::{
     CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, RoundedBf16, Softmax, dispatch_on, round_in_place,
 };
@@ -100,7 +102,7 @@ impl Unit<'_> {
             }
             self.rope.turn(self.isa, position, key);
             let value = std::slice::from_raw_parts(self.value.add(row * self.stride), self.head_dim);
-            self.kv.put(slot, key, value);
+            self.kv.put(self.isa, slot, key, value);
         }
     }
 
@@ -165,16 +167,19 @@ impl Unit<'_> {
     unsafe fn sum(&self, head: usize) {
         let (panels, together) = (self.head_dim.div_ceil(PANEL), self.kv.format().together());
         let whole = self.committed / together * together;
+        let mut memory = [MaybeUninit::<[[f32; PANEL]; PLACES]>::uninit(); CHUNK_ROWS];
         for first in (0..self.rows.len()).step_by(CHUNK_ROWS) {
             let rows = CHUNK_ROWS.min(self.rows.len() - first);
             for panel in (0..panels).step_by(PLACES) {
                 let panels = PLACES.min(panels - panel);
-                let mut sums = [[[0.0_f32; PANEL]; PLACES]; CHUNK_ROWS];
-                // SAFETY: as in `place`.
+                let memory = &mut memory[..rows];
+                memory.fill(MaybeUninit::new([[0.0; PANEL]; PLACES]));
+                // SAFETY: as in `place`; the sums were just filled.
                 unsafe {
+                    let sums = memory.assume_init_mut();
                     let values = Values { unit: self, panel, panels };
                     let weights = self.scores_at(first, head).cast_const();
-                    values.add(0, weights, whole / together, &mut sums[..rows]);
+                    values.add(0, weights, whole / together, sums);
                     for (row, sums) in (first..first + rows).zip(sums.chunks_mut(1)) {
                         values.add_tail(whole, self.rows.path(row), self.scores_at(row, head), sums);
                         let width = (panels * PANEL).min(self.head_dim - panel * PANEL);

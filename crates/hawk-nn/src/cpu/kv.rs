@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ops::Range;
 
 use hawk_files::{Result, TransformerConfig};
-use hawk_kernels::{Line, Numbers, PANEL, round_to_bf16};
+use hawk_kernels::{Isa, Line, Numbers, PANEL, bf16_bits};
 
 use crate::memory::zeros;
 
@@ -44,6 +44,9 @@ impl KvFormat {
         (step / together * together * PANEL + lane * together + step % together) * self.width()
     }
 }
+
+/// Channels of a key or value that are rounded at once.
+const ROUNDED: usize = 64;
 
 /// A part of a [`Line`]. The system gives zeroed memory page by page, as it is used, for what needs no
 /// larger alignment than this.
@@ -231,21 +234,34 @@ impl KvHead {
     ///
     /// # Safety
     /// The position is inside the capacity, and nobody else uses the head meanwhile.
-    pub(crate) unsafe fn put(&self, position: usize, key: &[f32], value: &[f32]) {
+    pub(crate) unsafe fn put(&self, isa: Isa, position: usize, key: &[f32], value: &[f32]) {
         // A copy, so that the format is known inside each loop.
         let head = *self;
-        let numbers = key.iter().zip(value).enumerate();
         // SAFETY: the caller's promise.
         unsafe {
             match head.format {
-                KvFormat::F32 => numbers.for_each(|(channel, (key, value))| {
-                    *head.key(position, channel).cast() = *key;
-                    *head.value(position, channel).cast() = *value;
-                }),
-                KvFormat::Bf16 => numbers.for_each(|(channel, (key, value))| {
-                    *head.key(position, channel).cast() = round_to_bf16(*key);
-                    *head.value(position, channel).cast() = round_to_bf16(*value);
-                }),
+                KvFormat::F32 => {
+                    for (channel, (key, value)) in key.iter().zip(value).enumerate() {
+                        *head.key(position, channel).cast() = *key;
+                        *head.value(position, channel).cast() = *value;
+                    }
+                }
+                KvFormat::Bf16 => {
+                    let mut bits = [[0_u16; ROUNDED]; 2];
+                    for (first, (key, value)) in key.chunks(ROUNDED).zip(value.chunks(ROUNDED)).enumerate() {
+                        let [keys, values] = bits.each_mut().map(|bits| &mut bits[..key.len()]);
+                        bf16_bits(isa, key, keys);
+                        bf16_bits(isa, value, values);
+                        let first = first * ROUNDED;
+                        // Two channels of a key lie together.
+                        for (channel, pair) in (first..).step_by(2).zip(keys.as_chunks::<2>().0) {
+                            *head.key(position, channel).cast() = *pair;
+                        }
+                        for (channel, value) in (first..).zip(values) {
+                            *head.value(position, channel).cast() = *value;
+                        }
+                    }
+                }
             }
         }
     }

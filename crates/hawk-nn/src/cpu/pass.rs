@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use hawk_files::{Error, NormPlacement, Result};
-use hawk_kernels::{Epilogue, Isa, Product, RmsNorm, Threads};
+use hawk_kernels::{Chunks, Epilogue, Isa, Product, RmsNorm, Threads};
 
 use super::attention::Unit;
 use super::output::Projection;
@@ -125,9 +125,12 @@ impl Pass<'_> {
         let used = self.rows * d;
         match placement {
             NormPlacement::Before => {
-                for (x, out) in w.hidden[..used].chunks(d).zip(w.normed.chunks_mut(d)) {
-                    RmsNorm { x, weight, eps, out }.on(self.isa);
-                }
+                let (hidden, normed, isa) = (&w.hidden[..used], Chunks::new(&mut w.normed[..used], d), self.isa);
+                self.pool.run_rows(self.rows, d, &|row| {
+                    // SAFETY: a row has a norm once.
+                    let out = unsafe { normed.chunk(row) };
+                    RmsNorm { x: &hidden[row * d..][..d], weight, eps, out }.on(isa);
+                });
             }
             NormPlacement::After => w.normed[..used].copy_from_slice(&w.hidden[..used]),
         }
