@@ -1,7 +1,7 @@
 //! `hawk data landscapes`: training pictures with captions, painted.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, LoadOptions, Result};
@@ -92,9 +92,9 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
         last = Some(progress);
     };
     let (counts, digest) = if args.shards {
-        (shards::paint(&order, args.shard_size, &mut observe).map_err(painting)?, None)
+        (shards::paint(&order, args.shard_size, &mut observe)?, None)
     } else {
-        let manifest = folder::paint(&order, &mut observe).map_err(painting)?;
+        let manifest = folder::paint(&order, &mut observe)?;
         (manifest.counts, Some(manifest.digest))
     };
     bar.finish_and_clear();
@@ -111,30 +111,9 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
 
 fn mixture(args: &DataLandscapesArgs) -> Result<Mixture> {
     let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed)) };
-    let things = Things::open(path).map_err(|error| pack(path, error))?;
-    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed).map_err(painting)
-}
-
-fn pack(path: &Path, error: hawk_pictures::Error) -> Error {
-    let hint = "name a pack, or the folder that `hawk data emoji --out DIR` made";
-    match error {
-        hawk_pictures::Error::File { doing, source, .. } => Error::io(doing, path, &source).hint(hint),
-        other => painting(other).hint(hint),
-    }
-}
-
-fn painting(error: hawk_pictures::Error) -> Error {
-    use hawk_pictures::Error as Of;
-    match error {
-        Of::File { doing, path, source } => Error::io(doing, &path, &source),
-        Of::Foreign(path) => Error::input("the folder holds other files")
-            .at(path.display())
-            .hint("name a new or empty folder, or one that this command made"),
-        Of::OtherPictures { path, what } => Error::input(format!("the folder holds other pictures; {what}"))
-            .at(path.display())
-            .hint("use the settings that it was made with, choose another folder, or remove this one"),
-        other => Error::input(other.to_string()),
-    }
+    let things = Things::open(path)
+        .map_err(|e| e.at("--things").hint("name a pack, or the folder that `hawk data emoji --out DIR` made"))?;
+    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)
 }
 
 fn report(counts: &Tally) {

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hawk_files::Fault;
+use hawk_hub::{Patience, Server};
 use sha2::Sha512;
 
 use super::*;
@@ -64,7 +65,7 @@ fn settings(dir: &Path, out: &str, threads: usize) -> EmojiSettings {
     EmojiSettings {
         out: dir.join(out),
         cache: dir.to_owned(),
-        registry: "http://127.0.0.1:1".into(),
+        registry: Server { address: "http://127.0.0.1:1".into(), proxy: None, patience: Patience::default() },
         scenes: 30,
         styles: Vec::new(),
         things: false,

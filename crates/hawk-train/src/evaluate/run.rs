@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Sampling, Seed};
-use hawk_files::{Error, Result};
+use hawk_files::{Error, FolderLock, Result};
 use hawk_nn::Image;
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ pub fn evaluate(
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<EvaluationFigures>> {
     let corpus = Corpus::open(&run.pictures)?;
-    files::make_dir(&run.out)?;
+    let _lock = FolderLock::take(&run.out)?;
     let chosen = |of: &dyn Fn(&Entry) -> bool| Corpus::spread(&corpus.select(of), run.prompts);
     let scenes =
         |layouts: &[&str]| chosen(&|entry| entry.split == Split::NewScene && layouts.contains(&entry.family.as_str()));
