@@ -243,7 +243,9 @@ fn a_full_standard_output_is_a_failure_of_the_machine() {
         let (code, error) = into_full_disk(&place, args);
         assert_eq!(code, Some(3), "{args}: {error}");
         assert!(error.contains("standard output") && !error.contains("panicked"), "{args}: {error}");
+        assert!(!error.contains("interrupt"), "{args}: {error}");
     }
+    assert_eq!(place.json("t.json")["stop"], "a failed write to standard output");
     assert_eq!(into_full_disk(&place, "--help").0, Some(3));
     // What was asked for as a file is there.
     assert!(["t.json", "a.png", "s.json"].iter().all(|name| place.path(name).is_file()));

@@ -74,9 +74,9 @@ impl Begun {
             let found: Self = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
             if let Some(what) = found.difference(self) {
                 let error = Error::input(format!("the folder holds other pictures; {what}")).at(out.display());
-                return Err(error.hint(
-                    "use the settings that it was made with, choose another folder, or remove this one",
-                ));
+                return Err(
+                    error.hint("use the settings that it was made with, choose another folder, or remove this one")
+                );
             }
             if found == *self {
                 return Ok(lock);

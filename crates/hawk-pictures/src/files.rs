@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// Puts indented JSON in place, unless the file has it already.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut bytes =
-        serde_json::to_vec_pretty(value).map_err(|e| Error::input(e.to_string()).at(path.display()))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::input(e.to_string()).at(path.display()))?;
     bytes.push(b'\n');
     if fs::read(path).is_ok_and(|found| found == bytes) {
         return Ok(());

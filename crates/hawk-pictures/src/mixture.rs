@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::composites::{attributes, composite, held_out_landscape};
-use hawk_files::{Error, Result};
 use crate::landscape::Scene;
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
 use crate::things::{Shift, Things, alone, arranged};
+use hawk_files::{Error, Result};
 
 /// How often another draw is made where things vanish in every ground or suit no landscape.
 const TRIES: usize = 100;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use hawk_files::{Error, Result};
 use crate::mixture::Mixture;
+use hawk_files::{Error, Result};
 
 /// Pictures `0..pictures` of a mixture, in a folder.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops::{self, FilterType as Resampling};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgba, RgbaImage};
 
-use hawk_files::{Error, Result};
 use crate::picture::{Picture, SIDE};
+use hawk_files::{Error, Result};
 
 /// Longest side of a cut-out that is read.
 const MAX_SIDE: u32 = 1024;

@@ -40,8 +40,14 @@ impl Things {
     /// A file is missing or no cut-out, the list names something twice, or the pack is larger than
     /// 256 MiB when unpacked.
     pub fn open(path: &Path) -> Result<Self> {
-        let read = if path.is_dir() { read_folder(path) } else { read_pack(path) };
-        read.map_err(|e| e.at(path.display()))
+        let things = if path.is_dir() {
+            read_folder(path)
+        } else {
+            let files = read_pack(path)?;
+            let missing = |name: &str| Error::input("the pack lacks this file").at(name);
+            things(|name| files.get(name).cloned().ok_or_else(|| missing(name)))
+        };
+        things.map_err(|e| e.at(path.display()))
     }
 
     /// Writes all of them as one file, their longest side at most `side` pixels.
@@ -86,17 +92,15 @@ fn append(builder: &mut Builder<impl Write>, name: &str, bytes: &[u8]) -> io::Re
 }
 
 fn read_folder(dir: &Path) -> Result<Things> {
-    let read = |name: &str| {
-        fs::read(dir.join(name)).map_err(|e| Error::io("read the file", Path::new(name), &e))
-    };
+    let read = |name: &str| fs::read(dir.join(name)).map_err(|e| Error::io("read the file", Path::new(name), &e));
     things(read)
 }
 
-fn read_pack(path: &Path) -> Result<Things> {
+fn read_pack(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(_) => Error::io("read the pack", path, &e),
         // What the file holds is wrong.
-        None => Error::input(format!("not a pack of cut-outs: {e}")),
+        None => Error::input(format!("not a pack of cut-outs: {e}")).at(path.display()),
     };
     let file = File::open(path).map_err(failed)?;
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)).take(MAX_BYTES));
@@ -108,11 +112,7 @@ fn read_pack(path: &Path) -> Result<Things> {
         entry.read_to_end(&mut bytes).map_err(failed)?;
         files.insert(name, bytes);
     }
-    let find = |name: &str| {
-        let missing = || Error::input("the pack lacks this file").at(name);
-        files.get(name).cloned().ok_or_else(missing)
-    };
-    things(find)
+    Ok(files)
 }
 
 fn things(read: impl Fn(&str) -> Result<Vec<u8>> + Sync) -> Result<Things> {
@@ -120,8 +120,8 @@ fn things(read: impl Fn(&str) -> Result<Vec<u8>> + Sync) -> Result<Things> {
     let (list, attribution) = (text(LIST)?, text(ATTRIBUTION)?);
     let lines: Vec<&str> = list.lines().collect();
     let thing = |(index, line): (usize, &&str)| {
-        let line: Line =
-            serde_json::from_str(line).map_err(|e| Error::input(e.to_string()).at(format!("{LIST}: line {}", index + 1)))?;
+        let line: Line = serde_json::from_str(line)
+            .map_err(|e| Error::input(e.to_string()).at(format!("{LIST}: line {}", index + 1)))?;
         let cutout = Cutout::of_png(&read(&line.file)?).map_err(|e| e.at(&line.file))?;
         Ok(Thing { names: line.names, cutout })
     };
