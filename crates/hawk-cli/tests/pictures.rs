@@ -214,7 +214,7 @@ fn what_cannot_be_painted_is_refused_with_its_reason() {
         ),
         ("--out new --pictures 2 --shards --shard-size 0", ["--shard-size", "0"]),
         ("--out new --pictures 2 --shard-size 5", ["--shards", "required"]),
-        ("--out new --pictures 2 --threads 99999", ["too many threads", "at most 1024, got 99999"]),
+        ("--out new --pictures 2 --threads 99999", ["--threads", "1 to 1024"]),
         ("--out new --pictures 2 --shares 50,25,5,20", ["--things <PACK|DIR>", "required"]),
         ("--out new --pictures 2 --things emoji --shares 50,25,x,20", ["--shares", "four numbers, such as 50,25,5,20"]),
         ("--out new --pictures 2 --things emoji --shares 0,0,0,0", ["no kind of pictures", "above 0"]),

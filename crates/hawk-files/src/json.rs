@@ -32,7 +32,10 @@ where
 {
     serde_path_to_error::deserialize(reader).map_err(|e| {
         let error = Error::input(format!("not {what}: {}", e.inner()));
-        if e.path().iter().next().is_some() { error.at(e.path()) } else { error }
+        // A file that is cut off has places without a name.
+        let place = e.path().to_string();
+        let place = place.trim_end_matches('?').trim_end_matches('.');
+        if place.is_empty() { error } else { error.at(place) }
     })
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// The file of the lock, in the folder.
@@ -19,7 +20,8 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Makes the folder where it is not there, and locks it.
+    /// Makes the folder where it is not there, and locks it. What processes that were killed left in it
+    /// half written is removed.
     ///
     /// # Errors
     /// Another process has the lock, or the folder cannot be made.
@@ -43,7 +45,10 @@ impl FolderLock {
                 Err(error) => return Err(Error::io("lock the folder", dir, &error)),
             };
             match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => return Ok(Self { path, file: Some(file) }),
+                Ok(()) if is_at(&file, &path) => {
+                    remove_temporary(dir, Below::Subfolders);
+                    return Ok(Self { path, file: Some(file) });
+                }
                 // The other process has ended in between, and its file is gone.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -73,6 +78,25 @@ impl Drop for FolderLock {
         if self.file.as_ref().is_some_and(|file| is_at(file, &self.path)) {
             // A file that stays is taken by the next process.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// How far below a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Subfolders,
+    Nothing,
+}
+
+/// Removes the temporary files of a folder that nobody else works on. What stays does no harm.
+fn remove_temporary(dir: &Path, below: Below) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (path, kind) = (entry.path(), entry.file_type());
+        match kind {
+            Ok(kind) if kind.is_file() && atomic::is_temporary(&path) => drop(fs::remove_file(&path)),
+            Ok(kind) if kind.is_dir() && below == Below::Subfolders => remove_temporary(&path, Below::Nothing),
+            _ => {}
         }
     }
 }
@@ -107,9 +131,13 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         // What a process that was killed left.
-        fs::write(folder.join(LOCK), "").unwrap();
+        fs::create_dir(folder.join("images")).unwrap();
+        for name in [LOCK, ".hawk-a1B2c3", "images/.hawk-a1B2c3", "images/.hawk-kept"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
         drop(FolderLock::take(&folder).unwrap());
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!((names(&folder), names(&folder.join("images"))), (vec!["images".into()], vec![".hawk-kept".into()]));
         fs::write(folder.join("file"), "").unwrap();
         FolderLock::take(&folder.join("file")).unwrap_err();
     }

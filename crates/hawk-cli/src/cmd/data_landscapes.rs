@@ -13,9 +13,6 @@ use hawk_pictures::{Counts, Tally, folder, shards};
 
 use crate::output::{progress, say};
 
-/// Most threads: far more than cores.
-const MOST_THREADS: usize = 1024;
-
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hawk data landscapes --out landscapes/ --pictures 1000
@@ -53,8 +50,8 @@ pub(crate) struct DataLandscapesArgs {
     /// Pictures of a file of raw pixels
     #[arg(long, value_name = "N", default_value = "4096", requires = "shards")]
     shard_size: NonZero<u64>,
-    /// Number of threads; the result does not depend on it [default: one per core]
-    #[arg(long, value_name = "T")]
+    /// Number of threads, at most 1024; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "T", value_parser = crate::args::threads)]
     threads: Option<NonZero<usize>>,
 }
 
@@ -75,9 +72,6 @@ fn shift() -> impl TypedValueParser<Value = Shift> {
 
 pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
     let threads = args.threads.or(NonZero::new(LoadOptions::default().threads)).unwrap_or(NonZero::<usize>::MIN);
-    if threads.get() > MOST_THREADS {
-        return Err(Error::input("too many threads").expected(format!("at most {MOST_THREADS}")).got(threads));
-    }
     if !args.shards && args.pictures.get() > folder::MOST {
         return Err(Error::input("too many pictures for a folder of PNG files")
             .expected(format!("at most {}", folder::MOST))

@@ -1,7 +1,7 @@
 //! Where the texts of a model begin and end, as its configs say.
 
 use hawk_spec::TokenId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::transformer::TransformerConfig;
 use crate::error::{Error, Result};
@@ -82,7 +82,8 @@ impl TextConfig {
 /// there is no `generation_config.json`.
 fn supported(source: &ModelSource) -> Result<()> {
     let Some(name) = FILES.into_iter().find(|name| source.contains(name)) else { return Ok(()) };
-    let config: Value = from_json("a config", &source.read(name)?).map_err(|e| e.at(source.describe(name)))?;
+    let config: Map<String, Value> =
+        from_json("a config", &source.read(name)?).map_err(|e| e.at(source.describe(name)))?;
     for (key, harmless) in without_effect() {
         let given = config.get(key).filter(|given| !given.is_null());
         if let Some(given) = given.filter(|given| !harmless.as_ref().is_some_and(|known| same(given, known))) {
@@ -191,6 +192,7 @@ mod tests {
             assert!(error.contains(&format!("/config.json: {key}: ")), "{error}");
             read(config, Some(json!({}))).unwrap();
         }
+        assert!(read(json!({}), Some(json!([]))).unwrap_err().to_string().contains("generation_config.json"));
     }
 
     #[test]
