@@ -264,8 +264,8 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
         ErrorKind::NotFound => io::Error::new(error.kind(), format!("there is no folder {}", parent(path).display())),
         // The cause alone: nobody knows the name of the temporary file.
         kind => {
-            let cause = error.get_ref().and_then(std::error::Error::source).map(ToString::to_string);
-            cause.map_or(error, |cause| io::Error::new(kind, cause))
+            let whole = error.to_string();
+            io::Error::new(kind, whole.split(" at path ").next().unwrap_or(&whole).to_owned())
         }
     })
 }

@@ -50,12 +50,15 @@ impl GrowingFile {
         })
     }
 
-    /// Where a file grows.
+    /// Where a file grows. The file may be read-only.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin).
+    /// The path is that of a folder, a pipe or a device, or its folder does not exist.
     pub fn part_of(path: &Path) -> Result<PathBuf> {
-        Ok(with_ending(&regular(path)?))
+        match fs::canonicalize(path) {
+            Ok(file) if file.is_file() => Ok(with_ending(&file)),
+            _ => Ok(with_ending(&regular(path)?)),
+        }
     }
 
     fn open(path: &Path, open: impl FnOnce(&Path, &Path) -> io::Result<File>) -> Result<Self> {
@@ -133,6 +136,11 @@ mod tests {
         GrowingFile::resume(&path, 3).unwrap().finish(Durability::Fast).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).unwrap();
+        GrowingFile::part_of(&path).unwrap();
+        assert!(GrowingFile::begin(&path).unwrap_err().to_string().contains("read-only"));
         GrowingFile::begin(&dir.path().join("none/x")).unwrap_err();
         GrowingFile::begin(dir.path()).unwrap_err();
     }
