@@ -34,6 +34,18 @@ pub(crate) fn watch() -> Result<()> {
     Ok(())
 }
 
+/// From now on a file that grows beyond the limit of the process (`ulimit -f`) is a failed write, and not
+/// the end of the program.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn keep_limit_of_files() -> Result<()> {
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map_err(|e| Error::environment(format!("cannot watch for signals: {e}")))?;
+    Ok(())
+}
+
 /// Whether a signal came.
 pub(crate) fn came() -> bool {
     signal() != 0

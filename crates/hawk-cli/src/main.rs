@@ -59,6 +59,7 @@ fn show(message: &clap::Error) -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    interrupt::keep_limit_of_files()?;
     // An invalid HAWK_ISA is an error of the command, which the kernels would pass over.
     Isa::asked()?;
     match command {

@@ -243,7 +243,9 @@ fn a_full_standard_output_is_a_failure_of_the_machine() {
         let (code, error) = into_full_disk(&place, args);
         assert_eq!(code, Some(3), "{args}: {error}");
         assert!(error.contains("standard output") && !error.contains("panicked"), "{args}: {error}");
+        assert!(!error.contains("interrupt"), "{args}: {error}");
     }
+    assert_eq!(place.json("t.json")["stop"], "a failed write to standard output");
     assert_eq!(into_full_disk(&place, "--help").0, Some(3));
     // What was asked for as a file is there.
     assert!(["t.json", "a.png", "s.json"].iter().all(|name| place.path(name).is_file()));
@@ -411,4 +413,30 @@ fn temperature_zero_is_greedy() {
     assert_eq!([draw("b.png", "--seed 2"), draw("c.png", "--seed 3 --decoder ar")], [greedy.clone(), greedy]);
     assert!(place.prints("again a.png").starts_with("identical"));
     place.refuses("generate cat --temperature 0 --top-k 5 --out d.png", 2, "greedy");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_the_process_is_a_failure_with_a_message() {
+    let place = Place::new();
+    let limited = |limit: &str, args: &str| {
+        let mut command = std::process::Command::new("sh");
+        let program = assert_cmd::cargo::cargo_bin("hawk");
+        command.arg("-c").arg(format!("ulimit {limit} && exec \"$0\" {args}")).arg(program);
+        let output = command.current_dir(&place.0).env("XDG_CACHE_HOME", "/dev/null").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // A file that may not grow so far.
+    let (code, error) = limited("-f 1", "generate apple --seed 1 --out a.png");
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("a.png: cannot write the file: File too large"), "{error}");
+    let (code, error) = limited("-f 100", "synth tiny-lumina-mgpt --out model");
+    assert_eq!(code, Some(3), "{error}");
+    place.hawk("synth tiny-lumina-mgpt --out model").success();
+    let names: Vec<_> = std::fs::read_dir(&place.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["model"], "something is left");
+    // An address space that the request does not fit into.
+    let (code, error) = limited("-v 400000", "generate apple --seed 1 --n 64 --batch 64 --out images/");
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("not enough memory"), "{error}");
 }

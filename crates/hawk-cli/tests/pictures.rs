@@ -214,7 +214,7 @@ fn what_cannot_be_painted_is_refused_with_its_reason() {
         ),
         ("--out new --pictures 2 --shards --shard-size 0", ["--shard-size", "0"]),
         ("--out new --pictures 2 --shard-size 5", ["--shards", "required"]),
-        ("--out new --pictures 2 --threads 99999", ["too many threads", "at most 1024, got 99999"]),
+        ("--out new --pictures 2 --threads 99999", ["--threads", "1 to 1024"]),
         ("--out new --pictures 2 --shares 50,25,5,20", ["--things <PACK|DIR>", "required"]),
         ("--out new --pictures 2 --things emoji --shares 50,25,x,20", ["--shares", "four numbers, such as 50,25,5,20"]),
         ("--out new --pictures 2 --things emoji --shares 0,0,0,0", ["no kind of pictures", "above 0"]),
@@ -238,4 +238,70 @@ fn what_cannot_be_painted_is_refused_with_its_reason() {
     }
     assert!(files(&place.path("set")) == before);
     assert!(!place.path("new").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_folder_are_followed_and_devices_left_alone() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let place = Place::new();
+    place.paint("--out set --pictures 2 --seed 1");
+    let set = place.path("set");
+    fs::create_dir(place.path("elsewhere")).unwrap();
+    let names = ["sheet.png", "captions.jsonl", "manifest.json", "images/000001.png"];
+    for name in names {
+        let there = place.path("elsewhere").join(name.replace('/', "-"));
+        fs::rename(set.join(name), &there).unwrap();
+        symlink(&there, set.join(name)).unwrap();
+    }
+    place.paint("--out whole --pictures 3 --seed 1");
+    place.paint("--out set --pictures 3 --seed 1");
+    for name in names {
+        assert!(set.join(name).is_symlink(), "{name}");
+    }
+    assert!(bytes(&set) == bytes(&place.path("whole")));
+    assert_eq!(fs::read_dir(place.path("elsewhere")).unwrap().count(), names.len(), "a part is left");
+
+    fs::remove_file(set.join("sheet.png")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(set.join("captions.jsonl.x")).status().unwrap().success());
+    fs::rename(set.join("captions.jsonl.x"), set.join("captions.jsonl")).unwrap();
+    let output = place.landscapes("--out set --pictures 4 --seed 1").output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("captions.jsonl") && message.contains("pipe"), "{message}");
+    assert!(fs::metadata(set.join("captions.jsonl")).unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_folder_that_another_process_works_on_is_refused() {
+    let place = Place::new();
+    for shards in ["", " --shards"] {
+        let out = format!("set{}", shards.trim());
+        place.paint(&format!("--out {out} --pictures 2{shards}"));
+        let before = bytes(&place.path(&out));
+        let other = fs::File::create(place.path(&out).join(".lock")).unwrap();
+        other.lock().unwrap();
+        let output = place.landscapes(&format!("--out {out} --pictures 3{shards}")).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{message}");
+        let words = [format!("{out}: another process works on this folder"), "hint: wait for it".to_owned()];
+        assert!(words.iter().all(|words| message.contains(words)), "{message}");
+        // As the other process leaves it when it is killed.
+        drop(other);
+        let more = if shards.is_empty() { "3" } else { "2" };
+        place.paint(&format!("--out {out} --pictures {more}{shards}"));
+        assert!(bytes(&place.path(&out)).len() >= before.len());
+        assert!(!place.path(&out).join(".lock").exists());
+    }
+}
+
+#[test]
+fn what_is_no_pack_is_an_input_error() {
+    let place = Place::new();
+    fs::write(place.path("words.pack"), "some words").unwrap();
+    for pack in ["none.pack", "words.pack"] {
+        let output = place.landscapes(&format!("--out new --pictures 2 --things {pack}")).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert_eq!(message.matches(pack).count(), 1, "{message}");
+    }
 }

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 /// The longest chain of links that is followed, as in Linux.
 const MAX_LINKS: usize = 40;
 
+/// Begins the names of temporary files, which have so many more letters and digits.
+const TEMPORARY: &str = ".hawk-";
+const RANDOM: usize = 6;
+
 /// Whether the bytes are on disk when a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -252,7 +256,7 @@ fn write_into(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A temporary file in the folder of `path`, so that renaming it does not cross file systems.
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".hawk-");
+    builder.prefix(TEMPORARY).rand_bytes(RANDOM);
     // The default of temporary files is access by the owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -260,10 +264,16 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
         ErrorKind::NotFound => io::Error::new(error.kind(), format!("there is no folder {}", parent(path).display())),
         // The cause alone: nobody knows the name of the temporary file.
         kind => {
-            let cause = error.get_ref().and_then(std::error::Error::source).map(ToString::to_string);
-            cause.map_or(error, |cause| io::Error::new(kind, cause))
+            let whole = error.to_string();
+            io::Error::new(kind, whole.split(" at path ").next().unwrap_or(&whole).to_owned())
         }
     })
+}
+
+/// Whether a file has the name of a temporary one. A process that was killed leaves it.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(TEMPORARY));
+    name.is_some_and(|rest| rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -318,6 +328,9 @@ mod tests {
     #[test]
     fn what_is_there_is_not_created_again() {
         let dir = tempfile::tempdir().unwrap();
+        let temporary = temporary_beside(&dir.path().join("x")).unwrap();
+        assert!(is_temporary(temporary.path()) && !is_temporary(Path::new(".hawk-notes")));
+        drop(temporary);
         let path = dir.path().join("x");
         assert_eq!(create(&path, b"first").unwrap(), Created::Written);
         assert_eq!(create(&path, b"second").unwrap(), Created::Taken);

@@ -45,9 +45,9 @@ impl Error {
     /// A failure of the operating system on `path`. A path that does not exist or is of the wrong
     /// kind is the fault of the caller, anything else that of the machine.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, UnexpectedEof};
+        use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound, UnexpectedEof};
         let fault = match error.kind() {
-            NotFound | NotADirectory | IsADirectory | UnexpectedEof => Fault::Input,
+            NotFound | NotADirectory | IsADirectory | InvalidFilename | UnexpectedEof => Fault::Input,
             _ => Fault::Environment,
         };
         Self::new(fault, format!("cannot {doing}: {error}")).at(path.display())

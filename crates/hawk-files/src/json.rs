@@ -2,6 +2,7 @@
 //! value.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::source::not_a_pointer;
@@ -31,8 +32,16 @@ where
 {
     serde_path_to_error::deserialize(reader).map_err(|e| {
         let error = Error::input(format!("not {what}: {}", e.inner()));
-        if e.path().iter().next().is_some() { error.at(e.path()) } else { error }
+        // A file that is cut off has places without a name.
+        let place = e.path().to_string();
+        let place = place.trim_end_matches('?').trim_end_matches('.');
+        if place.is_empty() { error } else { error.at(place) }
     })
+}
+
+/// Whether two values are equal, 1 and 1.0 too.
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
+    a == b || a.as_f64().is_some_and(|number| b.as_f64() == Some(number))
 }
 
 /// A size in `1..=most`.

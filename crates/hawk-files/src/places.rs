@@ -184,6 +184,12 @@ impl ModelSource {
         if self.contains("vq/config.json") {
             return Ok(Some(VqPlace::Folder("vq/".to_owned())));
         }
+        if self.contains("vq/model.safetensors") {
+            return Err(Error::input("the VQ tokenizer has weights and no config")
+                .at(self.describe("vq/config.json"))
+                .expected("vq/config.json beside vq/model.safetensors")
+                .hint("was the download or the copy cut off?"));
+        }
         let both = |folder: &&str| {
             self.contains(&format!("{folder}vqgan.yaml")) && self.contains(&format!("{folder}vqgan.ckpt"))
         };

@@ -84,10 +84,11 @@ impl ModelSource {
         }
     }
 
-    /// Whether a file is there.
+    /// Whether a file is there. A link that ends at nothing, or a folder in its place, is there too: the
+    /// model is damaged then, and [`read`](Self::read) says how.
     pub fn contains(&self, name: &str) -> bool {
         match self {
-            Self::Dir(dir) => dir.join(name).is_file(),
+            Self::Dir(dir) => dir.join(name).symlink_metadata().is_ok(),
             Self::Embedded(files) => files.iter().any(|file| file.name == name),
         }
     }

@@ -87,7 +87,7 @@ pub(crate) fn endpoint(typed: &str) -> Result<String> {
     if valid {
         return Ok(address);
     }
-    Err(Error::input("not the address of a hub").expected("https://HOST").got(format!("{typed:?}")))
+    Err(Error::input("not the address of a server").expected("https://HOST").got(format!("{typed:?}")))
 }
 
 fn is_local(address: &str) -> bool {

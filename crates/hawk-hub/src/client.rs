@@ -8,6 +8,7 @@ use hawk_files::{Error, Result};
 use crate::address::percent_encoded;
 use crate::answer::{Answer, Refusal, meaning, retry_after};
 use crate::event::Event;
+use crate::http::{Asked, Http, Response, Unanswered, header};
 use crate::listing::Listing;
 use crate::patience::{Failure, Outcome, persist};
 use crate::repository::Repository;
@@ -22,32 +23,16 @@ const REFUSED_ATTEMPTS: u32 = 2;
 /// What repeats most failures.
 const RESUMES: &str = "the same command resumes";
 
-pub(crate) type Response = ureq::http::Response<ureq::Body>;
-
 pub(crate) struct Client<'a> {
     repository: &'a Repository,
     pub(crate) settings: &'a Settings,
-    agent: ureq::Agent,
+    pub(crate) http: Http,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(repository: &'a Repository, settings: &'a Settings) -> Self {
-        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
-        let stall = Some(settings.patience.stall);
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .proxy(settings.proxy.as_ref().map(crate::address::Proxy::inner))
-            .timeout_connect(stall)
-            .timeout_recv_response(stall)
-            .timeout_per_read(stall)
-            .timeout_per_write(stall)
-            // The hub gives the reason of a refusal in a header.
-            .http_status_as_error(false)
-            // A token is for the hub and not for the stores that it redirects to.
-            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
-            .user_agent(concat!("hawk/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { repository, settings, agent: config.new_agent() }
+        let http = Http::new(settings.proxy.as_ref(), &settings.patience);
+        Self { repository, settings, http }
     }
 
     /// Asks for the bytes from `from` on.
@@ -55,17 +40,11 @@ impl<'a> Client<'a> {
     /// # Errors
     /// The request cannot succeed, however often it is sent.
     pub(crate) fn get(&self, address: &str, from: u64, limit: Option<Duration>) -> Result<Outcome<Response>> {
-        let mut request = self.agent.get(address).config().timeout_recv_body(limit).build();
-        if let Some(token) = &self.settings.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        if from > 0 {
-            request = request.header("Range", format!("bytes={from}-"));
-        }
-        match request.call() {
+        let token = self.settings.token.as_deref();
+        match self.http.get(&Asked { address, from, token, limit }) {
             Ok(answer) => Ok(Outcome::Done(answer)),
-            Err(e) if may_pass(&e) => Ok(Outcome::Failed(self.broken(&self.reason(&e)))),
-            Err(e) => Err(self.unreachable(&e.to_string())),
+            Err(Unanswered { why, may_pass: true }) => Ok(Outcome::Failed(self.broken(&why))),
+            Err(Unanswered { why, .. }) => Err(self.unreachable(&why)),
         }
     }
 
@@ -86,7 +65,7 @@ impl<'a> Client<'a> {
             let read = answer.into_body().into_reader().take(MAX_LIST_BYTES).read_to_end(&mut bytes);
             Ok(match read {
                 Ok(_) => Outcome::Done(bytes),
-                Err(e) => Outcome::Failed(self.broken(&self.reason_of_io(&e))),
+                Err(e) => Outcome::Failed(self.broken(&self.http.reason_of_io(&e))),
             })
         })?;
         Listing::from_json(&bytes).map_err(|e| e.at(address))
@@ -96,23 +75,6 @@ impl<'a> Client<'a> {
     pub(crate) fn file(&self, name: &str, commit: &str) -> String {
         let name: Vec<String> = name.split('/').map(percent_encoded).collect();
         format!("{}/{}/resolve/{commit}/{}", self.settings.endpoint, self.repository.name(), name.join("/"))
-    }
-
-    /// The reason of a failed request in words.
-    fn reason(&self, error: &ureq::Error) -> String {
-        match error {
-            ureq::Error::Timeout(ureq::Timeout::RecvBody) => "the answer took too long".to_owned(),
-            ureq::Error::Timeout(_) => format!("no byte for {} s", self.settings.patience.stall.as_secs_f64()),
-            other => other.to_string(),
-        }
-    }
-
-    /// The reason of a body that broke off in words.
-    pub(crate) fn reason_of_io(&self, error: &std::io::Error) -> String {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-            Some(inner) => self.reason(inner),
-            None => error.to_string(),
-        }
     }
 
     /// A connection that failed or broke off.
@@ -186,15 +148,4 @@ impl<'a> Client<'a> {
 /// What kind of answer it is.
 pub(crate) fn kind(answer: &Response) -> Answer {
     meaning(answer.status().as_u16(), header(answer, "x-error-code"))
-}
-
-/// A header of visible ASCII characters.
-pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok())
-}
-
-/// Whether the same request may succeed later.
-fn may_pass(error: &ureq::Error) -> bool {
-    use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
-    matches!(error, ConnectionFailed | HostNotFound | Io(_) | Protocol(_) | Timeout(_))
 }

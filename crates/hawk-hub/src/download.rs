@@ -8,9 +8,10 @@ use std::time::Duration;
 use hawk_files::{Error, Result};
 
 use crate::answer::{Answer, continues};
-use crate::client::{Client, Response, header, kind};
+use crate::client::{Client, kind};
 use crate::digest::{length, mismatch};
 use crate::event::Event;
+use crate::http::{Response, header};
 use crate::listing::Sibling;
 use crate::lock::Lock;
 use crate::patience::{Failure, Outcome, persist};
@@ -193,7 +194,7 @@ impl Download<'_> {
                     }
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Ok(Some(self.client.reason_of_io(&e))),
+                Err(e) => return Ok(Some(self.client.http.reason_of_io(&e))),
             }
         }
     }

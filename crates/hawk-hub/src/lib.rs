@@ -21,6 +21,7 @@
 //! | [`Settings`] | the hub's address, the cache's folder, the token |
 //! | [`Proxy`], [`Patience`] | the way to the hub, and how long it is borne with |
 //! | [`pull`], [`Event`] | download of a revision, and its progress |
+//! | [`Server`] | a server of plain files, such as a registry of packages |
 //! | [`find_model`] | a folder or the name of a pulled repository, as the folder to load |
 //!
 //! The cache holds `models--ORG--NAME/{blobs,refs,snapshots}`, the layout of the `huggingface_hub` package.
@@ -29,7 +30,8 @@
 //!
 //! # What it does not do
 //!
-//! It prints nothing and loads no model. It writes into the cache only. It opens a connection only inside [`pull`].
+//! It prints nothing and loads no model. It writes into the cache only. It opens a connection only inside [`pull`]
+//! and [`Server::fetch`].
 
 mod address;
 mod answer;
@@ -37,6 +39,7 @@ mod client;
 mod digest;
 mod download;
 mod event;
+mod http;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -44,6 +47,7 @@ mod lock;
 mod patience;
 mod pull;
 mod repository;
+mod server;
 mod settings;
 mod snapshot;
 
@@ -52,4 +56,5 @@ pub use event::Event;
 pub use patience::Patience;
 pub use pull::pull;
 pub use repository::{Repository, find_model};
+pub use server::Server;
 pub use settings::{Settings, user_cache};

@@ -59,6 +59,14 @@ impl Settings {
     }
 }
 
+/// The proxy for an address.
+///
+/// # Errors
+/// A variable has a value that is none of a proxy.
+pub(crate) fn proxy_from_env(address: &str) -> Result<Option<Proxy>> {
+    Variables { value: &variable, home: env::home_dir() }.proxy(address)
+}
+
 /// The folder of the cache. Variables of the network are not looked at.
 ///
 /// # Errors

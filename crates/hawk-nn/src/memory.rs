@@ -60,7 +60,25 @@ fn free_bytes() -> Option<u64> {
     let system = System::new_with_specifics(memory);
     let free = system.available_memory().saturating_add(system.free_swap());
     let limited = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
-    Some(limited.map_or(free, |limited| free.min(limited))).filter(|free| *free > 0)
+    let free = [limited, address_space_left()].into_iter().flatten().fold(free, u64::min);
+    // A system that tells nothing says 0.
+    Some(free).filter(|_| system.available_memory() > 0)
+}
+
+/// What is left of the address space that the process may have (`ulimit -v`), where it has a limit and
+/// the system is Linux.
+fn address_space_left() -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
+    left_of(&read("limits")?, &read("status")?)
+}
+
+/// As [`address_space_left`], from the text of these two files.
+fn left_of(limits: &str, status: &str) -> Option<u64> {
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = limit.split_whitespace().next()?.parse().ok()?;
+    let used = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let used: u64 = used.split_whitespace().next()?.parse().ok()?;
+    Some(limit.saturating_sub(used.saturating_mul(1024)))
 }
 
 /// Zeros. Their pages take no memory before they are used.
@@ -122,6 +140,17 @@ mod tests {
         let system = System::new_with_specifics(memory);
         let all = system.total_memory() + system.total_swap();
         assert!(free_bytes().is_none_or(|free| free <= all));
+    }
+
+    #[test]
+    fn the_limit_of_the_address_space_counts() {
+        let limits =
+            |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax address space  {soft}  unlimited  bytes\n");
+        let status = "Name:\thawk\nVmPeak:\t  900 kB\nVmSize:\t    300 kB\n";
+        assert_eq!(left_of(&limits("1024000"), status), Some(1_024_000 - 300 * 1024));
+        assert_eq!(left_of(&limits("1024"), status), Some(0));
+        assert_eq!(left_of(&limits("unlimited"), status), None);
+        assert_eq!(left_of("", ""), None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a folder is for: `begun.json`, written before the first picture.
 
+use std::ffi::OsString;
 use std::fs;
 
+use hawk_files::{Error, FolderLock, Result, atomic};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::files::{self, Durability};
+use crate::files;
 use crate::mixture::Shares;
 use crate::order::Order;
 use crate::things::{Shift, Things};
@@ -55,32 +56,44 @@ impl Begun {
         self.things.as_deref()
     }
 
-    /// Makes the folder, or makes sure that it holds pictures of this kind and no more of them.
+    /// Makes the folder, or makes sure that it holds pictures of this kind and no more of them. No other
+    /// process works on it while the lock is held.
     ///
     /// # Errors
-    /// The folder holds other files, other pictures or more of them, or cannot be written.
-    pub(crate) fn check(&self, order: &Order) -> Result<()> {
+    /// The folder holds other files, other pictures or more of them, or cannot be written; another
+    /// process works on it.
+    pub(crate) fn start(&self, order: &Order) -> Result<FolderLock> {
         let (out, path) = (&order.out, order.out.join("begun.json"));
-        fs::create_dir_all(out).map_err(Error::file("make the folder", out))?;
+        let lock = FolderLock::take(out)?;
+        let foreign = || {
+            let error = Error::input("the folder holds other files").at(out.display());
+            error.hint("name a new or empty folder, or one that this command made")
+        };
         if path.exists() {
-            let bytes = fs::read(&path).map_err(Error::file("read the file", &path))?;
-            let found: Self = serde_json::from_slice(&bytes).map_err(|_| Error::Foreign(out.clone()))?;
+            let bytes = fs::read(&path).map_err(|e| Error::io("read the file", &path, &e))?;
+            let found: Self = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
             if let Some(what) = found.difference(self) {
-                return Err(Error::OtherPictures { path: out.clone(), what });
+                let error = Error::input(format!("the folder holds other pictures; {what}")).at(out.display());
+                return Err(
+                    error.hint("use the settings that it was made with, choose another folder, or remove this one")
+                );
             }
             if found == *self {
-                return Ok(());
+                return Ok(lock);
             }
         } else {
-            let mut entries = fs::read_dir(out).map_err(Error::file("read the folder", out))?;
-            if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "begun.json.part")) {
-                return Err(Error::Foreign(out.clone()));
+            let mut entries = fs::read_dir(out).map_err(|e| Error::io("read the folder", out, &e))?;
+            // Hidden files are the lock, and what a run that was killed left.
+            let hidden = |name: OsString| name.as_encoded_bytes().starts_with(b".");
+            if entries.any(|entry| entry.is_ok_and(|entry| !hidden(entry.file_name()))) {
+                return Err(foreign());
             }
         }
         if let Some(things) = order.mixture.things() {
-            files::write(&out.join("ATTRIBUTION"), things.attribution().as_bytes(), Durability::Synced)?;
+            atomic::write(&out.join("ATTRIBUTION"), things.attribution().as_bytes())?;
         }
-        files::write_json(&path, self)
+        files::write_json(&path, self)?;
+        Ok(lock)
     }
 
     /// Why the pictures that are there cannot become the wanted ones.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 
+use hawk_files::atomic::{self, Durability};
+use hawk_files::{Error, Result, hex};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat};
 use rayon::prelude::*;
@@ -14,8 +16,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::begun::{Begun, Form};
-use crate::error::{Error, Result};
-use crate::files::{self, Durability};
+use crate::files;
 use crate::list::{List, Listed};
 use crate::mixture::Shares;
 use crate::order::{Order, Progress};
@@ -78,9 +79,9 @@ pub fn paint(order: &Order, observe: &mut dyn FnMut(Progress)) -> Result<Manifes
     order.limit(MOST)?;
     let pool = order.pool()?;
     let begun = Begun::new(order, Form::Images);
-    begun.check(order)?;
+    let _lock = begun.start(order)?;
     let images = order.out.join("images");
-    fs::create_dir_all(&images).map_err(Error::file("make the folder", &images))?;
+    fs::create_dir_all(&images).map_err(|e| Error::io("make the folder", &images, &e))?;
     let mut list = List::open(&order.out.join(LIST), file)?;
     let (mut progress, pictures) = (Progress { done: 0, painted: 0 }, order.pictures.get());
     observe(progress);
@@ -107,7 +108,7 @@ pub fn paint(order: &Order, observe: &mut dyn FnMut(Progress)) -> Result<Manifes
     let sheet = order.out.join(SHEET);
     if progress.painted > 0 || !sheet.exists() {
         let png = pool.install(|| sheet::overview(&order.mixture, pictures))?;
-        files::write(&sheet, &png, Durability::Synced)?;
+        atomic::write(&sheet, &png)?;
     }
     let manifest = Manifest {
         digest: files::digest(&order.out.join(LIST))?,
@@ -133,13 +134,13 @@ fn is_there(order: &Order, index: u64, pixels: &str) -> bool {
 }
 
 fn digest(rgb: &[u8]) -> String {
-    files::hex(&Sha256::digest(rgb))
+    hex(&Sha256::digest(rgb))
 }
 
 fn save(order: &Order, index: u64) -> Result<Listed> {
     let sample = order.mixture.sample(index)?;
     let path = order.out.join(file(index));
-    files::write(&path, &png(&sample.picture)?, Durability::Fast)?;
+    atomic::write_with(&path, &png(&sample.picture)?, Durability::Fast)?;
     let told = Told::of(&sample);
     let Sample { captions, kind, style, attributes, held_out, mirror, picture } = &sample;
     let pixels = digest(&picture.rgb);
@@ -157,7 +158,7 @@ fn save(order: &Order, index: u64) -> Result<Listed> {
         attributes,
         pixels: pixels.clone(),
     };
-    let mut line = serde_json::to_vec(&line).map_err(|e| Error::input(LIST, e))?;
+    let mut line = serde_json::to_vec(&line).map_err(|e| Error::input(e.to_string()).at(LIST))?;
     line.push(b'\n');
     Ok(Listed { line, pixels, told })
 }
@@ -166,6 +167,6 @@ fn png(picture: &Picture) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
     let written = encoder.write_image(&picture.rgb, SIDE as u32, SIDE as u32, ExtendedColorType::Rgb8);
-    written.map_err(|e| Error::input("a picture", format!("cannot write the PNG: {e}")))?;
+    written.map_err(|e| Error::input(format!("cannot write the PNG: {e}")).at("a picture"))?;
     Ok(bytes.into_inner())
 }

@@ -21,7 +21,6 @@
 
 mod begun;
 mod composites;
-mod error;
 mod files;
 pub mod folder;
 mod habitat;
@@ -40,5 +39,4 @@ pub mod split;
 pub mod things;
 
 pub use composites::composite;
-pub use error::{Error, Result};
 pub use record::{Counts, Split, Tally};

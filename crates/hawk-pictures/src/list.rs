@@ -1,13 +1,13 @@
 //! The list of a folder's pictures, which grows as `NAME.part` and gets its name when it is complete.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use hawk_files::atomic::Durability;
+use hawk_files::{Error, GrowingFile, Result};
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
-use crate::files;
 use crate::record::{Tally, Told};
 
 /// A picture for the list.
@@ -37,7 +37,7 @@ pub(crate) struct List {
     /// Lines that are not on disk yet.
     waiting: Vec<u8>,
     /// The part that grows, from the first new line on.
-    part: Option<File>,
+    part: Option<GrowingFile>,
     /// Bytes of the lines that an earlier run completed.
     bytes: u64,
 }
@@ -45,26 +45,26 @@ pub(crate) struct List {
 impl List {
     /// Takes up what an earlier run listed, up to the first line that was not written wholly. `file` names the files in their order.
     pub(crate) fn open(path: &Path, file: impl Fn(u64) -> String) -> Result<Self> {
-        let part = files::part(path);
+        let part = GrowingFile::part_of(path)?;
         let from = if part.exists() { &part } else { path };
         let (path, pixels, tally) = (path.to_owned(), Vec::new(), Tally::default());
         let mut list = Self { path, pixels, tally, waiting: Vec::new(), part: None, bytes: 0 };
         if !from.exists() {
             return Ok(list);
         }
-        let failed = || Error::file("read the list", from);
-        let mut reader = BufReader::new(File::open(from).map_err(failed())?);
+        let failed = |e: std::io::Error| Error::io("read the list", from, &e);
+        let mut reader = BufReader::new(File::open(from).map_err(failed)?);
         let mut line = Vec::new();
         loop {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(failed())?;
+            let read = reader.read_until(b'\n', &mut line).map_err(failed)?;
             let known = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice::<Known>(line).ok());
             let Some(known) = known.filter(|known| known.file == file(list.pixels.len() as u64)) else { break };
             list.tally.add(&known.told);
             list.pixels.push(known.pixels);
             list.bytes += read as u64;
         }
-        if from == part || list.bytes < from.metadata().map_err(failed())?.len() {
+        if from == part || list.bytes < from.metadata().map_err(failed)?.len() {
             list.begin_part()?;
         }
         Ok(list)
@@ -91,7 +91,8 @@ impl List {
             self.begin_part()?;
         }
         if let Some(part) = &mut self.part {
-            part.write_all(&self.waiting).map_err(Error::file("write the list", &self.path))?;
+            let put = part.write_all(&self.waiting).and_then(|()| part.flush());
+            put.map_err(|e| Error::io("write the list", &self.path, &e))?;
         }
         self.waiting.clear();
         Ok(())
@@ -99,18 +100,7 @@ impl List {
 
     /// Opens the part behind the lines that are whole.
     fn begin_part(&mut self) -> Result<()> {
-        let part = files::part(&self.path);
-        let begin = || -> std::io::Result<File> {
-            if !part.exists() && self.path.exists() {
-                let copy = files::part(&part);
-                fs::copy(&self.path, &copy)?;
-                fs::rename(&copy, &part)?;
-            }
-            let file = OpenOptions::new().create(true).append(true).open(&part)?;
-            file.set_len(self.bytes)?;
-            Ok(file)
-        };
-        self.part = Some(begin().map_err(Error::file("write the list", &part))?);
+        self.part = Some(GrowingFile::resume(&self.path, self.bytes)?);
         Ok(())
     }
 
@@ -118,8 +108,7 @@ impl List {
     pub(crate) fn complete(mut self) -> Result<Tally> {
         self.flush()?;
         if let Some(part) = self.part.take() {
-            let put = part.sync_all().and_then(|()| fs::rename(files::part(&self.path), &self.path));
-            put.map_err(Error::file("put the list in place", &self.path))?;
+            part.finish(Durability::Synced)?;
         }
         Ok(self.tally)
     }

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::composites::{attributes, composite, held_out_landscape};
-use crate::error::{Error, Result};
 use crate::landscape::Scene;
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
 use crate::things::{Shift, Things, alone, arranged};
+use hawk_files::{Error, Result};
 
 /// How often another draw is made where things vanish in every ground or suit no landscape.
 const TRIES: usize = 100;
@@ -71,10 +71,10 @@ impl Mixture {
     pub fn new(things: Things, shares: Shares, shift: Shift, seed: u64) -> Result<Self> {
         let all = shares.of_kinds().map(|(_, share)| share);
         if all.iter().all(|share| *share == 0) {
-            return Err(Error::Request("no kind of pictures has a share above 0".to_owned()));
+            return Err(Error::input("no kind of pictures has a share above 0"));
         }
         if let Some(share) = all.into_iter().find(|share| *share > MOST) {
-            return Err(Error::Request(format!("a share is too large; expected at most {MOST}, got {share}")));
+            return Err(Error::input("a share is too large").expected(format!("at most {MOST}")).got(share));
         }
         Ok(Self { things: Some(things), shares, shift, seed })
     }
@@ -141,7 +141,7 @@ impl Mixture {
             Kind::Scene => arranged(things?, self.shift, &mut random),
             Kind::Composite => composite(things?, self.shift, &mut random),
         });
-        sample.ok_or_else(|| Error::Request(format!("these things do not make a picture of kind {kind:?}")))
+        sample.ok_or_else(|| Error::input(format!("these things do not make a picture of kind {kind:?}")))
     }
 }
 

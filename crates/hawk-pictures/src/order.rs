@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::error::{Error, Result};
 use crate::mixture::Mixture;
+use hawk_files::{Error, Result};
 
 /// Pictures `0..pictures` of a mixture, in a folder.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Progress {
 impl Order {
     pub(crate) fn pool(&self) -> Result<ThreadPool> {
         let pool = ThreadPoolBuilder::new().num_threads(self.threads.get()).build();
-        pool.map_err(|e| Error::Request(format!("cannot start {} threads: {e}", self.threads)))
+        pool.map_err(|e| Error::environment(format!("cannot start {} threads: {e}", self.threads)))
     }
 
     /// # Errors
@@ -42,6 +42,6 @@ impl Order {
         if self.pictures.get() <= most {
             return Ok(());
         }
-        Err(Error::Request(format!("too many pictures; expected at most {most}, got {}", self.pictures)))
+        Err(Error::input("too many pictures").expected(format!("at most {most}")).got(self.pictures))
     }
 }

@@ -1,18 +1,18 @@
 //! Pictures on disk, some thousands a file: `shard-NNNNN.rgb` holds the pixels, `shard-NNNNN.jsonl` a line a picture.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::io::Write;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use hawk_files::atomic::{self, Durability};
+use hawk_files::{Error, GrowingFile, Result};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::begun::{Begun, Form};
-use crate::error::{Error, Result};
-use crate::files::{self, Durability};
 use crate::mixture::Mixture;
 use crate::order::{Order, Progress};
 use crate::picture::SIDE;
@@ -35,7 +35,7 @@ const BYTES: u64 = (SIDE * SIDE * 3) as u64;
 pub fn paint(order: &Order, each: NonZero<u64>, observe: &mut dyn FnMut(Progress)) -> Result<Tally> {
     order.limit(MOST.saturating_mul(each.get()))?;
     let pool = order.pool()?;
-    Begun::new(order, Form::Shards(each.get())).check(order)?;
+    let _lock = Begun::new(order, Form::Shards(each.get())).start(order)?;
     let (mut tally, pictures) = (Tally::default(), order.pictures.get());
     let (mut progress, mut number) = (Progress { done: 0, painted: 0 }, 0);
     observe(progress);
@@ -56,7 +56,7 @@ pub fn paint(order: &Order, each: NonZero<u64>, observe: &mut dyn FnMut(Progress
     let path = order.out.join("sheet.png");
     if progress.painted > 0 || !path.exists() {
         let png = pool.install(|| sheet::overview(&order.mixture, pictures))?;
-        files::write(&path, &png, Durability::Synced)?;
+        atomic::write(&path, &png)?;
     }
     Ok(tally)
 }
@@ -118,9 +118,7 @@ impl<'a> Line<'a> {
 /// A picture cannot be made; a file cannot be written.
 pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) -> Result<Tally> {
     let [pixels, list] = ["rgb", "jsonl"].map(|ending| place(dir, number, ending));
-    let [pixels_part, list_part] = [&pixels, &list].map(|path| files::part(path));
-    let create = |path: &Path| File::create(path).map(BufWriter::new).map_err(Error::file("make the file", path));
-    let (mut pixels_out, mut list_out) = (create(&pixels_part)?, create(&list_part)?);
+    let (mut pixels_out, mut list_out) = (GrowingFile::begin(&pixels)?, GrowingFile::begin(&list)?);
     let (mut tally, mut from) = (Tally::default(), indices.start);
     while from < indices.end {
         let to = indices.end.min(from + CHUNK);
@@ -128,18 +126,15 @@ pub fn write(mixture: &Mixture, number: u64, indices: Range<u64>, dir: &Path) ->
             (from..to).into_par_iter().map(|index| mixture.sample(index)).collect::<Result<_>>()?;
         for sample in &samples {
             let line = serde_json::to_vec(&Line::of(sample));
-            let mut line = line.map_err(|e| Error::input(list.display(), e))?;
+            let mut line = line.map_err(|e| Error::input(e.to_string()).at(list.display()))?;
             line.push(b'\n');
             tally.add(&Told::of(sample));
-            pixels_out.write_all(&sample.picture.rgb).map_err(Error::file("write the file", &pixels_part))?;
-            list_out.write_all(&line).map_err(Error::file("write the file", &list_part))?;
+            pixels_out.write_all(&sample.picture.rgb).map_err(|e| Error::io("write the file", &pixels, &e))?;
+            list_out.write_all(&line).map_err(|e| Error::io("write the file", &list, &e))?;
         }
         from = to;
     }
-    for (mut out, part, whole) in [(pixels_out, pixels_part, pixels), (list_out, list_part, list)] {
-        out.flush().map_err(Error::file("write the file", &part))?;
-        drop(out);
-        fs::rename(&part, &whole).map_err(Error::file("put the file in place", &whole))?;
-    }
+    pixels_out.finish(Durability::Fast)?;
+    list_out.finish(Durability::Fast)?;
     Ok(tally)
 }

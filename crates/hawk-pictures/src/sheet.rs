@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use hawk_files::{Error, Result, atomic};
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
 use crate::mixture::Mixture;
 use crate::picture::SIDE;
 use crate::record::Told;
@@ -41,15 +40,13 @@ pub fn write(mixture: &Mixture, each: usize, dir: &Path) -> Result<()> {
     }
     for (kind, samples) in found.iter().filter(|(_, samples)| !samples.is_empty()) {
         let place = |ending: &str| dir.join(format!("sheet-{}.{ending}", format!("{kind:?}").to_lowercase()));
-        let png = place("png");
-        let saved = grid(&samples.chunks(COLUMNS).collect::<Vec<_>>(), COLUMNS).save(&png);
-        saved.map_err(|e| Error::input(png.display(), e))?;
+        atomic::write(&place("png"), &png(&grid(&samples.chunks(COLUMNS).collect::<Vec<_>>(), COLUMNS))?)?;
         let mut text = String::new();
         for (index, sample) in samples.iter().enumerate() {
             let (row, column) = (index / COLUMNS + 1, index % COLUMNS + 1);
             let _ = writeln!(text, "row {row}, column {column}: {}", sample.captions.join(" | "));
         }
-        fs::write(place("txt"), text).map_err(Error::file("write the captions", &place("txt")))?;
+        atomic::write(&place("txt"), text.as_bytes())?;
     }
     Ok(())
 }
@@ -65,9 +62,13 @@ pub(crate) fn overview(mixture: &Mixture, pictures: u64) -> Result<Vec<u8>> {
         }
     }
     let rows: Vec<&[Sample]> = groups.values().map(Vec::as_slice).collect();
+    png(&grid(&rows, OVERVIEW_COLUMNS))
+}
+
+fn png(sheet: &RgbImage) -> Result<Vec<u8>> {
     let mut png = Cursor::new(Vec::new());
-    let written = grid(&rows, OVERVIEW_COLUMNS).write_to(&mut png, ImageFormat::Png);
-    written.map_err(|e| Error::input("the contact sheet", e))?;
+    let written = sheet.write_to(&mut png, ImageFormat::Png);
+    written.map_err(|e| Error::input(e.to_string()).at("the contact sheet"))?;
     Ok(png.into_inner())
 }
 

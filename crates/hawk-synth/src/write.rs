@@ -34,7 +34,7 @@ pub fn synthesize(model: SynthModel, seed: u64, out: &Path, progress: &Progress)
         write_random(folder, plan, seed, &|done| progress(before + done, total))?;
         before += plan.iter().map(Planned::bytes).sum::<u64>();
     }
-    finish(&work, out)
+    finish(work, out)
 }
 
 /// Offsets of the heads of an image model, as in the built-in model: two to the right, two down,
@@ -82,7 +82,7 @@ pub fn synthesize_heads(model: &ModelSource, name: &str, seed: u64, out: &Path, 
     let plan = part.plan();
     let total = plan.iter().map(Planned::bytes).sum();
     write_random(&work, &plan, seed, &|done| progress(done, total))?;
-    finish(&work, out)
+    finish(work, out)
 }
 
 pub(crate) fn put_below(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
+use hawk_files::FolderLock;
 use hawk_train::{
     Ended, Optimizer, RunProgress, TargetRun, TargetSettings, TrainingPrecision, VqRun, VqSettings, train_target,
     train_vq,
@@ -201,4 +202,28 @@ fn wrong_settings_and_foreign_folders_are_refused() {
     assert!(other.contains("other settings"), "{other}");
     fs::write(at("pictures/captions.jsonl"), r#"{"file":"../x.png"}"#).unwrap();
     assert!(refused(&run).contains("line 1"), "{}", refused(&run));
+}
+
+#[test]
+fn a_folder_in_use_or_of_something_else_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    pictures(&at("pictures"));
+    let refused = |run: &VqRun| train_vq(run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();
+    let run = vq(&at("pictures"), &at("out"));
+    let lock = FolderLock::take(&run.out).unwrap();
+    let error = refused(&run);
+    assert!(error.contains("out: another process works on this folder") && error.contains("hint: wait"), "{error}");
+    drop(lock);
+    train_vq(&run, &mut |_| ControlFlow::Break(())).unwrap();
+    assert!(!run.out.join(".lock").exists());
+
+    // Another model's weights, which the run would replace at its end.
+    let model = vq(&at("pictures"), &at("model"));
+    fs::create_dir(&model.out).unwrap();
+    fs::write(model.out.join("model.safetensors"), "weights").unwrap();
+    let error = refused(&model);
+    assert!(error.contains("model: the folder holds other files") && error.contains("model.safetensors"), "{error}");
+    let left: Vec<_> = fs::read_dir(&model.out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["model.safetensors"]);
 }

@@ -1,5 +1,6 @@
 //! `hawk bench model`: load time, memory, pass times and first cells of a full-size model.
 
+use std::num::NonZero;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ pub(crate) struct BenchModelArgs {
     #[arg(long, value_name = "S", default_value_t = 6.0)]
     effort: f64,
     /// Cells of the image that every decoder draws
-    #[arg(long, value_name = "N", default_value_t = 60)]
-    cells: usize,
+    #[arg(long, value_name = "N", default_value = "60")]
+    cells: NonZero<usize>,
     /// Tree of the decoders that propose cells: nodes (7), a shape (4x2x1) or auto
     #[arg(long, value_name = "NODES|SHAPE|auto", default_value = "4", long_help = concat!(
         "Tree of the decoders that propose cells\n", tree_forms!()))]
@@ -225,11 +226,11 @@ fn first_cells(engine: &Engine, args: &BenchModelArgs, decoder: Decoder) -> Resu
             }
             _ => {}
         }
-        if cells.len() < args.cells { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if cells.len() < args.cells.get() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let begin = begin.unwrap_or(start);
     let (seconds, drawn) = (begin.elapsed().as_secs_f64(), cells.len());
-    cells.truncate(args.cells);
+    cells.truncate(args.cells.get());
     let decoded = Decoded {
         decoder: decoder.to_string(),
         cells: drawn,

@@ -4,10 +4,11 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use hawk::{LoadOptions, Result};
+use hawk_hub::Server;
 use hawk_train::{Counts, EmojiProgress, EmojiSettings, Manifest, NPM_REGISTRY, make_emoji};
 use indicatif::ProgressBar;
 
-use crate::output::{progress, say};
+use crate::output::{note, progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -20,7 +21,8 @@ The same command resumes an interrupted run. The printed digest is the same on e
 kind.
 
 The emoji come from packages of the npm registry (32 MB). Packages that are in --cache are not \
-downloaded; `npm pack PACKAGE@VERSION` writes files with the expected names.
+downloaded; `npm pack PACKAGE@VERSION` writes files with the expected names. Servers that fail, stall or \
+limit requests are asked again, by HTTPS_PROXY or ALL_PROXY where it is set.
 
 docs/data.md says more.")]
 pub(crate) struct DataEmojiArgs {
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &DataEmojiArgs) -> Result<()> {
     let settings = EmojiSettings {
         out: args.out.clone(),
         cache: args.cache.clone().unwrap_or_else(|| args.out.join("packages")),
-        registry: args.registry.clone(),
+        registry: Server::from_env(&args.registry).map_err(|e| e.at("--registry"))?,
         scenes: args.scenes,
         styles: args.styles.clone(),
         things: args.things,
@@ -74,6 +76,10 @@ fn show(bar: &ProgressBar, progress: EmojiProgress<'_>) {
     let (done, of, what) = match progress {
         EmojiProgress::Fetching { package, bytes } => {
             bar.set_message(format!("fetching {package}, {:.1} MB", bytes as f64 / 1e6));
+            return;
+        }
+        EmojiProgress::Retrying { why, pause } => {
+            bar.suspend(|| note(format_args!("note: {why}; next attempt in {} s", pause.as_secs())));
             return;
         }
         EmojiProgress::Objects { done, of } => (done, of, "drawings"),

@@ -1,7 +1,7 @@
 //! `hawk data landscapes`: training pictures with captions, painted.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, LoadOptions, Result};
@@ -12,9 +12,6 @@ use hawk_pictures::things::{Shift, Things};
 use hawk_pictures::{Counts, Tally, folder, shards};
 
 use crate::output::{progress, say};
-
-/// Most threads: far more than cores.
-const MOST_THREADS: usize = 1024;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -53,8 +50,8 @@ pub(crate) struct DataLandscapesArgs {
     /// Pictures of a file of raw pixels
     #[arg(long, value_name = "N", default_value = "4096", requires = "shards")]
     shard_size: NonZero<u64>,
-    /// Number of threads; the result does not depend on it [default: one per core]
-    #[arg(long, value_name = "T")]
+    /// Number of threads, at most 1024; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "T", value_parser = crate::args::threads)]
     threads: Option<NonZero<usize>>,
 }
 
@@ -75,9 +72,6 @@ fn shift() -> impl TypedValueParser<Value = Shift> {
 
 pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
     let threads = args.threads.or(NonZero::new(LoadOptions::default().threads)).unwrap_or(NonZero::<usize>::MIN);
-    if threads.get() > MOST_THREADS {
-        return Err(Error::input("too many threads").expected(format!("at most {MOST_THREADS}")).got(threads));
-    }
     if !args.shards && args.pictures.get() > folder::MOST {
         return Err(Error::input("too many pictures for a folder of PNG files")
             .expected(format!("at most {}", folder::MOST))
@@ -92,9 +86,9 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
         last = Some(progress);
     };
     let (counts, digest) = if args.shards {
-        (shards::paint(&order, args.shard_size, &mut observe).map_err(painting)?, None)
+        (shards::paint(&order, args.shard_size, &mut observe)?, None)
     } else {
-        let manifest = folder::paint(&order, &mut observe).map_err(painting)?;
+        let manifest = folder::paint(&order, &mut observe)?;
         (manifest.counts, Some(manifest.digest))
     };
     bar.finish_and_clear();
@@ -111,30 +105,9 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
 
 fn mixture(args: &DataLandscapesArgs) -> Result<Mixture> {
     let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed)) };
-    let things = Things::open(path).map_err(|error| pack(path, error))?;
-    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed).map_err(painting)
-}
-
-fn pack(path: &Path, error: hawk_pictures::Error) -> Error {
-    let hint = "name a pack, or the folder that `hawk data emoji --out DIR` made";
-    match error {
-        hawk_pictures::Error::File { doing, source, .. } => Error::io(doing, path, &source).hint(hint),
-        other => painting(other).hint(hint),
-    }
-}
-
-fn painting(error: hawk_pictures::Error) -> Error {
-    use hawk_pictures::Error as Of;
-    match error {
-        Of::File { doing, path, source } => Error::io(doing, &path, &source),
-        Of::Foreign(path) => Error::input("the folder holds other files")
-            .at(path.display())
-            .hint("name a new or empty folder, or one that this command made"),
-        Of::OtherPictures { path, what } => Error::input(format!("the folder holds other pictures; {what}"))
-            .at(path.display())
-            .hint("use the settings that it was made with, choose another folder, or remove this one"),
-        other => Error::input(other.to_string()),
-    }
+    let things = Things::open(path)
+        .map_err(|e| e.at("--things").hint("name a pack, or the folder that `hawk data emoji --out DIR` made"))?;
+    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)
 }
 
 fn report(counts: &Tally) {

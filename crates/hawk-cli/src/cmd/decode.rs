@@ -17,7 +17,7 @@ use crate::output::say;
   hawk decode --model Janus-Pro-1B --codes codes.json --out image.png
   hawk decode --model lumina/ --codes codes.json --size 1024x256 --out wide.png")]
 pub(crate) struct DecodeArgs {
-    /// File with {\"codes\": [17, 4, ...]}, one per cell, row by row, or a file of `hawk generate --tokens-out`
+    /// File with {"codes": [17, 4, ...]}, one per cell, row by row, or a file of `hawk generate --tokens-out`
     #[arg(long, value_name = "F.json")]
     codes: PathBuf,
     /// Image file to write; several images get numbers
@@ -40,11 +40,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     for grid in &mut grids {
         set_size(grid, args.size).map_err(|e| e.at(args.codes.display()))?;
     }
-    let unsized_grids = grids.iter().any(|grid| grid.size.is_none());
     let threads = args.model.options(Precision::F32).threads;
-    let images = hawk::decode(&source, threads, &grids).map_err(|e| e.at(args.codes.display()));
-    let images =
-        images.map_err(|e| if unsized_grids { e.hint("--size WxH names the size of the image") } else { e })?;
+    let images = hawk::decode(&source, threads, &grids).map_err(|e| e.at(args.codes.display()))?;
     let several = images.len() > 1;
     for (number, image) in images.iter().enumerate() {
         let prompt_number = several.then_some(number);

@@ -33,15 +33,16 @@ pub(crate) struct EvaluateArgs {
     seed: u64,
     #[command(flatten)]
     model: ModelArgs,
-    /// Number format of the weights
-    #[arg(long, default_value = "bf16", value_parser = precision())]
-    precision: Precision,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let engine = Engine::load(args.model.source()?, args.model.options(args.precision))?;
+    let precision = args.model.precision(args.precision, Precision::Bf16)?;
+    let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
     let evaluation = EvaluationRun {
         pictures: args.pictures.clone(),
         prompts: args.prompts,

@@ -35,9 +35,7 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     match &args.subject {
-        Some(path) if path.as_os_str() == "-" || (path.exists() && !path.is_dir()) => {
-            image(path, args.overlay.as_deref())
-        }
+        Some(path) if is_image(path) => image(path, args.overlay.as_deref()),
         Some(dir) if args.overlay.is_some() => {
             let expected = "a PNG of `hawk generate`";
             Err(Error::input("--overlay needs an image").at(dir.display()).expected(expected).got("not a file"))
@@ -45,6 +43,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         Some(dir) => model(&dir.display().to_string(), &ModelSource::Dir(find_model(dir)?)),
         None => model(hawk::BUILT_IN, &built_in()?),
     }
+}
+
+/// Whether a subject is an image and not a model, also one that is not there.
+fn is_image(path: &Path) -> bool {
+    let named_so = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    path.as_os_str() == "-" || (!path.is_dir() && (path.exists() || named_so))
 }
 
 fn image(path: &Path, out: Option<&Path>) -> Result<()> {

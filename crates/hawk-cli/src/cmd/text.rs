@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{
-    AnyRule, Decoder, Decoding, GeneratedText, ModelSource, Precision, PromptStyle, Result, Rule, Sampling, Seed,
+    AnyRule, Decoder, Decoding, GeneratedText, ModelSource, Precision, PromptStyle, Result, Rule, Sampling, Seed, Stop,
     TextEngine, TextEvent, TextRequest, TextSampling, TextStream, Tree,
 };
 
@@ -16,8 +16,8 @@ use crate::args::{ModelArgs, invalid_setting, not_greedy, precision, rule_help, 
 use crate::inputs;
 use crate::interrupt;
 use crate::output::files::Files;
-use crate::output::text_report::{TextStats, TextTokens, tokens_per_s};
-use crate::output::{note, stream};
+use crate::output::text_report::{TextRun, TextStats, TextTokens, tokens_per_s};
+use crate::output::{StreamEnded, note, stream};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -163,42 +163,51 @@ pub(crate) fn run(args: &TextArgs) -> Result<()> {
     };
     let load = clock.elapsed();
     interrupt::watch()?;
-    let text = write(&engine, &request)?;
+    let Written { text, stop } = write(&engine, &request)?;
     let (tokens, stats) = (text.tokens.len(), &text.stats);
     let seed = match sampling {
         TextSampling::Greedy => "greedy".to_owned(),
         TextSampling::Drawn { seed, .. } => format!("seed {seed}"),
     };
     note(format_args!(
-        "{tokens} tokens in {} passes ({:.2} tokens per pass), {:.1} tokens/s, {seed}, {} in {precision}, stopped by {}",
+        "{tokens} tokens in {} passes ({:.2} tokens per pass), {:.1} tokens/s, {seed}, {} in {precision}, stopped by {stop}",
         stats.target_passes,
         stats.acceptance_length(),
         tokens_per_s(&text),
         request.decoding.decoder(),
-        text.stop
     ));
     if let Some(file) = tokens_out {
-        file.write_json(&TextTokens::new(&engine, &request, &text)?)?;
+        file.write_json(&TextTokens::new(&engine, &request, &text, stop.clone())?)?;
     }
     if let Some(file) = stats_out {
-        file.write_json(&TextStats::new(&engine, &request, &text, load))?;
+        file.write_json(&TextStats::new(&engine, &request, &text, TextRun { load, stop }))?;
     }
     Ok(())
 }
 
+/// A text that was printed, as far as it came.
+struct Written {
+    text: GeneratedText,
+    /// What ended it, in words.
+    stop: String,
+}
+
 /// Writes the text to standard output as it is committed.
-fn write(engine: &TextEngine, request: &TextRequest) -> Result<GeneratedText> {
+fn write(engine: &TextEngine, request: &TextRequest) -> Result<Written> {
     let mut tokens: Option<TextStream<'_>> = None;
-    let mut failure = None;
+    let (mut failure, mut output) = (None, Ok(()));
     let text = engine.generate(request, &mut |event| {
         match event {
             TextEvent::PrefillDone { prompt } => tokens = Some(engine.stream(prompt)),
             TextEvent::TokensCommitted { tokens: new, .. } => {
                 let pieces = tokens.iter_mut().flat_map(|stream| new.iter().map(|&token| stream.push(token)));
                 match pieces.collect::<Result<String>>() {
-                    // Nobody reads on: the reader has gone away (`| head`), or the disk is full.
-                    Ok(piece) if stream(&piece).is_err() => return ControlFlow::Break(()),
-                    Ok(_) => {}
+                    Ok(piece) => {
+                        output = stream(&piece);
+                        if output.is_err() {
+                            return ControlFlow::Break(());
+                        }
+                    }
                     Err(error) => {
                         failure = Some(error);
                         return ControlFlow::Break(());
@@ -213,7 +222,12 @@ fn write(engine: &TextEngine, request: &TextRequest) -> Result<GeneratedText> {
         // The end of the program reports what could not be printed.
         let _ = stream(&format!("{}\n", tokens.finish()?));
     }
-    failure.map_or(Ok(text), Err)
+    let stop = match (text.stop, output) {
+        (Stop::Observer, Err(StreamEnded::ReaderGone)) => "the end of who read standard output".to_owned(),
+        (Stop::Observer, Err(StreamEnded::Failed)) => "a failed write to standard output".to_owned(),
+        (stop, _) => stop.to_string(),
+    };
+    failure.map_or(Ok(Written { text, stop }), Err)
 }
 
 fn sampling(args: &TextSamplingArgs) -> Result<TextSampling> {

@@ -35,18 +35,27 @@ pub(crate) fn show(text: &str) {
 /// pipe as it is.
 ///
 /// # Errors
-/// The text could not be printed; whoever prints it may stop. [`finish`] reports the failure.
+/// The text could not be printed; whoever prints it may stop. [`finish`] reports a failure.
 pub(crate) fn stream(piece: &str) -> std::result::Result<(), StreamEnded> {
     let mut out = std::io::stdout().lock();
     let shown = if out.is_terminal() { escaped(piece) } else { piece.into() };
     let put = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
-    let ended = if put.is_err() { Err(StreamEnded) } else { Ok(()) };
+    let ended = put.as_ref().map(|&()| ()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => StreamEnded::ReaderGone,
+        _ => StreamEnded::Failed,
+    });
     note_failure(put);
     ended
 }
 
-/// Standard output takes no more.
-pub(crate) struct StreamEnded;
+/// Why standard output takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnded {
+    /// Whoever read it has gone away (`| head`).
+    ReaderGone,
+    /// A write failed: a full disk.
+    Failed,
+}
 
 /// Prints a line for people to standard error, beside the results.
 pub(crate) fn note(line: impl Display) {

@@ -60,7 +60,7 @@ pub(crate) struct TextTokens {
 }
 
 impl TextTokens {
-    pub(crate) fn new(engine: &TextEngine, request: &TextRequest, text: &GeneratedText) -> Result<Self> {
+    pub(crate) fn new(engine: &TextEngine, request: &TextRequest, text: &GeneratedText, stop: String) -> Result<Self> {
         let ids = |tokens: &[TokenId]| tokens.iter().map(|token| token.0).collect();
         Ok(Self {
             settings: Settings::new(engine, request),
@@ -68,7 +68,7 @@ impl TextTokens {
             prompt_tokens: ids(&text.prompt),
             tokens: ids(&text.tokens),
             text: engine.text(&text.prompt, &text.tokens)?,
-            stop: text.stop.to_string(),
+            stop,
         })
     }
 }
@@ -107,14 +107,22 @@ struct Parts {
     commit: f64,
 }
 
+/// What the program knows of a run beside the text.
+pub(crate) struct TextRun {
+    /// How long the model took to load.
+    pub(crate) load: Duration,
+    /// What ended the text, in words.
+    pub(crate) stop: String,
+}
+
 impl TextStats {
-    pub(crate) fn new(engine: &TextEngine, request: &TextRequest, text: &GeneratedText, load: Duration) -> Self {
+    pub(crate) fn new(engine: &TextEngine, request: &TextRequest, text: &GeneratedText, run: TextRun) -> Self {
         let (stats, timings) = (&text.stats, text.timings);
         Self {
             settings: Settings::new(engine, request),
             prompt_tokens: text.prompt.len(),
             tokens: text.tokens.len(),
-            stop: text.stop.to_string(),
+            stop: run.stop,
             prefill_passes: stats.prefill_passes,
             target_passes: stats.target_passes,
             acceptance_length: stats.acceptance_length(),
@@ -124,7 +132,7 @@ impl TextStats {
             nodes: stats.nodes,
             passes_by_tokens: passes_by_tokens(stats),
             sources: SourceStats::of(stats),
-            load_s: load.as_secs_f64(),
+            load_s: run.load.as_secs_f64(),
             generate_s: text.elapsed.as_secs_f64(),
             parts_s: Parts {
                 prefill: timings.prefill.as_secs_f64(),

@@ -2,15 +2,15 @@
 //! absent.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
-use crate::atomic;
+use crate::atomic::{self, Durability};
 use crate::error::{Error, Result};
+use crate::growing::GrowingFile;
 
 /// Most bytes of a shard of several tensors, as the public models have them.
 const SHARD_BYTES: u64 = 4_000_000_000;
@@ -89,9 +89,8 @@ fn shards(plan: &[Planned]) -> Vec<&[Planned]> {
 }
 
 fn write_shard(path: &Path, tensors: &[Planned], source: &mut WriteTensor<'_>, progress: &dyn Fn(u64)) -> Result<()> {
-    let (part, failed) = (path.with_extension("part"), |e: std::io::Error| Error::io("write the weights", path, &e));
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&part).map_err(failed)?);
-    out.write_all(&header(tensors)).map_err(failed)?;
+    let mut out = GrowingFile::begin(path)?;
+    out.write_all(&header(tensors)).map_err(|e| Error::io("write the weights", path, &e))?;
     let mut done = 0;
     for tensor in tensors {
         let mut counted = Counted { out: &mut out, bytes: 0 };
@@ -103,9 +102,7 @@ fn write_shard(path: &Path, tensors: &[Planned], source: &mut WriteTensor<'_>, p
         done += tensor.bytes();
         progress(done);
     }
-    let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
-    file.sync_all().map_err(failed)?;
-    std::fs::rename(&part, path).map_err(failed)
+    out.finish(Durability::Synced)
 }
 
 fn header(tensors: &[Planned]) -> Vec<u8> {

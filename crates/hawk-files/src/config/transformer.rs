@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::family::Family;
 use crate::error::{Error, Result};
-use crate::json::{positive, size};
+use crate::json::{positive, same, size};
 
 /// What turns queries and keys by their positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,11 +160,6 @@ impl TransformerConfig {
         }
         Ok(self)
     }
-}
-
-/// Whether two values are equal, 1 and 1.0 too.
-fn same(a: &Value, b: &Value) -> bool {
-    a == b || a.as_f64().is_some_and(|number| b.as_f64() == Some(number))
 }
 
 impl Raw {

@@ -152,7 +152,7 @@ impl Conversion {
                 let _ = fs::remove_dir_all(&*work.dir);
             }
         })?;
-        finish(&work.dir, &self.out)?;
+        finish(work.dir, &self.out)?;
         let digest =
             ModelSource::Dir(self.out.clone()).digest().ok().filter(|_| self.out.join("config.json").is_file());
         Ok(Converted { digest, layout, left_out })

@@ -1,7 +1,7 @@
 //! New folders that appear complete or not at all. Unfinished work stays in a hidden folder beside
 //! them.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::lock::FolderLock;
 
 /// What unfinished work is of.
 const PLAN: &str = "plan.json";
-/// The lock of the process that works on it.
-const LOCK: &str = ".lock";
 
 /// Refuses a folder that there is something in.
 pub fn check_new_folder(out: &Path) -> Result<()> {
@@ -31,8 +30,7 @@ pub fn check_new_folder(out: &Path) -> Result<()> {
 #[derive(Debug)]
 pub struct WorkFolder {
     dir: PathBuf,
-    /// It is unlocked when this is dropped, or with the process. None where the file system has no locks.
-    _lock: Option<File>,
+    lock: FolderLock,
 }
 
 impl Deref for WorkFolder {
@@ -52,12 +50,12 @@ pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<WorkFolder> 
     let name = out.file_name().ok_or_else(|| Error::input("not a name for a folder").at(out.display()))?;
     let work = out.with_file_name(format!(".{}.{doing}", name.to_string_lossy()));
     let failed = |e: std::io::Error| Error::io("make the folder", &work, &e);
-    let lock = lock(&work, out)?;
+    let lock = FolderLock::take_for(&work, out)?;
     let same = fs::read(work.join(PLAN)).ok().and_then(|old| serde_json::from_slice::<Value>(&old).ok());
     if same.as_ref() != Some(plan) {
         for entry in fs::read_dir(&work).map_err(failed)? {
             let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path())).map_err(failed)?;
-            if path.file_name().is_some_and(|name| name == LOCK) {
+            if lock.is(&path) {
                 continue;
             }
             let is_dir = entry.map_err(failed)?.is_dir();
@@ -65,37 +63,22 @@ pub fn work_folder(out: &Path, doing: &str, plan: &Value) -> Result<WorkFolder> 
         }
         atomic::write(&work.join(PLAN), plan.to_string().as_bytes())?;
     }
-    Ok(WorkFolder { dir: work, _lock: lock })
-}
-
-/// Makes the folder and locks it.
-fn lock(work: &Path, out: &Path) -> Result<Option<File>> {
-    let (path, failed) = (work.join(LOCK), |e: std::io::Error| Error::io("make the folder", work, &e));
-    loop {
-        fs::create_dir_all(work).map_err(failed)?;
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            // Another process may have finished in between, and have put the folder in place.
-            Ok(()) if path.exists() => return Ok(Some(file)),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::environment("another process works on this folder")
-                    .at(out.display())
-                    .hint("wait for it, or choose another name"));
-            }
-            Err(TryLockError::Error(_)) => return Ok(None),
-        }
-    }
+    Ok(WorkFolder { dir: work, lock })
 }
 
 /// Puts finished work in place.
-pub fn finish(work: &Path, out: &Path) -> Result<()> {
-    for name in [LOCK, PLAN] {
-        fs::remove_file(work.join(name)).map_err(|e| Error::io("finish the folder", work, &e))?;
-    }
+///
+/// # Errors
+/// There is something at `out` by now, or the folder above cannot be written.
+pub fn finish(work: WorkFolder, out: &Path) -> Result<()> {
+    let WorkFolder { dir: work, mut lock } = work;
+    fs::remove_file(work.join(PLAN)).map_err(|e| Error::io("finish the folder", &work, &e))?;
     // An empty folder of that name may be there.
     let _ = fs::remove_dir(out);
-    fs::rename(work, out).map_err(|e| Error::io("put the new folder in place", out, &e))
+    fs::rename(&work, out).map_err(|e| Error::io("put the new folder in place", out, &e))?;
+    // The lock holds until here: another process would take the folder without its plan for its own.
+    lock.moved(out);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -122,7 +105,7 @@ mod tests {
         let work = work_folder(&out, "synth", &second).unwrap();
         assert!(!work.join("half").exists());
         fs::write(work.join("whole"), "whole").unwrap();
-        finish(&work, &out).unwrap();
+        finish(work, &out).unwrap();
         let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["whole"]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use hawk_files::{Error, Result, hex};
 use sha2::{Digest, Sha256};
 
 use super::thing::{Drawing, Names, Thing};
-use crate::error::{Error, Result};
-use crate::files::hex;
 use crate::random::Random;
 
 /// All things that there are.
@@ -31,13 +30,13 @@ impl Things {
     /// There is none, or two of a style have one name.
     pub(super) fn new(all: Vec<Thing>, attribution: String) -> Result<Self> {
         if all.is_empty() {
-            return Err(Error::input("the list", "there are no things"));
+            return Err(Error::input("there are no things").at("the list"));
         }
         let mut known = BTreeSet::new();
         for Thing { names, .. } in &all {
             if !known.insert((&names.style, &names.phrase)) {
                 let twice = format!("{}, {} style", names.phrase, names.style);
-                return Err(Error::input("the list", format!("a thing stands twice in it: {twice}")));
+                return Err(Error::input(format!("a thing stands twice in it: {twice}")).at("the list"));
             }
         }
         let styles: BTreeSet<&str> = all.iter().map(|thing| thing.names.style.as_str()).collect();

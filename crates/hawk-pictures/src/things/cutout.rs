@@ -4,8 +4,8 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops::{self, FilterType as Resampling};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgba, RgbaImage};
 
-use crate::error::{Error, Result};
 use crate::picture::{Picture, SIDE};
+use hawk_files::{Error, Result};
 
 /// Longest side of a cut-out that is read.
 const MAX_SIDE: u32 = 1024;
@@ -37,14 +37,14 @@ impl Cutout {
     /// # Errors
     /// The bytes are no PNG, or one of more than 1024 pixels a side, or nothing can be seen on it.
     pub fn of_png(bytes: &[u8]) -> Result<Self> {
-        let failed = |e| Error::input("the cut-out", format!("cannot read the PNG: {e}"));
+        let failed = |e| Error::input(format!("cannot read the PNG: {e}")).at("the cut-out");
         let mut reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), ImageFormat::Png);
         let mut limits = image::Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
         reader.limits(limits);
         let mut pixels = reader.decode().map_err(failed)?.to_rgba8();
         if pixels.pixels().all(|pixel| pixel.0[3] < VISIBLE) {
-            return Err(Error::input("the cut-out", "nothing is seen on it"));
+            return Err(Error::input("nothing is seen on it").at("the cut-out"));
         }
         for Rgba([r, g, b, a]) in pixels.pixels_mut() {
             let by_alpha = |c: u8| ((u32::from(c) * u32::from(*a) + 127) / 255) as u8;
@@ -69,7 +69,7 @@ impl Cutout {
             let mut bytes = Vec::new();
             let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, filter);
             let written = encoder.write_image(plain.as_raw(), width, height, ExtendedColorType::Rgba8);
-            written.map_err(|e| Error::input("the cut-out", format!("cannot write the PNG: {e}")))?;
+            written.map_err(|e| Error::input(format!("cannot write the PNG: {e}")).at("the cut-out"))?;
             Ok(bytes)
         };
         // Flat drawings and soft ones are smallest with different filters.

@@ -191,7 +191,7 @@ impl<'a> Grown<'a> {
             let config = HeadsConfig { target_digest, ..heads.config.clone() };
             atomic::write_json(&dir.join("config.json"), &config.to_json())?;
         }
-        finish(&work, out)
+        finish(work, out)
     }
 
     fn write_part(&self, dir: &Path, part: &Part, progress: &dyn Fn(u64)) -> Result<()> {

@@ -1,42 +1,26 @@
 //! Packages in a cache folder. Missing packages are fetched, and all packages are verified before
 //! use.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hawk_files::{Error, Result};
+use hawk_hub::{Event, Server};
 use sha2::{Digest, Sha512};
 
 use crate::emoji::recipe::Package;
 use crate::run::files;
 
-/// Number of attempts to fetch a package.
-const ATTEMPTS: usize = 3;
-/// Time limits for the connection, without a byte, and for the whole transfer.
-const CONNECT_SECONDS: u64 = 20;
-const STALL_SECONDS: u64 = 30;
-const TRANSFER_SECONDS: u64 = 600;
-
 /// A folder of packages and the registry that they are fetched from.
-pub(crate) struct Cache {
+pub(crate) struct Cache<'a> {
     dir: PathBuf,
-    registry: String,
-    agent: ureq::Agent,
+    registry: &'a Server,
 }
 
-impl Cache {
-    pub(crate) fn new(dir: &Path, registry: &str) -> Self {
-        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .timeout_connect(Some(Duration::from_secs(CONNECT_SECONDS)))
-            .timeout_per_read(Some(Duration::from_secs(STALL_SECONDS)))
-            .timeout_global(Some(Duration::from_secs(TRANSFER_SECONDS)))
-            .build();
-        Self { dir: dir.to_owned(), registry: registry.trim_end_matches('/').to_owned(), agent: config.new_agent() }
+impl<'a> Cache<'a> {
+    pub(crate) fn new(dir: &Path, registry: &'a Server) -> Self {
+        Self { dir: dir.to_owned(), registry }
     }
 
     /// Whether the folder has the package.
@@ -48,12 +32,12 @@ impl Cache {
         self.dir.join(package.file_name())
     }
 
-    /// Returns the verified bytes of a package. A missing package is fetched.
+    /// Returns the verified bytes of a package. A missing package is fetched; `progress` is told of it.
     ///
     /// # Errors
     /// The file in the cache or in the registry differs from the pinned one, or the registry cannot
     /// be reached.
-    pub(crate) fn get(&self, package: &Package) -> Result<Vec<u8>> {
+    pub(crate) fn get(&self, package: &Package, progress: &mut dyn FnMut(Event<'_>)) -> Result<Vec<u8>> {
         let path = self.path(package);
         if path.exists() {
             let bytes = files::read(&path)?;
@@ -61,9 +45,9 @@ impl Cache {
                 .map_err(|e| e.at(path.display()).hint("remove the file; the same command fetches it again"))?;
             return Ok(bytes);
         }
-        let address = format!("{}/{}", self.registry, package.path);
-        let bytes = self.download(package, &address).map_err(|e| {
-            e.at(&address).hint(format!(
+        let address = format!("{}/{}", self.registry.address, package.path);
+        let bytes = self.registry.fetch(&package.path, package.bytes, progress).map_err(|e| {
+            e.hint(format!(
                 "make the file with `npm pack {}` and put it at {}, or use another registry with --registry",
                 package.title(),
                 path.display()
@@ -73,30 +57,6 @@ impl Cache {
             .map_err(|e| e.at(&address).hint("the registry has another file than the one that the recipe pins"))?;
         files::make_dir(&self.dir)?;
         files::write(&path, &bytes)?;
-        Ok(bytes)
-    }
-
-    fn download(&self, package: &Package, address: &str) -> Result<Vec<u8>> {
-        let mut failure = String::new();
-        for _ in 0..ATTEMPTS {
-            match self.attempt(package, address) {
-                Ok(bytes) => return Ok(bytes),
-                // The server answered; another attempt would give the same answer.
-                Err(e @ ureq::Error::StatusCode(_)) => {
-                    failure = e.to_string();
-                    break;
-                }
-                Err(e) => failure = e.to_string(),
-            }
-        }
-        Err(Error::environment(format!("cannot fetch the package: {failure}")))
-    }
-
-    fn attempt(&self, package: &Package, address: &str) -> std::result::Result<Vec<u8>, ureq::Error> {
-        let mut bytes = Vec::with_capacity(package.bytes as usize);
-        let body = self.agent.get(address).call()?.into_body().into_reader();
-        // One byte more than the pinned size is enough for `verify` to fail.
-        body.take(package.bytes + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
@@ -117,10 +77,12 @@ fn verify(package: &Package, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use hawk_files::Fault;
+    use hawk_hub::Patience;
 
     use super::*;
     use crate::emoji::recipe::Holds;
@@ -140,7 +102,7 @@ mod tests {
     }
 
     /// A registry that gives the same answer to every request.
-    fn registry(status: &'static str, body: &'static [u8]) -> String {
+    fn registry(status: &'static str, body: &'static [u8]) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
@@ -154,19 +116,29 @@ mod tests {
                 let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
             }
         });
-        address
+        server(address)
+    }
+
+    fn server(address: String) -> Server {
+        let pause = Duration::from_millis(1);
+        let patience = Patience { pause, longest_pause: pause, ..Patience::default() };
+        Server { address, proxy: None, patience }
+    }
+
+    fn get(dir: &Path, registry: &Server, package: &Package) -> Result<Vec<u8>> {
+        Cache::new(dir, registry).get(package, &mut |_| {})
     }
 
     #[test]
     fn a_package_is_fetched_once_and_verified() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::new(&dir.path().join("new"), &registry("200 OK", b"content"));
+        let (new, online, offline) =
+            (dir.path().join("new"), registry("200 OK", b"content"), server("http://127.0.0.1:1".to_owned()));
         let package = package(b"content");
-        assert!(!cache.has(&package));
-        assert_eq!(cache.get(&package).unwrap(), b"content");
-        assert!(cache.has(&package));
-        let offline = Cache::new(&dir.path().join("new"), "http://127.0.0.1:1");
-        assert_eq!(offline.get(&package).unwrap(), b"content");
+        assert!(!Cache::new(&new, &online).has(&package));
+        assert_eq!(get(&new, &online, &package).unwrap(), b"content");
+        assert!(Cache::new(&new, &online).has(&package));
+        assert_eq!(get(&new, &offline, &package).unwrap(), b"content");
     }
 
     #[test]
@@ -174,13 +146,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let package = package(b"content");
         for other in [&b"CONTENT"[..], b"content and more", b"con"] {
-            let cache = Cache::new(dir.path(), &registry("200 OK", Box::leak(other.to_vec().into_boxed_slice())));
-            let error = cache.get(&package).unwrap_err();
+            let registry = registry("200 OK", Box::leak(other.to_vec().into_boxed_slice()));
+            let error = get(dir.path(), &registry, &package).unwrap_err();
             assert_eq!(error.fault(), Fault::Input);
             assert!(error.to_string().contains("@some/thing@1.0.0"), "{error}");
-            assert!(!cache.has(&package));
+            assert!(!Cache::new(dir.path(), &registry).has(&package));
             std::fs::write(dir.path().join("some-thing-1.0.0.tgz"), other).unwrap();
-            let error = cache.get(&package).unwrap_err().to_string();
+            let error = get(dir.path(), &registry, &package).unwrap_err().to_string();
             assert!(error.contains("some-thing-1.0.0.tgz") && error.contains("remove the file"), "{error}");
             std::fs::remove_file(dir.path().join("some-thing-1.0.0.tgz")).unwrap();
         }
@@ -189,8 +161,8 @@ mod tests {
     #[test]
     fn no_network_is_the_machines_fault_and_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        for registry in ["http://127.0.0.1:1".to_owned(), registry("503 Busy", b"")] {
-            let error = Cache::new(dir.path(), &registry).get(&package(b"content")).unwrap_err();
+        for registry in [server("http://127.0.0.1:1".to_owned()), registry("503 Busy", b"")] {
+            let error = get(dir.path(), &registry, &package(b"content")).unwrap_err();
             assert_eq!(error.fault(), Fault::Environment);
             assert!(error.to_string().contains("npm pack @some/thing@1.0.0"), "{error}");
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hawk_files::{Error, Result, hex};
+use hawk_files::{Error, FolderLock, Result, hex};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,7 @@ use crate::emoji::{archive, colour, objects, words};
 use crate::pictures::canvas::{Canvas, SIDE_U32};
 use crate::pictures::entry::{Entry, Kind};
 use crate::pictures::sheet::{contact_sheet, spread};
-use crate::run::files;
+use crate::run::files::{self, RunFolder};
 use hawk_pictures::Split;
 
 /// Pictures that are made between two reports.
@@ -99,6 +99,7 @@ struct EmojiBuild<'a> {
     recipe: &'a Recipe,
     settings: &'a EmojiSettings,
     threads: rayon::ThreadPool,
+    _lock: FolderLock,
 }
 
 impl<'a> EmojiBuild<'a> {
@@ -108,17 +109,17 @@ impl<'a> EmojiBuild<'a> {
             return Err(Error::input("unknown style").expected(known.join(", ")).got(unknown));
         }
         let out = &settings.out;
-        files::make_dir(out)?;
         let limit = settings.limit.map(|limit| limit.get());
         let (recipe_digest, styles) = (recipe.digest.clone(), settings.styles.clone());
         let EmojiSettings { scenes, things, .. } = *settings;
         let identity = EmojiIdentity { recipe: recipe_digest, scenes, styles, things, limit };
-        files::check_identity(&out.join("begun.json"), &identity)?;
+        let folder = RunFolder { dir: out, identity: "begun.json", may_hold: &["packages"] };
+        let lock = folder.start(&identity)?;
         files::make_dir(&out.join("objects"))?;
         files::make_dir(&out.join("images"))?;
         let threads = rayon::ThreadPoolBuilder::new().num_threads(settings.threads.get()).build();
         let threads = threads.map_err(|e| Error::environment(format!("cannot start threads: {e}")))?;
-        Ok(Self { recipe, settings, threads })
+        Ok(Self { recipe, settings, threads, _lock: lock })
     }
 
     /// All drawings of the packages.
@@ -130,7 +131,11 @@ impl<'a> EmojiBuild<'a> {
             if !cache.has(package) {
                 observe(EmojiProgress::Fetching { package: &title, bytes: package.bytes });
             }
-            let tgz = cache.get(package)?;
+            let tgz = cache.get(package, &mut |event| {
+                if let hawk_hub::Event::Retrying { why, pause } = event {
+                    observe(EmojiProgress::Retrying { why, pause });
+                }
+            })?;
             match &package.holds {
                 Holds::Names => {
                     let read = archive::read(&title, &tgz, concepts::is_wanted)?;

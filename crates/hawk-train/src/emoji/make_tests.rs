@@ -1,10 +1,12 @@
 //! The whole recipe over tiny packages, without a network.
 
 use std::num::NonZero;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hawk_files::Fault;
+use hawk_hub::{Patience, Server};
 use sha2::Sha512;
 
 use super::*;
@@ -60,11 +62,18 @@ fn recipe(cache: &Path) -> Recipe {
     Recipe::parse(&format!(r#"{{"packages":[{}]}}"#, lock.join(",")), LISTS).unwrap()
 }
 
+/// A server that cannot be reached.
+fn nowhere() -> Server {
+    let pause = Duration::from_millis(1);
+    let patience = Patience { pause, longest_pause: pause, ..Patience::default() };
+    Server { address: "http://127.0.0.1:1".into(), proxy: None, patience }
+}
+
 fn settings(dir: &Path, out: &str, threads: usize) -> EmojiSettings {
     EmojiSettings {
         out: dir.join(out),
         cache: dir.to_owned(),
-        registry: "http://127.0.0.1:1".into(),
+        registry: nowhere(),
         scenes: 30,
         styles: Vec::new(),
         things: false,

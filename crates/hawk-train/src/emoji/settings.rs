@@ -2,6 +2,9 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use hawk_hub::Server;
 
 /// Default address of the npm registry.
 pub const NPM_REGISTRY: &str = "https://registry.npmjs.org";
@@ -13,8 +16,8 @@ pub struct EmojiSettings {
     pub out: PathBuf,
     /// Folder of the packages. Packages that are there are not fetched.
     pub cache: PathBuf,
-    /// Address of the npm registry or of a mirror.
-    pub registry: String,
+    /// The npm registry or a mirror.
+    pub registry: Server,
     /// Number of composed scenes.
     pub scenes: usize,
     /// Styles to use; empty for all.
@@ -44,6 +47,13 @@ pub enum EmojiProgress<'a> {
         package: &'a str,
         /// Size of the package.
         bytes: u64,
+    },
+    /// An attempt to fetch a package failed for this reason; the next one follows after the pause.
+    Retrying {
+        /// The reason.
+        why: &'a str,
+        /// The time until the next attempt.
+        pause: Duration,
     },
     /// Drawings are rendered as cut-outs.
     Objects {

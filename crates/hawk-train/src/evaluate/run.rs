@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Sampling, Seed};
-use hawk_files::{Error, Result};
+use hawk_files::{Error, FolderLock, Result};
 use hawk_nn::Image;
 use serde::Serialize;
 
@@ -63,14 +63,14 @@ pub struct EvaluationFigures {
 /// stopped the work.
 ///
 /// # Errors
-/// A picture cannot be read, the model draws images of another size, or a file cannot be written.
+/// The folder has nothing to measure, a picture cannot be read, the model draws images of another size,
+/// another process writes into the folder, or a file cannot be written.
 pub fn evaluate(
     engine: &Engine,
     run: &EvaluationRun,
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<EvaluationFigures>> {
     let corpus = Corpus::open(&run.pictures)?;
-    files::make_dir(&run.out)?;
     let chosen = |of: &dyn Fn(&Entry) -> bool| Corpus::spread(&corpus.select(of), run.prompts);
     let scenes =
         |layouts: &[&str]| chosen(&|entry| entry.split == Split::NewScene && layouts.contains(&entry.family.as_str()));
@@ -80,7 +80,14 @@ pub fn evaluate(
         ("orders", scenes(&["beside", "above"])),
         ("numbers", scenes(&["count"])),
     ];
-    let of = measures.iter().map(|(_, chosen)| chosen.len()).sum();
+    let of: usize = measures.iter().map(|(_, chosen)| chosen.len()).sum();
+    if of == 0 {
+        return Err(Error::input("there is nothing to measure")
+            .at(run.pictures.display())
+            .expected("pictures of emoji, or scenes that are kept for validation")
+            .hint("`hawk data emoji` makes such a folder"));
+    }
+    let _lock = FolderLock::take(&run.out)?;
     let (mut done, mut sets) = (0, Vec::new());
     for (name, chosen) in &measures {
         let mut drawn = Vec::with_capacity(chosen.len());

@@ -16,7 +16,7 @@ use crate::heads::projection::projection;
 use crate::heads::settings::HeadsSettings;
 use crate::heads::trainer::HeadsTrainer;
 use crate::run::curve::Curve;
-use crate::run::files;
+use crate::run::files::{self, RunFolder};
 use crate::run::params::{Storage, serialize};
 use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
@@ -77,8 +77,8 @@ pub fn train_heads(
     // An invalid config is an error before the first image is drawn.
     let config = run.config(engine)?;
     HeadsConfig::from_json(config.to_json().to_string().as_bytes())?;
-    files::make_dir(&run.out)?;
-    files::check_identity(&run.out.join("run.json"), &run.identity(engine)?)?;
+    let folder = RunFolder { dir: &run.out, identity: "run.json", may_hold: &["data"] };
+    let _lock = folder.start(&run.identity(engine)?)?;
     let dataset = Dataset::new(engine, &run.data, &run.images)?;
     let of = run.images.len();
     if dataset.make(engine, &mut |done| observer(RunProgress::Images { done, of }))?.is_break() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hawk_files::atomic::{self, Durability};
-use hawk_files::{Error, Result};
+use hawk_files::{Error, FolderLock, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,6 +31,51 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 /// The file cannot be written.
 pub(crate) fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write_with(path, bytes, Durability::Fast)
+}
+
+/// The folder of a run, and which run it is for.
+pub(crate) struct RunFolder<'a> {
+    /// It is made where it is not there.
+    pub(crate) dir: &'a Path,
+    /// The file that holds the identity of the run.
+    pub(crate) identity: &'static str,
+    /// What may be in a new folder already.
+    pub(crate) may_hold: &'a [&'static str],
+}
+
+impl RunFolder<'_> {
+    /// Makes the folder, or checks that it belongs to this run. No other process works on it while
+    /// the lock is held.
+    ///
+    /// # Errors
+    /// Another process works on the folder, it belongs to another run, holds other files, or cannot
+    /// be written.
+    pub(crate) fn start<T: Serialize + DeserializeOwned + PartialEq>(&self, identity: &T) -> Result<FolderLock> {
+        let lock = FolderLock::take(self.dir)?;
+        let path = self.dir.join(self.identity);
+        if !path.exists() {
+            self.check_new()?;
+        }
+        check_identity(&path, identity)?;
+        Ok(lock)
+    }
+
+    /// Refuses a folder with files that the run would replace or mix with its own.
+    fn check_new(&self) -> Result<()> {
+        let entries = fs::read_dir(self.dir).map_err(|e| Error::io("read the folder", self.dir, &e))?;
+        // Hidden files are the lock, and what a run that was killed left.
+        let foreign = |name: &std::ffi::OsString| {
+            !name.as_encoded_bytes().starts_with(b".") && self.may_hold.iter().all(|known| name != known)
+        };
+        match entries.flatten().map(|entry| entry.file_name()).find(foreign) {
+            None => Ok(()),
+            Some(name) => Err(Error::input("the folder holds other files")
+                .at(self.dir.display())
+                .expected("a new or empty folder, or one that this command made")
+                .got(name.display())
+                .hint("nothing is overwritten; choose another folder")),
+        }
+    }
 }
 
 /// Checks that a folder belongs to this run. `path` holds the identity of the run that started in

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pictures::corpus::Corpus;
 use crate::run::curve::Curve;
-use crate::run::files;
+use crate::run::files::{self, RunFolder};
 use crate::run::params::{Storage, serialize};
 use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
@@ -58,9 +58,8 @@ struct VqRunIdentity {
 pub fn train_vq(run: &VqRun, observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>) -> Result<Ended<TrainedVq>> {
     let config = run.settings.config()?;
     let corpus = Corpus::open(&run.pictures)?;
-    files::make_dir(&run.out)?;
     let identity = VqRunIdentity { pictures: corpus.digest.clone(), settings: run.settings.clone() };
-    files::check_identity(&run.out.join("run.json"), &identity)?;
+    let _lock = RunFolder { dir: &run.out, identity: "run.json", may_hold: &[] }.start(&identity)?;
     let state_file = run.out.join("state.safetensors");
     let mut trainer = resume_from(VqTrainer::new(&run.settings, config, &corpus)?, &state_file)?;
     let write_point = |trainer: &VqTrainer<'_>| {

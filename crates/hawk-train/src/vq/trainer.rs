@@ -85,9 +85,11 @@ impl<'a> VqTrainer<'a> {
         let tokenizer = Vqgan::random(&config, settings.precision, settings.seed, &device)?;
         let (training, all) = (corpus.training(), corpus.validation());
         if training.is_empty() || all.is_empty() {
-            return Err(
-                Error::input("not enough pictures").expected("at least one for training and one for validation")
-            );
+            return Err(Error::input("not enough pictures")
+                .at("captions.jsonl")
+                .expected("at least one for training and one for validation")
+                .got(format!("{} for training, {} for validation", training.len(), all.len()))
+                .hint("make more pictures: some are kept for validation by their names"));
         }
         let adam = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.99).with_weight_decay(1e-4).with_epsilon(1e-8);
         let curve = Curve::new("PSNR, dB", ["pictures".to_owned()], None);

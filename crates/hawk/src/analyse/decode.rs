@@ -24,9 +24,12 @@ pub fn decode(source: &ModelSource, threads: usize, grids: &[CodeGrid]) -> Resul
     let decoder = Cpu::new(threads)?.load_vq(&source.vq_tokenizer()?)?;
     let per_cell = decoder.config().pixels_per_cell() as u32;
     let image = |(number, CodeGrid { codes, size }): (usize, &CodeGrid)| {
-        own.of_size(*size, per_cell)
-            .and_then(|grid| decoder.decode(codes, grid))
-            .map_err(|e| e.at(format!("image {number}")))
+        let decoded = own.of_size(*size, per_cell).and_then(|grid| {
+            let other_size = size.is_none() && codes.len() != grid.cells() as usize;
+            let named = |e: Error| if other_size { e.hint("--size WxH names the size of the image") } else { e };
+            decoder.decode(codes, grid).map_err(named)
+        });
+        decoded.map_err(|e| e.at(format!("image {number}")))
     };
     grids.iter().enumerate().map(image).collect()
 }

@@ -67,7 +67,7 @@ fn make(setup: &Setup<'_>, directions: Directions, joining: Joining) -> Result<B
     let heads = setup.heads.ok_or_else(|| {
         Error::input(format!("the decoder {} needs draft heads, and the model has none", setup.decoder))
             .expected("heads/ in the model's folder, or --heads DIR")
-            .hint("`hawk train heads` makes them; --decoder ar, neighbour and scd need none")
+            .hint("`hawk train heads` makes them for models of images; the decoders ar and scd need none")
     })?;
     Ok(Box::new(HeadsDrafter::new(setup, heads, directions, joining)))
 }

@@ -24,7 +24,7 @@ impl Decoding {
     pub fn new(decoder: Decoder, rule: impl Into<AnyRule>, tree: impl Into<Tree>) -> Result<Self> {
         let (rule, tree) = (rule.into(), tree.into());
         if tree == Tree::Auto && rule != AnyRule::Exact(Rule::Replay) {
-            return Err(Error::input("the tree size cannot be autotuned: under this rule the image depends on it")
+            return Err(Error::input("the tree size cannot be autotuned: under this rule the result depends on it")
                 .at("tree")
                 .expected(format!("a number of nodes or a shape for the rule {rule}"))
                 .got(tree));
@@ -34,8 +34,14 @@ impl Decoding {
         if (1..=most).contains(&shape.nodes()) {
             return Ok(Self { decoder, rule, tree });
         }
-        let expected = format!("1 to {most} nodes for the decoder {decoder}, root included");
-        let got = format!("{shape}, which has {}", shape.nodes());
+        let expected = match most {
+            1 => format!("1 node for the decoder {decoder}, which proposes nothing"),
+            _ => format!("1 to {most} nodes for the decoder {decoder}, root included"),
+        };
+        let got = match tree.to_string() {
+            number if number == shape.nodes().to_string() => number,
+            other => format!("{other}, which has up to {}", shape.nodes()),
+        };
         Err(Error::input("invalid tree size").at("tree").expected(expected).got(got))
     }
 

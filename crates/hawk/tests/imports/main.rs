@@ -17,9 +17,9 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("hawk-synth", &["hawk-files"]),
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-hub", &["hawk-files"]),
-    ("hawk-pictures", &[]),
+    ("hawk-pictures", &["hawk-files"]),
     ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
-    ("hawk-train", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-pictures", "hawk-spec"]),
+    ("hawk-train", &["hawk", "hawk-files", "hawk-hub", "hawk-kernels", "hawk-nn", "hawk-pictures", "hawk-spec"]),
     (
         "hawk-cli",
         &[
