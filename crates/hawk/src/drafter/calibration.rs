@@ -53,11 +53,16 @@ impl Calibration {
 
     /// Learns the committed code of a cell that had the candidates `ranked`.
     pub(super) fn learn(&mut self, ranked: &[Ranked], code: Code) {
-        for (by_bucket, candidate) in self.tallies.iter_mut().zip(ranked) {
-            let tally = &mut by_bucket[candidate.bucket];
-            tally.cells += 1.0;
-            tally.hits += f64::from(u8::from(candidate.code == code));
+        for (rank, candidate) in ranked.iter().enumerate() {
+            self.learn_one(rank, candidate.bucket, candidate.code == code);
         }
+    }
+
+    /// Learns whether a candidate of a rank below [`MAX_RANKS`] was the committed code.
+    pub(super) fn learn_one(&mut self, rank: usize, bucket: usize, hit: bool) {
+        let tally = &mut self.tallies[rank][bucket];
+        tally.cells += 1.0;
+        tally.hits += f64::from(u8::from(hit));
     }
 
     /// The estimated probability of a candidate of this rank and bucket.
