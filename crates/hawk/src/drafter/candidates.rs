@@ -7,7 +7,7 @@ use hawk_spec::{
 };
 
 use super::cache::Ring;
-use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
+use super::calibration::{BUCKETS, Calibration, MAX_RANKS, Ranked, bucket};
 use super::contract::Setup;
 use super::mode::DraftMode;
 
@@ -49,7 +49,7 @@ impl UsedHead {
             cache: Ring::new(head.offset, setup.arrangement, setup.codes),
             source: source(head.offset),
             weight: weight(head),
-            calibration: Calibration::new(prior(head)),
+            calibration: Calibration::new(prior(head).map(|chance| [chance; BUCKETS])),
         }
     }
 }

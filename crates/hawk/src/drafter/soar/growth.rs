@@ -194,6 +194,7 @@ impl Growth {
 
 #[cfg(test)]
 mod tests {
+    use super::super::laws::Before;
     use super::*;
 
     /// Grows a tree whose cells have two guesses of these chances: the parts of its nodes, in order.
@@ -202,7 +203,7 @@ mod tests {
         let fill = |list: &mut Vec<Guess>| {
             // The likelier one comes second.
             for (code, chance) in [(7, chances[1]), (8, chances[0])] {
-                let kind = Kind::of_law(0, 0, 1.0);
+                let kind = Kind::of_law(Before::Kept, 0, 1.0);
                 let draft = DraftLaw::Deterministic;
                 list.push(Guess { code: Code(code), kind, source: Source::LEFT, draft, chance });
             }
@@ -236,7 +237,7 @@ mod tests {
         let mut growth = Growth::new(shape, Branches::Allowed);
         let guess = |code, chance| Guess {
             code: Code(code),
-            kind: Kind::of_law(0, 0, 1.0),
+            kind: Kind::of_law(Before::Kept, 0, 1.0),
             source: Source::LEFT,
             draft: DraftLaw::Deterministic,
             chance,

@@ -7,9 +7,6 @@ use hawk_spec::{Cell, Code};
 pub(super) const RANKS: usize = 4;
 /// Laws of a cell that are kept. More did not help (see `docs/performance.md`).
 const KEPT: usize = 3;
-/// Numbers of wrong codes before a cell that are told apart, the last one open.
-const WRONG: usize = 4;
-
 /// A law of an earlier pass.
 #[derive(Clone, Copy, Debug)]
 struct Law {
@@ -24,36 +21,29 @@ struct Law {
 
 /// How well the context of a law agrees with the codes that now stand before its cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Disagreement {
+struct Disagreement {
     /// Codes that differ, one more where the code just before the cell does.
     weight: usize,
     /// Passes since the law's.
     age: u32,
-    wrong: usize,
-    before: bool,
+    before: Before,
 }
 
-impl Disagreement {
-    /// Number of classes.
-    pub(super) const CLASSES: usize = 4 * WRONG;
-
-    /// A class of laws that are about as good.
-    pub(super) fn class(self) -> usize {
-        4 * self.wrong.min(WRONG - 1) + 2 * usize::from(self.before) + usize::from(self.age > 0)
-    }
-
-    /// Whether a law of this class had another code just before its cell.
-    pub(super) fn before(class: usize) -> bool {
-        class / 2 % 2 == 1
-    }
+/// The code just before a cell, where a law of the cell was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Before {
+    /// It is the one that now stands there.
+    Kept,
+    /// It was another one. The law is a poor guess then, whatever stands further away.
+    Changed,
 }
 
 /// A law that was found, by its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     place: usize,
-    /// Its disagreement with the codes before the cell.
-    pub(super) class: usize,
+    /// The code just before the cell.
+    pub(super) before: Before,
 }
 
 /// The laws of up to N cells that follow each other.
@@ -116,11 +106,12 @@ impl Laws {
             let context = &self.contexts[place * self.cells..][..cell.index() - law.first.index()];
             let wrong = |(at, code): (u32, &Code)| code_of(Cell(at)) != Some(*code);
             let count = (law.first.0..).zip(context).filter(|pair| wrong(*pair)).count();
-            let before = context.last().is_some_and(|code| wrong((cell.0 - 1, code)));
-            Some(Disagreement { weight: count + usize::from(before), age: law.age, wrong: count, before })
+            let changed = context.last().is_some_and(|code| wrong((cell.0 - 1, code)));
+            let before = if changed { Before::Changed } else { Before::Kept };
+            Some(Disagreement { weight: count + usize::from(changed), age: law.age, before })
         };
         let known = self.row(cell).filter_map(|place| Some((disagreement(place)?, place)));
-        known.min().map(|(found, place)| Found { place, class: found.class() })
+        known.min().map(|(Disagreement { before, .. }, place)| Found { place, before })
     }
 
     /// The best codes of a law, each with its score plus noise.
@@ -164,9 +155,9 @@ mod tests {
         kept.map(|mut kept| kept.set_best(&[(1.0, Code(best))])).is_some()
     }
 
-    fn found(laws: &Laws, codes: [u32; 3]) -> Option<(u32, usize)> {
+    fn found(laws: &Laws, codes: [u32; 3]) -> Option<(u32, Before)> {
         let found = laws.find(Cell(5), |cell| codes.get(cell.index() - 2).map(|code| Code(*code)))?;
-        Some((laws.best(found)[0].1.0, found.class))
+        Some((laws.best(found)[0].1.0, found.before))
     }
 
     #[test]
@@ -174,14 +165,13 @@ mod tests {
         let mut laws = Laws::new(4, 0);
         assert_eq!(found(&laws, [1, 2, 3]), None);
         assert!(put(&mut laws, [1, 2, 3], 10) && put(&mut laws, [9, 9, 3], 11) && put(&mut laws, [1, 2, 9], 12));
-        assert_eq!(found(&laws, [1, 2, 3]), Some((10, 0)));
-        assert_eq!(found(&laws, [9, 9, 3]), Some((11, 0)));
-        assert_eq!(found(&laws, [1, 2, 9]), Some((12, 0)));
+        assert_eq!(found(&laws, [1, 2, 3]), Some((10, Before::Kept)));
+        assert_eq!(found(&laws, [9, 9, 3]), Some((11, Before::Kept)));
+        assert_eq!(found(&laws, [1, 2, 9]), Some((12, Before::Kept)));
         // One code differs; then also the one just before the cell, which weighs twice.
-        assert_eq!(found(&laws, [7, 2, 3]), Some((10, 4)));
-        assert_eq!(found(&laws, [1, 2, 7]), Some((10, 6)));
-        assert!(Disagreement::before(6) && !Disagreement::before(4));
-        assert_eq!(laws.find(Cell(9), |_| None).map(|found| found.class), None, "another cell of the same row");
+        assert_eq!(found(&laws, [7, 2, 3]), Some((10, Before::Kept)));
+        assert_eq!(found(&laws, [1, 2, 7]), Some((10, Before::Changed)));
+        assert_eq!(laws.find(Cell(9), |_| None).map(|found| found.before), None, "another cell of the same row");
     }
 
     #[test]
@@ -191,8 +181,8 @@ mod tests {
         assert!(!put(&mut laws, [13, 2, 3], 13), "laws of this pass have all places");
         laws.age();
         assert!(put(&mut laws, [13, 2, 3], 13));
-        assert_eq!(found(&laws, [13, 2, 3]), Some((13, 0)));
-        assert_eq!(found(&laws, [12, 2, 3]), Some((12, 1)), "the old ones are known as old");
+        assert_eq!(found(&laws, [13, 2, 3]), Some((13, Before::Kept)));
+        assert_eq!(found(&laws, [12, 2, 3]), Some((12, Before::Kept)), "the old ones stay");
         assert!(laws.put(Cell(9), Cell(8), [Code(1)].into_iter()).is_some());
         laws.clear();
         assert_eq!(found(&laws, [13, 2, 3]), None);

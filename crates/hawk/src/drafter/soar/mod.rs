@@ -239,7 +239,7 @@ impl Guesses<'_> {
         for (rank, &(score, code)) in best.iter().enumerate() {
             // The gap to the best other guess.
             let nats = best.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - score).abs());
-            let kind = Kind::of_law(found.class, rank, nats);
+            let kind = Kind::of_law(found.before, rank, nats);
             guesses.push(Guess { code, kind, source: LAST, draft, chance: self.chances.of(kind) });
         }
         Ok(())
