@@ -113,6 +113,8 @@ fn images() {
         (Precision::Int8, Decoder::HAWK, Rule::Replay),
         (Precision::Int8, Decoder::SCD, Rule::Replay),
         (Precision::Bf16, Decoder::SCD, Rule::Rejection),
+        (Precision::Int8, Decoder::SOAR, Rule::Replay),
+        (Precision::Bf16, Decoder::SOAR, Rule::Rejection),
         (Precision::Bf16, Decoder::HAWK, Rule::Rejection),
     ] {
         let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();

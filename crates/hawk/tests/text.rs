@@ -128,7 +128,7 @@ fn check(place: &Place, precision: Precision, decoder: Decoder, prompts: &[&str]
 fn every_decoder_writes_plain_decodings_text_in_every_precision() {
     let (place, few) = (Place::new(), Place::of_few_ids());
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-        for decoder in [Decoder::MEDUSA, Decoder::SCD] {
+        for decoder in [Decoder::MEDUSA, Decoder::SCD, Decoder::SOAR] {
             check(&place, precision, decoder, &PROMPTS);
             let stats = check(&few, precision, decoder, &["a", "b", "z"]);
             assert!(stats.acceptance_length() > 1.2, "is {decoder} dead? {}", stats.acceptance_length());
@@ -254,7 +254,10 @@ fn positions_and_prompts_are_limited() {
         (TextRequest { prompt: "a".repeat(38), ..good.clone() }, "at most 39 tokens"),
         (TextRequest { max_tokens: 0, ..good.clone() }, "max_tokens"),
         (TextRequest { sampling: guided, ..good.clone() }, "guidance"),
-        (TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() }, "ar or scd or medusa"),
+        (
+            TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() },
+            "ar or scd or soar or medusa",
+        ),
         (
             TextRequest {
                 decoding: Decoding::with_defaults(Decoder::MEDUSA, hawk::AnyRule::Lossy(hawk::LossyRule::Typical)),

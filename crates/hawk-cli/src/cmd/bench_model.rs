@@ -175,7 +175,7 @@ fn first_pass(target: &Target, threads: &Threads, codes: &Range<usize>) -> Resul
 
 /// Plain decoding, then every decoder that the engine has heads for.
 fn decode(engine: &Engine, args: &BenchModelArgs) -> Result<Vec<Decoded>> {
-    let decoders = [Decoder::AR, Decoder::SCD, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK];
+    let decoders = [Decoder::AR, Decoder::SCD, Decoder::SOAR, Decoder::MEDUSA, Decoder::HAWK_VERTICAL, Decoder::HAWK];
     let wanted = decoders.into_iter().filter(|decoder| engine.heads().is_some() || !decoder.needs_heads());
     say("\ndecoder        cells passes  seconds  cells/s  as plain decoding");
     let (mut plain, mut all) = (Vec::new(), Vec::new());

@@ -127,6 +127,8 @@ fn decoder() -> impl TypedValueParser<Value = Decoder> {
     PossibleValuesParser::new([
         PossibleValue::new(Decoder::AR.name()).help("No drafter: plain decoding, one token per pass"),
         PossibleValue::new(Decoder::SCD.name()).help("The model's own laws of the last pass; needs no draft heads"),
+        PossibleValue::new(Decoder::SOAR.name())
+            .help("The same from the best fitting of several passes, with branches"),
         PossibleValue::new(Decoder::MEDUSA.name()).help("Draft heads, each for a token further ahead"),
     ])
     .try_map(|name| name.parse())

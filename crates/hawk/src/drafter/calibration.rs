@@ -7,7 +7,7 @@ use hawk_spec::Code;
 pub(super) const MAX_RANKS: usize = 8;
 /// Upper ends of the confidence buckets, in nats; the last bucket is open.
 const ENDS: [f64; 6] = [0.25, 0.5, 1.0, 1.75, 3.0, 5.0];
-/// Weight of the head's validation figures, in cells.
+/// Weight of the prior, in cells.
 const PRIOR_CELLS: f64 = 8.0;
 
 /// One candidate for a cell.
@@ -27,11 +27,14 @@ pub(super) fn bucket(nats: f64) -> usize {
     ENDS.iter().position(|end| nats < *end).unwrap_or(ENDS.len())
 }
 
+/// Number of confidence buckets.
+pub(super) const BUCKETS: usize = ENDS.len() + 1;
+
 /// Accepted candidates and cells by rank and bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Calibration {
-    prior: [f64; MAX_RANKS],
-    tallies: [[Tally; ENDS.len() + 1]; MAX_RANKS],
+    prior: [[f64; BUCKETS]; MAX_RANKS],
+    tallies: [[Tally; BUCKETS]; MAX_RANKS],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,8 +44,8 @@ struct Tally {
 }
 
 impl Calibration {
-    /// A calibration without data. `prior` has the probability of each rank.
-    pub(super) fn new(prior: [f64; MAX_RANKS]) -> Self {
+    /// A calibration without data. `prior` has the probability of each rank and bucket.
+    pub(super) fn new(prior: [[f64; BUCKETS]; MAX_RANKS]) -> Self {
         Self { prior, tallies: Default::default() }
     }
 
@@ -53,17 +56,22 @@ impl Calibration {
 
     /// Learns the committed code of a cell that had the candidates `ranked`.
     pub(super) fn learn(&mut self, ranked: &[Ranked], code: Code) {
-        for (by_bucket, candidate) in self.tallies.iter_mut().zip(ranked) {
-            let tally = &mut by_bucket[candidate.bucket];
-            tally.cells += 1.0;
-            tally.hits += f64::from(u8::from(candidate.code == code));
+        for (rank, candidate) in ranked.iter().enumerate() {
+            self.learn_one(rank, candidate.bucket, candidate.code == code);
         }
+    }
+
+    /// Learns whether a candidate of a rank below [`MAX_RANKS`] was the committed code.
+    pub(super) fn learn_one(&mut self, rank: usize, bucket: usize, hit: bool) {
+        let tally = &mut self.tallies[rank][bucket];
+        tally.cells += 1.0;
+        tally.hits += f64::from(u8::from(hit));
     }
 
     /// The estimated probability of a candidate of this rank and bucket.
     pub(super) fn chance(&self, rank: usize, bucket: usize) -> f64 {
         let Tally { hits, cells } = self.tallies[rank][bucket];
-        (hits + PRIOR_CELLS * self.prior[rank]) / (cells + PRIOR_CELLS)
+        (hits + PRIOR_CELLS * self.prior[rank][bucket]) / (cells + PRIOR_CELLS)
     }
 }
 
@@ -73,7 +81,7 @@ mod tests {
 
     #[test]
     fn chances_follow_what_was_seen_in_the_same_bucket() {
-        let mut calibration = Calibration::new([0.25; MAX_RANKS]);
+        let mut calibration = Calibration::new([[0.25; BUCKETS]; MAX_RANKS]);
         let ranked = |nats| [1, 2].map(|code| Ranked { code: Code(code), bucket: bucket(nats) });
         for _ in 0..100 {
             calibration.learn(&ranked(8.0), Code(1));

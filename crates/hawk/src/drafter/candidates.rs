@@ -7,7 +7,7 @@ use hawk_spec::{
 };
 
 use super::cache::Ring;
-use super::calibration::{Calibration, MAX_RANKS, Ranked, bucket};
+use super::calibration::{BUCKETS, Calibration, MAX_RANKS, Ranked, bucket};
 use super::contract::Setup;
 use super::mode::DraftMode;
 
@@ -49,7 +49,7 @@ impl UsedHead {
             cache: Ring::new(head.offset, setup.arrangement, setup.codes),
             source: source(head.offset),
             weight: weight(head),
-            calibration: Calibration::new(prior(head)),
+            calibration: Calibration::new(prior(head).map(|chance| [chance; BUCKETS])),
         }
     }
 }
@@ -213,7 +213,7 @@ impl Candidates {
             DraftMode::SharedNoise(purpose) => {
                 self.noise.at(cell, purpose).rank(&self.scores, MAX_RANKS, &mut self.ranked);
             }
-            DraftMode::Likeliest => rank(&self.scores, &mut self.ranked),
+            DraftMode::Likeliest => likeliest(&self.scores, MAX_RANKS, &mut self.ranked),
             DraftMode::Draws => {
                 self.ranked.clear();
                 probabilities(&self.scores, &mut self.law).map_err(|_| NO_LAW)?;
@@ -273,14 +273,14 @@ fn prior(head: &HeadConfig) -> [f64; MAX_RANKS] {
     })
 }
 
-/// The likeliest codes, best first, ties to the lower code.
-fn rank(scores: &[f32], ranked: &mut Vec<(f64, Code)>) {
+/// The likeliest codes, up to `count`, best first, ties to the lower code.
+pub(super) fn likeliest(scores: &[f32], count: usize, ranked: &mut Vec<(f64, Code)>) {
     ranked.clear();
     for (code, &score) in (0..).map(Code).zip(scores) {
         let score = f64::from(score);
         let place = ranked.partition_point(|&(better, _)| better >= score);
-        if place < MAX_RANKS && score > f64::NEG_INFINITY {
-            ranked.truncate(MAX_RANKS - 1);
+        if place < count && score > f64::NEG_INFINITY {
+            ranked.truncate(count - 1);
             ranked.insert(place, (score, code));
         }
     }

@@ -15,3 +15,4 @@ pub(crate) mod mode;
 mod plain;
 mod registry;
 mod scd;
+mod soar;

@@ -11,6 +11,7 @@ static DECODERS: &[Decoder] = &[
     Decoder::AR,
     Decoder::NEIGHBOUR,
     Decoder::SCD,
+    Decoder::SOAR,
     Decoder::MEDUSA,
     Decoder::HAWK_VERTICAL,
     Decoder::HAWK_PAPER,

@@ -1,0 +1,247 @@
+//! soar: Jacobi drafts with a memory. A cell keeps its laws of several passes, and each guess comes
+//! from the law whose context agrees best with the codes that stand before the cell in the tree.
+//!
+//! The tree is a chain with branches. A pass over a node says whether its code is right, and gives a
+//! law of the cell below it, from which later passes guess. So a node of the chain is worth its chance
+//! to be accepted plus the future of its law, and a node of a branch its chance alone. Nodes are added
+//! by worth. Chances are learnt from what came true.
+//!
+//! Under `rejection` the tree is a chain, so that its shape depends on no drawn code. The guess of a
+//! cell is drawn from its law with noise of the purpose [`Purpose::Draft`]. The law is chosen by codes
+//! of earlier cells, and laws depend on nothing else, so it does not depend on the cell's own noise
+//! (see `scd.rs`).
+
+mod chances;
+mod growth;
+mod laws;
+
+use hawk_nn::{Arrangement, Error, Result};
+use hawk_spec::{
+    Cell, Code, DraftLaw, ImageIndex, LawError, NodeId, Noise, Purpose, Replacement, Seed, Source, TokenTree,
+    TreeError, probabilities,
+};
+
+use self::chances::{Both, Chances, Kind};
+use self::growth::{Branches, Growth, Guess};
+use self::laws::{Found, Laws, RANKS};
+use super::candidates::likeliest;
+use super::context::{Seen, View};
+use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::mode::DraftMode;
+use crate::request::decoder::Decoder;
+
+/// A guess of the target's law in an earlier pass.
+const LAST: Source = Source::new("last");
+/// Share of the passes before in the mean of the cells of a pass.
+const MEMORY: f64 = 0.95;
+
+impl Decoder {
+    /// Jacobi drafts with a memory, and branches.
+    pub const SOAR: Decoder = Decoder::custom(&DrafterKind {
+        name: "soar",
+        help: "Jacobi drafts from the best fitting of several passes, with branches; needs no draft heads",
+        tree: DefaultTree::Auto { otherwise: 4 },
+        heads: Heads::Unused,
+        media: Media::Any,
+        make: |setup| Ok(Box::new(Soar::new(setup))),
+    });
+}
+
+struct Soar {
+    arrangement: Arrangement,
+    mode: DraftMode,
+    /// Most nodes of a tree.
+    nodes: usize,
+    laws: Laws,
+    chances: Chances,
+    growth: Growth,
+    /// Mean cells of a pass.
+    pace: f64,
+    /// The codes from a node up to the first.
+    path: Vec<Code>,
+    likeliest: Vec<(f64, Code)>,
+    noise: Noise,
+}
+
+impl Soar {
+    fn new(setup: &Setup<'_>) -> Self {
+        let nodes = setup.shape.nodes();
+        let (codes, branches) = match setup.mode {
+            DraftMode::Draws => (setup.codes, Branches::Never),
+            DraftMode::SharedNoise(_) | DraftMode::Likeliest => (0, Branches::Allowed),
+        };
+        Self {
+            arrangement: setup.arrangement,
+            mode: setup.mode,
+            nodes,
+            laws: Laws::new(nodes, codes),
+            chances: Chances::new(),
+            growth: Growth::new(setup.shape, branches),
+            pace: 2.0,
+            path: Vec::with_capacity(nodes),
+            likeliest: Vec::with_capacity(RANKS),
+            // Until an image begins.
+            noise: Noise { seed: Seed(0), image: ImageIndex(0) },
+        }
+    }
+
+    /// Keeps the target's law at a node as one of the cell below the node.
+    fn keep(&mut self, node: NodeId, cell: Cell, seen: &mut Seen<'_>) -> std::result::Result<(), LawError> {
+        let tree = seen.tree;
+        self.path.clear();
+        self.path.extend(tree.ancestors(node).filter_map(|above| tree.code(above)));
+        let context = self.path.iter().rev().copied();
+        let Some(mut kept) = self.laws.put(cell, tree.first_open(), context) else { return Ok(()) };
+        match self.mode {
+            DraftMode::SharedNoise(_) => kept.set_best(seen.best(node, RANKS)?),
+            DraftMode::Likeliest => {
+                likeliest(seen.scores(node)?, RANKS, &mut self.likeliest);
+                kept.set_best(&self.likeliest);
+            }
+            DraftMode::Draws => {
+                let scores = seen.scores(node)?;
+                probabilities(scores, kept.probabilities)?;
+                kept.set_best(&[(0.0, self.noise.at(cell, Purpose::Draft).argmax(scores)?)]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drafter for Soar {
+    fn needs(&self) -> Needs {
+        match self.mode {
+            DraftMode::SharedNoise(_) => Needs { best: RANKS, ..Needs::default() },
+            DraftMode::Likeliest => Needs::default(),
+            DraftMode::Draws => Needs { laws: self.nodes, ..Needs::default() },
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.laws.bytes()
+    }
+
+    fn start(&mut self, seed: Seed, image: ImageIndex) {
+        self.noise = Noise { seed, image };
+        self.laws.clear();
+    }
+
+    fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
+        let Self { arrangement, mode, laws, chances, growth, path, .. } = self;
+        let mut guesses = Guesses { arrangement: *arrangement, mode: *mode, laws, chances, path };
+        guesses.below(NodeId::ROOT, view, tree, growth.begin())?;
+        growth.filled();
+        while !tree.is_full()
+            && let Some(next) = growth.next(self.pace)
+        {
+            let Guess { code, draft, source, .. } = next.guess;
+            let node = tree.propose(next.parent, code, draft, source)?;
+            guesses.below(node, view, tree, growth.add(node, &next))?;
+            growth.filled();
+        }
+        Ok(())
+    }
+
+    /// Learns which guesses came true, and keeps the laws of the cells that are still open.
+    fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
+        for (cell, node) in seen.path() {
+            let (Some(below), Some(&code)) = (self.growth.below(node), seen.codes.get(cell.index())) else { continue };
+            below.guesses.iter().for_each(|guess| self.chances.learn(guess.kind, guess.code, code));
+        }
+        let (first, committed) = (seen.first(), seen.new_codes().len());
+        self.pace = MEMORY * self.pace + (1.0 - MEMORY) * committed as f64;
+        self.laws.age();
+        for node in seen.tree.nodes() {
+            let cell = seen.tree.open_cell_below(node);
+            if cell.index() >= seen.codes.len() {
+                let fault = |e: LawError| Error::input(e.to_string()).at(format!("a guess for {cell} after {first}"));
+                self.keep(node, cell, seen).map_err(fault)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The way from laws and neighbours to guesses.
+struct Guesses<'a> {
+    arrangement: Arrangement,
+    mode: DraftMode,
+    laws: &'a Laws,
+    chances: &'a Chances,
+    path: &'a mut Vec<Code>,
+}
+
+impl Guesses<'_> {
+    /// Guesses the cell below a node: by its best fitting law, then by copies.
+    fn below(
+        &mut self,
+        node: NodeId,
+        view: &View<'_>,
+        tree: &mut TokenTree,
+        guesses: &mut Vec<Guess>,
+    ) -> std::result::Result<(), TreeError> {
+        let (cell, first) = (tree.open_cell_below(node), tree.first_open());
+        // The last cell of the grid is the target's own draw at the node before it.
+        if tree.depth(node) + 1 >= tree.cells_left() {
+            return Ok(());
+        }
+        self.path.clear();
+        self.path.extend(tree.ancestors(node).filter_map(|above| tree.code(above)));
+        self.path.reverse();
+        let path = &*self.path;
+        let code_of = |cell: Cell| match cell.index().checked_sub(first.index()) {
+            None => view.codes.get(cell.index()).copied(),
+            Some(depth) => path.get(depth).copied(),
+        };
+        let found = self.laws.find(cell, code_of);
+        if let Some(found) = found {
+            self.by_law(found, tree, guesses)?;
+        }
+        // A law that is drawn from has one guess.
+        if self.mode == DraftMode::Draws && !guesses.is_empty() {
+            return Ok(());
+        }
+        let (left, above) = match self.arrangement {
+            Arrangement::Grid(grid) => (grid.left(cell), grid.above(cell)),
+            Arrangement::Line => (cell.0.checked_sub(1).map(Cell), None),
+        };
+        let [left, above] = [left, above].map(|cell| cell.and_then(code_of));
+        let both = if left == above { Both::Agree } else { Both::Differ };
+        for (number, code, source) in [(0, left, Source::LEFT), (1, above, Source::ABOVE)] {
+            if let Some(code) = code.filter(|&code| guesses.iter().all(|guess| guess.code != code)) {
+                let kind = Kind::copied(found, number, both);
+                guesses.push(Guess {
+                    code,
+                    kind,
+                    source,
+                    draft: DraftLaw::Deterministic,
+                    chance: self.chances.of(kind),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn by_law(
+        &self,
+        found: Found,
+        tree: &mut TokenTree,
+        guesses: &mut Vec<Guess>,
+    ) -> std::result::Result<(), TreeError> {
+        let draft = match self.mode {
+            DraftMode::Draws => {
+                let law = tree.add_law(self.laws.probabilities(found))?;
+                DraftLaw::Drawn { law, replacement: Replacement::With }
+            }
+            DraftMode::SharedNoise(_) | DraftMode::Likeliest => DraftLaw::Deterministic,
+        };
+        let best = self.laws.best(found);
+        for (rank, &(score, code)) in best.iter().enumerate() {
+            // The gap to the best other guess.
+            let nats = best.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - score).abs());
+            let kind = Kind::of_law(found.before, rank, nats);
+            guesses.push(Guess { code, kind, source: LAST, draft, chance: self.chances.of(kind) });
+        }
+        Ok(())
+    }
+}
