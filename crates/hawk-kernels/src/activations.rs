@@ -135,23 +135,14 @@ impl Kernel for RoundPairs<'_> {
     }
 }
 
-/// Numbers in bf16, as the rows of a product with panels of [`Numbers::Bf16`](crate::Numbers::Bf16).
-#[derive(Clone, Copy, Debug)]
-pub struct RoundedBf16 {
-    /// Bytes of a number.
-    pub bytes: usize,
-}
-
-impl RoundedBf16 {
-    /// How an instruction set reads them.
-    ///
-    /// # Panics
-    /// This CPU lacks the instruction set.
-    pub fn on(isa: Isa) -> Self {
-        isa.check();
-        // SAFETY: this CPU has the instruction set.
-        Self { bytes: unsafe { dispatch_on(isa, InputBytes(Precision::Bf16)) } }
-    }
+/// Bytes of a number in the rows of a product with panels of [`Numbers::Bf16`](crate::Numbers::Bf16).
+///
+/// # Panics
+/// This CPU lacks the instruction set.
+pub fn rounded_bf16_bytes(isa: Isa) -> usize {
+    isa.check();
+    // SAFETY: this CPU has the instruction set.
+    unsafe { dispatch_on(isa, InputBytes(Precision::Bf16)) }
 }
 
 /// Rounds numbers to bf16 where they lie: behind each other from the first byte on. The rest of the

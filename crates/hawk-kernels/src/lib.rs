@@ -43,7 +43,7 @@ mod tile;
 mod tiles;
 mod weights;
 
-pub use activations::{Activations, RoundedBf16, bf16_bits, round_in_place};
+pub use activations::{Activations, bf16_bits, round_in_place, rounded_bf16_bytes};
 pub use error::{Error, Result};
 pub use gemm::{Epilogue, Product, matmul};
 pub use isa::{Isa, Kernel, LANES, Simd, dispatch_on, round_to_bf16};

@@ -10,7 +10,7 @@
 use std::mem::MaybeUninit;
 
 use hawk_kernels::{
-    CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, RoundedBf16, Softmax, dispatch_on, round_in_place,
+    CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, dispatch_on, round_in_place, rounded_bf16_bytes,
 };
 
 use super::kv::{KvFormat, KvHead};
@@ -243,9 +243,10 @@ impl Values<'_> {
     unsafe fn add_tail(&self, whole: usize, path: &[usize], weights: *const f32, sums: &mut [[[f32; PANEL]; PLACES]]) {
         let Unit { kv, isa, committed, .. } = self.unit;
         let (format, count) = (kv.format(), committed - whole + path.len());
-        let (together, bytes) = match format {
-            KvFormat::F32 => (1, size_of::<f32>()),
-            KvFormat::Bf16 => (2, RoundedBf16::on(*isa).bytes),
+        let together = format.together();
+        let bytes = match format {
+            KvFormat::F32 => size_of::<f32>(),
+            KvFormat::Bf16 => rounded_bf16_bytes(*isa),
         };
         // The slot of a logical position, counted from `whole`.
         let slot = |at: usize| match at.checked_sub(committed - whole) {
