@@ -3,7 +3,7 @@
 use hawk_spec::Code;
 
 use super::laws::{Before, Found};
-use crate::drafter::calibration::{BUCKETS, Calibration, MAX_RANKS, bucket};
+use crate::drafter::calibration::{BUCKETS, Calibration, bucket};
 
 /// Of a guess: where it comes from, its rank there, and how certain it looks.
 #[derive(Clone, Copy, Debug)]
