@@ -124,6 +124,10 @@ impl Drafter for Soar {
     fn start(&mut self, seed: Seed, image: ImageIndex) {
         self.noise = Noise { seed, image };
         self.laws.clear();
+        // Drawn guesses must not make an image depend on the images before it.
+        if self.mode == DraftMode::Draws {
+            self.chances = Chances::new();
+        }
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
