@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Sampling, Seed};
-use hawk_files::{Error, Result};
+use hawk_files::Result;
 use hawk_pictures::things::Things;
 
 use crate::evaluate::figures::EvaluationFigures;
@@ -71,7 +71,9 @@ pub fn evaluate(
         CaptionSource::Emoji(pictures) => emoji::evaluate(engine, run, pictures, observer)?,
         CaptionSource::Landscapes => painted::evaluate(engine, run, None, observer)?,
         CaptionSource::Mixture(path) => {
-            let things = Things::open(path).map_err(|e| Error::input(e.to_string()))?;
+            let things = Things::open(path).map_err(|e| {
+                painted::painting(e).hint("name a pack, or the folder that `hawk data emoji --out DIR` made")
+            })?;
             painted::evaluate(engine, run, Some(&things), observer)?
         }
     };

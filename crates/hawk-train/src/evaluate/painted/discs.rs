@@ -45,7 +45,7 @@ pub(super) fn discs(channels: &[Plane; 3]) -> Vec<f32> {
     let side = channels[0].side;
     let brightness: Vec<f32> =
         (0..side * side).map(|at| channels.iter().map(|channel| channel.values[at]).sum::<f32>() / 3.0).collect();
-    let all: Vec<Disc> = (0..ROWS * side).map(|at| disc(channels, &brightness, (at / side, at % side))).collect();
+    let all: Vec<Disc> = (0..ROWS * side).map(|at| disc(channels, &brightness, at / side, at % side)).collect();
     let mut features = Vec::new();
     for way in 0..4 {
         let score = |disc: &&Disc| disc.contrasts()[way];
@@ -63,7 +63,7 @@ pub(super) fn discs(channels: &[Plane; 3]) -> Vec<f32> {
     features
 }
 
-fn disc(channels: &[Plane; 3], brightness: &[f32], (row, column): (usize, usize)) -> Disc {
+fn disc(channels: &[Plane; 3], brightness: &[f32], row: usize, column: usize) -> Disc {
     let side = channels[0].side;
     // What lies beyond the edge is as the edge.
     let at = |down: i32, right: i32| {

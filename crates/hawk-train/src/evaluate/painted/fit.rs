@@ -115,7 +115,7 @@ impl Compared {
             let put = put_in_the_corner(cutout, ground);
             for row in rows(side).step_by(STEP) {
                 for column in columns(side).step_by(STEP) {
-                    best = best.min(self.gain(&put, side, (row, column)));
+                    best = best.min(self.gain(&put, side, row, column));
                 }
             }
         }
@@ -123,7 +123,7 @@ impl Compared {
     }
 
     /// The squared distance to what was put, minus that to the background.
-    fn gain(&self, put: &[f32], side: usize, (top, left): (usize, usize)) -> f32 {
+    fn gain(&self, put: &[f32], side: usize, top: usize, left: usize) -> f32 {
         let mut sum = 0.0;
         for row in 0..side {
             let image = &self.small[3 * ((top + row) * SMALL + left)..][..3 * side];

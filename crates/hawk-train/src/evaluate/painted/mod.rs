@@ -11,4 +11,5 @@ mod rules;
 mod run;
 mod solve;
 
+pub(super) use prompts::painting;
 pub(super) use run::evaluate;

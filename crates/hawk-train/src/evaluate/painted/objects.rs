@@ -58,12 +58,12 @@ impl<'a> ThingRules<'a> {
     pub(super) fn concepts(&self, prompts: &[Prompt], images: &[Image]) -> Followed {
         let is_right =
             |prompt: &Prompt, image: &Image| self.cutouts.concept(&prompt.style, image) == prompt.word("thing");
-        self.judged(0, (prompts, images), |prompt, image| Some(is_right(prompt, image)))
+        self.judged(0, prompts, images, |prompt, image| Some(is_right(prompt, image)))
     }
 
     /// Whether the named style's drawing of the thing fits better than those of other styles.
     pub(super) fn styles(&self, prompts: &[Prompt], images: &[Image]) -> Followed {
-        self.judged(0, (prompts, images), |prompt, image| {
+        self.judged(0, prompts, images, |prompt, image| {
             let thing = prompt.word("thing");
             let is_known = self.cutouts.styles_of(thing) >= LEAST_STYLES;
             is_known.then(|| self.cutouts.style(thing, image) == prompt.style)
@@ -72,7 +72,7 @@ impl<'a> ThingRules<'a> {
 
     /// Whether the thing that is named first stands left, or above.
     pub(super) fn orders(&self, prompts: &[Prompt], images: &[Image]) -> Followed {
-        self.judged(1, (prompts, images), |prompt, image| {
+        self.judged(1, prompts, images, |prompt, image| {
             let things = [prompt.word("first"), prompt.word("second")];
             self.cutouts.is_in_order(&prompt.style, things, prompt.word("layout"), image)
         })
@@ -104,7 +104,8 @@ impl<'a> ThingRules<'a> {
     fn judged(
         &self,
         real: usize,
-        (prompts, images): (&[Prompt], &[Image]),
+        prompts: &[Prompt],
+        images: &[Image],
         is_right: impl Fn(&Prompt, &Image) -> Option<bool>,
     ) -> Followed {
         let (mut drawn, mut pictures) = (Accuracy::default(), Accuracy::default());
@@ -150,4 +151,72 @@ fn examples(
 /// Whether a picture shows several of one thing.
 pub(super) fn is_count(sample: &Sample) -> bool {
     sample.attributes.get("layout").is_some_and(|layout| layout == "count")
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgba, RgbaImage};
+
+    use super::*;
+
+    /// Six things of two styles: filled shapes and rings.
+    fn things() -> Things {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("objects")).unwrap();
+        let mut lines = String::new();
+        for (number, (colour, style)) in ["red", "green", "violet"]
+            .into_iter()
+            .flat_map(|colour| ["filled", "ring"].map(|style| (colour, style)))
+            .enumerate()
+        {
+            let rgb = [[220, 30, 40], [20, 130, 60], [120, 40, 190]][number / 2];
+            let picture = RgbaImage::from_fn(104, 104, |x, y| {
+                let far = (x as f32 - 51.5).hypot((y as f32 - 51.5) * (1.0 + number as f32 / 10.0));
+                let inside = far < 51.0 && (style == "filled" || far > 26.0);
+                Rgba([rgb[0], rgb[1], rgb[2], if inside { 255 } else { 0 }])
+            });
+            picture.save(at(&format!("objects/{number}.png"))).unwrap();
+            let line = serde_json::json!({
+                "file": format!("objects/{number}.png"), "style": style, "phrase": format!("{colour} disc"),
+                "one": format!("a {colour} disc"), "several": format!("{colour} discs"), "group": "shapes",
+                "mirror": true, "split": "train"
+            });
+            lines.push_str(&format!("{line}\n"));
+        }
+        std::fs::write(at("objects.jsonl"), lines).unwrap();
+        std::fs::write(at("ATTRIBUTION"), "none").unwrap();
+        Things::open(dir.path()).unwrap()
+    }
+
+    fn accuracy(followed: &Followed) -> f64 {
+        let Accuracy { right, of } = followed.pictures.unwrap();
+        assert!(of >= 40, "{of}");
+        right as f64 / of as f64
+    }
+
+    #[test]
+    fn rules_for_things_recognise_real_pictures() {
+        let things = things();
+        let rules = ThingRules::learn(&things, Amounts { learning: 300, testing: 40 }).unwrap();
+        for followed in [rules.concepts(&[], &[]), rules.styles(&[], &[]), rules.orders(&[], &[])] {
+            assert!(accuracy(&followed) >= 0.95, "{followed:?}");
+        }
+        assert!(accuracy(&rules.numbers(&[], &[]).unwrap()) >= 0.9);
+        assert!(accuracy(&rules.grounds(&[], &[]).unwrap()) >= 0.7);
+    }
+
+    #[test]
+    fn what_an_image_does_not_show_is_wrong() {
+        let things = things();
+        let rules = ThingRules::learn(&things, Amounts { learning: 60, testing: 40 }).unwrap();
+        let (mut prompts, images): (Vec<Prompt>, Vec<Image>) = rules.real[1].iter().cloned().unzip();
+        assert_eq!(rules.orders(&prompts, &images).images.right, 40);
+        for prompt in &mut prompts {
+            let first = prompt.word("first").to_owned();
+            let second = prompt.attributes.insert("second".to_owned(), first).unwrap();
+            prompt.attributes.insert("first".to_owned(), second);
+        }
+        assert_eq!(rules.orders(&prompts, &images).images, Accuracy { right: 0, of: 40 });
+    }
 }

@@ -86,8 +86,12 @@ pub(super) fn mixture(things: Option<&Things>, shares: Shares, paints: Paints) -
     Mixture::new(things.clone(), shares, Shift::Cells, paints as u64).map_err(painting)
 }
 
-pub(super) fn painting(error: hawk_pictures::Error) -> Error {
-    Error::input(error.to_string())
+/// The error of the painter as ours.
+pub(in crate::evaluate) fn painting(error: hawk_pictures::Error) -> Error {
+    match error {
+        hawk_pictures::Error::File { doing, path, source } => Error::io(doing, &path, &source),
+        other => Error::input(other.to_string()),
+    }
 }
 
 /// Picture `index` of the landscapes that are as `wanted` says, whichever the painter would choose.
