@@ -10,7 +10,7 @@ use hawk_spec::Code;
 use serde::Serialize;
 
 use crate::evaluate::law::{entropy, equal_codes_of_pairs};
-use crate::evaluate::run::{EvaluationProgress, EvaluationRun};
+use crate::evaluate::settings::{EvaluationProgress, EvaluationRun};
 use crate::pictures::canvas::{Canvas, SIDE};
 use crate::pictures::sheet::{COLUMNS, sheet_of};
 use crate::run::files;

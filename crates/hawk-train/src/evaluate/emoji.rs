@@ -14,7 +14,7 @@ use crate::evaluate::figures::{Accuracy, EvaluationFigures, Followed};
 use crate::evaluate::measures::{
     DrawnImage, NearestConcepts, has_its_background, is_in_order, nearest_concepts, styles,
 };
-use crate::evaluate::run::{EvaluationProgress, EvaluationRun};
+use crate::evaluate::settings::{EvaluationProgress, EvaluationRun};
 use crate::pictures::corpus::Corpus;
 use crate::pictures::entry::{Entry, Kind};
 

@@ -27,3 +27,4 @@ mod law;
 mod measures;
 mod painted;
 pub(crate) mod run;
+pub(crate) mod settings;

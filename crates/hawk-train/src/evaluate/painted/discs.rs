@@ -2,7 +2,7 @@
 
 use std::array;
 
-use crate::evaluate::painted::features::Plane;
+use crate::evaluate::painted::plane::Plane;
 
 /// Rows of the upper part of a plane of 64 rows that are searched.
 const ROWS: usize = 44;

@@ -6,10 +6,8 @@ mod features;
 mod fit;
 mod land;
 mod objects;
-mod prompts;
+mod plane;
+pub(super) mod prompts;
 mod rules;
-mod run;
+pub(super) mod run;
 mod solve;
-
-pub(super) use prompts::painting;
-pub(super) use run::evaluate;

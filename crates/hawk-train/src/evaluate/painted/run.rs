@@ -16,7 +16,7 @@ use crate::evaluate::painted::attribute::{Attribute, OF_LANDSCAPES};
 use crate::evaluate::painted::land::{Amounts, LandRules};
 use crate::evaluate::painted::objects::{SCENES, THINGS, ThingRules, is_count};
 use crate::evaluate::painted::prompts::{Paints, Prompt, has_aurora, landscapes, mixture, of_mixture};
-use crate::evaluate::run::{EvaluationProgress, EvaluationRun};
+use crate::evaluate::settings::{EvaluationProgress, EvaluationRun};
 
 /// Painted pictures for the rules of landscapes, and for those of things.
 const LAND: Amounts = Amounts { learning: 8000, testing: 1000 };
