@@ -45,7 +45,7 @@ pub fn composite(things: &Things, shift: Shift, random: &mut Random) -> Option<S
     })?;
     standing.put(&mut picture, &stage);
     let terrain = scene.terrain.word();
-    let held_out = if held_out_landscape(&scene) {
+    let held_out = if scene.is_held_out() {
         Some(HeldOut::Landscape)
     } else {
         split::is_held_out("pair", &format!("{} in {terrain}", thing.names.phrase)).then_some(HeldOut::Pair)
@@ -65,12 +65,6 @@ pub fn composite(things: &Things, shift: Shift, random: &mut Random) -> Option<S
 pub(crate) fn attributes(scene: &Scene) -> BTreeMap<String, String> {
     let name = |name: &str| if name == "style" { "rendering".to_owned() } else { name.to_owned() };
     scene.attributes().into_iter().map(|(of, word)| (name(of), word.to_owned())).collect()
-}
-
-/// Whether this terrain, time, weather and rendering are kept out of training together.
-pub(crate) fn held_out_landscape(scene: &Scene) -> bool {
-    let words = [scene.terrain.word(), scene.time.word(), scene.weather.word(), scene.style.word()];
-    split::is_held_out("landscape", &words.join(" & "))
 }
 
 /// The fullest first.

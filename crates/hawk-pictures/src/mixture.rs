@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::composites::{attributes, composite, held_out_landscape};
+use crate::composites::{attributes, composite};
 use crate::landscape::Scene;
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
@@ -13,6 +13,8 @@ use hawk_files::{Error, Result};
 
 /// How often another draw is made where things vanish in every ground or suit no landscape.
 const TRIES: usize = 100;
+/// Scenes that are drawn until one is as it was wanted.
+const SCENES: usize = 1_000_000;
 /// Wordings of a landscape's caption.
 const WORDINGS: usize = 4;
 /// Largest share.
@@ -136,7 +138,7 @@ impl Mixture {
         let kind = self.choose(&mut random);
         let things = self.things.as_ref();
         let sample = (0..TRIES).find_map(|_| match kind {
-            Kind::Landscape => Some(landscape(&mut random)),
+            Kind::Landscape => landscape(&mut random, &|_| true),
             Kind::Thing => alone(things?.any(&mut random), self.shift, &mut random),
             Kind::Scene => arranged(things?, self.shift, &mut random),
             Kind::Composite => composite(things?, self.shift, &mut random),
@@ -145,8 +147,13 @@ impl Mixture {
     }
 }
 
-fn landscape(random: &mut Random) -> Sample {
-    let scene = Scene::random(random);
+/// A landscape whose scene is as `wanted` says; nothing where no scene of a million is.
+#[must_use]
+pub fn landscape(random: &mut Random, wanted: &dyn Fn(&Scene) -> bool) -> Option<Sample> {
+    (0..SCENES).map(|_| Scene::random(random)).find(wanted).map(|scene| painted(&scene, random))
+}
+
+fn painted(scene: &Scene, random: &mut Random) -> Sample {
     let (picture, _) = scene.paint(&mut random.fork());
     let mut captions: Vec<String> = (0..WORDINGS).map(|_| scene.caption(random)).collect();
     captions.sort_by_key(|caption| std::cmp::Reverse(caption.len()));
@@ -157,8 +164,8 @@ fn landscape(random: &mut Random) -> Sample {
         captions: distinct(captions),
         kind: Kind::Landscape,
         style: scene.style.word().to_owned(),
-        attributes: attributes(&scene),
-        held_out: held_out_landscape(&scene).then_some(crate::sample::HeldOut::Landscape),
+        attributes: attributes(scene),
+        held_out: scene.is_held_out().then_some(crate::sample::HeldOut::Landscape),
         mirror: !has_sides,
     }
 }

@@ -38,7 +38,8 @@
 //! | [`TrainingPrecision`] | number format of the matrix products |
 //! | [`RunProgress`], [`Ended`] | what an observer gets, and how a run ended |
 //! | [`Curve`], [`Point`] | a measure over the steps, as JSON and SVG |
-//! | [`evaluate`], [`EvaluationRun`], [`EvaluationFigures`], [`Accuracy`] | whether a model draws what captions say |
+//! | [`evaluate`], [`EvaluationRun`], [`CaptionSource`], [`EvaluationProgress`] | an evaluation of a model |
+//! | [`EvaluationFigures`], [`KindFigures`], [`Followed`], [`Accuracy`], [`Confusion`] | entropy, diversity, and whether a model draws what captions say |
 //! | [`make_emoji`], [`EmojiSettings`], [`Manifest`] | captioned pictures to train on |
 //!
 //! # What it does not do
@@ -57,8 +58,10 @@ mod vq;
 pub use emoji::make::make_emoji;
 pub use emoji::manifest::Manifest;
 pub use emoji::settings::{EmojiProgress, EmojiSettings, NPM_REGISTRY};
-pub use evaluate::measures::Accuracy;
-pub use evaluate::run::{EvaluationFigures, EvaluationRun, evaluate};
+pub use evaluate::drawing::KindFigures;
+pub use evaluate::figures::{Accuracy, Confusion, EvaluationFigures, Followed};
+pub use evaluate::run::evaluate;
+pub use evaluate::settings::{CaptionSource, EvaluationProgress, EvaluationRun};
 pub use hawk_nn::HeadOffset;
 pub use hawk_pictures::Counts;
 pub use heads::images::{CaptionedPicture, TrainingImages, captioned_pictures, default_prompts};

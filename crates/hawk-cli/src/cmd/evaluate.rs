@@ -1,33 +1,48 @@
-//! `hawk evaluate`: how well a model's images match their captions.
+//! `hawk evaluate`: how well a model's images match their captions, and how much they differ.
 
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hawk::{Engine, Precision, Result, Seed};
-use hawk_train::{Accuracy, EvaluationRun, evaluate};
+use hawk_train::{
+    Accuracy, CaptionSource, EvaluationFigures, EvaluationProgress, EvaluationRun, Followed, KindFigures, evaluate,
+};
 
 use crate::args::{ModelArgs, SamplingArgs, precision};
 use crate::output::{progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk data emoji --out emoji/
-  hawk evaluate --pictures emoji/ --out evaluation/
-  hawk evaluate --model model/ --pictures emoji/ --cfg 4 --out evaluation/
+  hawk evaluate --out evaluation/ --prompts 20                        # landscapes
+  hawk evaluate --things things.pack --out evaluation/                # and things, alone and in landscapes
+  hawk evaluate --model model/ --things emoji/ --cfg 4 --out evaluation/
+  hawk evaluate --model model/ --pictures emoji/ --out evaluation/    # a model of `hawk data emoji`
 
-The command draws captions of emoji from training and captions of scenes that are new combinations, \
-and compares the images with those of --pictures. Look at OUT/concepts.png too; its captions lie \
-beside it, in order.")]
+The command draws captions that training does not show (and things that it does), and prints
+
+- the entropy of the law in nats a cell, after guidance, temperature, top-k and top-p;
+- the share of equal codes in two images of a caption;
+- how many images show what the caption names, and beside it how many real pictures do so by the same \
+rule. A rule is worth as much as it finds in real pictures.
+
+OUT/figures.json holds all of it. For every measure, and for the images of one caption (seeds-*), there \
+is a sheet to look at; its captions lie beside it, in order.
+
+docs/training-models.md says more.")]
 pub(crate) struct EvaluateArgs {
-    /// Folder of the model's training pictures, as written by `hawk data emoji`
-    #[arg(long, value_name = "DIR")]
-    pictures: PathBuf,
+    /// Draw captions of this folder, which `hawk data emoji` wrote [default: captions of painted pictures]
+    #[arg(long, value_name = "DIR", conflicts_with = "things")]
+    pictures: Option<PathBuf>,
+    /// Things to paint: a pack of cut-outs, or the folder that `hawk data emoji` made [default: landscapes alone]
+    #[arg(long, value_name = "PACK|DIR")]
+    things: Option<PathBuf>,
     /// Folder to write: figures.json, and a sheet of images with its captions for each measure
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of prompts for each measure
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    prompts: usize,
+    #[arg(long, value_name = "N", default_value = "100")]
+    prompts: NonZero<usize>,
     /// Random seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -43,33 +58,60 @@ pub(crate) struct EvaluateArgs {
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
     let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let captions = match (&args.pictures, &args.things) {
+        (Some(pictures), _) => CaptionSource::Emoji(pictures.clone()),
+        (None, Some(things)) => CaptionSource::Mixture(things.clone()),
+        (None, None) => CaptionSource::Landscapes,
+    };
     let evaluation = EvaluationRun {
-        pictures: args.pictures.clone(),
-        prompts: args.prompts,
+        captions,
+        prompts: args.prompts.get(),
         sampling: args.sampling.or(engine.config().defaults)?,
         seed: Seed(args.seed),
         out: args.out.clone(),
     };
-    let bar = progress::bar(0, "{bar:30} {pos}/{len} images  {per_sec}  eta {eta}");
-    let evaluated = evaluate(&engine, &evaluation, &mut |done, of| {
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
+    let bar = progress::bar(0, "{bar:30} {pos}/{len} images {msg}  {per_sec}  eta {eta}");
+    let evaluated = evaluate(&engine, &evaluation, &mut |progress| {
+        match progress {
+            EvaluationProgress::Images { done, of } => {
+                bar.set_length(of as u64);
+                bar.set_position(done as u64);
+            }
+            _ => bar.set_message("drawn; learning the rules from painted pictures"),
+        }
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
-    let Some(evaluated) = evaluated else { return Ok(()) };
-    for (name, share) in [
-        ("nearest picture of the style shows the concept", evaluated.nearest),
-        ("one of the five nearest pictures shows it", evaluated.nearest_five),
-        ("nearest picture of the concept has the style", evaluated.style),
-        ("new scenes: colour of the ground", evaluated.ground),
-        ("new scenes: order of the two things", evaluated.order),
-        ("new scenes: number of things", evaluated.number),
-        ("training pictures: number of things, as counted", evaluated.number_of_pictures),
-    ] {
-        let Accuracy { right, of, .. } = share;
-        say(format_args!("{name:<55} {right:>4} of {of:>3}"));
+    if let Some(figures) = &evaluated {
+        report(figures);
     }
     say(args.out.display());
     Ok(())
+}
+
+fn report(figures: &EvaluationFigures) {
+    say(format_args!("{:<12}{:>8}{:>15}{:>18}", "", "images", "nats a cell", "equal codes"));
+    for (kind, KindFigures { images, nats_a_cell, repeated_prompts, equal_codes, .. }) in &figures.kinds {
+        let equal = format!("{:.1} %", 100.0 * equal_codes);
+        let equal = if *repeated_prompts > 0 { equal } else { "-".to_owned() };
+        say(format_args!("{kind:<12}{images:>8}{nats_a_cell:>15.3}{equal:>18}"));
+    }
+    say("");
+    say(format_args!("{:<12}{:<15}{:>14}{:>18}{:>18}", "", "named", "images right", "real pictures", "where absent"));
+    for (kind, measures) in &figures.following {
+        for (name, Followed { images, pictures, pictures_without, .. }) in measures {
+            let name = name.replace('_', " ");
+            let [pictures, without] = [pictures, pictures_without].map(|of| of.map_or("-".to_owned(), percent));
+            let Accuracy { right, of, .. } = images;
+            let images = format!("{right} of {of}");
+            say(format_args!("{kind:<12}{name:<15}{images:>14}{pictures:>18}{without:>18}"));
+        }
+    }
+}
+
+fn percent(Accuracy { right, of, .. }: Accuracy) -> String {
+    match of {
+        0 => "-".to_owned(),
+        _ => format!("{:.1} %", 100.0 * right as f64 / of as f64),
+    }
 }

@@ -1,6 +1,7 @@
 //! What a landscape is made of, before it is painted.
 
 use super::attributes::{Flyer, Front, Landmark, Light, Phenomenon, Season, Style, Terrain, Time, Weather};
+use crate::split;
 use std::collections::BTreeMap;
 
 /// Everything about a landscape that a caption can name.
@@ -29,6 +30,13 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Whether this terrain, time, weather and rendering are kept out of training together.
+    #[must_use]
+    pub fn is_held_out(&self) -> bool {
+        let words = [self.terrain.word(), self.time.word(), self.weather.word(), self.style.word()];
+        split::is_held_out("landscape", &words.join(" & "))
+    }
+
     /// The words of all attributes by their names, for records.
     pub fn attributes(&self) -> BTreeMap<&'static str, &'static str> {
         let mut words = BTreeMap::from([

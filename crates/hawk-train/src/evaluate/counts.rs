@@ -6,7 +6,7 @@ use hawk_files::Result;
 use hawk_nn::Image;
 
 use crate::evaluate::features::{SMALL, foreground, normalise};
-use crate::evaluate::measures::Accuracy;
+use crate::evaluate::figures::Accuracy;
 use crate::pictures::canvas::SIDE;
 use crate::pictures::corpus::Corpus;
 use hawk_pictures::Split;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use hawk_files::Result;
 use hawk_nn::Image;
 use rayon::prelude::*;
-use serde::Serialize;
 
 use crate::emoji::scenes::backgrounds;
 use crate::evaluate::features::{SMALL, border_colour, distance, small};
+use crate::evaluate::figures::Accuracy;
 use crate::pictures::canvas::SIDE;
 use crate::pictures::corpus::Corpus;
 use crate::pictures::entry::{Entry, Kind};
@@ -17,25 +17,6 @@ use crate::pictures::entry::{Entry, Kind};
 const LEAST_STYLES: usize = 2;
 /// Number of neighbours for [`NearestConcepts::five`].
 const NEIGHBOURS: usize = 5;
-
-/// A number of right images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Accuracy {
-    /// Images that are right.
-    pub right: usize,
-    /// All images.
-    pub of: usize,
-}
-
-impl Accuracy {
-    pub(super) fn of<T>(all: &[T], mut is_right: impl FnMut(&T) -> Result<bool>) -> Result<Self> {
-        let mut right = 0;
-        for one in all {
-            right += usize::from(is_right(one)?);
-        }
-        Ok(Self { right, of: all.len() })
-    }
-}
 
 /// An image that the model drew.
 pub(super) struct DrawnImage {

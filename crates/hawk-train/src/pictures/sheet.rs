@@ -15,11 +15,19 @@ const GAP: u32 = 4;
 /// # Errors
 /// The PNG library fails.
 pub(crate) fn contact_sheet(rows: &[Vec<Canvas>]) -> Result<Vec<u8>> {
+    sheet_of(rows, COLUMNS)
+}
+
+/// Draws the rows as a PNG file of so many columns. Pictures beyond them are left out.
+///
+/// # Errors
+/// The PNG library fails.
+pub(crate) fn sheet_of(rows: &[Vec<Canvas>], columns: usize) -> Result<Vec<u8>> {
     let step = SIDE_U32 + GAP;
-    let (width, height) = (COLUMNS as u32 * step + GAP, rows.len().max(1) as u32 * step + GAP);
+    let (width, height) = (columns as u32 * step + GAP, rows.len().max(1) as u32 * step + GAP);
     let mut pixels = vec![235u8; (width * height * 3) as usize];
     for (row, pictures) in rows.iter().enumerate() {
-        for (column, picture) in pictures.iter().take(COLUMNS).enumerate() {
+        for (column, picture) in pictures.iter().take(columns).enumerate() {
             let (left, top) = (GAP + column as u32 * step, GAP + row as u32 * step);
             for (y, line) in picture.0.chunks_exact((SIDE_U32 * 3) as usize).enumerate() {
                 let at = (((top + y as u32) * width + left) * 3) as usize;
