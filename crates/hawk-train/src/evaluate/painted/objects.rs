@@ -42,7 +42,7 @@ impl<'a> ThingRules<'a> {
         for (real, (mixture, wanted)) in real.iter_mut().zip(wanted) {
             *real = gather(amounts.testing, |index| {
                 let sample = mixture.sample(index).map_err(painting)?;
-                let image = image(&sample);
+                let image = image(&sample, index);
                 Ok(wanted(&sample).then(|| Prompt::first(sample)).flatten().map(|prompt| (prompt, image)))
             })?;
         }
@@ -143,7 +143,7 @@ fn examples(
 ) -> Result<Vec<Example>> {
     gather(count, |index| {
         let sample = mixture.sample(index).map_err(painting)?;
-        let example = || Example::new(&image(&sample), vec![of.class(&sample.attributes).to_owned()]);
+        let example = || Example::new(&image(&sample, index), vec![of.class(&sample.attributes).to_owned()]);
         Ok((sample.held_out.is_none() && wanted(&sample)).then(example))
     })
 }
