@@ -28,8 +28,17 @@ pub(super) struct Cutouts<'a> {
 }
 
 struct Sizes {
-    alone: Vec<Cutout>,
-    together: Vec<Cutout>,
+    alone: Vec<Stamp>,
+    together: Vec<Stamp>,
+}
+
+/// A cut-out in the middle of a square, reduced as small pictures are.
+struct Stamp {
+    /// Side of the square, in values of a small picture.
+    side: usize,
+    /// `[side, side]`: red, green and blue as they are on black, and the share of the ground that is
+    /// seen.
+    values: Vec<[f32; 4]>,
 }
 
 /// An image to compare with.
@@ -42,11 +51,13 @@ impl<'a> Cutouts<'a> {
     pub(super) fn new(things: &'a Things) -> Self {
         let sizes = |thing: &'a Thing| {
             let in_size = |side: &usize| thing.cutout.fitted(*side as u32);
+            let stamps = |cutouts: &[Cutout]| cutouts.iter().map(Stamp::new).collect();
             let mut alone: Vec<Cutout> = ALONE.iter().map(in_size).collect();
             if thing.names.mirror {
                 alone.extend(alone.clone().iter().map(Cutout::mirrored));
             }
-            let sizes = Sizes { alone, together: TOGETHER.iter().map(in_size).collect() };
+            let together: Vec<Cutout> = TOGETHER.iter().map(in_size).collect();
+            let sizes = Sizes { alone: stamps(&alone), together: stamps(&together) };
             ((thing.names.style.as_str(), thing.names.phrase.as_str()), sizes)
         };
         Self { things: things.all().par_iter().map(sizes).collect() }
@@ -104,18 +115,19 @@ impl Compared {
         Self { small: small(image), background: border_colour(image) }
     }
 
-    /// By how much the squared distance changes where the best of the cut-outs is put at its best
+    /// By how much the squared distance changes where the best of the stamps is put at its best
     /// place instead of the background.
-    fn fit(&self, cutouts: &[Cutout], rows: Begins<'_>, columns: Begins<'_>) -> f32 {
-        let ground = self.background.map(|level| level as u8);
+    fn fit(&self, stamps: &[Stamp], rows: Begins<'_>, columns: Begins<'_>) -> f32 {
         let mut best = f32::INFINITY;
-        for cutout in cutouts {
-            let (width, height) = cutout.size();
-            let side = width.max(height) as usize / SQUARE;
-            let put = put_in_the_corner(cutout, ground);
-            for row in rows(side).step_by(STEP) {
-                for column in columns(side).step_by(STEP) {
-                    best = best.min(self.gain(&put, side, row, column));
+        for Stamp { side, values } in stamps {
+            let seen = |[r, g, b, ground]: &[f32; 4]| {
+                let [red, green, blue] = self.background;
+                [r + ground * red, g + ground * green, b + ground * blue]
+            };
+            let put: Vec<[f32; 3]> = values.iter().map(seen).collect();
+            for row in rows(*side).step_by(STEP) {
+                for column in columns(*side).step_by(STEP) {
+                    best = best.min(self.gain(&put, *side, row, column));
                 }
             }
         }
@@ -123,12 +135,11 @@ impl Compared {
     }
 
     /// The squared distance to what was put, minus that to the background.
-    fn gain(&self, put: &[f32], side: usize, top: usize, left: usize) -> f32 {
+    fn gain(&self, put: &[[f32; 3]], side: usize, top: usize, left: usize) -> f32 {
         let mut sum = 0.0;
-        for row in 0..side {
+        for (row, put) in put.chunks_exact(side).enumerate() {
             let image = &self.small[3 * ((top + row) * SMALL + left)..][..3 * side];
-            let put = &put[3 * row * SMALL..][..3 * side];
-            for (image, put) in image.chunks_exact(3).zip(put.chunks_exact(3)) {
+            for (image, put) in image.chunks_exact(3).zip(put) {
                 for channel in 0..3 {
                     let (far, ground) = (image[channel] - put[channel], image[channel] - self.background[channel]);
                     sum += far * far - ground * ground;
@@ -136,6 +147,16 @@ impl Compared {
             }
         }
         sum
+    }
+}
+
+impl Stamp {
+    fn new(cutout: &Cutout) -> Self {
+        let side = cutout.size().0.max(cutout.size().1) as usize / SQUARE;
+        let [black, white] = [0, 255].map(|level| put_in_the_corner(cutout, [level; 3]));
+        let at = |at: usize| 3 * (at / side * SMALL + at % side);
+        let value = |from: usize| [black[from], black[from + 1], black[from + 2], (white[from] - black[from]) / 255.0];
+        Self { side, values: (0..side * side).map(|index| value(at(index))).collect() }
     }
 }
 

@@ -46,19 +46,19 @@ impl LandRules {
         let learning = mixture(things, SHARES, Paints::Learning)?;
         let examples = gather(amounts.learning, |index| {
             let sample = learning.sample(index)?;
-            let example = || Example::new(&image(&sample), classes(&sample));
+            let example = || Example::new(&image(&sample, index), classes(&sample));
             Ok(sample.held_out.is_none().then(example))
         })?;
         let rules = Rules::learn(&examples)?;
         let testing = mixture(things, SHARES, Paints::Testing)?;
-        let test = |sample: &Sample| -> Result<Tested> {
-            let found = rules.classes(&image(sample))?.into_iter().map(str::to_owned);
+        let test = |sample: &Sample, index: u64| -> Result<Tested> {
+            let found = rules.classes(&image(sample, index))?.into_iter().map(str::to_owned);
             Ok(Tested { kind: sample.kind, classes: classes(sample).into_iter().zip(found).collect() })
         };
-        let tests = gather(amounts.testing, |index| test(&testing.sample(index)?).map(Some))?;
+        let tests = gather(amounts.testing, |index| test(&testing.sample(index)?, index).map(Some))?;
         let auroras = gather(amounts.testing / 5, |index| {
             let sample = landscape_of(Paints::Testing, index, &|scene: &Scene| has_aurora(scene));
-            sample.map(|sample| test(&sample)).transpose()
+            sample.map(|sample| test(&sample, index)).transpose()
         })?;
         Ok(Self { rules, tests, auroras })
     }

@@ -13,6 +13,9 @@ use crate::evaluate::painted::land::Amounts;
 use crate::evaluate::painted::prompts::{Paints, Prompt, gather, image, mixture};
 use crate::evaluate::painted::rules::{Example, Rules};
 
+/// Whether a picture is one that is wanted.
+type Wanted<'a> = &'a (dyn Fn(&Sample) -> bool + Sync);
+
 pub(super) const THINGS: Shares = Shares { landscapes: 0, things: 1, scenes: 0, composites: 0 };
 pub(super) const SCENES: Shares = Shares { landscapes: 0, things: 0, scenes: 1, composites: 0 };
 /// Least number of styles that must have a thing before its style is measured.
@@ -36,13 +39,13 @@ impl<'a> ThingRules<'a> {
         let grounds = examples(amounts.learning, &of(half, Paints::Learning)?, Attribute::Ground, &|_| true)?;
         let numbers = examples(amounts.learning, &of(SCENES, Paints::Learning)?, Attribute::Number, &is_count)?;
         let testing = [of(THINGS, Paints::Testing)?, of(SCENES, Paints::Testing)?];
-        let wanted: [(&Mixture, &(dyn Fn(&Sample) -> bool + Sync)); 3] =
+        let wanted: [(&Mixture, Wanted<'_>); 3] =
             [(&testing[0], &|_| true), (&testing[1], &|sample| !is_count(sample)), (&testing[1], &is_count)];
         let mut real = [const { Vec::new() }; 3];
         for (real, (mixture, wanted)) in real.iter_mut().zip(wanted) {
             *real = gather(amounts.testing, |index| {
                 let sample = mixture.sample(index)?;
-                let image = image(&sample);
+                let image = image(&sample, index);
                 Ok(wanted(&sample).then(|| Prompt::first(sample)).flatten().map(|prompt| (prompt, image)))
             })?;
         }
@@ -143,7 +146,7 @@ fn examples(
 ) -> Result<Vec<Example>> {
     gather(count, |index| {
         let sample = mixture.sample(index)?;
-        let example = || Example::new(&image(&sample), vec![of.class(&sample.attributes).to_owned()]);
+        let example = || Example::new(&image(&sample, index), vec![of.class(&sample.attributes).to_owned()]);
         Ok((sample.held_out.is_none() && wanted(&sample)).then(example))
     })
 }

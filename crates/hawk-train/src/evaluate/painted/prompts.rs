@@ -9,6 +9,7 @@ use hawk_pictures::mixture::{Mixture, Shares, landscape};
 use hawk_pictures::random::Random;
 use hawk_pictures::sample::Sample;
 use hawk_pictures::things::{Shift, Things};
+use image::{RgbImage, imageops};
 use rayon::prelude::*;
 
 use crate::evaluate::painted::attribute::Attribute;
@@ -19,8 +20,12 @@ const CHUNK: u64 = 128;
 /// Pictures that are looked through for each that is wanted.
 const LOOKED_THROUGH: u64 = 1000;
 
+/// Standard deviations in pixels of the blur of pictures.
+const SOFTNESS: [f32; 3] = [0.0, 1.0, 1.8];
+
 /// Seeds of what is painted here. No training set has them by chance.
 #[derive(Clone, Copy)]
+#[repr(u64)]
 pub(super) enum Paints {
     /// For the rules to learn from.
     Learning = 0x4c65_6172_6e00,
@@ -56,9 +61,18 @@ impl Prompt {
     }
 }
 
-/// The pixels of a painted picture.
-pub(super) fn image(sample: &Sample) -> Image {
-    Image { width: SIDE as u32, height: SIDE as u32, pixels: sample.picture.rgb.clone() }
+/// The pixels of picture `index`. Two of three are softened, because a VQ tokenizer softens what a
+/// model draws: a rule that looks for fine detail would be wrong there.
+pub(super) fn image(sample: &Sample, index: u64) -> Image {
+    let (width, height) = (SIDE as u32, SIDE as u32);
+    let crisp = sample.picture.rgb.clone();
+    let pixels = match SOFTNESS[(index % 3) as usize] {
+        0.0 => crisp,
+        deviation => {
+            imageops::blur(&RgbImage::from_raw(width, height, crisp).unwrap_or_default(), deviation).into_raw()
+        }
+    };
+    Image { width, height, pixels }
 }
 
 /// Makes `count` of something from pictures that are painted in order, fewer if pictures of that
@@ -145,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_is_gathered_is_in_order_and_may_be_too_rare() {
-        let even = |index: u64| Ok((index % 2 == 0).then_some(index));
+        let even = |index: u64| Ok(index.is_multiple_of(2).then_some(index));
         assert_eq!(gather(3, even).unwrap(), [0, 2, 4]);
         assert_eq!(gather(200, even).unwrap()[199], 398);
         assert!(gather::<u64>(2, |_| Ok(None)).unwrap().is_empty());
