@@ -14,7 +14,7 @@ use crate::output::{progress, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk evaluate --out evaluation/ --prompts 20                        # landscapes
+  hawk evaluate --out evaluation/ --prompts 20           # landscapes
   hawk evaluate --things things.pack --out evaluation/   # and things, alone and in landscapes
   hawk evaluate --model model/ --things emoji/ --cfg 4 --out evaluation/
   hawk evaluate --model model/ --pictures emoji/ --out evaluation/    # a model of `hawk data emoji`
