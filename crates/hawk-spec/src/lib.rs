@@ -108,7 +108,7 @@ pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, SourceError, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};
 pub use noise::{CellNoise, Noise, NoiseBounds, Purpose, philox4x32_10};
-pub use pool::{FillLevel, Pool, Pooled, push_or_raise};
+pub use pool::{FillLevel, Pool, Pooled, best_first, push_or_raise};
 pub use sample::{Pipeline, Sampling, SamplingError, Stage, Warper};
 pub use shape::{ShapeError, TreeShape, Widths};
 pub use stats::{DecodeStats, SourceTally};

@@ -126,15 +126,21 @@ impl Pool {
         fill(self.used, level, tree)?;
         self.used += 1;
         keep_draws_in_order(level);
-        // Insertion sort: levels are short, and nothing is allocated.
-        for end in 1..level.len() {
-            let mut at = end;
-            while at > 0 && level[at - 1].chance < level[at].chance {
-                level.swap(at - 1, at);
-                at -= 1;
-            }
-        }
+        best_first(level, |candidate| candidate.chance);
         Ok(())
+    }
+}
+
+/// Sorts guesses by their chance, best first, equals in the order in which they came.
+///
+/// An insertion sort: lists are short, and nothing is allocated.
+pub fn best_first<T>(guesses: &mut [T], chance: impl Fn(&T) -> f64) {
+    for end in 1..guesses.len() {
+        let mut at = end;
+        while at > 0 && chance(&guesses[at - 1]) < chance(&guesses[at]) {
+            guesses.swap(at - 1, at);
+            at -= 1;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use hawk_spec::{Code, DraftLaw, NodeId, Source, TreeShape};
+use hawk_spec::{Code, DraftLaw, NodeId, Source, TreeShape, best_first};
 
 use super::chances::Kind;
 use super::laws::RANKS;
@@ -138,14 +138,7 @@ impl Growth {
     pub(super) fn filled(&mut self) {
         let last = self.used - 1;
         let guesses = &mut self.below[last].guesses;
-        // Insertion sort: there are few, and nothing is allocated.
-        for end in 1..guesses.len() {
-            let mut at = end;
-            while at > 0 && guesses[at - 1].chance < guesses[at].chance {
-                guesses.swap(at - 1, at);
-                at -= 1;
-            }
-        }
+        best_first(guesses, |guess| guess.chance);
         if self.end != Some(last) {
             self.offer(last, 0);
         }

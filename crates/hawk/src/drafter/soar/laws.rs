@@ -7,6 +7,7 @@ use hawk_spec::{Cell, Code};
 pub(super) const RANKS: usize = 4;
 /// Laws of a cell that are kept. More did not help (see `docs/performance.md`).
 const KEPT: usize = 3;
+
 /// A law of an earlier pass.
 #[derive(Clone, Copy, Debug)]
 struct Law {

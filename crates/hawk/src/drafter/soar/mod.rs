@@ -57,7 +57,7 @@ struct Soar {
     growth: Growth,
     /// Mean cells of a pass.
     pace: f64,
-    /// The codes from a node up to the first.
+    /// The codes of the nodes down to one.
     path: Vec<Code>,
     likeliest: Vec<(f64, Code)>,
     noise: Noise,
@@ -88,9 +88,8 @@ impl Soar {
     /// Keeps the target's law at a node as one of the cell below the node.
     fn keep(&mut self, node: NodeId, cell: Cell, seen: &mut Seen<'_>) -> std::result::Result<(), LawError> {
         let tree = seen.tree;
-        self.path.clear();
-        self.path.extend(tree.ancestors(node).filter_map(|above| tree.code(above)));
-        let context = self.path.iter().rev().copied();
+        codes_down_to(node, tree, &mut self.path);
+        let context = self.path.iter().copied();
         let Some(mut kept) = self.laws.put(cell, tree.first_open(), context) else { return Ok(()) };
         match self.mode {
             DraftMode::SharedNoise(_) => kept.set_best(seen.best(node, RANKS)?),
@@ -166,6 +165,13 @@ impl Drafter for Soar {
     }
 }
 
+/// The codes of the nodes down to one, the root's child first.
+fn codes_down_to(node: NodeId, tree: &TokenTree, codes: &mut Vec<Code>) {
+    codes.clear();
+    codes.extend(tree.ancestors(node).filter_map(|above| tree.code(above)));
+    codes.reverse();
+}
+
 /// The way from laws and neighbours to guesses.
 struct Guesses<'a> {
     arrangement: Arrangement,
@@ -189,9 +195,7 @@ impl Guesses<'_> {
         if tree.depth(node) + 1 >= tree.cells_left() {
             return Ok(());
         }
-        self.path.clear();
-        self.path.extend(tree.ancestors(node).filter_map(|above| tree.code(above)));
-        self.path.reverse();
+        codes_down_to(node, tree, self.path);
         let path = &*self.path;
         let code_of = |cell: Cell| match cell.index().checked_sub(first.index()) {
             None => view.codes.get(cell.index()).copied(),
