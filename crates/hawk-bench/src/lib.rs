@@ -28,6 +28,7 @@
 //! | [`Measured`] | what one contender did over all images |
 //! | [`Row`], [`Spread`] | the same as figures |
 //! | [`Report`] | the rows with settings and machine, as JSON and as one [`page`](Report::page) |
+//! | [`project`](mod@project) | what recorded acceptance would bring on a device that is not at hand |
 //! | [`overlay`], [`SourceShare`] | which source each cell of an image came from |
 //!
 //! # What it does not do
@@ -39,6 +40,7 @@
 mod decoders;
 mod overlay;
 mod page;
+pub mod project;
 mod report;
 pub mod step;
 

@@ -74,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Pull(args) => cmd::pull::run(&args)?,
         Command::Convert(args) => cmd::convert::run(&args)?,
         Command::Synth(args) => cmd::synth::run(&args)?,
+        Command::Bench(Bench::Project(args)) => cmd::bench_project::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
         Command::Bench(Bench::Model(args)) => cmd::bench_model::run(&args)?,
         Command::Bench(Bench::Decoders(args)) => cmd::bench_decoders::run(&args)?,

@@ -279,6 +279,35 @@ fn bench_decoders_writes_figures_and_a_page() {
     assert!(rows.iter().all(|row| row["speedup"].as_f64().unwrap() > 0.0 && row["precision"] == "bf16"));
     let page = std::fs::read_to_string(place.path("b.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("red apple") && page.ends_with("</html>\n"));
+    projections_of(&place, "b.json");
+}
+
+/// Projections of a report.
+fn projections_of(place: &Place, report: &str) {
+    let run = |more: &[&str]| {
+        let out = place.hawk(&[&["bench", "project", report][..], more].concat()).success().get_output().clone();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let lumina = run(&["--shape", "lumina-mgpt-7b", "--device", "h100,rtx-3090", "--json", "p.json"]);
+    assert!(lumina.starts_with("PROJECTION") && lumina.contains("6.51 billion weights"), "{lumina}");
+    let projected = place.json("p.json");
+    let devices = projected["devices"].as_array().unwrap();
+    let names: Vec<_> = devices.iter().map(|device| device["device"].as_str().unwrap()).collect();
+    assert_eq!(names, ["h100", "rtx-3090"]);
+    for device in devices {
+        // Rows with a fixed number of nodes; on a GPU a second node costs a 7B next to nothing.
+        let rows = device["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 4);
+        for row in rows {
+            let (tokens, speedup) = (row["tokens_per_pass"].as_f64().unwrap(), row["speedup"].as_f64().unwrap());
+            assert!((0.99..=1.0).contains(&(speedup / tokens)), "{row}");
+        }
+    }
+    let here = run(&["--device", "here"]);
+    assert!(here.contains("recorded ms") && here.contains("emoji-v1"), "{here}");
+    place.refuses(&["bench", "project", "p.json"], 2, "hawk bench decoders --json");
+    place.refuses(&["bench", "project", report, "--json", report], 2, "the same file");
+    place.refuses(&["bench", "project", report, "--device", "abacus"], 2, "rtx-4090");
 }
 
 #[test]

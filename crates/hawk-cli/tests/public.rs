@@ -62,7 +62,7 @@ fn lumina_draws_by_its_grammar_with_every_decoder_and_packed_or_not() {
     assert_eq!(tokens.last(), Some(&68));
     // Heads in the model's folder, so that the same record fits all decoders.
     std::fs::rename(place.path("heads"), place.path("model/heads")).unwrap();
-    for decoder in ["neighbour", "scd", "soar", "medusa", "hawk-vertical", "hawk-paper", "hawk"] {
+    for decoder in ["neighbour", "sjd", "scd", "soar", "medusa", "hawk-vertical", "hawk-paper", "hawk"] {
         place.prints(&format!("again ar.png --decoder {decoder}"), &["identical"]);
     }
     // A size that the model draws itself.

@@ -39,7 +39,32 @@ pub(crate) enum Kind {
     Llama,
 }
 
+/// The sizes that decide what a pass of a model reads and multiplies. Every head has keys and values of
+/// its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassSizes {
+    /// D, the hidden size; also the width of queries, keys and values.
+    pub hidden: usize,
+    /// Width inside the SwiGLU.
+    pub intermediate: usize,
+    /// L.
+    pub layers: usize,
+    /// Ids whose logits a pass computes: the image codes, or the vocabulary of a model of text.
+    pub codes: usize,
+}
+
 impl SynthModel {
+    /// What a pass of the model reads and multiplies.
+    #[must_use]
+    pub fn pass_sizes(self) -> PassSizes {
+        let Sizes { hidden, intermediate, layers, vocab, .. } = self.sizes();
+        let codes = match self.kind() {
+            Kind::Lumina(vq) | Kind::Anole(vq) | Kind::Janus(vq) | Kind::LlamaGen(vq) => vq.codes,
+            Kind::Llama => vocab,
+        };
+        PassSizes { hidden, intermediate, layers, codes }
+    }
+
     pub(crate) fn sizes(self) -> Sizes {
         let sizes = |hidden, intermediate, layers, heads, vocab| Sizes { hidden, intermediate, layers, heads, vocab };
         match self {

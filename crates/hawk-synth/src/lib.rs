@@ -17,6 +17,7 @@ mod tokenizer;
 mod weights;
 mod write;
 
+pub use config::PassSizes;
 pub use grown::{Grown, GrownSizes};
 pub use model::SynthModel;
 pub use random::SplitMix64;

@@ -87,6 +87,7 @@ fn every_decoder_and_rule_draws_from_the_joint_law(sampling: Sampling) {
             (Decoder::SCD, "2"),
             (Decoder::SCD, "3"),
             (Decoder::SCD, "4"),
+            (Decoder::SJD, "4"),
             (Decoder::SOAR, "3"),
             (Decoder::SOAR, "6"),
             (Decoder::MEDUSA, "5"),

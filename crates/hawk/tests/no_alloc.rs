@@ -113,6 +113,7 @@ fn images() {
         (Precision::Int8, Decoder::HAWK, Rule::Replay),
         (Precision::Int8, Decoder::SCD, Rule::Replay),
         (Precision::Bf16, Decoder::SCD, Rule::Rejection),
+        (Precision::Int8, Decoder::SJD, Rule::Replay),
         (Precision::Int8, Decoder::SOAR, Rule::Replay),
         (Precision::Bf16, Decoder::SOAR, Rule::Rejection),
         (Precision::Bf16, Decoder::HAWK, Rule::Rejection),

@@ -264,6 +264,18 @@ fn jacobi_guesses_improve_where_longer_windows_see_them_more_often() {
 }
 
 #[test]
+fn fixed_noise_makes_jacobi_guesses_that_noise_of_every_pass_does_not() {
+    for rule in RULES {
+        let of = |decoder| sum(&counts(0..COMPARED as u32, decoder, rule, "16"));
+        let [fixed, new] = [Decoder::SCD, Decoder::SJD].map(of);
+        let (fixed, pass) = (fixed.acceptance_length(), new.acceptance_length());
+        assert!(fixed > 1.1 * pass && pass > 1.2, "{rule}: {fixed} and {pass} tokens a pass");
+        let mut last = new.tallies().filter(|(source, ..)| source.to_string() == "last");
+        assert!(last.any(|(.., tally)| tally.accepted > 0), "{rule}");
+    }
+}
+
+#[test]
 fn vertical_heads_go_on_where_horizontal_ones_end() {
     let stats = sum(&HAWK_16[0]);
     let deep = stats.tallies().filter(|(source, depth, _)| source.family() == "V" && *depth > 2);

@@ -13,6 +13,6 @@ mod times;
 
 pub use ceilings::Ceilings;
 pub use model::synthetic;
-pub use parts::{PartsRow, time_parts};
+pub use parts::{PartsRow, region_ms, time_parts};
 pub use pass::{COMMITTED, Step, check_bits};
 pub use times::{PassTimes, reading_ms, time_passes};

@@ -62,8 +62,8 @@ pub fn time_parts(
     rows.iter().map(row).collect()
 }
 
-/// The median time of an empty region.
-fn region_ms(pool: &Threads, effort: Duration) -> f64 {
+/// The median time of an empty parallel region, in ms, from about `effort` / 4.
+pub fn region_ms(pool: &Threads, effort: Duration) -> f64 {
     let (begin, mut times) = (Instant::now(), Vec::new());
     while begin.elapsed() < effort / 4 || times.is_empty() {
         let start = Instant::now();

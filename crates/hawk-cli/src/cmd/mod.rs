@@ -3,6 +3,7 @@
 pub(crate) mod again;
 pub(crate) mod bench_decoders;
 pub(crate) mod bench_model;
+pub(crate) mod bench_project;
 pub(crate) mod bench_step;
 pub(crate) mod convert;
 #[cfg(feature = "train")]

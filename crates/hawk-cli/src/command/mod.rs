@@ -110,7 +110,8 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   hawk bench step
   hawk bench decoders --images 8 --html bench.html
-  hawk bench model --model Janus-Pro-1B --precision int8")]
+  hawk bench model --model Janus-Pro-1B --precision int8
+  hawk bench project bench.json --device h100")]
 pub(crate) enum Bench {
     /// Time target passes of 1 to 32 rows against the roofline
     Step(cmd::bench_step::BenchStepArgs),
@@ -118,6 +119,8 @@ pub(crate) enum Bench {
     Model(cmd::bench_model::BenchModelArgs),
     /// Compare decoders on the same images: equality, acceptance, speed
     Decoders(Box<cmd::bench_decoders::BenchDecodersArgs>),
+    /// Project a recorded comparison of decoders onto other devices
+    Project(cmd::bench_project::BenchProjectArgs),
 }
 
 /// What is trained.

@@ -10,6 +10,7 @@ use crate::request::decoder::Decoder;
 static DECODERS: &[Decoder] = &[
     Decoder::AR,
     Decoder::NEIGHBOUR,
+    Decoder::SJD,
     Decoder::SCD,
     Decoder::SOAR,
     Decoder::MEDUSA,

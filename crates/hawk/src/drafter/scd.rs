@@ -11,6 +11,10 @@
 //! exact because the target is causal: the law of a cell, and whether the cell is reached, depend
 //! on noise of earlier cells alone. So q does not depend on the cell's own noise, although the
 //! noise served guesses of earlier passes. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
+//!
+//! `sjd` is the same chain with other noise in every pass (speculative Jacobi decoding, arXiv
+//! 2410.01699). A guess is then an independent draw from the law of the last pass. It is there for
+//! comparison: it shows what fixed noise brings.
 
 use hawk_nn::{Arrangement, Error, Result};
 use hawk_spec::{
@@ -25,38 +29,62 @@ use crate::request::decoder::Decoder;
 
 /// A guess of the target's law in the last pass.
 const LAST: Source = Source::new("last");
+/// Distance of the seeds of two passes, where each has its own noise.
+const NEXT_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
+const fn kind(name: &'static str, help: &'static str, make: fn(&Setup<'_>) -> Result<Box<dyn Drafter>>) -> DrafterKind {
+    let tree = DefaultTree::Auto { otherwise: 4 };
+    DrafterKind { name, help, tree, heads: Heads::Unused, media: Media::Any, make }
+}
 
 impl Decoder {
     /// Jacobi drafts: the target's laws of the last pass, with fixed noise.
-    pub const SCD: Decoder = Decoder::custom(&DrafterKind {
-        name: "scd",
-        help: "the target's own laws of the last pass (Jacobi drafts with fixed noise); needs no draft heads",
-        tree: DefaultTree::Auto { otherwise: 4 },
-        heads: Heads::Unused,
-        media: Media::Any,
-        make: |setup| Ok(Box::new(Jacobi::new(setup))),
-    });
+    pub const SCD: Decoder = Decoder::custom(
+        &const {
+            let help = "the target's own laws of the last pass (Jacobi drafts with fixed noise); needs no draft heads";
+            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::FixedNoise))))
+        },
+    );
+    /// Jacobi drafts with other noise in every pass.
+    pub const SJD: Decoder = Decoder::custom(
+        &const {
+            let help = "Jacobi drafts with other noise in every pass, for comparison; needs no draft heads";
+            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::NewNoise))))
+        },
+    );
+}
+
+/// How a law of the last pass becomes a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guessing {
+    /// With noise of the cell that stays the same from pass to pass.
+    FixedNoise,
+    /// With other noise in every pass.
+    NewNoise,
 }
 
 struct Jacobi {
     arrangement: Arrangement,
     shape: TreeShape,
     mode: DraftMode,
+    guessing: Guessing,
     codes: usize,
     /// The guess for cell i, where there is one, is number i mod N. N is the most nodes of a tree.
     guesses: Vec<Option<(Cell, Code)>>,
     /// The laws that the guesses were drawn from, `[N, codes]`, where the rule reads them.
     laws: Vec<f64>,
+    /// The noise of guesses where the mode does not name one.
     noise: Noise,
 }
 
 impl Jacobi {
-    fn new(setup: &Setup<'_>) -> Self {
+    fn new(setup: &Setup<'_>, guessing: Guessing) -> Self {
         let (nodes, codes) = (setup.shape.nodes(), setup.codes);
         Self {
             arrangement: setup.arrangement,
             shape: setup.shape,
             mode: setup.mode,
+            guessing,
             codes,
             guesses: vec![None; nodes],
             laws: vec![0.0; if setup.mode == DraftMode::Draws { nodes * codes } else { 0 }],
@@ -105,6 +133,9 @@ impl Jacobi {
     fn keep(&mut self, node: NodeId, cell: Cell, seen: &mut Seen<'_>) -> std::result::Result<(), LawError> {
         let slot = self.slot(cell);
         let code = match self.mode {
+            DraftMode::SharedNoise(_) if self.guessing == Guessing::NewNoise => {
+                Some(self.noise.at(cell, Purpose::Draft).argmax(seen.scores(node)?)?)
+            }
             DraftMode::SharedNoise(_) => seen.best(node, 1)?.first().map(|&(_, code)| code),
             DraftMode::Likeliest => Some(Greedy.replay(cell, seen.scores(node)?)?),
             DraftMode::Draws => {
@@ -159,6 +190,10 @@ impl Drafter for Jacobi {
     /// that are committed now.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         let (first, committed) = (seen.first(), seen.new_codes().len());
+        if self.guessing == Guessing::NewNoise {
+            // No verifier uses noise of this purpose, whatever the seed.
+            self.noise.seed = Seed(self.noise.seed.0.wrapping_add(NEXT_SEED));
+        }
         for node in seen.tree.nodes().skip(committed) {
             let cell = seen.tree.open_cell_below(node);
             let fault = |e: LawError| Error::input(e.to_string()).at(format!("a guess for {cell} after {first}"));

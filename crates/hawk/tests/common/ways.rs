@@ -60,7 +60,7 @@ pub(crate) const PLAIN: How = How { decoder: Decoder::AR, tree: "1", batch: 1 };
 const PLAIN_TOGETHER: How = How { batch: 4, ..PLAIN };
 
 /// Ways of guessing.
-const WAYS: [How; 19] = [
+const WAYS: [How; 20] = [
     How { decoder: Decoder::HAWK, tree: "4", batch: 1 },
     How { decoder: Decoder::MEDUSA, tree: "4", batch: 2 },
     How { decoder: Decoder::HAWK_VERTICAL, tree: "5", batch: 3 },
@@ -76,6 +76,7 @@ const WAYS: [How; 19] = [
     How { decoder: Decoder::SCD, tree: "8", batch: 1 },
     How { decoder: Decoder::SCD, tree: "3", batch: 3 },
     How { decoder: Decoder::SCD, tree: "auto", batch: 2 },
+    How { decoder: Decoder::SJD, tree: "6", batch: 2 },
     How { decoder: Decoder::SOAR, tree: "4", batch: 4 },
     How { decoder: Decoder::SOAR, tree: "24", batch: 1 },
     How { decoder: Decoder::SOAR, tree: "3x2x1x1x1", batch: 2 },
