@@ -41,6 +41,30 @@ fn train(run: &HeadsRun, break_at: usize) -> Option<TrainedHeads> {
     }
 }
 
+/// The number of steps at the first event of steps; the run is stopped there if it is at least `stop`.
+fn first_step(run: &HeadsRun, stop: usize) -> usize {
+    let mut first = None;
+    let ended = train_heads(&ENGINE, run, &mut |progress| match progress {
+        RunProgress::Steps { done, .. } => {
+            first.get_or_insert(done);
+            if done >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(ended.unwrap(), Ended::Stopped));
+    first.unwrap()
+}
+
+#[test]
+fn a_stopped_run_loses_no_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(&dir.path().join("heads"), &dir.path().join("data"));
+    // Points of the curve are at even steps.
+    assert_eq!(first_step(&run, 5), 1);
+    assert_eq!(first_step(&run, 6), 6);
+    assert_eq!(first_step(&run, 7), 7);
+}
+
 fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(dir)
         .unwrap()
