@@ -77,7 +77,6 @@ pub(crate) fn cache_from_env() -> Result<PathBuf> {
     variables.cache(&variables.hugging_face_home()?)
 }
 
-
 /// The environment.
 struct Variables<'a> {
     value: &'a dyn Fn(&str) -> Option<OsString>,
