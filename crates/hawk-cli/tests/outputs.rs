@@ -503,7 +503,7 @@ fn loops_of_links_are_invalid_input() {
 fn no_output_is_a_file_that_the_model_reads_or_would_read() {
     let place = Place::new();
     place.hawk("synth tiny-lumina-mgpt --out model").success();
-    std::fs::write(place.path("t.json"), "[1, 2, 3]").unwrap();
+    std::fs::write(place.path("t.json"), "{\"tokens\": [1, 2, 3]}").unwrap();
     let before = place.read("model/config.json");
     for name in ["config.json", "hawk.json", "generation_config.json", "vq/model.safetensors", "heads/config.json"] {
         if name.starts_with("heads") {
