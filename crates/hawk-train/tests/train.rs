@@ -97,9 +97,9 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(json, trained.curve);
 
     let stopped = run(&dir.path().join("stopped"), &dir.path().join("stopped/data"));
-    // After the first prompt's images; in the midst of the steps, not at a point; right at a point;
-    // before the measuring.
-    for (stop, break_at) in [1, 2 + 7, 2 + 6, 2 + 37].into_iter().enumerate() {
+    // After the first prompt's images; after 7 of 48 steps, not at a point; after 14, at a point; before
+    // the measuring.
+    for (stop, break_at) in [1, 2 + 7, 2 + 7, 2 + 35].into_iter().enumerate() {
         assert!(train(&stopped, break_at).is_none(), "stop {stop}");
     }
     let again = train(&stopped, usize::MAX).unwrap();
