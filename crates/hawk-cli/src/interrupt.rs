@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hawk::{Error, Result};
+use hawk_files::atomic::end_waiting_when;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -21,6 +22,7 @@ static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 /// The system refuses.
 pub(crate) fn watch() -> Result<()> {
     let signal = SIGNAL.get_or_init(Arc::default);
+    end_waiting_when(came);
     let asked = Arc::new(AtomicBool::new(false));
     for number in [SIGINT, SIGTERM] {
         if ignored(number) {

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use hawk::{Fault, Result};
 use hawk_kernels::Isa;
+use hawk_nn::Demand;
 
 #[cfg(feature = "pictures")]
 use command::Data;
@@ -60,6 +61,8 @@ fn show(message: &clap::Error) -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     interrupt::keep_limit_of_files()?;
+    // Small allocations that fail end a program without a message.
+    Demand::default().with("the program", &[1 << 20]).check()?;
     // An invalid HAWK_ISA is an error of the command, which the kernels would pass over.
     Isa::asked()?;
     match command {

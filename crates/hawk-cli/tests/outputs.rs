@@ -441,3 +441,90 @@ fn a_limit_of_the_process_is_a_failure_with_a_message() {
     assert_eq!(code, Some(3), "{error}");
     assert!(error.contains("not enough memory"), "{error}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_too_small_to_begin_is_a_failure_with_a_message() {
+    let place = Place::new();
+    // The first number that is large enough for the program to be loaded; more than it, in small steps.
+    for kilobytes in (80_000..=140_000).step_by(5_000) {
+        let mut command = std::process::Command::new("sh");
+        let program = assert_cmd::cargo::cargo_bin("hawk");
+        let args = "generate apple --seed 1 --preview never --threads 2 --out a.png";
+        command.arg("-c").arg(format!("ulimit -v {kilobytes} && exec \"$0\" {args}")).arg(program);
+        let output = command.current_dir(&place.0).env("XDG_CACHE_HOME", "/dev/null").output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0) => {}
+            Some(3) => assert!(error.contains("not enough memory"), "{kilobytes}: {error}"),
+            code => panic!("{kilobytes} kB: {code:?} {error}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_wait_for_the_reader_of_a_pipe() {
+    use std::os::unix::process::ExitStatusExt;
+    let place = Place::new();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("fifo")).status().unwrap().success());
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("hawk"));
+    command.args(["generate", "apple", "--seed", "1", "--preview", "never", "--out", "a.png", "--stats", "fifo"]);
+    let mut child = command.current_dir(&place.0).spawn().unwrap();
+    // The image is written before the report, which nobody reads.
+    while !place.path("a.png").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its image");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[cfg(unix)]
+#[test]
+fn loops_of_links_are_invalid_input() {
+    let place = Place::new();
+    for (name, target) in [("a.png", "b.png"), ("b.png", "a.png"), ("l", "l")] {
+        std::os::unix::fs::symlink(target, place.path(name)).unwrap();
+    }
+    for args in [
+        "generate apple --seed 1 --out a.png",
+        "generate apple --seed 1 --out l/x.png",
+        "generate apple --seed 1 --stats l",
+        "generate --prompts l --seed 1",
+        "decode --codes l --out c.png",
+        "again l",
+    ] {
+        place.refuses(args, 2, "symbolic links");
+    }
+}
+
+#[test]
+fn no_output_is_a_file_that_the_model_reads_or_would_read() {
+    let place = Place::new();
+    place.hawk("synth tiny-lumina-mgpt --out model").success();
+    std::fs::write(place.path("t.json"), "{\"tokens\": [1, 2, 3]}").unwrap();
+    let before = place.read("model/config.json");
+    for name in ["config.json", "hawk.json", "generation_config.json", "vq/model.safetensors", "heads/config.json"] {
+        if name.starts_with("heads") {
+            std::fs::create_dir_all(place.path("model/heads")).unwrap();
+        }
+        let same = "--out and --model are the same file";
+        place.refuses(&format!("logits --model model --tokens t.json --out model/{name}"), 2, same);
+        let report = format!("generate cat --model model --seed 1 --out a.png --stats model/{name}");
+        let words = if name.ends_with("json") { "--stats and --model are the same file" } else { "--stats" };
+        place.refuses(&report, 2, words);
+    }
+    assert_eq!(place.read("model/config.json"), before);
+    assert!(!place.path("model/hawk.json").exists());
+}
+
+#[test]
+fn temperatures_that_make_every_score_infinite_are_refused() {
+    let place = Place::new();
+    for temperature in ["1e-40", "1e-21", "nan", "inf", "-1"] {
+        place.refuses(&format!("generate cat --temperature {temperature} --out d.png"), 2, "at least 1e-20");
+    }
+    place.hawk("generate cat --temperature 1e-20 --seed 1 --out e.png").success();
+    place.refuses("generate cat --cfg 1e38 --out d.png", 2, "0 to 100");
+}

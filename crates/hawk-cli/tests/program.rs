@@ -101,6 +101,8 @@ fn every_instruction_set_draws_the_same_image() {
             }
         }
     }
+    let unset = Command::cargo_bin("hawk").unwrap().env("HAWK_ISA", "").args(["inspect", MODEL]).assert();
+    unset.success();
     let wrong = Command::cargo_bin("hawk").unwrap().env("HAWK_ISA", "mmx").args(["inspect", MODEL]).assert().code(2);
     let message = String::from_utf8(wrong.get_output().stderr.clone()).unwrap();
     assert!(message.contains("HAWK_ISA") && message.contains("scalar"), "{message}");

@@ -6,6 +6,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -18,6 +19,15 @@ const MAX_LINKS: usize = 40;
 /// Begins the names of temporary files, which have so many more letters and digits.
 const TEMPORARY: &str = ".hawk-";
 const RANDOM: usize = 6;
+
+/// Whether the run was told to end.
+static ENDING: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// From now on a write into a pipe that nobody reads waits only until `ending` says that the run ends.
+/// Without this it waits for a reader. The first call counts.
+pub fn end_waiting_when(ending: fn() -> bool) {
+    ENDING.get_or_init(|| ending);
+}
 
 /// Whether the bytes are on disk when a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,9 +258,43 @@ fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> 
 }
 
 fn write_into(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    let mut file = open_to_write(path)?;
     file.write_all(bytes)?;
     file.flush()
+}
+
+/// Opens a file, a device or a pipe. A pipe is opened when it has a reader.
+#[cfg(unix)]
+fn open_to_write(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+    use std::time::Duration;
+
+    use rustix::fs::{OFlags, fcntl_setfl};
+    use rustix::io::Errno;
+
+    if !fs::metadata(path)?.file_type().is_fifo() {
+        return OpenOptions::new().write(true).truncate(true).open(path);
+    }
+    // A signal does not end the system's own waiting.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    loop {
+        match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+            Ok(pipe) => {
+                fcntl_setfl(&pipe, OFlags::empty())?;
+                return Ok(pipe);
+            }
+            Err(error) if error.raw_os_error() != Some(Errno::NXIO.raw_os_error()) => return Err(error),
+            Err(_) if ENDING.get().is_some_and(|ending| ending()) => {
+                return Err(io::Error::other("nobody reads from the pipe"));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn open_to_write(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).truncate(true).open(path)
 }
 
 /// A temporary file in the folder of `path`, so that renaming it does not cross file systems.

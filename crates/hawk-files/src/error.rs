@@ -31,6 +31,17 @@ struct Details {
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Whether a path leads through links that lead to each other.
+#[cfg(unix)]
+fn is_loop_of_links(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_loop_of_links(_: &std::io::Error) -> bool {
+    false
+}
+
 impl Error {
     /// A failure that better input cures.
     pub fn input(what: impl Into<String>) -> Self {
@@ -47,6 +58,7 @@ impl Error {
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound, UnexpectedEof};
         let fault = match error.kind() {
+            _ if is_loop_of_links(error) => Fault::Input,
             NotFound | NotADirectory | IsADirectory | InvalidFilename | UnexpectedEof => Fault::Input,
             _ => Fault::Environment,
         };

@@ -1,6 +1,7 @@
 //! Which hub, which cache, which token.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use hawk_files::{Error, Result};
@@ -15,7 +16,7 @@ const MAX_TOKEN_BYTES: u64 = 4096;
 /// The folder of the user's caches: `XDG_CACHE_HOME`, else `~/.cache`. None without a home folder.
 #[must_use]
 pub fn user_cache() -> Option<PathBuf> {
-    let variables = Variables { value: &variable, home: env::home_dir() };
+    let variables = Variables { value: &|name| env::var_os(name), home: env::home_dir() };
     variables.user_cache().ok().flatten()
 }
 
@@ -55,7 +56,7 @@ impl Settings {
     /// There is no home folder, and neither `HF_HOME` nor `XDG_CACHE_HOME` is set. A variable has a value that is none of
     /// its kind.
     pub fn from_env() -> Result<Self> {
-        Variables { value: &variable, home: env::home_dir() }.settings()
+        Variables { value: &|name| env::var_os(name), home: env::home_dir() }.settings()
     }
 }
 
@@ -64,7 +65,7 @@ impl Settings {
 /// # Errors
 /// A variable has a value that is none of a proxy.
 pub(crate) fn proxy_from_env(address: &str) -> Result<Option<Proxy>> {
-    Variables { value: &variable, home: env::home_dir() }.proxy(address)
+    Variables { value: &|name| env::var_os(name), home: env::home_dir() }.proxy(address)
 }
 
 /// The folder of the cache. Variables of the network are not looked at.
@@ -72,30 +73,32 @@ pub(crate) fn proxy_from_env(address: &str) -> Result<Option<Proxy>> {
 /// # Errors
 /// As [`Settings::from_env`].
 pub(crate) fn cache_from_env() -> Result<PathBuf> {
-    let variables = Variables { value: &variable, home: env::home_dir() };
+    let variables = Variables { value: &|name| env::var_os(name), home: env::home_dir() };
     variables.cache(&variables.hugging_face_home()?)
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok()
 }
 
 /// The environment.
 struct Variables<'a> {
-    value: &'a dyn Fn(&str) -> Option<String>,
+    value: &'a dyn Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
 }
 
 impl Variables<'_> {
-    /// A variable that is not blank, without white space at its ends.
+    /// A variable that is not blank, without white space at its ends. Bytes that are no UTF-8 become
+    /// characters that no address and no token may have.
     fn set(&self, name: &str) -> Option<String> {
-        let value = (self.value)(name)?.trim().to_owned();
+        let value = (self.value)(name)?.to_string_lossy().trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
 
     /// A folder, with a leading `~` expanded.
     fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
         let Some(value) = self.set(name) else { return Ok(None) };
+        // Names of folders may be other bytes than UTF-8.
+        let other = (self.value)(name).filter(|value| value.to_str().is_none());
+        if let Some(other) = other {
+            return Ok(Some(PathBuf::from(other)));
+        }
         let Some(rest) = value.strip_prefix('~') else { return Ok(Some(PathBuf::from(value))) };
         let home = self.home.clone().filter(|_| rest.is_empty() || rest.starts_with(['/', '\\']));
         let home = home.ok_or_else(|| {
@@ -178,7 +181,7 @@ mod tests {
     /// The settings of these variables, in a home folder of the test.
     fn settings(variables: &[(&str, &str)]) -> Result<Settings> {
         let value =
-            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
         Variables { value: &value, home: Some(PathBuf::from("/home/me")) }.settings()
     }
 
@@ -194,6 +197,23 @@ mod tests {
         for name in ["HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"] {
             let error = settings(&[(name, "~you/x")]).err().unwrap().to_string();
             assert!(error.contains(name) && error.contains("~you/x"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_utf_8_are_followed_or_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = OsString::from_vec(b"/data/caf\xe9".to_vec());
+        let with = |set: &str| {
+            let value = |name: &str| (name == set).then(|| odd.clone());
+            Variables { value: &value, home: Some(PathBuf::from("/home/me")) }.settings()
+        };
+        assert_eq!(with("HF_HUB_CACHE").unwrap().cache, Path::new(&odd));
+        assert_eq!(with("HF_HOME").unwrap().cache, Path::new(&odd).join("hub"));
+        for name in ["HF_TOKEN", "HF_ENDPOINT", "HTTPS_PROXY", "ALL_PROXY"] {
+            let error = with(name).err().unwrap().to_string();
+            assert!(error.contains(name), "{error}");
         }
     }
 

@@ -7,6 +7,10 @@ use bytemuck::Zeroable;
 use hawk_files::{Error, Result};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
+/// What a program needs beside all that is planned, where its address space is limited: threads, files
+/// that are mapped, the allocator's reserves.
+const UNPLANNED_BYTES: u64 = 16 << 20;
+
 /// The bytes that parts of a request will take, to be compared with what is free.
 #[derive(Clone, Debug, Default)]
 pub struct Demand {
@@ -78,7 +82,7 @@ fn left_of(limits: &str, status: &str) -> Option<u64> {
     let limit: u64 = limit.split_whitespace().next()?.parse().ok()?;
     let used = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
     let used: u64 = used.split_whitespace().next()?.parse().ok()?;
-    Some(limit.saturating_sub(used.saturating_mul(1024)))
+    Some(limit.saturating_sub(used.saturating_mul(1024)).saturating_sub(UNPLANNED_BYTES))
 }
 
 /// Zeros. Their pages take no memory before they are used.
@@ -147,7 +151,7 @@ mod tests {
         let limits =
             |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax address space  {soft}  unlimited  bytes\n");
         let status = "Name:\thawk\nVmPeak:\t  900 kB\nVmSize:\t    300 kB\n";
-        assert_eq!(left_of(&limits("1024000"), status), Some(1_024_000 - 300 * 1024));
+        assert_eq!(left_of(&limits("102400000"), status), Some(102_400_000 - 300 * 1024 - UNPLANNED_BYTES));
         assert_eq!(left_of(&limits("1024"), status), Some(0));
         assert_eq!(left_of(&limits("unlimited"), status), None);
         assert_eq!(left_of("", ""), None);

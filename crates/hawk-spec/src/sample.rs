@@ -7,6 +7,8 @@ use crate::law::{LawError, check_length, highest};
 use crate::token::Code;
 
 const MAX_CFG: f32 = 100.0;
+/// A logit divided by it is finite up to 3.4e18; divided by much less, usual logits are infinite.
+const MIN_TEMPERATURE: f32 = 1e-20;
 
 /// Validated sampling settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,14 +23,15 @@ impl Sampling {
     /// Settings. The getters define them.
     ///
     /// # Errors
-    /// [`SamplingError`] unless `cfg` is in 0..=100, `temperature` is finite and above 0, and
+    /// [`SamplingError`] unless `cfg` is in 0..=100, `temperature` is finite and at least 1e-20, and
     /// `top_p` is above 0 and at most 1.
     pub fn new(cfg: f32, temperature: f32, top_k: u32, top_p: f32) -> Result<Self, SamplingError> {
         let in_range = |field, allowed, given: f32, valid: bool| {
             if valid { Ok(()) } else { Err(SamplingError::Range { field, allowed, given }) }
         };
         in_range("cfg", "0 to 100", cfg, (0.0..=MAX_CFG).contains(&cfg))?;
-        in_range("temperature", "finite and above 0", temperature, temperature.is_finite() && temperature > 0.0)?;
+        let warm = temperature.is_finite() && temperature >= MIN_TEMPERATURE;
+        in_range("temperature", "finite and at least 1e-20", temperature, warm)?;
         in_range("top_p", "above 0 and at most 1", top_p, top_p > 0.0 && top_p <= 1.0)?;
         Ok(Self { cfg, temperature, top_k, top_p })
     }
@@ -302,7 +305,7 @@ fn divide(temperature: f32, scores: &mut [f32]) {
 #[non_exhaustive]
 pub enum SamplingError {
     /// A setting is out of range.
-    #[error("{field} must be {allowed}, got {given}")]
+    #[error("{field} must be {allowed}, got {given:?}")]
     Range {
         /// The setting.
         field: &'static str,

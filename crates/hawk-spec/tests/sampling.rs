@@ -108,7 +108,7 @@ fn what_is_no_law_is_refused() {
     assert!(matches!(lumina(&[0.0, 0.0], Some(&[f32::INFINITY, 0.0])), LawError::NotALogit { code: Code(0), .. }));
     assert_eq!(lumina(&[0.0; 2], None), LawError::NoUnconditional { cfg: 3.0 });
     assert_eq!(lumina(&[0.0; 2], Some(&[0.0; 3])), LawError::Length { what: "uncond", expected: 2, got: 3 });
-    let plain = sampling(1.0, 1e-30, 0, 1.0);
+    let plain = sampling(1.0, 1e-20, 0, 1.0);
     let nothing = warp(&plain, Pipeline::LUMINA, &[f32::NEG_INFINITY; 2], None);
     assert_eq!(nothing.unwrap_err(), LawError::NothingLeft { codes: 2 });
     let hot = warp(&plain, Pipeline::LUMINA, &[1e30, 0.0], None);
@@ -118,12 +118,36 @@ fn what_is_no_law_is_refused() {
 #[test]
 fn settings_name_field_range_and_value() {
     let message = |cfg, temperature, top_p| Sampling::new(cfg, temperature, 0, top_p).unwrap_err().to_string();
-    assert_eq!(message(-1.0, 1.0, 1.0), "cfg must be 0 to 100, got -1");
+    assert_eq!(message(-1.0, 1.0, 1.0), "cfg must be 0 to 100, got -1.0");
     assert_eq!(message(f32::NAN, 1.0, 1.0), "cfg must be 0 to 100, got NaN");
-    assert_eq!(message(3.0, 0.0, 1.0), "temperature must be finite and above 0, got 0");
-    assert_eq!(message(3.0, f32::INFINITY, 1.0), "temperature must be finite and above 0, got inf");
+    assert_eq!(message(1e38, 1.0, 1.0), "cfg must be 0 to 100, got 1e38");
+    assert_eq!(message(3.0, 0.0, 1.0), "temperature must be finite and at least 1e-20, got 0.0");
+    assert_eq!(message(3.0, 9e-21, 1.0), "temperature must be finite and at least 1e-20, got 9e-21");
+    assert_eq!(message(3.0, f32::INFINITY, 1.0), "temperature must be finite and at least 1e-20, got inf");
     assert_eq!(message(3.0, 1.0, 1.5), "top_p must be above 0 and at most 1, got 1.5");
     assert!(sampling(3.0, 1.0, 0, 1.0).guided() && !sampling(1.0, 1.0, 0, 1.0).guided());
+}
+
+/// At the ends of every range the law of large logits still has its most likely code.
+#[test]
+fn every_setting_in_range_leaves_a_law() {
+    let cond = [3e15f32, -1e15, 0.0, 1e-40];
+    let uncond = [1e15f32, 2e15, -0.5, 0.0];
+    for cfg in [0.0, f32::from_bits(1), 1.0, 3.0, 100.0] {
+        for temperature in [1e-20, 1e-10, 1.0, 1e10, f32::MAX] {
+            for top_k in [0, 1, 2, u32::MAX] {
+                for top_p in [f32::from_bits(1), 1e-20, 0.5, 1.0 - f32::EPSILON, 1.0] {
+                    for pipeline in [Pipeline::LUMINA, Pipeline::TEMPERATURE_FIRST] {
+                        let s = sampling(cfg, temperature, top_k, top_p);
+                        let scores = warp(&s, pipeline, &cond, Some(&uncond)).unwrap();
+                        let mut chances = vec![0.0; cond.len()];
+                        probabilities(&scores, &mut chances).unwrap();
+                        assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{s:?}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

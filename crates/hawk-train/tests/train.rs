@@ -41,6 +41,30 @@ fn train(run: &HeadsRun, break_at: usize) -> Option<TrainedHeads> {
     }
 }
 
+/// The number of steps at the first event of steps; the run is stopped there if it is at least `stop`.
+fn first_step(run: &HeadsRun, stop: usize) -> usize {
+    let mut first = None;
+    let ended = train_heads(&ENGINE, run, &mut |progress| match progress {
+        RunProgress::Steps { done, .. } => {
+            first.get_or_insert(done);
+            if done >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(ended.unwrap(), Ended::Stopped));
+    first.unwrap()
+}
+
+#[test]
+fn a_stopped_run_loses_no_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(&dir.path().join("heads"), &dir.path().join("data"));
+    // Points of the curve are at even steps.
+    assert_eq!(first_step(&run, 5), 1);
+    assert_eq!(first_step(&run, 6), 6);
+    assert_eq!(first_step(&run, 7), 7);
+}
+
 fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -73,9 +97,9 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(json, trained.curve);
 
     let stopped = run(&dir.path().join("stopped"), &dir.path().join("stopped/data"));
-    // After the first prompt's images; in the midst of the steps, not at a point; right at a point;
-    // before the measuring.
-    for (stop, break_at) in [1, 2 + 7, 2 + 6, 2 + 37].into_iter().enumerate() {
+    // After the first prompt's images; after 7 of 48 steps, not at a point; after 14, at a point; before
+    // the measuring.
+    for (stop, break_at) in [1, 2 + 7, 2 + 7, 2 + 35].into_iter().enumerate() {
         assert!(train(&stopped, break_at).is_none(), "stop {stop}");
     }
     let again = train(&stopped, usize::MAX).unwrap();

@@ -44,9 +44,9 @@ pub(crate) struct DataEmojiArgs {
     /// Folder of downloaded packages [default: OUT/packages]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Address of the npm registry or of a mirror
-    #[arg(long, value_name = "URL", env = "HAWK_NPM_REGISTRY", default_value = NPM_REGISTRY)]
-    registry: String,
+    /// Address of the npm registry or of a mirror [default: https://registry.npmjs.org]
+    #[arg(long, value_name = "URL", env = "HAWK_NPM_REGISTRY")]
+    registry: Option<String>,
     /// Number of threads, at most 1024; the result does not depend on it [default: one per core]
     #[arg(long, value_name = "T", value_parser = crate::args::threads)]
     threads: Option<NonZero<usize>>,
@@ -54,10 +54,12 @@ pub(crate) struct DataEmojiArgs {
 
 pub(crate) fn run(args: &DataEmojiArgs) -> Result<()> {
     let threads = args.threads.or(NonZero::new(LoadOptions::default().threads)).unwrap_or(NonZero::<usize>::MIN);
+    // A variable without a value is one that is not set.
+    let registry = args.registry.as_deref().filter(|address| !address.is_empty()).unwrap_or(NPM_REGISTRY);
     let settings = EmojiSettings {
         out: args.out.clone(),
         cache: args.cache.clone().unwrap_or_else(|| args.out.join("packages")),
-        registry: Server::from_env(&args.registry).map_err(|e| e.at("--registry"))?,
+        registry: Server::from_env(registry).map_err(|e| e.at("--registry"))?,
         scenes: args.scenes,
         styles: args.styles.clone(),
         things: args.things,

@@ -1,10 +1,9 @@
 //! `hawk train heads`: draft heads for a model, by default from images that it draws itself.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hawk::{Engine, Error, Precision, Result, Seed};
+use hawk::{Engine, Precision, Result, Seed};
 use hawk_train::{
     Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages, captioned_pictures,
     default_prompts, train_heads,
@@ -12,8 +11,8 @@ use hawk_train::{
 use indicatif::ProgressBar;
 
 use crate::args::ModelArgs;
-use crate::inputs;
-use crate::output::{progress, say};
+use crate::output::{note, progress, say};
+use crate::{inputs, interrupt};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -21,7 +20,8 @@ use crate::output::{progress, say};
   hawk train heads --model janus/ --self 2000 --prompts captions.txt --out heads/
   hawk train heads --images pictures/ --heads H1,H2,V1,V2,D1-1,D1+1 --epochs 8 --out heads/
 
-The same command resumes an interrupted run, and gives the same bytes as an uninterrupted one.
+Ctrl-C saves the run's state. The same command resumes an interrupted run, and gives the same bytes \
+as an uninterrupted one.
 
 docs/training-heads.md says more.")]
 pub(crate) struct TrainHeadsArgs {
@@ -87,13 +87,15 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     };
     let engine = Engine::load(args.model.source()?, args.model.options(Precision::Bf16))?;
     let bar = progress::steady_bar(0, "{bar:30} {pos}/{len} {msg}  eta {eta}");
+    interrupt::watch()?;
     let ended = train_heads(&engine, &run, &mut |progress| {
         show(&bar, &run, progress);
-        ControlFlow::Continue(())
+        interrupt::flow()
     })?;
     bar.finish_and_clear();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was interrupted").at(args.out.display()));
+        note(format_args!("the work so far is in {}; the same command goes on from there", args.out.display()));
+        return Ok(());
     };
     if let Some((_, bound)) = &trained.curve.bound {
         say(format_args!("loss of the target itself {bound:.3} nats"));

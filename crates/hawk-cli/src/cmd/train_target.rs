@@ -1,16 +1,16 @@
 //! `hawk train target`: a text-to-image model from captioned pictures and a VQ tokenizer.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hawk::{Error, ModelSource, Result};
+use hawk::{ModelSource, Result};
 use hawk_nn::VqEncoder;
 use hawk_train::{Ended, Optimizer, RunProgress, TargetRun, TargetSettings, TrainingPrecision, train_target};
 
 use super::train_precision;
-use crate::output::say;
+use crate::interrupt;
 use crate::output::training::TrainingProgress;
+use crate::output::{note, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -21,7 +21,7 @@ use crate::output::training::TrainingProgress;
 
 At every point of the curve, a sixtieth of the steps, OUT is a complete model that every command \
 loads. At every tenth point OUT/sheet.png shows what it draws: three rows of emoji and a row of \
-scenes. The same command resumes an interrupted run.
+scenes. Ctrl-C saves the run's state. The same command resumes an interrupted run.
 
 docs/training-models.md says more.")]
 pub(crate) struct TrainTargetArgs {
@@ -117,6 +117,7 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
         from: args.from.clone(),
         out: args.out.clone(),
     };
+    interrupt::watch()?;
     let ended = train_target(&run, &mut |progress| {
         match progress {
             RunProgress::Images { done, of } => bar.show_encoding(done, of),
@@ -130,11 +131,12 @@ pub(crate) fn run(args: &TrainTargetArgs) -> Result<()> {
             RunProgress::Measuring => bar.message("validation"),
             _ => {}
         }
-        ControlFlow::Continue(())
+        interrupt::flow()
     })?;
     bar.finish();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was interrupted").at(args.out.display()));
+        note(format_args!("the work so far is in {}; the same command goes on from there", args.out.display()));
+        return Ok(());
     };
     say(format_args!("{:.1} million parameters", trained.parameters as f64 / 1e6));
     for (name, loss) in &trained.losses {

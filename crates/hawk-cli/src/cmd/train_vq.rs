@@ -1,14 +1,14 @@
 //! `hawk train vq`: a VQ tokenizer from captioned pictures.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hawk::{Error, Result};
+use hawk::Result;
 use hawk_train::{Ended, Likeness, RunProgress, TrainingPrecision, VqRun, VqSettings, train_vq};
 
 use super::train_precision;
-use crate::output::say;
+use crate::interrupt;
 use crate::output::training::TrainingProgress;
+use crate::output::{note, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -18,7 +18,8 @@ use crate::output::training::TrainingProgress;
 
 The first quarter of the steps trains an autoencoder, then k-means makes the codebook. Training uses \
 crops first and whole pictures last. Look at OUT/sheet.png (validation pictures above their \
-reconstructions) and OUT/curve.svg (PSNR) while it runs. The same command resumes an interrupted run.
+reconstructions) and OUT/curve.svg (PSNR) while it runs. Ctrl-C saves the run's \
+state. The same command resumes an interrupted run.
 
 docs/training-models.md says more.")]
 pub(crate) struct TrainVqArgs {
@@ -71,6 +72,7 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
     };
     let mut bar = TrainingProgress::new(args.batch, settings.operations_a_step()?);
     let run = VqRun { pictures: args.pictures.clone(), settings, out: args.out.clone() };
+    interrupt::watch()?;
     let ended = train_vq(&run, &mut |progress| {
         match progress {
             RunProgress::Steps { done, of, point } => {
@@ -79,11 +81,12 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
             RunProgress::Measuring => bar.message("validation"),
             _ => {}
         }
-        ControlFlow::Continue(())
+        interrupt::flow()
     })?;
     bar.finish();
     let Ended::Finished(trained) = ended else {
-        return Err(Error::environment("training was interrupted").at(args.out.display()));
+        note(format_args!("the work so far is in {}; the same command goes on from there", args.out.display()));
+        return Ok(());
     };
     let figures = &trained.figures;
     let line = |name: &str, likeness: &Likeness| {

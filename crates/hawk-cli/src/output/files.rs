@@ -13,6 +13,23 @@ use serde::Serialize;
 const PICTURES: [&str; 15] =
     ["png", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "qoi", "svg"];
 
+/// What a model's folder and its subfolders hold: a new file of such a name changes the model.
+const NAMES_IN_MODELS: [&str; 13] = [
+    "config.json",
+    "consolidated.00.pth",
+    "consolidated.pth",
+    "generation_config.json",
+    "hawk.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "packed.safetensors",
+    "params.json",
+    "pytorch_model.bin",
+    "tokenizer.json",
+    "vqgan.ckpt",
+    "vqgan.yaml",
+];
+
 /// The files of a command.
 #[derive(Default)]
 pub(crate) struct Files(Vec<Known>);
@@ -36,21 +53,31 @@ impl Files {
         }
     }
 
+    /// Names the files of a folder of a model: those that are there, and those that would be read if they
+    /// were.
+    fn reads_folder(&mut self, option: &'static str, dir: &Path) {
+        let Ok(dir) = std::fs::canonicalize(dir) else { return };
+        for name in NAMES_IN_MODELS {
+            let file = dir.join(name);
+            self.0.push(Known { option, file: std::fs::canonicalize(&file).unwrap_or(file) });
+        }
+    }
+
     /// Names the files of a model that the command reads.
     pub(crate) fn reads_model(&mut self, option: &'static str, model: &ModelSource) {
         if let ModelSource::Dir(dir) = model {
             for name in model.files().unwrap_or_default() {
                 self.reads(option, &dir.join(name));
             }
-            self.reads_heads(option, Some(&dir.join("heads")));
+            for folder in ["", "vq", "heads"] {
+                self.reads_folder(option, &dir.join(folder));
+            }
         }
     }
 
     /// Names the files of draft heads that the command reads.
     pub(crate) fn reads_heads(&mut self, option: &'static str, dir: Option<&Path>) {
-        for name in ["config.json", "model.safetensors"] {
-            dir.into_iter().for_each(|dir| self.reads(option, &dir.join(name)));
-        }
+        dir.into_iter().for_each(|dir| self.reads_folder(option, dir));
     }
 
     /// Names a file that the command writes.
@@ -175,6 +202,13 @@ mod tests {
         ] {
             let error = files.writes_report("--tokens-out", Some(&bad)).err().unwrap().to_string();
             assert!(error.contains(words), "{bad:?}: {error}");
+        }
+        std::fs::create_dir(path("vq")).unwrap();
+        std::fs::write(path("config.json"), b"{}").unwrap();
+        files.reads_model("--model", &ModelSource::Dir(dir.path().to_owned()));
+        for name in ["config.json", "hawk.json", "generation_config.json", "vq/config.json", "vq/model.safetensors"] {
+            let error = files.writes("--out", &path(name)).err().unwrap().to_string();
+            assert!(error.contains("--out and --model are the same file"), "{name}: {error}");
         }
         assert!(files.check_apart("--out", &path("s.json")).is_err());
         files.check_apart("--out", &path("t.json")).unwrap();

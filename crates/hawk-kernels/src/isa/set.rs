@@ -67,12 +67,13 @@ impl Isa {
     }
 
     /// The one that the environment variable `HAWK_ISA` names: `scalar`, `neon`, `avx2`,
-    /// `avx512`, `avx512bf16` or `amx`.
+    /// `avx512`, `avx512bf16` or `amx`. None where it is empty.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks the instruction set.
     pub fn asked() -> Result<Option<Self>> {
-        let Ok(name) = std::env::var("HAWK_ISA") else { return Ok(None) };
+        let Some(name) = std::env::var_os("HAWK_ISA").filter(|name| !name.is_empty()) else { return Ok(None) };
+        let name = name.to_string_lossy();
         let here = || Self::ALL.into_iter().filter(|isa| isa.is_here());
         match here().find(|isa| isa.name() == name) {
             Some(isa) => Ok(Some(isa)),
@@ -80,7 +81,7 @@ impl Isa {
                 what: "this machine has no such instruction set",
                 place: Some("HAWK_ISA"),
                 expected: here().map(Self::name).collect::<Vec<_>>().join(", "),
-                got: name,
+                got: name.into_owned(),
             }),
         }
     }

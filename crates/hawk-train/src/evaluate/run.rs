@@ -19,13 +19,14 @@ use crate::run::files;
 ///
 /// # Errors
 /// There is nothing to measure, a picture cannot be read or painted, the model draws images of another
-/// size, another process writes into the folder, or a file cannot be written.
+/// size, another process writes into the folder, it holds files already, or a file cannot be written.
 pub fn evaluate(
     engine: &Engine,
     run: &EvaluationRun,
     observer: &mut dyn FnMut(EvaluationProgress) -> ControlFlow<()>,
 ) -> Result<Option<EvaluationFigures>> {
     let _lock = FolderLock::take(&run.out)?;
+    files::check_holds(&run.out, &[], "a new or empty folder")?;
     let figures = match &run.captions {
         CaptionSource::Emoji(pictures) => emoji::evaluate(engine, run, pictures, observer)?,
         CaptionSource::Landscapes => painted::evaluate(engine, run, None, observer)?,

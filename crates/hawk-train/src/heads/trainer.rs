@@ -36,8 +36,6 @@ pub(crate) struct HeadsTrainer<'a> {
     /// The target's output projection for the codes, `[D, codes]`; frozen.
     projection: Tensor<2>,
     learner: Learner<HeadBlocks>,
-    /// The losses of all heads, for each step since the last point of the curve.
-    recent: Vec<Vec<f64>>,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
@@ -60,7 +58,6 @@ impl<'a> HeadsTrainer<'a> {
                 adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
                 Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
             ),
-            recent: Vec::new(),
             training: dataset.subset(Subset::Training),
             validation: dataset.subset(Subset::Validation),
             device,
@@ -162,17 +159,13 @@ impl Trainer for HeadsTrainer<'_> {
         let Some(sum) = losses.iter().cloned().reduce(|sum, loss| sum + loss) else { return Ok(StepOutcome::Step) };
         let gradients = GradientsParams::from_grads(sum.backward(), &self.learner.module);
         self.learner.module = self.learner.optimizer.step(self.learning_rate(), self.learner.module.clone(), gradients);
-        self.recent.push(values_of(losses)?);
+        self.learner.recent.add_losses(&values_of(losses)?);
         self.learner.step += 1;
         if !Curve::is_due(self.learner.step, self.steps(), POINTS) {
             return Ok(StepOutcome::Step);
         }
-        self.learner.curve.push(Point {
-            step: self.learner.step,
-            train: mean(&self.recent),
-            validation: self.validate()?,
-        })?;
-        self.recent.clear();
+        let (train, validation) = (self.learner.recent.take_mean_losses(), self.validate()?);
+        self.learner.curve.push(Point { step: self.learner.step, train, validation })?;
         Ok(StepOutcome::CurvePoint)
     }
 

@@ -62,19 +62,27 @@ impl RunFolder<'_> {
 
     /// Refuses a folder with files that the run would replace or mix with its own.
     fn check_new(&self) -> Result<()> {
-        let entries = fs::read_dir(self.dir).map_err(|e| Error::io("read the folder", self.dir, &e))?;
-        // Hidden files are the lock, and what a run that was killed left.
-        let foreign = |name: &std::ffi::OsString| {
-            !name.as_encoded_bytes().starts_with(b".") && self.may_hold.iter().all(|known| name != known)
-        };
-        match entries.flatten().map(|entry| entry.file_name()).find(foreign) {
-            None => Ok(()),
-            Some(name) => Err(Error::input("the folder holds other files")
-                .at(self.dir.display())
-                .expected("a new or empty folder, or one that this command made")
-                .got(name.display())
-                .hint("nothing is overwritten; choose another folder")),
-        }
+        check_holds(self.dir, self.may_hold, "a new or empty folder, or one that this command made")
+    }
+}
+
+/// Refuses a folder that holds other files than these. `expected` says what would have been right.
+///
+/// # Errors
+/// It does, or cannot be read.
+pub(crate) fn check_holds(dir: &Path, may_hold: &[&str], expected: &str) -> Result<()> {
+    let entries = fs::read_dir(dir).map_err(|e| Error::io("read the folder", dir, &e))?;
+    // Hidden files are the lock, and what a run that was killed left.
+    let foreign = |name: &std::ffi::OsString| {
+        !name.as_encoded_bytes().starts_with(b".") && may_hold.iter().all(|known| name != known)
+    };
+    match entries.flatten().map(|entry| entry.file_name()).find(foreign) {
+        None => Ok(()),
+        Some(name) => Err(Error::input("the folder holds other files")
+            .at(dir.display())
+            .expected(expected)
+            .got(name.display())
+            .hint("nothing is overwritten; choose another folder")),
     }
 }
 

@@ -6,7 +6,7 @@ use hawk_files::Result;
 
 use crate::run::curve::Curve;
 use crate::run::params::{NamedTensor, collect, restore};
-use crate::run::state::{State, optimizer_bytes, restore_optimizer};
+use crate::run::state::{Recent, State, optimizer_bytes, restore_optimizer};
 
 /// A module in training.
 pub(crate) struct Learner<M> {
@@ -17,12 +17,13 @@ pub(crate) struct Learner<M> {
     /// Steps that are complete.
     pub(crate) step: usize,
     pub(crate) curve: Curve,
+    pub(crate) recent: Recent,
 }
 
 impl<M: Module> Learner<M> {
     /// A module before its first step, without averages.
     pub(crate) fn new(module: M, optimizer: ModuleOptimizer, curve: Curve) -> Self {
-        Self { module, averaged: Vec::new(), optimizer, step: 0, curve }
+        Self { module, averaged: Vec::new(), optimizer, step: 0, curve, recent: Recent::default() }
     }
 
     /// Keeps averages from here on; they start as the parameters.
@@ -44,6 +45,7 @@ impl<M: Module> Learner<M> {
             parameters: collect(&self.module)?,
             averaged: self.averaged.clone(),
             optimizer: optimizer_bytes(&self.optimizer)?,
+            recent: self.recent.clone(),
         })
     }
 
@@ -64,6 +66,7 @@ impl<M: Module> Learner<M> {
             optimizer: restore_optimizer(self.optimizer, state.optimizer)?,
             step: state.step,
             curve: state.curve,
+            recent: state.recent,
         })
     }
 }

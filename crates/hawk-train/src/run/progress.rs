@@ -31,6 +31,6 @@ pub enum RunProgress<'a> {
 pub enum Ended<T> {
     /// The run is complete and all files are written.
     Finished(T),
-    /// The observer stopped the run. The same run resumes at the last point of the curve.
+    /// The observer stopped the run. The same run resumes after the last step.
     Stopped,
 }

@@ -29,6 +29,31 @@ pub(crate) struct State {
     pub(crate) averaged: Vec<NamedTensor>,
     /// In burn's format.
     pub(crate) optimizer: Vec<u8>,
+    pub(crate) recent: Recent,
+}
+
+/// What was gathered since the last point of the curve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recent {
+    /// The losses of each step, as bits: decimal digits would not bring every number back.
+    losses: Vec<Vec<u64>>,
+    /// How often each code was used; empty where codes are not counted.
+    pub(crate) code_uses: Vec<usize>,
+}
+
+impl Recent {
+    /// Adds the losses of a step.
+    pub(crate) fn add_losses(&mut self, losses: &[f64]) {
+        self.losses.push(losses.iter().map(|loss| loss.to_bits()).collect());
+    }
+
+    /// The mean of each loss, of which the next point is made.
+    pub(crate) fn take_mean_losses(&mut self) -> Vec<f64> {
+        let steps = std::mem::take(&mut self.losses);
+        let columns = steps.first().map_or(0, Vec::len);
+        let sum = |i: usize| steps.iter().map(|losses| f64::from_bits(losses[i])).sum::<f64>();
+        (0..columns).map(|i| sum(i) / steps.len() as f64).collect()
+    }
 }
 
 /// The part of the state that is stored as JSON in the metadata.
@@ -36,6 +61,9 @@ pub(crate) struct State {
 struct StepAndCurve {
     step: usize,
     curve: Curve,
+    /// States that were saved at points of the curve only have none.
+    #[serde(default)]
+    recent: Recent,
 }
 
 /// Encodes the optimizer for [`State::optimizer`].
@@ -59,7 +87,7 @@ pub(crate) fn restore_optimizer(optimizer: ModuleOptimizer, bytes: Vec<u8>) -> R
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn save(path: &Path, state: State) -> Result<()> {
-    let progress = serde_json::to_string(&StepAndCurve { step: state.step, curve: state.curve })
+    let progress = serde_json::to_string(&StepAndCurve { step: state.step, curve: state.curve, recent: state.recent })
         .map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
     let mut tensors = state.parameters;
     let renamed = |tensor: NamedTensor| NamedTensor { name: format!("{AVERAGED}{}", tensor.name), ..tensor };
@@ -81,7 +109,7 @@ fn parse(bytes: &[u8]) -> Result<State> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let progress = metadata.metadata().as_ref().and_then(|metadata| metadata.get(PROGRESS));
     let progress = progress.ok_or_else(|| damaged(&"the metadata has no progress"))?;
-    let StepAndCurve { step, curve } = serde_json::from_str(progress).map_err(|e| damaged(&e))?;
+    let StepAndCurve { step, curve, recent } = serde_json::from_str(progress).map_err(|e| damaged(&e))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
     let optimizer = file.tensor(OPTIMIZER).map_err(|e| damaged(&e))?.data().to_vec();
     let (mut parameters, mut averaged) = (Vec::new(), Vec::new());
@@ -96,7 +124,7 @@ fn parse(bytes: &[u8]) -> Result<State> {
         };
         list.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values });
     }
-    Ok(State { step, curve, parameters, averaged, optimizer })
+    Ok(State { step, curve, parameters, averaged, optimizer, recent })
 }
 
 #[cfg(test)]
@@ -109,8 +137,16 @@ mod tests {
         let path = dir.path().join("state.safetensors");
         let parameters = vec![NamedTensor { name: "w".to_owned(), shape: vec![2], values: vec![1.0, 2.0] }];
         let curve = Curve::new("loss", [], None);
-        save(&path, State { step: 7, curve, parameters, averaged: Vec::new(), optimizer: vec![1] }).unwrap();
-        assert_eq!(load(&path).unwrap().parameters[0].values, [1.0, 2.0]);
+        let mut recent = Recent::default();
+        recent.add_losses(&[0.1 + 0.2, 3.0]);
+        let state = State { step: 7, curve, parameters, averaged: Vec::new(), optimizer: vec![1], recent };
+        let wanted = state.recent.clone();
+        save(&path, state).unwrap();
+        let mut back = load(&path).unwrap();
+        assert_eq!((&*back.parameters[0].values, &back.recent), (&[1.0, 2.0][..], &wanted));
+        back.recent.add_losses(&[0.0, 1.0]);
+        assert_eq!(back.recent.take_mean_losses(), [(0.1 + 0.2) / 2.0, 2.0]);
+        assert_eq!(back.recent, Recent::default());
         // Tensors of as many bytes with other numbers, and of other sizes.
         let bytes = std::fs::read(&path).unwrap();
         let at = bytes.windows(3).position(|part| part == b"F32").unwrap();

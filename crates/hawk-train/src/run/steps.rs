@@ -52,7 +52,7 @@ pub(crate) fn resume_from<T: Trainer>(trainer: T, state_file: &Path) -> Result<T
 }
 
 /// Runs the remaining steps. Each point of the curve saves the state and calls `at_point`.
-/// Returns `Break` if the observer stopped the run.
+/// Returns `Break` if the observer stopped the run. The state of its last step is then saved.
 ///
 /// # Errors
 /// A step fails, or a file cannot be written.
@@ -64,12 +64,16 @@ pub(crate) fn run_steps<T: Trainer>(
 ) -> Result<ControlFlow<()>> {
     let of = trainer.steps();
     while trainer.learner().step < of {
-        if trainer.step()? == StepOutcome::CurvePoint {
+        let outcome = trainer.step()?;
+        if outcome == StepOutcome::CurvePoint {
             state::save(state_file, trainer.learner().state()?)?;
             at_point(trainer)?;
         }
         let (done, point) = (trainer.learner().step, trainer.learner().curve.points.last());
         if observer(RunProgress::Steps { done, of, point }).is_break() {
+            if outcome == StepOutcome::Step {
+                state::save(state_file, trainer.learner().state()?)?;
+            }
             return Ok(ControlFlow::Break(()));
         }
     }

@@ -41,8 +41,6 @@ pub(crate) struct TargetTrainer<'a> {
     settings: &'a TargetSettings,
     batches: Batches<'a>,
     learner: Learner<Transformer>,
-    /// The losses of the steps since the last point of the curve.
-    recent: Vec<f64>,
     /// Validation pictures of each kind that are measured at each point of the curve.
     validation: Vec<(String, Vec<usize>)>,
 }
@@ -63,7 +61,7 @@ impl<'a> TargetTrainer<'a> {
             kinds(corpus).into_iter().map(|(name, all)| (name, Corpus::spread(&all, VALIDATION))).collect();
         let curve = Curve::new("cross-entropy of a code, nats", validation.iter().map(|(name, _)| name.clone()), None);
         let learner = Learner::new(transformer, optimizer(settings), curve).with_averages()?;
-        Ok(Self { settings, batches, learner, recent: Vec::new(), validation })
+        Ok(Self { settings, batches, learner, validation })
     }
 
     /// Replaces the random weights by those of a checkpoint.
@@ -82,13 +80,11 @@ impl<'a> TargetTrainer<'a> {
 
     /// Measures the validation pictures with the averaged weights.
     fn add_point(&mut self) -> Result<()> {
-        let train = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
         let transformer = self.without_autodiff()?;
         let validation = self.validation.iter().map(|(_, pictures)| self.mean_loss(&transformer, pictures));
         let validation = validation.collect::<Result<Vec<_>>>()?;
-        self.learner.curve.push(Point { step: self.learner.step, train: vec![train; validation.len()], validation })?;
-        self.recent.clear();
-        Ok(())
+        let train = self.learner.recent.take_mean_losses().repeat(validation.len());
+        self.learner.curve.push(Point { step: self.learner.step, train, validation })
     }
 
     /// The mean validation cross-entropy of a code with the averaged weights, for each kind and
@@ -149,7 +145,7 @@ impl Trainer for TargetTrainer<'_> {
         let schedule = Schedule { steps: self.steps(), warm_up: WARM_UP, last: LAST_RATE };
         let rate = self.settings.learning_rate * schedule.factor(self.learner.step);
         self.learner.module = self.learner.optimizer.step(rate, self.learner.module.clone(), gradients);
-        self.recent.push(read(loss.into_data())?.iter().copied().map(f64::from).sum());
+        self.learner.recent.add_losses(&[read(loss.into_data())?.iter().copied().map(f64::from).sum()]);
         self.learner.step += 1;
         let window = AVERAGE * self.steps() as f64;
         average(&mut self.learner.averaged, &self.learner.module, self.learner.step, window)?;

@@ -121,35 +121,22 @@ impl KMeans {
     }
 }
 
-/// How often each code was used since the last revival.
-pub(crate) struct CodeUsage {
-    counts: Vec<usize>,
+/// Counts how often each of `of` codes is used; `uses` is empty before the first.
+pub(crate) fn count_uses(uses: &mut Vec<usize>, of: usize, codes: &[usize]) {
+    uses.resize(of, 0);
+    codes.iter().for_each(|&code| uses[code] += 1);
 }
 
-impl CodeUsage {
-    pub(crate) fn new(codes: usize) -> Self {
-        Self { counts: vec![0; codes] }
-    }
+/// Number of codes that were used.
+pub(crate) fn used(uses: &[usize]) -> usize {
+    uses.iter().filter(|&&count| count > 0).count()
+}
 
-    pub(crate) fn add(&mut self, codes: &[usize]) {
-        codes.iter().for_each(|&code| self.counts[code] += 1);
-    }
-
-    /// Number of codes that were used.
-    pub(crate) fn used(&self) -> usize {
-        self.counts.iter().filter(|&&count| count > 0).count()
-    }
-
-    /// Replaces unused codes of `table` by random rows of `latents`, `[n, width]`, and resets the
-    /// counts.
-    pub(crate) fn revive(&mut self, table: &mut [f32], latents: &[f32], random: &mut Random) {
-        let width = table.len() / self.counts.len();
-        for (code, count) in table.chunks_mut(width).zip(&mut self.counts) {
-            if *count == 0 {
-                code.copy_from_slice(&latents[random.below(latents.len() / width) * width..][..width]);
-            }
-            *count = 0;
-        }
+/// Replaces unused codes of `table` by random rows of `latents`, `[n, width]`.
+pub(crate) fn revive(uses: &[usize], table: &mut [f32], latents: &[f32], random: &mut Random) {
+    let width = table.len() / uses.len();
+    for (code, _) in table.chunks_mut(width).zip(uses).filter(|(_, count)| **count == 0) {
+        code.copy_from_slice(&latents[random.below(latents.len() / width) * width..][..width]);
     }
 }
 
@@ -171,12 +158,11 @@ mod tests {
         for (found, middle) in found.iter().zip([0.2, 2.2, 4.2]) {
             assert!((found - middle).abs() < 1e-4, "{found} {middle}");
         }
-        let mut usage = CodeUsage::new(3);
-        usage.add(&[0, 2, 2]);
-        assert_eq!(usage.used(), 2);
+        let mut uses = Vec::new();
+        count_uses(&mut uses, 3, &[0, 2, 2]);
+        assert_eq!(used(&uses), 2);
         let mut revived = table.clone();
-        usage.revive(&mut revived, &[0.6, 0.8], &mut Random::new(1, RandomPurpose::Codes, 1));
+        revive(&uses, &mut revived, &[0.6, 0.8], &mut Random::new(1, RandomPurpose::Codes, 1));
         assert_eq!((&revived[..2], &revived[2..4], &revived[4..]), (&table[..2], &[0.6, 0.8][..], &table[4..]));
-        assert_eq!(usage.used(), 0);
     }
 }

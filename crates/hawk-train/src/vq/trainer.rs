@@ -20,7 +20,7 @@ use crate::run::steps::{StepOutcome, Trainer};
 use crate::vq::figures::{Likeness, Reconstruction};
 use crate::vq::loss::reconstruction_loss;
 use crate::vq::model::{Vqgan, unit};
-use crate::vq::quantise::{CodeUsage, KMeans, indices};
+use crate::vq::quantise::{KMeans, count_uses, indices, revive, used};
 use crate::vq::settings::VqSettings;
 use crate::vq::similarity;
 
@@ -68,9 +68,6 @@ pub(crate) struct VqTrainer<'a> {
     corpus: &'a Corpus,
     device: Device,
     learner: Learner<Vqgan>,
-    /// Squared errors, `0..=1`, of the steps since the last point of the curve.
-    recent: Vec<f64>,
-    usage: CodeUsage,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
@@ -95,9 +92,7 @@ impl<'a> VqTrainer<'a> {
         let curve = Curve::new("PSNR, dB", ["pictures".to_owned()], None);
         Ok(Self {
             learner: Learner::new(tokenizer, adam.init(), curve).with_averages()?,
-            usage: CodeUsage::new(config.codes),
             validation: Corpus::spread(&all, VALIDATION),
-            recent: Vec::new(),
             settings,
             config,
             corpus,
@@ -137,19 +132,18 @@ impl<'a> VqTrainer<'a> {
     /// Measures the validation pictures and revives unused codes. `latents` are those of the last
     /// step.
     fn add_point(&mut self, latents: Tensor<4>) -> Result<()> {
-        let train = similarity::psnr(self.recent.iter().sum::<f64>() / self.recent.len() as f64);
+        let train = self.learner.recent.take_mean_losses().into_iter().map(similarity::psnr).collect();
         let psnr_db: f64 = self.reconstructions()?.iter().map(|one| Likeness::of(one).psnr_db).sum();
         let validation = psnr_db / self.validation.len() as f64;
-        self.learner.curve.push(Point { step: self.learner.step, train: vec![train], validation: vec![validation] })?;
-        self.recent.clear();
-        if self.stage() != Stage::Noise && self.usage.used() > 0 {
+        self.learner.curve.push(Point { step: self.learner.step, train, validation: vec![validation] })?;
+        if self.stage() != Stage::Noise && used(&self.learner.recent.code_uses) > 0 {
             let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.learner.step);
             let mut table = self.learner.module.codebook()?;
             if (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64 {
-                self.usage.revive(&mut table, &rows(latents)?, &mut random);
+                revive(&self.learner.recent.code_uses, &mut table, &rows(latents)?, &mut random);
                 self.set_codebook(table);
             }
-            self.usage = CodeUsage::new(self.config.codes);
+            self.learner.recent.code_uses.clear();
         }
         Ok(())
     }
@@ -254,9 +248,9 @@ impl Trainer for VqTrainer<'_> {
         let schedule = Schedule { steps: self.settings.steps, warm_up: WARM_UP, last: LAST_RATE };
         let rate = self.settings.learning_rate * schedule.factor(self.learner.step);
         self.learner.module = self.learner.optimizer.step(rate, self.learner.module.clone(), gradients);
-        self.recent.push(read(error.into_data())?.iter().copied().map(f64::from).sum());
+        self.learner.recent.add_losses(&[read(error.into_data())?.iter().copied().map(f64::from).sum()]);
         if let Some(codes) = codes {
-            self.usage.add(&indices(codes)?);
+            count_uses(&mut self.learner.recent.code_uses, self.config.codes, &indices(codes)?);
         }
         self.learner.step += 1;
         average(&mut self.learner.averaged, &self.learner.module, self.learner.step, AVERAGE_STEPS)?;
