@@ -64,6 +64,8 @@ fn run(command: Command) -> Result<ExitCode> {
     Isa::asked()?;
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => cmd::serve::run(&args)?,
         Command::Text(args) => cmd::text::run(&args)?,
         Command::Again(args) => return cmd::again::run(&args),
         Command::Logits(args) => cmd::logits::run(&args)?,

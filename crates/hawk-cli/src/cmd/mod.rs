@@ -18,6 +18,8 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod pull;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod synth;
 pub(crate) mod text;
 #[cfg(feature = "train")]

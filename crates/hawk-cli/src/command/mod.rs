@@ -70,6 +70,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate images from prompts
     Generate(Box<cmd::generate::GenerateArgs>),
+    /// Serve images over HTTP, with a page to watch them grow
+    #[cfg(feature = "serve")]
+    Serve(Box<cmd::serve::ServeArgs>),
     /// Generate text with a Llama language model
     Text(Box<cmd::text::TextArgs>),
     /// Regenerate an image from the record in its PNG and compare the pixels
