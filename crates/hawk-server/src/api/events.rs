@@ -31,9 +31,10 @@ impl Events {
         match progress {
             Progress::Started { image } => named(json!({ "type": "hawk.started", "image_index": image })),
             Progress::Cells(cells) => named(cells_event(&cells)),
-            Progress::Partial { image, index, base64 } => {
+            Progress::Partial { image, index, cells, base64 } => {
                 let mut event = self.picture("image_generation.partial_image", image, base64);
                 event["partial_image_index"] = index.into();
+                event["cells"] = cells.into();
                 named(event)
             }
             Progress::Whole(whole) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use hawk::{AnyRule, Decoder, Engine, Result};
+use hawk::{AnyRule, BUILT_IN, Decoder, Engine, Result};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -12,7 +12,15 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ErrorBody};
 use super::request::size_name;
 use super::state::Service;
-use crate::settings::{MAX_IMAGES, Settings};
+use crate::settings::Settings;
+
+/// Prompts that the built-in model draws well.
+const EXAMPLES: [&str; 4] = [
+    "red apple, fluent 3d style",
+    "octopus, fluent flat style",
+    "a fox on a beach",
+    "hedgehog, fluent 3d style",
+];
 
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,6 +78,11 @@ pub(crate) async fn one(
     if name == service.settings.model { Ok(Json(model(&service))) } else { Err(ApiError::no_model(&name)) }
 }
 
+/// A number as a person would write it: 0.8 and not 0.800000012.
+fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| value.into())
+}
+
 /// What the page shows of the model and of its choices.
 ///
 /// # Errors
@@ -96,11 +109,11 @@ pub(crate) fn for_page(engine: &Engine, settings: &Settings) -> Result<String> {
         "decoder": default.decoder().name(),
         "rule": default.rule().name(),
         "tree": default.tree().to_string(),
-        "guidance": config.defaults.cfg(),
-        "temperature": config.defaults.temperature(),
+        "guidance": decimal(config.defaults.cfg()),
+        "temperature": decimal(config.defaults.temperature()),
         "top_k": config.defaults.top_k(),
-        "top_p": config.defaults.top_p(),
-        "most_images": MAX_IMAGES,
+        "top_p": decimal(config.defaults.top_p()),
+        "examples": if settings.model == BUILT_IN { &EXAMPLES[..] } else { &[] },
         "needs_key": settings.keys.are_asked_for(),
     });
     Ok(model.to_string())

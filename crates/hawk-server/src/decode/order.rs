@@ -45,7 +45,7 @@ pub(crate) enum Progress {
     /// A pass committed cells.
     Cells(NewCells),
     /// A picture of the cells so far.
-    Partial { image: u32, index: u32, base64: String },
+    Partial { image: u32, index: u32, cells: usize, base64: String },
     /// The image is finished.
     Whole(Box<Whole>),
     /// The order has failed.

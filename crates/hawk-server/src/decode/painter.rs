@@ -49,7 +49,7 @@ impl Painter {
                 Work::Partial { order, .. } | Work::Whole { order, .. } if order.reply.is_closed() => (order, None),
                 Work::Partial { order, image, index, codes } => {
                     let painted = self.partial(&order, &codes);
-                    (order, Some(painted.map(|base64| Progress::Partial { image, index, base64 })))
+                    (order, Some(painted.map(|base64| Progress::Partial { image, index, cells: codes.len(), base64 })))
                 }
                 Work::Whole { order, image, finished } => {
                     let painted = self.whole(&order, image, *finished);

@@ -283,7 +283,9 @@ impl Loop {
             match admitted {
                 Ok(job) => {
                     self.metrics.queued(order.arrived.elapsed());
-                    let _ = order.reply.send(Progress::Started { image });
+                    if order.cells == CellReports::EveryPass {
+                        let _ = order.reply.send(Progress::Started { image });
+                    }
                     let (started, codes) = (Instant::now(), Vec::new());
                     self.active.push(Active { job, order, image, started, codes, passes: 0, partials: 0 });
                 }
