@@ -78,12 +78,20 @@ impl Metrics {
         };
         time("e2e_request_latency", "Time from the arrival of a request to its last picture", &m.latency);
         time("request_queue_time", "Time of an image in the queue", &m.queue);
-        time("time_to_first_partial_image", "Time from the arrival of a request to its first picture", &m.first_partial);
+        time(
+            "time_to_first_partial_image",
+            "Time from the arrival of a request to its first picture",
+            &m.first_partial,
+        );
         let help = "Time of a pass, with all that the loop does around it, by images in the pass: t(n)";
         registry.register_with_unit("pass", help, Unit::Seconds, m.passes.clone());
         registry.register("spec_decode_num_drafts", "Target passes over the trees of images", m.drafts.clone());
         registry.register("spec_decode_num_draft_tokens", "Cells that drafters proposed", m.draft_tokens.clone());
-        registry.register("spec_decode_num_accepted_tokens", "Proposed cells that were right", m.accepted_tokens.clone());
+        registry.register(
+            "spec_decode_num_accepted_tokens",
+            "Proposed cells that were right",
+            m.accepted_tokens.clone(),
+        );
         registry.register("generation_tokens", "Cells of finished images", m.cells.clone());
         registry.register("images", "Finished images", m.images.clone());
         registry.register("images_cancelled", "Images whose client left, or whose time was over", m.cancelled.clone());

@@ -172,7 +172,11 @@ fn check(settings: &Settings) -> Result<()> {
         return wrong("slots", format!("1 to {MAX_BATCH} images in a pass"), settings.slots);
     }
     if settings.queue < MAX_IMAGES as usize {
-        return wrong("queue", format!("at least {MAX_IMAGES} images, as many as a request may ask for"), settings.queue);
+        return wrong(
+            "queue",
+            format!("at least {MAX_IMAGES} images, as many as a request may ask for"),
+            settings.queue,
+        );
     }
     if settings.prompt_bytes == 0 {
         return wrong("prompt_bytes", "at least 1 byte".to_owned(), 0);

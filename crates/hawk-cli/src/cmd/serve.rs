@@ -119,7 +119,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
 }
 
 fn read_keys(file: &std::path::Path) -> Result<ApiKeys> {
-    let text = String::from_utf8(inputs::read(file)?)
+    let text = String::from_utf8(inputs::read(file).map_err(|e| e.at("--keys"))?)
         .map_err(|e| Error::input("the keys are no text").expected("UTF-8").got(e.utf8_error()));
     text.and_then(|text| ApiKeys::parse(&text)).map_err(|e| e.at(file.display()).at("--keys"))
 }

@@ -95,14 +95,9 @@ async fn read(body: Body, most: usize) -> Result<axum::body::Bytes, ApiError> {
     bytes.map_err(|_| ApiError::too_large(most))
 }
 
-fn order(
-    service: &Service,
-    client: String,
-    asked: &Asked,
-) -> Result<(Order, UnboundedReceiver<Progress>), ApiError> {
+fn order(service: &Service, client: String, asked: &Asked) -> Result<(Order, UnboundedReceiver<Progress>), ApiError> {
     let request = asked.request.clone();
-    let conditioning =
-        service.engine.conditioning(&request.prompt).map_err(|e| ApiError::library("prompt", &e))?;
+    let conditioning = service.engine.conditioning(&request.prompt).map_err(|e| ApiError::library("prompt", &e))?;
     let noise = hawk::Noise { seed: request.seed, image: hawk::ImageIndex(0) };
     // What the model cannot do is refused before the queue.
     let job = service.engine.model().job(&conditioning, noise, request.sampling, request.decoding);
@@ -124,11 +119,7 @@ fn order(
     Ok((order, progress))
 }
 
-async fn whole(
-    common: Common,
-    mut progress: UnboundedReceiver<Progress>,
-    images: usize,
-) -> Result<Response, ApiError> {
+async fn whole(common: Common, mut progress: UnboundedReceiver<Progress>, images: usize) -> Result<Response, ApiError> {
     let mut finished = Vec::with_capacity(images);
     while finished.len() < images {
         match progress.recv().await {

@@ -15,12 +15,8 @@ use super::state::Service;
 use crate::settings::Settings;
 
 /// Prompts that the built-in model draws well.
-const EXAMPLES: [&str; 4] = [
-    "red apple, fluent 3d style",
-    "octopus, fluent flat style",
-    "a fox on a beach",
-    "hedgehog, fluent 3d style",
-];
+const EXAMPLES: [&str; 4] =
+    ["red apple, fluent 3d style", "octopus, fluent flat style", "a fox on a beach", "hedgehog, fluent 3d style"];
 
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]

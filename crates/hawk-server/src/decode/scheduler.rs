@@ -80,8 +80,7 @@ impl Scheduler {
         let Plan { engine, model, slots, nodes, queue, metrics } = plan;
         let (batch, slots) = open(&engine, slots, nodes)?;
         let state = State { queue: FairQueue::new(queue), stop: Stop::No, image_s: 1.0 };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), ended: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), ended: AtomicBool::new(false) });
         let painter = Painter { engine: Arc::clone(&engine), model, metrics: Arc::clone(&metrics) };
         let (pictures, painting) = painter.start(2 * slots)?;
         let ended = EndNote(Arc::clone(&shared));
@@ -342,8 +341,7 @@ impl Loop {
         let due = (active.codes.len() as u64 * u64::from(active.order.partial_images + 1) / cells) as u32;
         while active.partials < due.min(active.order.partial_images) {
             let (order, codes) = (Arc::clone(&active.order), active.codes.clone());
-            let _ =
-                self.pictures.send(Work::Partial { order, image: active.image, index: active.partials, codes });
+            let _ = self.pictures.send(Work::Partial { order, image: active.image, index: active.partials, codes });
             active.partials += 1;
         }
     }

@@ -112,8 +112,7 @@ impl Fit {
         for pivot in 0..size {
             for row in pivot + 1..size {
                 let factor = self.squares[row * size + pivot] / self.squares[pivot * size + pivot];
-                (pivot..size)
-                    .for_each(|at| self.squares[row * size + at] -= factor * self.squares[pivot * size + at]);
+                (pivot..size).for_each(|at| self.squares[row * size + at] -= factor * self.squares[pivot * size + at]);
                 (0..3).for_each(|channel| self.colours[row][channel] -= factor * self.colours[pivot][channel]);
             }
         }
