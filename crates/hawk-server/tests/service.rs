@@ -57,6 +57,7 @@ fn what_is_wrong_is_named() {
         (json!({ "prompt": "x", "guidance": -1 }), "guidance", "invalid_value"),
         (json!({ "prompt": "x", "temperature": -1 }), "temperature", "invalid_value"),
         (json!({ "prompt": "x", "temperature": 0, "top_k": 5 }), "top_k", "invalid_value"),
+        (json!({ "prompt": "x", "temperature": 0, "top_p": 2 }), "top_p", "invalid_value"),
         (json!({ "prompt": "x", "top_k": -1 }), "top_k", "invalid_type"),
         (json!({ "prompt": "x", "top_p": 0 }), "top_p", "invalid_value"),
         (json!({ "prompt": "x", "top_p": 1.5 }), "top_p", "invalid_value"),

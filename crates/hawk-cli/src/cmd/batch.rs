@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use hawk::{
     Batch, Conditioning, Engine, Error, Finished, Generated, Happened, ImageIndex, ImageSize, JobId, Noise, Precision,
-    Record, RecordedSampling, Request, Result, Sampling, Seed, write_png,
+    Record, RecordedSampling, Request, Result, Seed, write_png,
 };
 use hawk_files::{FolderLock, hex};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::generate::fresh_seed;
-use crate::args::{DecodingArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_heads};
+use crate::args::{DecodingArgs, ModelArgs, SamplingArgs, image_size, precision, with_heads};
 use crate::batch_folder::{BatchFolder, BatchSettings, Line, Wanted};
 use crate::output::destination::slug;
 use crate::output::{files, note, progress, say};
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         sampling: sampling.into(),
         size: [size.width, size.height],
     };
-    let requests = requests(args, &engine, &rows, sampling, seed)?;
+    let requests = requests(args, &engine, &rows, seed)?;
     let images = wanted(&rows, &requests, args.n);
     let all = images.len();
     let (folder, missing) = BatchFolder::open(&args.out, lock, &settings, images)?;
@@ -131,17 +131,16 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
 }
 
 /// A request for each row. What the model cannot draw is refused before the work.
-fn requests(args: &BatchArgs, engine: &Engine, rows: &[Row], sampling: Sampling, seed: u64) -> Result<Vec<Request>> {
-    let decoding = args.decoding.decoding()?;
+fn requests(args: &BatchArgs, engine: &Engine, rows: &[Row], seed: u64) -> Result<Vec<Request>> {
+    let (decoding, typed) = (args.decoding.decoding()?, &args.sampling);
     let request = |row: &Row| {
-        let greedy = row.temperature == Some(0.0);
-        let sampling = Sampling::new(
-            row.cfg.unwrap_or(sampling.cfg()),
-            if greedy { 1.0 } else { row.temperature.unwrap_or(sampling.temperature()) },
-            if greedy { 1 } else { row.top_k.unwrap_or(sampling.top_k()) },
-            if greedy { 1.0 } else { row.top_p.unwrap_or(sampling.top_p()) },
-        )
-        .map_err(|e| at_line(invalid_setting(e), row.line))?;
+        let own = SamplingArgs {
+            cfg: row.cfg.or(typed.cfg),
+            temperature: row.temperature.or(typed.temperature),
+            top_k: row.top_k.or(typed.top_k),
+            top_p: row.top_p.or(typed.top_p),
+        };
+        let sampling = own.or(engine.config().defaults).map_err(|e| at_line(e, row.line))?;
         let seed = Seed(row.seed.unwrap_or(seed));
         let conditioning = engine.conditioning(&row.prompt).map_err(|e| at_line(e, row.line))?;
         let noise = Noise { seed, image: ImageIndex(0) };

@@ -206,7 +206,9 @@ impl GenerationRequest {
 
     fn sampling(&self, defaults: Sampling) -> Result<Sampling, ApiError> {
         let guidance = self.guidance.unwrap_or(defaults.cfg());
+        let (top_k, top_p) = (self.top_k.unwrap_or(defaults.top_k()), self.top_p.unwrap_or(defaults.top_p()));
         if self.temperature == Some(0.0) {
+            Sampling::new(guidance, 1.0, top_k, top_p).map_err(out_of_range)?;
             for (field, samples) in
                 [("top_k", self.top_k.is_some_and(|k| k > 1)), ("top_p", self.top_p.is_some_and(|p| p < 1.0))]
             {
@@ -214,11 +216,10 @@ impl GenerationRequest {
                     return Err(ApiError::range(field, "nothing where 'temperature' is 0", "a value"));
                 }
             }
-            return Sampling::new(guidance, 1.0, 1, 1.0).map_err(|e| out_of_range(&e.to_string()));
+            return Sampling::new(guidance, 1.0, 1, 1.0).map_err(out_of_range);
         }
         let temperature = self.temperature.unwrap_or(defaults.temperature());
-        let (top_k, top_p) = (self.top_k.unwrap_or(defaults.top_k()), self.top_p.unwrap_or(defaults.top_p()));
-        Sampling::new(guidance, temperature, top_k, top_p).map_err(|e| out_of_range(&e.to_string()))
+        Sampling::new(guidance, temperature, top_k, top_p).map_err(out_of_range)
     }
 
     fn decoding(&self, settings: &Settings) -> Result<Decoding, ApiError> {
@@ -262,7 +263,8 @@ fn at_no_field(message: &str) -> ApiError {
 }
 
 /// The error of sampling settings; its first word is the setting.
-fn out_of_range(message: &str) -> ApiError {
+fn out_of_range(error: impl std::fmt::Display) -> ApiError {
+    let message = error.to_string();
     let field = match message.split_whitespace().next() {
         Some("cfg") => "guidance",
         Some("top_k") => "top_k",

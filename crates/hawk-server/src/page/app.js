@@ -502,7 +502,7 @@ async function start() {
   $("decoder").value = model.decoder;
   const trees = ["auto", "2", "4", "8", "16", "32"];
   if (!trees.includes(model.tree)) trees.push(model.tree);
-  $("tree").append(...trees.map((tree) => element("option", { value: tree, textContent: tree === "auto" ? "tuned for this machine" : `${tree} nodes` })));
+  $("tree").append(...trees.map((tree) => element("option", { value: tree, textContent: tree === "auto" ? "tuned here" : `${tree} nodes` })));
   $("tree").value = model.decoder === "ar" ? "auto" : model.tree;
   $("key-field").hidden = !model.needs_key;
   try { $("key").value = sessionStorage.getItem(KEY) || ""; } catch { /* none kept */ }
