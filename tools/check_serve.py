@@ -328,8 +328,11 @@ def main():
     parser.add_argument("--shots", help="folder of the screenshots")
     parser.add_argument("--examples", type=int, default=40, help="examples of schemathesis for each path")
     parser.add_argument("--requests", type=int, default=2000, help="malformed requests")
+    parser.add_argument("--install", action="store_true", help="install the packages, and no more")
     arguments = parser.parse_args()
     into_environment(arguments.venv)
+    if arguments.install:
+        return
     hawk = os.path.abspath(arguments.bin)
     for name in arguments.parts or parts:
         print(f"--- {name}")

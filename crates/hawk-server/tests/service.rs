@@ -162,12 +162,15 @@ fn a_full_queue_says_when_to_come_back() {
     assert_eq!(server.post(r#"{"prompt": "x", "n": 2}"#).status, 200);
 }
 
+/// What a client waits for before it leaves.
+type Wait = fn(&mut TcpStream);
+
 #[test]
 fn clients_that_leave_stop_nothing_but_their_own() {
     let server = Running::start(settings());
-    let stages: [(&str, fn(&mut TcpStream)); 4] = [
+    let stages: [(&str, Wait); 4] = [
         ("at once", |_| {}),
-        ("after the head of the answer", |stream| drop(stream.read(&mut [0; 64]).unwrap())),
+        ("after the head of the answer", |stream| stream.read_exact(&mut [0; 64]).unwrap()),
         ("after a partial image", |stream| stream.read_exact(&mut [0; 4000]).unwrap()),
         ("in the middle of a request", |_| {}),
     ];

@@ -98,13 +98,13 @@ mod tests {
     #[test]
     fn a_grid_is_filled_from_above() {
         let grid = Grid::new(3, 2).unwrap();
-        let filled = |codes: &[u32]| {
+        let whole = |codes: &[u32]| {
             let codes: Vec<Code> = codes.iter().copied().map(Code).collect();
-            super::filled(&codes, grid).into_iter().map(|code| code.0).collect::<Vec<_>>()
+            filled(&codes, grid).into_iter().map(|code| code.0).collect::<Vec<_>>()
         };
-        assert_eq!(filled(&[]), [0; 6]);
-        assert_eq!(filled(&[7]), [7; 6]);
-        assert_eq!(filled(&[1, 2, 3]), [1, 2, 3, 2, 3, 2]);
+        assert_eq!(whole(&[]), [0; 6]);
+        assert_eq!(whole(&[7]), [7; 6]);
+        assert_eq!(whole(&[1, 2, 3]), [1, 2, 3, 2, 3, 2]);
     }
 
     #[test]

@@ -15,12 +15,12 @@ use hawk_server::{ApiKeys, Cors, Ended, Server, Settings};
 use serde_json::Value;
 
 /// Longest wait for anything.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-pub static ENGINE: LazyLock<Arc<Engine>> =
+pub(crate) static ENGINE: LazyLock<Arc<Engine>> =
     LazyLock::new(|| Arc::new(Engine::load(built_in_model(), LoadOptions::default()).unwrap()));
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         model: hawk::BUILT_IN.to_owned(),
         decoding: Decoding::new(Decoder::SCD, Rule::Replay, TreeShape::Budget(6)).unwrap(),
@@ -35,14 +35,14 @@ pub fn settings() -> Settings {
 }
 
 /// A server that runs.
-pub struct Running {
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<hawk::Result<Ended>>>,
 }
 
 impl Running {
-    pub fn start(settings: Settings) -> Self {
+    pub(crate) fn start(settings: Settings) -> Self {
         let server = Server::new(Arc::clone(&ENGINE), settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
@@ -52,31 +52,31 @@ impl Running {
     }
 
     /// Tells it to stop.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Stops it and waits.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         self.stop();
         self.thread.take().unwrap().join().unwrap().unwrap()
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
     /// Posts a request for images.
-    pub fn post(&self, body: &str) -> Answer {
+    pub(crate) fn post(&self, body: &str) -> Answer {
         self.send(&post(body, "content-type: application/json\r\n"))
     }
 
-    pub fn send(&self, request: &str) -> Answer {
+    pub(crate) fn send(&self, request: &str) -> Answer {
         Answer::read(self.open(request))
     }
 
     /// Sends a request and leaves the connection open.
-    pub fn open(&self, request: &str) -> TcpStream {
+    pub(crate) fn open(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -84,7 +84,7 @@ impl Running {
     }
 
     /// The value of a metric.
-    pub fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").body;
         let text = String::from_utf8(text).unwrap();
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// Waits until a metric has a value.
-    pub fn wait_for(&self, name: &str, value: f64) {
+    pub(crate) fn wait_for(&self, name: &str, value: f64) {
         let start = Instant::now();
         while self.metric(name) != value {
             assert!(start.elapsed() < PATIENCE, "{name} is {}", self.metric(name));
@@ -112,7 +112,7 @@ impl Drop for Running {
 }
 
 /// A request for images as bytes.
-pub fn post(body: &str, headers: &str) -> String {
+pub(crate) fn post(body: &str, headers: &str) -> String {
     let length = body.len();
     format!(
         "POST /v1/images/generations HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
@@ -120,14 +120,14 @@ pub fn post(body: &str, headers: &str) -> String {
 }
 
 /// An answer.
-pub struct Answer {
-    pub status: u16,
-    pub headers: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn read(stream: TcpStream) -> Self {
+    pub(crate) fn read(stream: TcpStream) -> Self {
         let mut reader = BufReader::new(stream);
         let (mut line, mut headers) = (String::new(), String::new());
         reader.read_line(&mut line).unwrap();
@@ -146,19 +146,19 @@ impl Answer {
         Self { status, headers, body }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let text = String::from_utf8_lossy(&self.body);
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
 
     /// The files of the images.
-    pub fn images(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn images(&self) -> Vec<Vec<u8>> {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         self.json()["data"].as_array().unwrap().iter().map(|image| file(&image["b64_json"])).collect()
     }
 
     /// The data of the events.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         let text = String::from_utf8(self.body.clone()).unwrap();
         let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -167,7 +167,7 @@ impl Answer {
 }
 
 /// A picture's file.
-pub fn file(base64: &Value) -> Vec<u8> {
+pub(crate) fn file(base64: &Value) -> Vec<u8> {
     STANDARD.decode(base64.as_str().unwrap()).unwrap()
 }
 
