@@ -113,7 +113,7 @@ mod tests {
     fn the_ending_names_the_format() {
         let lines = "\u{feff}red apple, flat\r\n\n  frog \n";
         assert_eq!(of("p.txt", lines).unwrap(), [row("red apple, flat", 1), row("frog", 3)]);
-        let csv = "seed, prompt, top_p\n7, \"red, \"\"big\"\" apple\", 0.5\n, frog,\n";
+        let csv = "seed, prompt, top_p\n7,\"red, \"\"big\"\" apple\", 0.5\n, frog,\n";
         let apple = Row { seed: Some(7), top_p: Some(0.5), ..row("red, \"big\" apple", 2) };
         assert_eq!(of("p.CSV", csv).unwrap(), [apple, row("frog", 3)]);
         let objects = "{\"prompt\": \"frog\", \"cfg\": 2}\n\n{\"prompt\": \"a\\nb\"}\n";

@@ -143,7 +143,7 @@ impl GenerationRequest {
         }
         match &self.negative_prompt {
             Some(negative) if !negative.is_empty() => {
-                let message = "This model has no negative prompt.";
+                let message = "'negative_prompt' is not supported: this model has none.";
                 Err(ApiError::field("negative_prompt", "unsupported_parameter", message))
             }
             _ => Ok(()),
