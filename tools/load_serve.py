@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--bin", default="target/release/hawk", help="the program")
     parser.add_argument("--clients", default="1,2,4,8,16,32", help="numbers of clients")
     parser.add_argument("--images", type=int, default=64, help="images for each number of clients")
+    parser.add_argument("--warm-up", type=int, default=8, help="images before the first measurement")
     parser.add_argument("--body", type=json.loads, default={}, help="more fields of the requests, as JSON")
     parser.add_argument("--memory", action="store_true", help="print the resident memory of the server")
     parser.add_argument("options", nargs="*", help="options of `hawk serve`")
@@ -78,7 +79,7 @@ def main():
     try:
         port = int(re.search(r":(\d+)$", server.stdout.readline().strip()).group(1))
         # The tuner of tree sizes learns, and pages of memory are taken.
-        run(port, 2, 8, arguments.body)
+        run(port, 2, arguments.warm_up, arguments.body)
         print("| clients | images/s | p50 s | p95 s | first partial: p50 s | p95 s |" + (" MB |" if arguments.memory else ""))
         print("|---|---|---|---|---|---|" + ("---|" if arguments.memory else ""))
         for clients in map(int, arguments.clients.split(",")):
