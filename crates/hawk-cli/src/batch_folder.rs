@@ -166,7 +166,7 @@ impl BatchFolder {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.lines.sort_by(|a, b| (a.line, a.index).cmp(&(b.line, b.index)));
+        self.lines.sort_by_key(|line| (line.line, line.index));
         atomic::write(&self.dir.join(LIST), &text_of(&self.lines)?)
     }
 }
