@@ -108,8 +108,9 @@ impl GenerationRequest {
         let mut reader = serde_json::Deserializer::from_slice(body);
         let request: Self = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
             let (path, inner) = (e.path().to_string(), e.inner().to_string());
+            let names_field = ["missing", "unknown", "duplicate"].iter().any(|word| inner.starts_with(word));
             match path.as_str() {
-                "." | "?" => at_no_field(&inner),
+                path if names_field || path == "." || path == "?" => at_no_field(&inner),
                 field => ApiError::field(field, "invalid_type", format!("Invalid '{field}': {inner}.")),
             }
         })?;
