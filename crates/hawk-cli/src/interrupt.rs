@@ -67,6 +67,14 @@ pub(crate) fn end() {
     }
 }
 
+/// Takes the signal as answered: the program ends as it would without it.
+#[cfg(feature = "serve")]
+pub(crate) fn answered() {
+    if let Some(signal) = SIGNAL.get() {
+        signal.store(0, Ordering::Relaxed);
+    }
+}
+
 fn signal() -> i32 {
     SIGNAL.get().map_or(0, |signal| signal.load(Ordering::Relaxed) as i32)
 }

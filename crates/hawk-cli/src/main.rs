@@ -4,11 +4,13 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod batch_folder;
 mod cmd;
 mod command;
 mod inputs;
 mod interrupt;
 mod output;
+mod rows;
 mod tuning;
 
 use std::process::ExitCode;
@@ -67,6 +69,9 @@ fn run(command: Command) -> Result<ExitCode> {
     Isa::asked()?;
     match command {
         Command::Generate(args) => cmd::generate::run(*args)?,
+        Command::Batch(args) => cmd::batch::run(&args)?,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => cmd::serve::run(&args)?,
         Command::Text(args) => cmd::text::run(&args)?,
         Command::Again(args) => return cmd::again::run(&args),
         Command::Logits(args) => cmd::logits::run(&args)?,

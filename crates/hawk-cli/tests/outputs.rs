@@ -474,7 +474,7 @@ fn a_signal_ends_the_wait_for_the_reader_of_a_pipe() {
     // The image is written before the report, which nobody reads.
     while !place.path("a.png").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its image");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert!(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().signal(), Some(15));

@@ -361,6 +361,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (&["generate", &long, "--out", "x.png"], "prompt is too long"),
         (&["generate", "x", "--temperature", "-1"], "temperature"),
         (&["generate", "x", "--temperature", "0", "--top-p", "0.5"], "greedy"),
+        (&["generate", "x", "--temperature", "0", "--top-p", "2"], "top_p"),
         (&["generate", "--class", "3"], "--class"),
         (&["generate", "x", "--out", "x.jpg"], ".png"),
         (&["generate", "x", "--out", "-"], "--out"),

@@ -38,6 +38,8 @@ impl SamplingArgs {
 impl SamplingArgs {
     /// Greedy decoding: of the codes the most likely one alone is kept.
     fn greedy(&self, cfg: f32) -> Result<Sampling> {
+        // What is out of range is refused as it would be elsewhere.
+        Sampling::new(cfg, 1.0, self.top_k.unwrap_or(0), self.top_p.unwrap_or(1.0)).map_err(invalid_setting)?;
         let given = [("--top-k", self.top_k.is_some_and(|k| k > 1)), ("--top-p", self.top_p.is_some_and(|p| p < 1.0))];
         match given.into_iter().find(|(_, given)| *given) {
             Some((name, _)) => Err(not_greedy(name, "--temperature 0")),

@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does.
 
 pub(crate) mod again;
+pub(crate) mod batch;
 pub(crate) mod bench_decoders;
 pub(crate) mod bench_model;
 pub(crate) mod bench_project;
@@ -19,6 +20,8 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod pull;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod synth;
 pub(crate) mod text;
 #[cfg(feature = "train")]

@@ -70,6 +70,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate images from prompts
     Generate(Box<cmd::generate::GenerateArgs>),
+    /// Generate the images of a file of prompts into a folder; the same command goes on after a stop
+    Batch(Box<cmd::batch::BatchArgs>),
+    /// Serve images over HTTP, with a page to watch them grow
+    #[cfg(feature = "serve")]
+    Serve(Box<cmd::serve::ServeArgs>),
     /// Generate text with a Llama language model
     Text(Box<cmd::text::TextArgs>),
     /// Regenerate an image from the record in its PNG and compare the pixels

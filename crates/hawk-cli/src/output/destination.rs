@@ -166,7 +166,7 @@ impl Name<'_> {
 }
 
 /// Letters and digits of a prompt, everything else as single dashes, short enough for any file system.
-fn slug(prompt: &str) -> String {
+pub(crate) fn slug(prompt: &str) -> String {
     let words: Vec<String> =
         prompt.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     let slug: String = words.join("-").chars().take(48).collect();

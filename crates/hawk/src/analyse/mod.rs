@@ -1,5 +1,6 @@
 //! Analysis of a model without decoding: its files, its logits, its laws over a finished image.
 
+mod colours;
 mod decode;
 mod inspect;
 mod logits;

@@ -7,13 +7,16 @@ use hawk_nn::{Error, HeadRow, Laws, Passes, Result, Staged, StreamId};
 use hawk_spec::Cell;
 
 use super::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
-use super::prefill::{self, PREFILL_ROWS};
+use super::prefill::{self, PREFILL_ROWS, PREFILL_ROWS_BESIDE};
 use super::slot::{Slot, State};
 use super::target::Target;
 use super::tree_size::store::Tuned;
 use super::tree_size::tuner::{Pass, Tuner};
 use crate::prompt::Prefix;
 use crate::request::event::{CellSource, Timings};
+
+/// Most tuners that a batch keeps for settings that no slot has.
+const IDLE_TUNERS: usize = 16;
 
 /// The streams of a job that left the batch. The prompt is still in their keys and values.
 struct Retired {
@@ -100,6 +103,7 @@ impl Batch {
         if let Some(tuned) = slot.tuned()
             && self.tuners.iter().all(|(other, _)| *other != tuned)
         {
+            self.drop_idle_tuners();
             let mut tuner = self.target.tuners.known(&tuned, self.target.heads.as_ref());
             tuner.reserve(self.limits.slots);
             self.tuners.push((tuned, tuner));
@@ -108,6 +112,19 @@ impl Batch {
         self.next += 1;
         self.slots.push(slot);
         Ok(id)
+    }
+
+    /// Keeps the number of tuners bounded: users may ask for any number of settings.
+    fn drop_idle_tuners(&mut self) {
+        let is_idle = |(tuned, _): &(Tuned, Tuner)| self.slots.iter().all(|slot| slot.tuned().as_ref() != Some(tuned));
+        let mut idle = self.tuners.iter().filter(|tuner| is_idle(tuner)).count();
+        while idle > IDLE_TUNERS
+            && let Some(oldest) = self.tuners.iter().position(is_idle)
+        {
+            let (tuned, tuner) = self.tuners.remove(oldest);
+            self.target.tuners.keep(tuned, tuner);
+            idle -= 1;
+        }
     }
 
     fn check(&self, job: &Job) -> Result<()> {
@@ -227,7 +244,9 @@ impl Batch {
                 && !slots[..at].iter().any(|other| same_prompt(&other.prefixes, &slot.prefixes))
         };
         let count = (0..self.slots.len()).filter(|&at| reads(&self.slots, at, &*self.passes)).count();
-        let most = PREFILL_ROWS / (count * self.limits.streams).max(1);
+        let decodes = self.slots.iter().any(|slot| slot.state == State::Decoding);
+        let rows = if decodes { PREFILL_ROWS_BESIDE } else { PREFILL_ROWS };
+        let most = rows / (count * self.limits.streams).max(1);
         for at in 0..self.slots.len() {
             if !reads(&self.slots, at, &*self.passes) {
                 continue;
@@ -253,7 +272,7 @@ impl Batch {
             let drafting = match own {
                 0 => continue,
                 own if own == trees => tuner.drafting(own),
-                _ => tuner.drafting_in_company(),
+                _ => tuner.drafting_in_company(trees),
             };
             self.slots.iter_mut().filter(of).for_each(|slot| slot.draft(drafting));
         }

@@ -5,6 +5,8 @@ use hawk_spec::TokenId;
 
 /// Most rows of prompts in a pass.
 pub(crate) const PREFILL_ROWS: usize = 64;
+/// Most rows of prompts in a pass that decodes other slots: a long prompt must not stall them.
+pub(crate) const PREFILL_ROWS_BESIDE: usize = 16;
 
 /// Stages the next rows of a prompt in its stream, at most `most`. Returns the row to commit; none
 /// where the whole prompt is committed.

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use modules::{Fault, Modules};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-hub", &["hawk-files"]),
     ("hawk-pictures", &["hawk-files"]),
+    ("hawk-server", &["hawk"]),
     ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-files", "hawk-hub", "hawk-kernels", "hawk-nn", "hawk-pictures", "hawk-spec"]),
     (
@@ -30,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "hawk-kernels",
             "hawk-nn",
             "hawk-pictures",
+            "hawk-server",
             "hawk-spec",
             "hawk-synth",
             "hawk-t5",

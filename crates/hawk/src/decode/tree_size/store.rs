@@ -38,6 +38,9 @@ fn digest(heads: &HeadsConfig) -> String {
     hex(&Sha256::digest(format!("{heads:?}")))
 }
 
+/// Most tuners that are kept. The oldest go first.
+const MOST_TUNERS: usize = 64;
+
 /// Tuners of this process, and those of earlier runs that were not used yet.
 #[derive(Debug, Default)]
 pub(crate) struct Tuners(Mutex<Known>);
@@ -67,6 +70,9 @@ impl Tuners {
     pub(crate) fn keep(&self, tuned: Tuned, tuner: Tuner) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.tuners.retain(|(other, _)| *other != tuned);
+        if known.tuners.len() == MOST_TUNERS {
+            known.tuners.remove(0);
+        }
         known.tuners.push((tuned, tuner));
     }
 
@@ -86,5 +92,26 @@ impl Tuners {
     pub(crate) fn chosen(&self) -> Vec<(Tuned, Chosen)> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.tuners.iter().flat_map(|(tuned, tuner)| tuner.chosen().map(|chosen| (*tuned, chosen))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hawk_spec::{Rule, Sampling};
+
+    use super::*;
+    use crate::request::decoder::Decoder;
+
+    #[test]
+    fn settings_without_number_are_kept_within_a_bound() {
+        let (tuners, decoding) = (Tuners::default(), Decoding::with_defaults(Decoder::SCD, Rule::Replay));
+        let tuned = |number: u32| {
+            let sampling = Sampling::new(1.0, 1.0 + number as f32, 0, 1.0).unwrap();
+            Tuned { decoding, shaping: Shaping::Sampling(sampling), streams: 1 }
+        };
+        (0..1000).for_each(|number| tuners.keep(tuned(number), Tuner::default()));
+        let known = tuners.0.lock().unwrap();
+        assert_eq!(known.tuners.len(), MOST_TUNERS);
+        assert_eq!(known.tuners.last().unwrap().0, tuned(999));
     }
 }

@@ -332,9 +332,18 @@ impl Tuner {
         self.classes[self.at].drafting()
     }
 
-    /// The use of drafters in a pass that has trees of other tuners too. It is no part of a trial.
-    pub(crate) fn drafting_in_company(&self) -> Drafting {
-        self.classes.get(self.at).map_or(Drafting::Off, Class::between_trials)
+    /// The use of drafters in a pass over `trees` trees, some of them of other tuners. It is no part of a
+    /// trial. Where this number of trees is not known, the trees of a smaller pass shrink, so that the
+    /// pass has as many rows.
+    pub(crate) fn drafting_in_company(&self, trees: usize) -> Drafting {
+        let smaller = self.classes.iter().filter(|class| class.trees <= trees).max_by_key(|class| class.trees);
+        let nearest = smaller.or_else(|| self.classes.iter().min_by_key(|class| class.trees));
+        let Some(class) = nearest else { return Drafting::Off };
+        let bound = SIZES[class.size] * class.trees.min(trees) / trees;
+        match SIZES.iter().rposition(|&nodes| nodes <= bound) {
+            None | Some(PLAIN) => Drafting::Off,
+            Some(size) => Drafting::On(SIZES[size]),
+        }
     }
 
     /// Turns to the class of so many trees. A new class inherits the size in use.

@@ -251,9 +251,13 @@ fn a_second_run_goes_on_from_the_first() {
 fn trees_in_company_are_no_trial() {
     let world = World { seconds: &|_, nodes| 1.0 + 0.01 * nodes as f64, ..World::USUAL };
     let mut tuner = Tuner::default();
-    assert_eq!(tuner.drafting_in_company(), Drafting::Off);
+    assert_eq!(tuner.drafting_in_company(2), Drafting::Off);
     assert_eq!(tuner.drafting(1), Drafting::Observe);
-    assert_eq!(tuner.drafting_in_company(), Drafting::Off);
+    assert_eq!(tuner.drafting_in_company(2), Drafting::Off);
     world.run(&mut tuner, 1, 4);
-    assert_eq!(tuner.drafting_in_company(), Drafting::On(8));
+    // The trees shrink as the pass has more of them.
+    let sizes = [1, 2, 3, 4, 8].map(|trees| tuner.drafting_in_company(trees));
+    assert_eq!(sizes, [Drafting::On(8), Drafting::On(4), Drafting::On(2), Drafting::On(2), Drafting::Off]);
+    world.run(&mut tuner, 4, 8);
+    assert_eq!([4, 5].map(|trees| tuner.drafting_in_company(trees)), [Drafting::On(8), Drafting::On(6)]);
 }
