@@ -446,7 +446,7 @@ fn a_limit_of_the_process_is_a_failure_with_a_message() {
 #[test]
 fn a_limit_too_small_to_begin_is_a_failure_with_a_message() {
     let place = Place::new();
-    // The first number that is large enough for the program to be loaded; more than it, in small steps.
+    // From what the program needs to be loaded to what the image needs.
     for kilobytes in (80_000..=140_000).step_by(5_000) {
         let mut command = std::process::Command::new("sh");
         let program = assert_cmd::cargo::cargo_bin("hawk");
@@ -472,7 +472,8 @@ fn a_signal_ends_the_wait_for_the_reader_of_a_pipe() {
     command.args(["generate", "apple", "--seed", "1", "--preview", "never", "--out", "a.png", "--stats", "fifo"]);
     let mut child = command.current_dir(&place.0).spawn().unwrap();
     // The image is written before the report, which nobody reads.
-    while !place.path("a.png").exists() {
+    let began = Instant::now();
+    while !place.path("a.png").exists() && began.elapsed() < Duration::from_secs(120) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its image");
         std::thread::sleep(Duration::from_millis(20));
     }
