@@ -256,7 +256,7 @@ fn positions_and_prompts_are_limited() {
         (TextRequest { sampling: guided, ..good.clone() }, "guidance"),
         (
             TextRequest { decoding: decoding(Decoder::HAWK, Rule::Replay, "4"), ..good.clone() },
-            "ar or scd or soar or medusa",
+            "ar or sjd or scd or soar or medusa",
         ),
         (
             TextRequest {

@@ -23,7 +23,6 @@ const REGION_EFFORT: Duration = Duration::from_millis(200);
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hawk bench decoders --model grown-1b/ --decoder scd,soar --rule replay --budget 2,4,8,16 --json bench.json
   hawk bench project bench.json --model grown-1b/ --device here
   hawk bench project bench.json --shape lumina-mgpt-7b --device h100,rtx-3090
 
