@@ -27,11 +27,10 @@ pub(crate) struct Row {
 ///
 /// # Errors
 /// A row is invalid, or there is none. The error names its line.
-pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Vec<Row>> {
-    let text = String::from_utf8(bytes).map_err(|e| {
-        Error::input("the prompts are not valid text").expected("UTF-8").got(e.utf8_error()).at(path.display())
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Error::input("the prompts are not valid text").expected("UTF-8").got(e).at(path.display()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     let rows = match ending.as_ref().and_then(|ending| ending.to_str()) {
         Some("csv") => table(text),
@@ -94,7 +93,7 @@ pub(crate) fn at_line(error: Error, line: u64) -> Error {
 /// As [`parse`], or the file cannot be read.
 pub(crate) fn read(path: &Path) -> Result<(Vec<Row>, Vec<u8>)> {
     let bytes = inputs::read(path)?;
-    Ok((parse(path, bytes.clone())?, bytes))
+    Ok((parse(path, &bytes)?, bytes))
 }
 
 #[cfg(test)]
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     fn of(name: &str, text: &str) -> Result<Vec<Row>> {
-        parse(Path::new(name), text.as_bytes().to_vec())
+        parse(Path::new(name), text.as_bytes())
     }
 
     fn row(prompt: &str, line: u64) -> Row {
@@ -136,6 +135,6 @@ mod tests {
             let error = of(name, text).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains(name), "{text:?}: {error}");
         }
-        assert!(parse(Path::new("p.txt"), vec![0xff]).is_err());
+        assert!(parse(Path::new("p.txt"), &[0xff]).is_err());
     }
 }

@@ -109,6 +109,9 @@ pub struct Projected {
     pub pass_ms: f64,
     /// Over plain decoding.
     pub speedup: f64,
+    /// Time of the target's passes where the trace was recorded.
+    #[serde(skip)]
+    pub recorded_ms: f64,
 }
 
 /// Projects the rows of a trace that were recorded in a precision and have trees of a fixed size.
@@ -129,6 +132,7 @@ pub fn project(trace: &Trace, shape: &Shape, precision: Precision, speed: &Speed
             plain_ms,
             pass_ms,
             speedup: row.acceptance_length * plain_ms / pass_ms,
+            recorded_ms: row.target_ms(),
         })
     };
     trace.rows_of(precision).filter_map(row).collect()

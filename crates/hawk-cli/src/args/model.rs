@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use hawk::{Engine, LoadOptions, ModelSource, Precision, Result};
+use hawk::{Engine, ImageSize, LoadOptions, ModelSource, Precision, Result};
 use hawk_hub::find_model;
 use hawk_kernels::Threads;
 
@@ -49,6 +49,23 @@ impl ModelArgs {
             });
         }
         LoadOptions { precision, threads }
+    }
+
+    /// The engine of a size and with the draft heads of a folder, where they are given. The format of the
+    /// weights is the one asked for, else the one that the model is packed in, else bf16.
+    pub(crate) fn engine(
+        &self,
+        precision: Option<Precision>,
+        size: Option<ImageSize>,
+        heads: Option<&Path>,
+    ) -> Result<Engine> {
+        let precision = self.precision(precision, Precision::Bf16)?;
+        let engine = Engine::load(self.source()?, self.options(precision))?;
+        let engine = match size {
+            Some(size) => engine.with_image_size(size)?,
+            None => engine,
+        };
+        with_heads(engine, heads)
     }
 
     /// The model's name in records.

@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::generate::fresh_seed;
-use crate::args::{DecodingArgs, ModelArgs, SamplingArgs, image_size, precision, with_heads};
+use crate::args::{DecodingArgs, ModelArgs, SamplingArgs, image_size, precision};
 use crate::batch_folder::{BatchFolder, BatchSettings, Line, Wanted};
 use crate::output::destination::slug;
 use crate::output::{files, note, progress, say};
@@ -68,12 +68,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     files::check_folder_can_be_made(&args.out)?;
     let lock = FolderLock::take(&args.out)?;
     let before = BatchFolder::settings(&args.out)?;
-    let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
-    if let Some(size) = args.size {
-        engine = engine.with_image_size(size)?;
-    }
-    let engine = with_heads(engine, args.decoding.heads.as_deref())?;
+    let engine = args.model.engine(args.precision, args.size, args.decoding.heads.as_deref())?;
     let seed = args.seed.or(before.map(|before| before.seed)).unwrap_or_else(fresh_seed);
     let decoding = args.decoding.decoding()?;
     let sampling = args.sampling.or(engine.config().defaults)?;
@@ -199,7 +194,7 @@ impl Work<'_> {
             }
         };
         std::thread::scope(|scope| {
-            // Two batches of images may wait for the disk.
+            // Codes of so many images may wait for the disk: at least two of the largest batches.
             let (sender, drawn) = sync_channel::<Drawn>(2 * usize::from(u8::MAX));
             let (folder, fail) = (&mut folder, &fail);
             scope.spawn(move || {

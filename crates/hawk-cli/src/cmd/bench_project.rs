@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{Precision, Result};
-use hawk_bench::project::{Device, Nodes, Overlap, Projected, Shape, Speed, Trace, project};
+use hawk_bench::project::{Device, Overlap, Projected, Shape, Speed, Trace, project};
 use hawk_bench::step::{Ceilings, region_ms};
-use hawk_files::{HawkConfig, TransformerConfig};
+use hawk_files::TransformerConfig;
 use hawk_kernels::{Isa, Threads};
 use hawk_nn::PassCost;
 use hawk_synth::SynthModel;
 use serde::Serialize;
 
+use super::bench_step::code_ids;
 use crate::args::ModelArgs;
 use crate::inputs;
 use crate::output::files::Files;
@@ -113,7 +114,8 @@ pub(crate) fn run(args: &BenchProjectArgs) -> Result<()> {
         for precision in trace.precisions() {
             let Some(speed) = place.speed(precision, &shape, args) else { continue };
             let rows = project(&trace, &shape, precision, &speed);
-            let recorded_ms = if place == Place::Here { recorded(&trace, precision, &rows) } else { Vec::new() };
+            let recorded = rows.iter().filter(|_| place == Place::Here);
+            let recorded_ms = recorded.map(|row| row.recorded_ms).collect();
             let device = DeviceReport { device: place.name(), precision: precision.to_string(), rows, recorded_ms };
             device.print(place, &speed);
             devices.push(device);
@@ -132,21 +134,7 @@ pub(crate) fn run(args: &BenchProjectArgs) -> Result<()> {
 fn of_model(model: &ModelArgs) -> Result<Shape> {
     let source = model.source()?;
     let config = TransformerConfig::from_json(&source.read("config.json")?)?;
-    let codes = HawkConfig::of_model(&source, &config)?
-        .map_or(config.readable(), |HawkConfig { layout, .. }| layout.code_ids())
-        .len();
-    Ok(Shape::new(&config, codes))
-}
-
-/// The recorded times of the target's passes, in the order of the projected rows.
-fn recorded(trace: &Trace, precision: Precision, rows: &[Projected]) -> Vec<f64> {
-    let of = |row: &Projected| {
-        let same = trace.rows_of(precision).find(|recorded| {
-            recorded.decoder == row.decoder && recorded.rule == row.rule && recorded.budget == Nodes::Fixed(row.nodes)
-        });
-        same.map_or(f64::NAN, |recorded| recorded.target_ms())
-    };
-    rows.iter().map(of).collect()
+    Ok(Shape::new(&config, code_ids(&source, &config)?.len()))
 }
 
 impl Place {

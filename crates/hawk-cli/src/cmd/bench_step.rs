@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hawk::Result;
+use hawk::{ModelSource, Result};
 use hawk_bench::step::{
     COMMITTED, Ceilings, PartsRow, PassTimes, check_bits, reading_ms, synthetic, time_parts, time_passes,
 };
@@ -141,10 +141,15 @@ impl Model {
         let source = args.source()?;
         let config = TransformerConfig::from_json(&source.read("config.json")?)?;
         let checkpoint = Checkpoint::open(&source, "")?;
-        let codes = HawkConfig::of_model(&source, &config)?
-            .map_or(config.readable(), |HawkConfig { layout, .. }| layout.code_ids());
+        let codes = code_ids(&source, &config)?;
         Ok(Self { name: args.name(), config, checkpoint, codes })
     }
+}
+
+/// The ids whose logits a pass computes: those of the codes, or all of a model of text.
+pub(super) fn code_ids(source: &ModelSource, config: &TransformerConfig) -> Result<Range<usize>> {
+    let image = HawkConfig::of_model(source, config)?;
+    Ok(image.map_or(config.readable(), |HawkConfig { layout, .. }| layout.code_ids()))
 }
 
 fn measure(model: &Model, precision: Precision, threads: &Threads, args: &BenchStepArgs) -> Result<Table> {

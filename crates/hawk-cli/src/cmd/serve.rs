@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawk::{Engine, Error, ImageSize, Precision, Result};
+use hawk::{Error, ImageSize, Precision, Result};
 use hawk_server::{ApiKeys, Cors, Ended, Server, Settings};
 
-use crate::args::{DecodingArgs, ModelArgs, image_size, precision, with_heads};
+use crate::args::{DecodingArgs, ModelArgs, image_size, precision};
 use crate::output::{note, say};
 use crate::{inputs, interrupt, tuning};
 
@@ -81,12 +81,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|e| cannot_listen(address, &e))?;
     let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-    let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let mut engine = Engine::load(args.model.source()?, args.model.options(precision))?;
-    if let Some(size) = args.size {
-        engine = engine.with_image_size(size)?;
-    }
-    let engine = Arc::new(with_heads(engine, args.decoding.heads.as_deref())?);
+    let engine = Arc::new(args.model.engine(args.precision, args.size, args.decoding.heads.as_deref())?);
     let decoding = args.decoding.decoding()?;
     tuning::recall(&engine, decoding.tree());
     let settings = Settings {
