@@ -100,7 +100,8 @@ def part_openai(hawk, _):
         answer = draw(extra_body={"seed": 5, "decoder": "soar", "tree": "8"}, size="128x128", quality="high", user="me", output_format="png", response_format="b64_json")
         check(pixels(hawk, base64.b64decode(answer.data[0].b64_json))[0], "another decoder, and all fields")
         for kind, begin in [("jpeg", b"\xff\xd8"), ("webp", b"RIFF")]:
-            check(base64.b64decode(draw(output_format=kind).data[0].b64_json).startswith(begin), kind)
+            files = [base64.b64decode(draw(output_format=kind, output_compression=quality).data[0].b64_json) for quality in (20, 100)]
+            check(all(file.startswith(begin) for file in files) and len(files[0]) < len(files[1]), f"{kind} in two qualities", [len(file) for file in files])
         for partials in range(4):
             events = list(draw(stream=True, partial_images=partials))
             kinds = [event.type for event in events]

@@ -25,8 +25,7 @@ def request(port, number, body):
     """Draws one image. Returns the seconds to the first picture and to the last one."""
     start = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    prompt = PROMPTS[number % len(PROMPTS)]
-    body = json.dumps({"prompt": prompt, "seed": number, "stream": True, "partial_images": 1, **body})
+    body = json.dumps({"prompt": PROMPTS[number % len(PROMPTS)], "seed": number, "stream": True, "partial_images": 1, **body})
     connection.request("POST", "/v1/images/generations", body, {"content-type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()

@@ -15,11 +15,27 @@ const KEPT_IMAGES: usize = 6;
 /// user's second run.
 const TUNING_IMAGES: usize = 4;
 
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// The text.
+    pub text: String,
+    /// The kind of picture, where figures are wanted by kind.
+    pub kind: Option<String>,
+}
+
+impl From<String> for Prompt {
+    /// A prompt of no kind.
+    fn from(text: String) -> Self {
+        Self { text, kind: None }
+    }
+}
+
 /// Who is compared, on which images.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What is drawn, one after another and from the start again.
-    pub prompts: Vec<String>,
+    pub prompts: Vec<Prompt>,
     /// Seed of the first image; each further image has the next one.
     pub seed: Seed,
     /// Images that every contender draws.
@@ -35,6 +51,9 @@ pub struct Plan {
 pub struct Turn {
     /// The text.
     pub prompt: String,
+    /// The kind of picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Key of the noise.
     pub seed: u64,
 }
@@ -43,7 +62,8 @@ impl Plan {
     /// The images.
     pub fn turns(&self) -> impl Iterator<Item = Turn> {
         let seeds = (0..self.images).map(|turn| self.seed.0.wrapping_add(turn as u64));
-        self.prompts.iter().cycle().cloned().zip(seeds).map(|(prompt, seed)| Turn { prompt, seed })
+        let turn = |(Prompt { text, kind }, seed)| Turn { prompt: text, kind, seed };
+        self.prompts.iter().cycle().cloned().zip(seeds).map(turn)
     }
 
     /// Images that autotuned contenders draw before: other seeds than those that are measured.
@@ -86,6 +106,8 @@ pub struct Measured {
     /// Time of plain decoding over the time of this contender, for the same image under the same
     /// rule in the same turn.
     pub speedups: Vec<f64>,
+    /// Target passes and committed cells, an image each.
+    pub steps: Vec<[u64; 2]>,
     /// Per cell in raster order, the images in which it was an accepted guess.
     pub drafted: Vec<u32>,
     /// The first images.
@@ -100,6 +122,7 @@ impl Measured {
             timings: Timings::default(),
             times: Vec::new(),
             speedups: Vec::new(),
+            steps: Vec::new(),
             drafted: Vec::new(),
             images: Vec::new(),
         }
@@ -108,6 +131,7 @@ impl Measured {
     fn record(&mut self, drawing: Drawing, plain: Duration) {
         let Drawing { generated, timings, time } = drawing;
         self.stats.merge(&generated.stats);
+        self.steps.push([generated.stats.target_passes, generated.stats.committed]);
         self.times.push(time);
         self.speedups.push(plain.as_secs_f64() / time.as_secs_f64());
         self.drafted.resize(generated.sources.len(), 0);

@@ -7,14 +7,14 @@
 //!
 //! let engine = Engine::load(hawk::built_in_model(), LoadOptions::default())?;
 //! let plan = Plan {
-//!     prompts: vec!["red apple, fluent 3d style".to_owned()],
+//!     prompts: vec!["red apple, fluent 3d style".to_owned().into()],
 //!     seed: Seed(1),
 //!     images: 1,
 //!     sampling: engine.config().defaults,
 //!     contenders: vec![Decoding::with_defaults(Decoder::NEIGHBOUR, Rule::Replay)],
 //! };
 //! let measured = compare(&plan, &mut |request| hawk_bench::draw(&engine, request), &mut |_| {})?;
-//! let rows: Vec<Row> = measured.iter().map(|measured| Row::new(measured, &engine)).collect();
+//! let rows: Vec<Row> = measured.iter().map(|measured| Row::new(measured, &plan, &engine)).collect();
 //! assert_eq!((rows[0].decoder.as_str(), rows[0].acceptance_length), ("ar", 1.0));
 //! assert!(rows[1].acceptance_length > 1.0 && rows[1].same_image_as_ar == Some(true));
 //! # Ok::<(), hawk::Error>(())
@@ -44,6 +44,6 @@ pub mod project;
 mod report;
 pub mod step;
 
-pub use decoders::{Measured, Plan, Turn, compare, draw};
+pub use decoders::{Measured, Plan, Prompt, Turn, compare, draw};
 pub use overlay::{SourceShare, overlay, source_shares};
-pub use report::{Budget, ImageParts, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};
+pub use report::{Budget, ImageParts, KindRow, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};

@@ -176,6 +176,12 @@ pub struct Row {
     pub passes_by_cells: Vec<u64>,
     /// What became of the guesses.
     pub sources: Vec<SourceRow>,
+    /// The same by kind of picture, where prompts have kinds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_kind: Vec<KindRow>,
+    /// Cells per target pass in each row of the grid: its cells over those that are no accepted guess. None
+    /// where all are.
+    pub acceptance_length_by_row: Vec<Option<f64>>,
     /// Share of images in which a cell was an accepted guess, `[row][column]`.
     pub drafted_share: Vec<Vec<f64>>,
     /// Memory of draft heads and Speculation Cache as a share of the memory of the target; none if
@@ -184,6 +190,19 @@ pub struct Row {
     /// The first images.
     #[serde(skip)]
     pub shown: Vec<Image>,
+}
+
+/// The figures of a contender over the pictures of a kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct KindRow {
+    /// The kind.
+    pub kind: String,
+    /// Images drawn.
+    pub images: usize,
+    /// Cells committed per target pass.
+    pub acceptance_length: f64,
+    /// Plain decoding's time over this contender's.
+    pub speedup_spread: Spread,
 }
 
 /// Mean milliseconds of a step.
@@ -262,12 +281,13 @@ impl Spread {
 impl Row {
     /// The figures of a contender on an engine.
     #[must_use]
-    pub fn new(measured: &Measured, engine: &Engine) -> Self {
+    pub fn new(measured: &Measured, plan: &Plan, engine: &Engine) -> Self {
         let draft_memory_share = engine.draft_memory(measured.decoding).ok().map(|memory| memory.share());
-        Self { draft_memory_share, ..Self::from_parts(measured, engine.precision(), engine.config().layout.grid()) }
+        let row = Self::from_parts(measured, plan, engine.precision(), engine.config().layout.grid());
+        Self { draft_memory_share, ..row }
     }
 
-    pub(crate) fn from_parts(measured: &Measured, precision: Precision, grid: Grid) -> Self {
+    pub(crate) fn from_parts(measured: &Measured, plan: &Plan, precision: Precision, grid: Grid) -> Self {
         let Measured { decoding, stats, timings, .. } = measured;
         let (images, passes) = (measured.times.len(), stats.target_passes);
         let time: Duration = measured.times.iter().sum();
@@ -307,6 +327,8 @@ impl Row {
             speedup_spread: spread,
             passes_by_cells: stats.tokens_per_pass[..=longest].to_vec(),
             sources: sources(measured),
+            by_kind: by_kind(measured, plan),
+            acceptance_length_by_row: acceptance_length_by_row(measured, grid),
             drafted_share: drafted_share(measured, grid),
             draft_memory_share: (!decoding.decoder().needs_heads()).then_some(0.0),
             shown: measured.images.clone(),
@@ -323,6 +345,38 @@ fn sources(measured: &Measured) -> Vec<SourceRow> {
         accepted: tally.accepted,
     };
     measured.stats.tallies().map(row).collect()
+}
+
+fn by_kind(measured: &Measured, plan: &Plan) -> Vec<KindRow> {
+    let kinds: Vec<Option<String>> = plan.turns().map(|turn| turn.kind).collect();
+    let mut names: Vec<&String> = Vec::new();
+    for kind in kinds.iter().flatten() {
+        if !names.contains(&kind) {
+            names.push(kind);
+        }
+    }
+    let row = |name: &String| {
+        let of_kind = || kinds.iter().enumerate().filter(|(_, kind)| kind.as_ref() == Some(name)).map(|(at, _)| at);
+        let speedups: Vec<f64> = of_kind().filter_map(|at| measured.speedups.get(at).copied()).collect();
+        let steps = of_kind().filter_map(|at| measured.steps.get(at));
+        let [passes, cells] = steps.fold([0, 0], |sum, image| [sum[0] + image[0], sum[1] + image[1]]);
+        KindRow {
+            kind: name.clone(),
+            images: speedups.len(),
+            acceptance_length: cells as f64 / passes.max(1) as f64,
+            speedup_spread: Spread::new(&speedups),
+        }
+    };
+    names.into_iter().map(row).collect()
+}
+
+fn acceptance_length_by_row(measured: &Measured, grid: Grid) -> Vec<Option<f64>> {
+    let length = |row: &[u32]| {
+        let cells = (row.len() * measured.times.len()) as f64;
+        let rest = cells - row.iter().copied().map(f64::from).sum::<f64>();
+        (rest > 0.0).then(|| cells / rest)
+    };
+    measured.drafted.chunks(grid.cols() as usize).map(length).collect()
 }
 
 fn drafted_share(measured: &Measured, grid: Grid) -> Vec<Vec<f64>> {

@@ -36,7 +36,7 @@ fn fake(request: &Request) -> Outcome {
 
 fn plan(contenders: Vec<Decoding>) -> Plan {
     Plan {
-        prompts: ["a", "b"].map(str::to_owned).to_vec(),
+        prompts: ["a", "b"].map(|text| text.to_owned().into()).to_vec(),
         seed: Seed(40),
         images: 3,
         sampling: Sampling::new(1.0, 1.0, 0, 1.0).unwrap(),

@@ -1,5 +1,5 @@
-//! Counts and times for Prometheus. The names behind `hawk_` are those of vLLM where the meaning is the
-//! same.
+//! Counts and times for Prometheus. The names behind `hawk_` are those of vllm-omni, and of vLLM where
+//! vllm-omni takes them over, where the meaning is the same.
 
 use std::time::Duration;
 
@@ -18,6 +18,12 @@ struct Answer {
     status: u16,
 }
 
+/// How a request ended, in vLLM's words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct End {
+    finished_reason: &'static str,
+}
+
 /// Images in a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InPass {
@@ -32,7 +38,9 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge,
     latency: Histogram,
     queue: Histogram,
-    first_partial: Histogram,
+    first_picture: Histogram,
+    requests: Family<End, Counter>,
+    prompt_tokens: Counter,
     passes: Family<InPass, Histogram>,
     drafts: Counter,
     draft_tokens: Counter,
@@ -59,7 +67,9 @@ impl Metrics {
             waiting: Gauge::default(),
             latency: seconds(),
             queue: seconds(),
-            first_partial: seconds(),
+            first_picture: seconds(),
+            requests: Family::default(),
+            prompt_tokens: Counter::default(),
             passes: Family::new_with_constructor(pass_seconds as fn() -> Histogram),
             drafts: Counter::default(),
             draft_tokens: Counter::default(),
@@ -73,16 +83,23 @@ impl Metrics {
         registry.register("http_answers", "Answers to requests for images, by status", m.answers.clone());
         registry.register("num_requests_running", "Images that are decoded now", m.running.clone());
         registry.register("num_requests_waiting", "Images that wait for a slot", m.waiting.clone());
-        let mut time = |name, help, histogram: &Histogram| {
-            registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        };
-        time("e2e_request_latency", "Time from the arrival of a request to its last picture", &m.latency);
-        time("request_queue_time", "Time of an image in the queue", &m.queue);
-        time(
-            "time_to_first_partial_image",
-            "Time from the arrival of a request to its first picture",
-            &m.first_partial,
+        registry.register(
+            "e2e_request_latency_s",
+            "Seconds from the arrival of a request to its last picture",
+            m.latency.clone(),
         );
+        registry.register(
+            "image_ttfp_s",
+            "Seconds from the arrival of a request to its first picture",
+            m.first_picture.clone(),
+        );
+        registry.register(
+            "requests_success",
+            "Requests by their end: stop where all images are drawn, abort where an image failed, the client left, the time was over or the server stopped",
+            m.requests.clone(),
+        );
+        let help = "Time of an image in the queue";
+        registry.register_with_unit("request_queue_time", help, Unit::Seconds, m.queue.clone());
         let help = "Time of a pass, with all that the loop does around it, by images in the pass: t(n)";
         registry.register_with_unit("pass", help, Unit::Seconds, m.passes.clone());
         registry.register("spec_decode_num_drafts", "Target passes over the trees of images", m.drafts.clone());
@@ -92,6 +109,7 @@ impl Metrics {
             "Proposed cells that were right",
             m.accepted_tokens.clone(),
         );
+        registry.register("prompt_tokens", "Tokens of the prompts of finished images", m.prompt_tokens.clone());
         registry.register("generation_tokens", "Cells of finished images", m.cells.clone());
         registry.register("images", "Finished images", m.images.clone());
         registry.register("images_cancelled", "Images whose client left, or whose time was over", m.cancelled.clone());
@@ -115,11 +133,16 @@ impl Metrics {
     }
 
     pub(crate) fn first_picture(&self, time: Duration) {
-        self.first_partial.observe(time.as_secs_f64());
+        self.first_picture.observe(time.as_secs_f64());
     }
 
     pub(crate) fn request_done(&self, time: Duration) {
         self.latency.observe(time.as_secs_f64());
+        self.requests.get_or_create(&End { finished_reason: "stop" }).inc();
+    }
+
+    pub(crate) fn request_aborted(&self) {
+        self.requests.get_or_create(&End { finished_reason: "abort" }).inc();
     }
 
     pub(crate) fn pass(&self, images: usize, time: Duration) {
@@ -130,8 +153,9 @@ impl Metrics {
         self.cancelled.inc();
     }
 
-    pub(crate) fn decoded(&self, stats: &DecodeStats) {
+    pub(crate) fn decoded(&self, prompt_tokens: usize, stats: &DecodeStats) {
         self.images.inc();
+        self.prompt_tokens.inc_by(prompt_tokens as u64);
         self.cells.inc_by(stats.committed);
         self.drafts.inc_by(stats.target_passes);
         self.draft_tokens.inc_by(stats.nodes);

@@ -152,5 +152,7 @@ fn formats_are_those_that_were_asked_for() {
     let draw = |more: &str| server.post(&format!(r#"{{"prompt": "a frog", "seed": 1, {more}}}"#)).images().remove(0);
     let [fine, rough] = [90, 10].map(|c| draw(&format!(r#""output_format": "jpeg", "output_compression": {c}"#)));
     assert!(fine.starts_with(b"\xff\xd8\xff") && rough.len() < fine.len());
-    assert_eq!(draw(r#""output_format": "webp""#)[8..12], *b"WEBP");
+    let webp = |more: &str| draw(&format!(r#""output_format": "webp"{more}"#));
+    let (whole, rough) = (webp(""), webp(r#", "output_compression": 10"#));
+    assert!(whole[8..12] == *b"WEBP" && rough[8..12] == *b"WEBP" && rough.len() < whole.len());
 }

@@ -33,7 +33,7 @@ fn what_is_wrong_is_named() {
         (json!({ "prompt": "x", "output_compression": 101 }), "output_compression", "invalid_value"),
         (json!({ "prompt": "x", "output_compression": 50 }), "output_compression", "invalid_value"),
         (
-            json!({ "prompt": "x", "output_compression": 50, "output_format": "webp" }),
+            json!({ "prompt": "x", "output_compression": 101, "output_format": "webp" }),
             "output_compression",
             "invalid_value",
         ),
@@ -160,6 +160,12 @@ fn a_full_queue_says_when_to_come_back() {
     drop(first);
     server.wait_for("hawk_num_requests_waiting", 0.0);
     assert_eq!(server.post(r#"{"prompt": "x", "n": 2}"#).status, 200);
+    // What was refused counts as no request.
+    for (reason, requests) in [("stop", 1.0), ("abort", 1.0)] {
+        server.wait_for(&format!("hawk_requests_success_total{{finished_reason=\"{reason}\"}}"), requests);
+    }
+    assert_eq!(server.metric("hawk_e2e_request_latency_s_count"), 1.0);
+    assert_eq!(server.metric("hawk_image_ttfp_s_count"), 1.0);
 }
 
 /// What a client waits for before it leaves.

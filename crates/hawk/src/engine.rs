@@ -215,6 +215,17 @@ impl Engine {
         self.model.decode(codes)
     }
 
+    /// Image number `index` of a request: the codes of a finished job and their pixels.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn paint(&self, index: u32, finished: Finished) -> Result<Generated> {
+        let started = Instant::now();
+        let Finished { codes, sources, stats, elapsed } = finished;
+        let image = self.decode(&codes)?;
+        Ok(Generated { index, image, codes, sources, stats, elapsed: elapsed + started.elapsed() })
+    }
+
     /// See [`Model::config`].
     #[must_use]
     pub fn config(&self) -> &HawkConfig {
@@ -377,14 +388,11 @@ impl Run<'_> {
         observer: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let started = Instant::now();
-        let Finished { codes, sources, stats, elapsed } = finished;
-        let image = match self.engine.decode(&codes) {
+        let image = match self.engine.paint(index, finished) {
             Ok(image) => image,
             Err(error) => return self.fail(index, error, observer),
         };
-        let pixels = started.elapsed();
-        self.outcome.timings.pixels += pixels;
-        let image = Generated { index, image, codes, sources, stats, elapsed: elapsed + pixels };
+        self.outcome.timings.pixels += started.elapsed();
         let flow = observer(Event::ImageDone(&image));
         self.outcome.images.push(image);
         flow

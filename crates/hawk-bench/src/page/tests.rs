@@ -6,7 +6,7 @@ use hawk::{
 };
 use hawk_spec::{Code, Drawn, Grid, Source, SourceTally};
 
-use crate::decoders::{Plan, compare};
+use crate::decoders::{Plan, Prompt, compare};
 use crate::report::{Budget, Machine, Report, Row, Settings};
 
 const HOSTILE: &str = "</bdi><script>alert('1')</script>\" onload=\"x & <img src=http://evil> \u{0}";
@@ -32,7 +32,7 @@ fn fake(request: &Request) -> Outcome {
 fn report(prompt: &str) -> Report {
     let with = |rule, nodes| Decoding::new(Decoder::NEIGHBOUR, rule, TreeShape::Budget(nodes)).unwrap();
     let plan = Plan {
-        prompts: vec![prompt.to_owned()],
+        prompts: ["a", "b"].map(|kind| Prompt { text: prompt.to_owned(), kind: Some(kind.to_owned()) }).to_vec(),
         seed: Seed(7),
         images: 2,
         sampling: Sampling::new(3.0, 1.0, 0, 0.9).unwrap(),
@@ -49,7 +49,7 @@ fn report(prompt: &str) -> Report {
     };
     let word = || prompt.to_owned();
     let machine = Machine { version: word(), threads: 1, cores: 2, isa: word(), arch: word(), os: word() };
-    let rows = measured.iter().map(|measured| Row::from_parts(measured, Precision::Bf16, grid)).collect();
+    let rows = measured.iter().map(|measured| Row::from_parts(measured, &plan, Precision::Bf16, grid)).collect();
     Report { rows, settings, machine }
 }
 
@@ -135,6 +135,10 @@ fn the_json_has_the_fields_that_it_says() {
     assert_eq!((&row["acceptance_length"], &row["passes"], &row["images"]), (&4.0.into(), &2.into(), &2.into()));
     assert_eq!(row["passes_by_cells"], serde_json::json!([0, 0, 0, 0, 2]));
     assert_eq!(row["drafted_share"], serde_json::json!([[0.0, 1.0], [1.0, 1.0]]));
+    assert_eq!(row["acceptance_length_by_row"], serde_json::json!([2.0, null]));
+    let kinds: Vec<_> = row["by_kind"].as_array().unwrap().iter().map(|of| (&of["kind"], &of["images"])).collect();
+    assert_eq!(kinds, [(&"a".into(), &1.into()), (&"b".into(), &1.into())]);
+    assert_eq!(row["by_kind"][0]["acceptance_length"], 4.0);
     assert_eq!(row["draft_memory_share"], 0.0);
     let source = serde_json::json!({"source": "V1", "depth": 1, "proposed": 8, "tested": 6, "accepted": 6});
     assert_eq!(row["sources"], serde_json::json!([source]));
@@ -150,6 +154,6 @@ fn the_json_has_the_fields_that_it_says() {
     }
     assert_eq!(json["rows"][1]["same_image_as_ar"], serde_json::Value::Null);
     assert!(row.get("shown").is_none());
-    assert_eq!(json["settings"]["turns"][1], serde_json::json!({"prompt": "red apple", "seed": 8}));
+    assert_eq!(json["settings"]["turns"][1], serde_json::json!({"prompt": "red apple", "kind": "b", "seed": 8}));
     assert_eq!(json["machine"]["threads"], 1);
 }

@@ -4,6 +4,7 @@
 //! measures how fast the threads can read and multiply. [`check_bits`] checks the result of a pass,
 //! [`time_passes`] times it.
 
+mod cached;
 #[allow(unsafe_code, reason = "kernels that read and multiply")]
 mod ceilings;
 mod model;
@@ -11,6 +12,7 @@ mod parts;
 mod pass;
 mod times;
 
+pub use cached::{CachedRow, cached_products};
 pub use ceilings::Ceilings;
 pub use model::synthetic;
 pub use parts::{PartsRow, region_ms, time_parts};

@@ -7,8 +7,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use hawk::{
-    Batch, Conditioning, Engine, Error, Finished, Generated, Happened, ImageIndex, ImageSize, JobId, Noise, Precision,
-    Record, RecordedSampling, Request, Result, Seed, write_png,
+    Batch, Conditioning, Engine, Error, Finished, Happened, ImageIndex, ImageSize, JobId, Noise, Precision, Record,
+    RecordedSampling, Request, Result, Seed, write_png,
 };
 use hawk_files::{FolderLock, hex};
 use indicatif::ProgressBar;
@@ -271,9 +271,7 @@ impl Work<'_> {
 
     fn keep(&self, folder: &mut BatchFolder, drawn: Drawn) -> Result<()> {
         let Drawn { wanted, finished } = drawn;
-        let Finished { codes, sources, stats, elapsed } = finished;
-        let image = self.engine.decode(&codes)?;
-        let image = Generated { index: wanted.index, image, codes, sources, stats, elapsed };
+        let image = self.engine.paint(wanted.index, finished)?;
         let record = Record::new(self.engine, &self.model, &self.requests[self.lines[&wanted.line]], &image)?;
         folder.add(&write_png(&image.image, &record)?, Line::of(&wanted.file, wanted.line, &record))?;
         let rate = self.bar.per_sec() / f64::from(self.engine.config().layout.grid().cells());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Request, Result, Rule, Seed, Tree, TreeShape};
-use hawk_bench::{Machine, Plan, Report, Row, Settings, compare, draw};
+use hawk_bench::{Machine, Plan, Prompt, Report, Row, Settings, compare, draw};
 
 use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
 use crate::inputs;
@@ -41,14 +41,16 @@ const fn nodes(nodes: usize) -> Tree {
   hawk bench decoders --images 8 --json bench.json --html bench.html
   hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8,auto --precision bf16,int8
   hawk bench decoders --model Janus-Pro-1B --heads heads/ --prompts captions.txt --images 4
+  hawk bench decoders --prompts landscapes.txt,things.txt --images 32 --by-row
 
 Every decoder's images are compared with those of plain decoding before a time counts.
 
 docs/benchmarks.md explains every column.")]
 pub(crate) struct BenchDecodersArgs {
-    /// File with one prompt per line; - is standard input [default: twelve captions of emoji]
-    #[arg(long, value_name = "FILE")]
-    prompts: Option<PathBuf>,
+    /// File with one prompt per line; - is standard input; several files are kinds of pictures, and a
+    /// table has the figures of each [default: twelve captions of emoji]
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    prompts: Vec<PathBuf>,
     /// Images that every decoder draws
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
@@ -65,6 +67,9 @@ pub(crate) struct BenchDecodersArgs {
     /// [default: 2,4,8,16,32; neighbour 2,4,8]
     #[arg(long = "budget", value_name = "NODES|auto", value_delimiter = ',', value_parser = budget)]
     budgets: Vec<Tree>,
+    /// Print also the tokens per pass in every row of the grid
+    #[arg(long)]
+    by_row: bool,
     /// Write the figures as JSON
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
@@ -83,14 +88,7 @@ pub(crate) struct BenchDecodersArgs {
 
 pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
     let contenders = contenders(args)?;
-    let prompts = match &args.prompts {
-        Some(path) => inputs::read_prompts(path)?,
-        None => PROMPTS.map(str::to_owned).to_vec(),
-    };
-    if prompts.is_empty() {
-        return Err(Error::input("no prompts: there is nothing to draw")
-            .expected("one prompt per line in the file of --prompts"));
-    }
+    let prompts = prompts(args)?;
     let mut files = Files::default();
     args.prompts.iter().for_each(|file| files.reads("--prompts", file));
     files.reads_model("--model", &args.model.source()?);
@@ -116,10 +114,41 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
         return if interrupt::came() { Ok(()) } else { Err(nothing) };
     };
     print(&report);
+    print_kinds(&report);
+    if args.by_row {
+        print_rows(&report);
+    }
     if let Some(json) = json {
         json.write_json(&report)?;
     }
     html.map_or(Ok(()), |html| html.write(report.page()?.as_bytes()))
+}
+
+/// The prompts of all files in turn: the first of each, the second of each, and so on. The file is their
+/// kind where there are several.
+fn prompts(args: &BenchDecodersArgs) -> Result<Vec<Prompt>> {
+    if args.prompts.is_empty() {
+        return Ok(PROMPTS.map(|text| text.to_owned().into()).to_vec());
+    }
+    let mut kinds = Vec::new();
+    for path in &args.prompts {
+        let texts = inputs::read_prompts(path)?;
+        if texts.is_empty() {
+            return Err(Error::input("no prompts: there is nothing to draw")
+                .at(path.display())
+                .expected("one prompt per line in the file of --prompts"));
+        }
+        let kind = (args.prompts.len() > 1).then(|| path.with_extension("").display().to_string());
+        kinds.push(texts.into_iter().map(move |text| Prompt { text, kind: kind.clone() }));
+    }
+    let mut prompts = Vec::new();
+    loop {
+        let before = prompts.len();
+        prompts.extend(kinds.iter_mut().filter_map(Iterator::next));
+        if prompts.len() == before {
+            return Ok(prompts);
+        }
+    }
 }
 
 /// Every decoder with every rule and every budget.
@@ -167,7 +196,7 @@ fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[Tree] {
 fn load(
     args: &BenchDecodersArgs,
     precision: Precision,
-    prompts: &[String],
+    prompts: &[Prompt],
     contenders: &[Decoding],
 ) -> Result<(Engine, Plan)> {
     let engine = with_heads(Engine::load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
@@ -199,7 +228,7 @@ fn measure(engine: &Engine, plan: &Plan) -> Result<Option<Vec<Row>>> {
     bar.finish_and_clear();
     match measured {
         Err(_) if interrupt::came() => Ok(None),
-        measured => Ok(Some(measured?.iter().map(|measured| Row::new(measured, engine)).collect())),
+        measured => Ok(Some(measured?.iter().map(|measured| Row::new(measured, plan, engine)).collect())),
     }
 }
 
@@ -233,5 +262,42 @@ fn print(report: &Report) {
             row.images_per_s,
             if row.exact { "" } else { "  changes the law" },
         ));
+    }
+}
+
+/// Precision, rule, decoder and nodes of a row.
+fn contender(row: &Row) -> String {
+    format!("{:9}  {:9}  {:13}  {:5}", row.precision, row.rule, row.decoder, row.budget)
+}
+
+fn print_kinds(report: &Report) {
+    if report.rows.iter().all(|row| row.by_kind.is_empty()) {
+        return;
+    }
+    say("\nprecision  rule       decoder        nodes  speed-up  (quartiles)     least  tokens/pass  images  kind");
+    for row in &report.rows {
+        for of in &row.by_kind {
+            let spread = &of.speedup_spread;
+            say(format_args!(
+                "{}  {:8.2}  ({:.2} to {:.2})  {:5.2}  {:11.3}  {:6}  {}",
+                contender(row),
+                spread.median,
+                spread.q1,
+                spread.q3,
+                spread.min,
+                of.acceptance_length,
+                of.images,
+                of.kind,
+            ));
+        }
+    }
+}
+
+fn print_rows(report: &Report) {
+    say("\ntokens per pass in the rows of the grid, from the top; - where every cell was an accepted guess");
+    for row in &report.rows {
+        let lengths = row.acceptance_length_by_row.iter();
+        let lengths = lengths.map(|length| length.map_or("-".to_owned(), |length| format!("{length:.2}")));
+        say(format_args!("{}  {}", contender(row), lengths.collect::<Vec<_>>().join(" ")));
     }
 }

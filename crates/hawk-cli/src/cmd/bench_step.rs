@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hawk::{ModelSource, Result};
 use hawk_bench::step::{
-    COMMITTED, Ceilings, PartsRow, PassTimes, check_bits, reading_ms, synthetic, time_parts, time_passes,
+    COMMITTED, CachedRow, Ceilings, PartsRow, PassTimes, cached_products, check_bits, reading_ms, synthetic,
+    time_parts, time_passes,
 };
 use hawk_files::{Checkpoint, HawkConfig, TransformerConfig};
 use hawk_kernels::{Isa, Precision, Threads};
@@ -37,7 +38,8 @@ to it; 1 is the best possible. The column /2 rows is the ratio of the medians to
 tree costs, compared with plain decoding with guidance.
 
 With --parts a second table follows: medians of the time in products with weights, in attention and in \
-norms, and what as many empty parallel regions take.")]
+norms, and what as many empty parallel regions take. A third one has products of one matrix whose weights stay \
+in the second-level cache, on one thread: how near the arithmetic alone comes to the peak.")]
 pub(crate) struct BenchStepArgs {
     /// Measure only this number format [default: all]
     #[arg(long, value_parser = precision())]
@@ -82,6 +84,9 @@ struct Table {
     /// Where the time goes, with --parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartsRow>,
+    /// Products without reading from memory, with --parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cached_products: Vec<CachedRow>,
 }
 
 /// Passes over one number of rows.
@@ -161,9 +166,12 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, args: &BenchS
     let before = Ceilings::measure(threads, precision, cost.bytes);
     let times = time_passes(&target, threads, &model.codes, &ROWS, effort)?;
     let ceilings = before.or_better(Ceilings::measure(threads, precision, cost.bytes));
-    let parts = match args.parts {
-        true => time_parts(&target, threads, &model.codes, &ROWS, effort / 2)?,
-        false => Vec::new(),
+    let (parts, cached_products) = match args.parts {
+        true => (
+            time_parts(&target, threads, &model.codes, &ROWS, effort / 2)?,
+            cached_products(precision, &ROWS, effort / 8),
+        ),
+        false => (Vec::new(), Vec::new()),
     };
     let reading = |streams| reading_ms(&target, threads, &model.codes, streams, effort / 4);
     Ok(Table {
@@ -178,6 +186,7 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, args: &BenchS
         reading_ms: [reading(1)?, reading(2)?],
         passes: rows_of(&times, ceilings, cost),
         parts,
+        cached_products,
     })
 }
 
@@ -235,6 +244,16 @@ fn print_parts(parts: &[PartsRow]) {
     say(format_args!("its parallel regions, empty: {:.3} ms (contained in the parts)", first.regions_ms));
 }
 
+fn print_cached_products(rows: &[CachedRow]) {
+    if rows.is_empty() {
+        return;
+    }
+    say("products of 512 x 512 weights in the second-level cache, one thread\nrows  min us  Gop/s  of the peak");
+    for row in rows {
+        say(format_args!("{:4} {:7.1} {:6.0} {:10.1} %", row.rows, row.fastest_us, row.gop_per_s, 100.0 * row.of_peak));
+    }
+}
+
 impl Table {
     fn print(&self) {
         say(format_args!(
@@ -249,6 +268,7 @@ impl Table {
         ));
         print_rows(&self.passes);
         print_parts(&self.parts);
+        print_cached_products(&self.cached_products);
         let [one, two] = self.reading_ms;
         say(format_args!(
             "reading weights, keys and values alone, in as many parallel regions: {one:.2} ms (one stream), {two:.2} ms (two)"

@@ -85,7 +85,9 @@ impl LazyLines {
 
 /// Keys and values of one stream for all layers.
 pub(crate) struct Kv {
-    pub(super) committed: usize,
+    committed: usize,
+    /// Most tokens that were committed at once: their pages are taken.
+    taken: usize,
     pub(super) capacity: usize,
     head_dim: usize,
     kv_heads: usize,
@@ -106,7 +108,23 @@ impl Kv {
         let size = [panels, head_dim.div_ceil(PANEL), lines, kv_heads];
         let layers = || (0..config.layers).map(|_| LazyLines::new(size)).collect::<Result<_>>();
         let (keys, values) = (layers()?, layers()?);
-        Ok(Self { committed: 0, capacity: panels * PANEL, head_dim, kv_heads, format, keys, values })
+        Ok(Self { committed: 0, taken: 0, capacity: panels * PANEL, head_dim, kv_heads, format, keys, values })
+    }
+
+    /// S, committed tokens.
+    pub(super) fn committed(&self) -> usize {
+        self.committed
+    }
+
+    /// Sets the number of committed tokens, whose keys and values are there.
+    pub(super) fn set_committed(&mut self, tokens: usize) {
+        self.committed = tokens;
+        self.taken = self.taken.max(tokens);
+    }
+
+    /// Tokens that have taken no memory yet.
+    pub(super) fn untaken(&self) -> usize {
+        self.capacity - self.taken
     }
 
     /// The factors of the bytes of [`new`](Self::new).
@@ -175,7 +193,7 @@ impl Kv {
                 }
             }
         }
-        self.committed = tokens;
+        self.set_committed(tokens);
     }
 
     pub(super) fn heads(&self) -> impl Iterator<Item = KvHead> {

@@ -69,6 +69,14 @@ impl CpuPasses {
         })
     }
 
+    /// Compares what the open streams and one more have still to take with what is free now: other
+    /// programs may have taken it since the passes were planned.
+    fn check_memory(&self) -> Result<()> {
+        let untaken = self.streams.iter().map(|stream| stream.kv().untaken());
+        let tokens = untaken.fold(self.plan.tokens, usize::saturating_add);
+        Demand::default().with("keys and values", &self.target.stream_bytes(tokens)).check()
+    }
+
     /// Index of a node among all rows that the pass has read; none where there is no such node.
     fn readout(&self, stream: StreamId, node: usize) -> Option<usize> {
         let before: usize = self.streams.get(..stream.0)?.iter().map(|stream| stream.rows.read().len()).sum();
@@ -168,6 +176,7 @@ impl Passes for CpuPasses {
                 Error::input("too many streams").at("streams").expected(format!("at most {}", self.plan.streams));
             return Err(error.got(self.streams.len() + 1));
         }
+        self.check_memory()?;
         let mut stream = self.target.stream(self.plan.tokens)?.with_inputs(own);
         stream.rows = Rows::with_capacity(self.plan.stream_rows, self.plan.stream_rows);
         self.streams.push(stream);

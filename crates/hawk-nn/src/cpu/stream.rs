@@ -48,7 +48,7 @@ impl Stream {
 
     /// S, committed tokens.
     pub fn committed(&self) -> usize {
-        self.kv.committed
+        self.kv.committed()
     }
 
     /// Most tokens, committed and staged.
@@ -58,7 +58,7 @@ impl Stream {
 
     /// Forgets all but the first `tokens` committed tokens.
     pub fn truncate(&mut self, tokens: usize) {
-        self.kv.committed = self.kv.committed.min(tokens);
+        self.kv.set_committed(self.kv.committed().min(tokens));
     }
 
     /// Takes the first `tokens` committed tokens of another stream of the same target in place of
@@ -72,7 +72,7 @@ impl Stream {
 
     /// Begins another sequence, with inputs of its own.
     pub(crate) fn restart(&mut self, own: OwnInputs) {
-        self.kv.committed = 0;
+        self.kv.set_committed(0);
         self.own = own;
         self.clear();
     }
@@ -112,13 +112,13 @@ impl Stream {
         let path = self.rows.path(row);
         for (i, &row) in path.iter().enumerate() {
             if row != i {
-                let (from, to) = (self.kv.committed + row, self.kv.committed + i);
+                let (from, to) = (self.kv.committed() + row, self.kv.committed() + i);
                 // SAFETY: nobody else has the stream, and both are rows of a pass that was inside the
                 // capacity.
                 self.kv.heads().for_each(|head| unsafe { head.copy(from, to) });
             }
         }
-        self.kv.committed += path.len();
+        self.kv.set_committed(self.kv.committed() + path.len());
         self.clear();
     }
 
@@ -129,13 +129,13 @@ impl Stream {
         if let Some(token) = self.rows.tokens().iter().find(|token| token.index() >= vocab) {
             return Err(Error::input("a token is not in the vocabulary").expected(format!("below {vocab}")).got(token));
         }
-        let needed = self.kv.committed + self.rows.len();
+        let needed = self.kv.committed() + self.rows.len();
         if needed > self.kv.capacity {
             return Err(Error::input("the sequence is too long")
                 .expected(format!("at most {} tokens", self.kv.capacity))
                 .got(needed));
         }
-        let needed = self.own.start().saturating_add(self.kv.committed + self.rows.deepest());
+        let needed = self.own.start().saturating_add(self.kv.committed() + self.rows.deepest());
         if needed > positions {
             return Err(Error::input("the sequence leaves the positions that the model has")
                 .expected(format!("at most {positions}"))

@@ -115,6 +115,7 @@ fn order(service: &Service, client: String, asked: &Asked) -> Result<(Order, Unb
         left: AtomicUsize::new(request.images.len()),
         request,
         reply,
+        metrics: Arc::clone(&service.metrics),
     };
     Ok((order, progress))
 }

@@ -26,10 +26,10 @@ pub(crate) struct GenerationRequest {
     /// Width and height in pixels: `auto`, or the size that the model draws.
     #[schema(default = "auto")]
     size: Option<String>,
-    /// `png`, `jpeg` or `webp`. PNG files hold the record of the image; WebP is without loss.
+    /// `png`, `jpeg` or `webp`. PNG files hold the record of the image.
     #[schema(default = "png", pattern = "^(png|jpeg|webp)$")]
     output_format: Option<String>,
-    /// Quality of a JPEG in percent. 100 for the other formats, which are without loss.
+    /// Quality of a JPEG or WebP picture in percent; WebP with 100 is without loss. A PNG has 100.
     #[schema(minimum = 0, maximum = 100, default = 100)]
     output_compression: Option<u32>,
     /// `b64_json`: pictures are in the answer.
@@ -178,11 +178,10 @@ impl GenerationRequest {
         one_of("output_format", Some(name), &["png", "jpeg", "webp"])?;
         match name {
             "jpeg" => Ok(PictureFormat::Jpeg { quality: compression.max(1) as u8 }),
+            "webp" => Ok(PictureFormat::WebP { quality: compression as u8 }),
             _ if compression < 100 => {
-                let expected = format!("100 for {name}, which is without loss");
-                Err(ApiError::range("output_compression", &expected, compression))
+                Err(ApiError::range("output_compression", "100 for png, which is without loss", compression))
             }
-            "webp" => Ok(PictureFormat::WebP),
             _ => Ok(PictureFormat::Png),
         }
     }

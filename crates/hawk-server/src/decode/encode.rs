@@ -17,8 +17,10 @@ pub(crate) enum PictureFormat {
         /// 1 to 100.
         quality: u8,
     },
-    /// Without loss.
-    WebP,
+    WebP {
+        /// 0 to 100; 100 is without loss.
+        quality: u8,
+    },
 }
 
 impl PictureFormat {
@@ -27,7 +29,7 @@ impl PictureFormat {
         match self {
             Self::Png => "png",
             Self::Jpeg { .. } => "jpeg",
-            Self::WebP => "webp",
+            Self::WebP { .. } => "webp",
         }
     }
 
@@ -47,7 +49,9 @@ impl PictureFormat {
                 height,
                 ExtendedColorType::Rgb8,
             ),
-            (Self::WebP, _) => WebPEncoder::new_lossless(&mut bytes).write_image(
+            // The `image` library writes WebP without loss only.
+            (Self::WebP { quality }, _) if quality < 100 => return lossy_webp(picture, f32::from(quality)),
+            (Self::WebP { .. }, _) => WebPEncoder::new_lossless(&mut bytes).write_image(
                 &picture.pixels,
                 width,
                 height,
@@ -56,6 +60,13 @@ impl PictureFormat {
         };
         written.map(|()| bytes).map_err(|e| Error::input(format!("cannot write a {} picture: {e}", self.name())))
     }
+}
+
+fn lossy_webp(picture: &Image, quality: f32) -> Result<Vec<u8>> {
+    let encoder = webp::Encoder::from_rgb(&picture.pixels, picture.width, picture.height);
+    let written = encoder.encode_simple(false, quality);
+    let bytes = written.map_err(|e| Error::input(format!("cannot write a webp picture: {e:?}")))?;
+    Ok(bytes.to_vec())
 }
 
 /// A whole grid for codes that end early: the last decided row is repeated, since pixels depend on the
@@ -113,6 +124,18 @@ mod tests {
         let begins = |format: PictureFormat| format.encode(&picture, None).unwrap()[..4].to_vec();
         assert_eq!(begins(PictureFormat::Png), b"\x89PNG");
         assert_eq!(begins(PictureFormat::Jpeg { quality: 90 })[..3], [0xff, 0xd8, 0xff]);
-        assert_eq!(begins(PictureFormat::WebP), b"RIFF");
+        assert_eq!(begins(PictureFormat::WebP { quality: 100 }), b"RIFF");
+        assert_eq!(begins(PictureFormat::WebP { quality: 80 }), b"RIFF");
+    }
+
+    #[test]
+    fn webp_loses_nothing_at_100_and_grows_with_its_quality() {
+        let pixels: Vec<u8> = (0..64 * 64 * 3_u32).map(|at| (at.wrapping_mul(at) >> 5) as u8).collect();
+        let picture = Image { width: 64, height: 64, pixels };
+        let files = [10, 60, 99, 100].map(|quality| PictureFormat::WebP { quality }.encode(&picture, None).unwrap());
+        let read = |file: &[u8]| image::load_from_memory(file).unwrap().to_rgb8().into_raw();
+        assert_eq!(read(&files[3]), picture.pixels);
+        assert!(files[..3].iter().all(|file| read(file).len() == picture.pixels.len()));
+        assert!(files[0].len() < files[1].len() && files[1].len() < files[2].len());
     }
 }

@@ -1,12 +1,14 @@
 //! What a client asks for, and what it hears.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hawk::{CellSource, Code, Conditioning, Error, Request};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::encode::PictureFormat;
+use crate::metrics::Metrics;
 
 /// The images of one HTTP request.
 pub(crate) struct Order {
@@ -27,6 +29,29 @@ pub(crate) struct Order {
     /// Closed where the client has left. It holds at most what the images of the order bring, so that a
     /// client that reads slowly delays nobody.
     pub(crate) reply: UnboundedSender<Progress>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Order {
+    /// Notes that an image is painted.
+    pub(crate) fn image_done(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.metrics.request_done(self.arrived.elapsed());
+        }
+    }
+
+    /// Notes that the order was not taken. It counts as no request.
+    pub(crate) fn refused(&self) {
+        self.left.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        if *self.left.get_mut() > 0 {
+            self.metrics.request_aborted();
+        }
+    }
 }
 
 /// Whether a client hears of every pass.

@@ -1,13 +1,12 @@
 //! From codes to pictures, on a thread of its own: the next pass does not wait for pixels.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hawk::{Code, Engine, Error, Finished, Generated, Record, Result};
+use hawk::{Code, Engine, Error, Finished, Record, Result};
 
 use super::encode::{cover, filled};
 use super::order::{Failure, Order, Progress, Whole};
@@ -66,9 +65,7 @@ impl Painter {
         let is_first = match &painted {
             Ok(Progress::Partial { image, index, .. }) => *image == order.request.images.start && *index == 0,
             Ok(Progress::Whole(whole)) => {
-                if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    self.metrics.request_done(order.arrived.elapsed());
-                }
+                order.image_done();
                 order.partial_images == 0 && whole.image == order.request.images.start
             }
             _ => false,
@@ -88,8 +85,8 @@ impl Painter {
     }
 
     fn whole(&self, order: &Order, index: u32, finished: Finished) -> Result<Whole> {
-        let Finished { codes, sources, stats, elapsed } = finished;
-        let image = Generated { index, image: self.engine.decode(&codes)?, codes, sources, stats, elapsed };
+        let decoding = finished.elapsed;
+        let image = self.engine.paint(index, finished)?;
         let record = Record::new(&self.engine, &self.model, &order.request, &image)?;
         let bytes = order.format.encode(&image.image, Some(&record))?;
         Ok(Whole {
@@ -98,7 +95,7 @@ impl Painter {
             tokens: [order.conditioning.cond.tokens().len() as u64, image.stats.committed],
             passes: image.stats.target_passes,
             acceptance_length: image.stats.acceptance_length(),
-            decoding: elapsed,
+            decoding,
         })
     }
 }

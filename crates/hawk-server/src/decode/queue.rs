@@ -59,6 +59,15 @@ impl<T: Clone> FairQueue<T> {
         Some(taken)
     }
 
+    /// Gives back an image that was taken. It is the next one again.
+    pub(crate) fn put_back(&mut self, client: String, request: T, image: u32) {
+        self.waiting += 1;
+        let known = self.clients.iter().position(|known| known.name == client).and_then(|at| self.clients.remove(at));
+        let mut client = known.unwrap_or(Client { name: client, requests: VecDeque::new() });
+        client.requests.push_front((request, image..image + 1));
+        self.clients.push_front(client);
+    }
+
     /// Removes the requests that fail a test, and calls `removed` with each.
     pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool, mut removed: impl FnMut(T)) {
         for client in &mut self.clients {
@@ -92,6 +101,22 @@ mod tests {
         let want = [("a1", 0), ("b1", 4), ("a2", 0), ("b1", 5), ("a1", 1), ("a2", 1), ("a1", 2)];
         assert_eq!(order(&mut queue), want);
         assert_eq!((queue.waiting(), queue.pop()), (0, None));
+    }
+
+    #[test]
+    fn what_is_put_back_is_next_again() {
+        for images in [1, 2] {
+            let mut queue = FairQueue::new(9);
+            assert!(queue.push("a", "a1", 0..images) && queue.push("b", "b1", 0..1));
+            let before = queue.waiting();
+            let (request, image) = queue.pop().unwrap();
+            queue.put_back("a".to_owned(), request, image);
+            assert_eq!(queue.waiting(), before);
+            let mut all = order(&mut queue);
+            assert_eq!((all[0], all.len(), queue.waiting()), (("a1", 0), before, 0));
+            all.sort_unstable();
+            assert_eq!(all[all.len() - 1], ("b1", 0));
+        }
     }
 
     #[test]

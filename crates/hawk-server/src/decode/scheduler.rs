@@ -109,13 +109,13 @@ impl Scheduler {
     pub(crate) fn submit(&self, order: Arc<Order>) -> std::result::Result<(), Refusal> {
         let mut state = self.shared.lock();
         if state.stop > Stop::No || self.ended() {
+            order.refused();
             return Err(Refusal::Stopping);
         }
-        let images = order.request.images.clone();
-        let client = order.client.clone();
         // Places of clients that have left are free.
         state.queue.retain(|waiting| !waiting.reply.is_closed(), drop);
-        if !state.queue.push(&client, order, images) {
+        if !state.queue.push(&order.client, Arc::clone(&order), order.request.images.clone()) {
+            order.refused();
             let wait = state.queue.waiting() as f64 / self.slots as f64 * state.image_s;
             return Err(Refusal::Full { retry_after_s: wait.ceil().clamp(1.0, 600.0) as u64 });
         }
@@ -288,6 +288,11 @@ impl Loop {
                     let (started, codes) = (Instant::now(), Vec::new());
                     self.active.push(Active { job, order, image, started, codes, passes: 0, partials: 0 });
                 }
+                // Memory is short now. What the images of the passes have is free when they are finished.
+                Err(error) if error.fault() == Fault::Environment && !self.batch.is_empty() => {
+                    let client = order.client.clone();
+                    return self.shared.lock().queue.put_back(client, order, image);
+                }
                 Err(error) => tell(&order, Failure::Image(error)),
             }
         }
@@ -306,7 +311,8 @@ impl Loop {
             Happened::Finished => {
                 let active = self.active.swap_remove(at);
                 if let Some(finished) = self.batch.take(active.job) {
-                    self.metrics.decoded(&finished.stats);
+                    let prompt = active.order.conditioning.cond.tokens().len();
+                    self.metrics.decoded(prompt, &finished.stats);
                     self.learn_time(active.started.elapsed());
                     let Active { order, image, .. } = active;
                     // The painter ends after this loop.
