@@ -10,7 +10,7 @@ use hawk_kernels::Precision;
 use hawk_nn::{Backend, Cpu, Device, PixelDecoder};
 
 use crate::backend::GpuBackend;
-use crate::memory::Memory;
+use crate::memory::{Limit, Memory};
 use crate::weights::Target;
 
 /// An interface to GPUs.
@@ -57,7 +57,11 @@ impl Gpu {
         })?;
         let properties = client.properties();
         let name = properties.identity.name.clone();
-        let limit = properties.memory.max_memory();
+        let limit = match properties.memory.max_memory() {
+            _ if software => Limit::Host,
+            Some(bytes) => Limit::Bytes(bytes),
+            None => Limit::Unknown,
+        };
         let class = format!("{api} {name}");
         let memory = Arc::new(Memory::new(client, format!("{api}:{index} ({name})"), limit));
         Ok(Self { api, software, class, memory, cpu: Cpu::new(threads)? })
@@ -102,12 +106,8 @@ fn find(api: Api, index: usize) -> Result<(cubecl::Device, bool)> {
         return cubecl::Device::cuda(index).map(|device| (device, false)).map_err(unavailable);
     }
     let mut left = index;
-    let kinds: [fn(usize) -> WgpuDeviceKind; 4] = [
-        WgpuDeviceKind::DiscreteGpu,
-        WgpuDeviceKind::IntegratedGpu,
-        WgpuDeviceKind::VirtualGpu,
-        WgpuDeviceKind::Other,
-    ];
+    let kinds: [fn(usize) -> WgpuDeviceKind; 4] =
+        [WgpuDeviceKind::DiscreteGpu, WgpuDeviceKind::IntegratedGpu, WgpuDeviceKind::VirtualGpu, WgpuDeviceKind::Other];
     for kind in kinds {
         for number in 0.. {
             match on(kind(number)) {
@@ -119,7 +119,9 @@ fn find(api: Api, index: usize) -> Result<(cubecl::Device, bool)> {
     }
     match on(WgpuDeviceKind::Cpu) {
         Ok(device) if left == 0 => Ok((device, true)),
-        Ok(_) => Err(Error::environment("there is no such device").at(at()).hint("--device cpu computes on the processor")),
+        Ok(_) => {
+            Err(Error::environment("there is no such device").at(at()).hint("--device cpu computes on the processor"))
+        }
         Err(e) => Err(unavailable(e)),
     }
 }

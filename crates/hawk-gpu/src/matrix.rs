@@ -1,9 +1,9 @@
 //! Weights on a device.
 
+use half::bf16;
 use hawk_files::{Checkpoint, Error, Result, Tensor};
 use hawk_kernels::{MatrixSize, Precision};
 use hawk_nn::Packer;
-use half::bf16;
 
 use crate::kernels::numbers::Numbers;
 use crate::memory::{Buffer, Memory};

@@ -7,20 +7,31 @@ use cubecl::client::Client;
 use cubecl::prelude::BufferArg;
 use cubecl::server::Handle;
 use hawk_files::{Error, Result};
+use hawk_nn::Demand;
 
 /// A device with the memory that is left on it.
 pub(crate) struct Memory {
     pub(crate) client: Client,
     /// Its name, for messages.
     pub(crate) name: String,
-    /// Bytes that it has; none where it does not say.
-    limit: Option<u64>,
+    limit: Limit,
     /// Bytes that were planned.
     planned: AtomicU64,
 }
 
+/// How much memory a device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// So many bytes.
+    Bytes(u64),
+    /// The free memory of this machine: the device is a driver on its processor.
+    Host,
+    /// The driver does not say.
+    Unknown,
+}
+
 impl Memory {
-    pub(crate) fn new(client: Client, name: String, limit: Option<u64>) -> Self {
+    pub(crate) fn new(client: Client, name: String, limit: Limit) -> Self {
         Self { client, name, limit, planned: AtomicU64::new(0) }
     }
 
@@ -28,14 +39,18 @@ impl Memory {
     ///
     /// # Errors
     /// The device has less, or no buffer may be so large.
-    pub(crate) fn plan(&self, what: &str, bytes: u64, largest: u64) -> Result<()> {
+    pub(crate) fn plan(&self, what: &'static str, bytes: u64, largest: u64) -> Result<()> {
         let most = self.client.properties().memory.max_page_size;
         if largest > most {
             return Err(self.too_little(what, largest, "in one buffer", most));
         }
         let planned = self.planned.load(Ordering::Relaxed);
-        if let Some(limit) = self.limit.filter(|limit| planned.saturating_add(bytes) > *limit) {
-            return Err(self.too_little(what, bytes, "in all", limit.saturating_sub(planned)));
+        match self.limit {
+            Limit::Bytes(limit) if planned.saturating_add(bytes) > limit => {
+                return Err(self.too_little(what, bytes, "in all", limit.saturating_sub(planned)));
+            }
+            Limit::Host => Demand::default().with(what, &[bytes as usize]).check()?,
+            Limit::Bytes(_) | Limit::Unknown => {}
         }
         self.planned.fetch_add(bytes, Ordering::Relaxed);
         Ok(())

@@ -101,11 +101,7 @@ impl GpuPasses {
 
     fn run(&mut self) -> Result<()> {
         let (memory, c) = (Arc::clone(&self.target.memory), self.target.config());
-        self.streams.check(&Bounds {
-            vocabulary: c.vocab,
-            hidden: c.hidden,
-            positions: self.workspace.positions,
-        })?;
+        self.streams.check(&Bounds { vocabulary: c.vocab, hidden: c.hidden, positions: self.workspace.positions })?;
         self.settle();
         let (rows, paths) = self.streams.describe();
         let count = rows.len() / place::ROW as usize;

@@ -36,9 +36,14 @@ pub(crate) struct LayerNorms {
 
 /// Bytes of the weights, and of the largest matrix.
 pub(crate) fn bytes_of(config: &TransformerConfig, numbers: Numbers) -> (u64, u64) {
-    let tables: Vec<String> = config.ends().inputs.into_iter().map(|table| match table {
-        InputTensors::Stored { name, .. } | InputTensors::Computed { name, .. } => name,
-    }).collect();
+    let tables: Vec<String> = config
+        .ends()
+        .inputs
+        .into_iter()
+        .map(|table| match table {
+            InputTensors::Stored { name, .. } | InputTensors::Computed { name, .. } => name,
+        })
+        .collect();
     let (mut all, mut largest) = (0_u64, 0_u64);
     // The tables stay on the host, but for one that is the output projection as well.
     let uploaded = |name: &String| config.tied_embeddings || !tables.contains(name);

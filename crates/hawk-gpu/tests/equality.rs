@@ -16,16 +16,20 @@ use hawk_gpu::{Api, Gpu};
 #[test]
 fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
     let gpu = Gpu::open(Api::Vulkan, 0, 2).unwrap();
-    for family in &FAMILIES {
+    // A driver that computes in software takes minutes for all: by default every family has one number format and every decoder two trees.
+    let all = std::env::var_os("HAWK_GPU_ALL").is_some();
+    let precisions = [Precision::Bf16, Precision::F32];
+    for (number, family) in FAMILIES.iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
         family.write(dir.path());
-        for precision in [Precision::Bf16, Precision::F32] {
+        for precision in precisions.into_iter().skip(if all { 0 } else { number % 2 }).take(if all { 2 } else { 1 }) {
             let engine = family.load_on(dir.path(), &gpu, precision);
             assert!(engine.device().starts_with("vulkan "), "{}", engine.device());
             let plain = family.draw(&engine, Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);
             assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);
             let mut accepted = 0;
-            for (turn, (decoder, tree)) in ways().enumerate() {
+            let ways = ways().filter(|(_, tree)| all || ["1", "5", "7", "auto"].contains(tree));
+            for (turn, (decoder, tree)) in ways.enumerate() {
                 let decoding = Decoding::new(decoder, Rule::Replay, tree.parse::<Tree>().unwrap()).unwrap();
                 let guessed = family.draw(&engine, decoding, 1 + turn % 3);
                 let what = format!("{} {precision} {decoder} {tree}", family.name);

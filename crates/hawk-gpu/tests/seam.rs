@@ -5,12 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, TransformerConfig};
+use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
 use hawk_gpu::{Api, Gpu};
 use hawk_kernels::Precision;
-use hawk_nn::{
-    Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Passes, Ranking, Readout, Shaping, Staged, StreamId,
-};
+use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId};
 use hawk_spec::{Pipeline, TokenId};
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
@@ -94,37 +92,59 @@ fn chain(backend: &dyn Backend, (own, tokens): (&OwnInputs, &[TokenId]), step: u
     logits
 }
 
-fn farthest(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+fn differences<'a>(a: &'a [Vec<f32>], b: &'a [Vec<f32>]) -> impl Iterator<Item = f32> {
     assert_eq!(a.len(), b.len());
-    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs())
+}
+
+/// The root of the mean square.
+fn size(differences: impl Iterator<Item = f32>) -> f64 {
+    let (sum, count) = differences.fold((0.0, 0.0), |(sum, count), x| (sum + f64::from(x).powi(2), count + 1.0));
+    f64::sqrt(sum / count)
 }
 
 #[test]
 fn logits_are_the_cpus_to_rounding() {
     for dir in models() {
-        for (precision, limit) in [(Precision::F32, 1e-4), (Precision::Bf16, 6e-2)] {
-            let [cpu, gpu] = [&*CPU as &dyn Device, &*GPU].map(|device| load(&dir, device, precision));
-            let (own, tokens) = tokens(&dir, &*cpu, 30);
-            let [a, b] = [&cpu, &gpu].map(|backend| chain(&**backend, (&own, &tokens), 64));
-            let most = a.iter().flatten().fold(0.0_f32, |most, x| most.max(x.abs()));
-            let worst = farthest(&a, &b);
-            println!("{} {precision}: off by {worst:.1e}, logits up to {most:.1}", dir.display());
-            assert!(worst <= limit, "{} {precision}: {worst}", dir.display());
-        }
+        let logits = |device: &dyn Device, precision: Precision| {
+            let backend = load(&dir, device, precision);
+            let (own, tokens) = tokens(&dir, &*backend, 30);
+            chain(&*backend, (&own, &tokens), 64)
+        };
+        let (exact, got) = (logits(&*CPU, Precision::F32), logits(&*GPU, Precision::F32));
+        let worst = differences(&exact, &got).fold(0.0, f32::max);
+        assert!(worst <= 1e-4, "{}: {worst}", dir.display());
+        // An input that is rounded to bf16 may be rounded to either side. That moves logits as far as rounding does at all.
+        let (cpu, gpu) = (logits(&*CPU, Precision::Bf16), logits(&*GPU, Precision::Bf16));
+        let [of_cpu, of_gpu, between] =
+            [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));
+        println!("{}: f32 {worst:.1e}; bf16 {of_cpu:.1e} {of_gpu:.1e} {between:.1e}", dir.display());
+        assert!(of_gpu <= 1.1 * of_cpu && between <= of_cpu, "{}: {of_gpu}, CPU {of_cpu}", dir.display());
     }
+}
+
+/// The models with the number formats that they are run in. A driver that computes in software takes long for the built-in model.
+fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
+    let formats = |dir: PathBuf| match dir.ends_with("emoji-v1") {
+        true => vec![(dir, Precision::Bf16)],
+        false => vec![(dir.clone(), Precision::F32), (dir, Precision::Bf16)],
+    };
+    models().flat_map(formats)
 }
 
 #[test]
 fn a_chain_has_the_same_bits_in_any_steps() {
-    for dir in models() {
-        for precision in [Precision::F32, Precision::Bf16] {
-            let backend = load(&dir, &*GPU, precision);
-            let (own, tokens) = tokens(&dir, &*backend, 70);
-            let tokens = &tokens[..tokens.len().min(34)];
-            let alone = chain(&*backend, (&own, tokens), 1);
-            for step in [2, 3, 7, 16, 33, 64] {
-                assert!(chain(&*backend, (&own, tokens), step) == alone, "{} {precision} {step}", dir.display());
-            }
+    for (dir, precision) in runs() {
+        let backend = load(&dir, &*GPU, precision);
+        // Blocks of every number of rows; a grid has few positions.
+        let (count, steps) = match backend.config().rotary {
+            Rotary::Line => (66, &[2, 3, 7, 16, 33, 64][..]),
+            Rotary::Grid { .. } => (30, &[4, 13, 30][..]),
+        };
+        let (own, tokens) = tokens(&dir, &*backend, count);
+        let alone = chain(&*backend, (&own, &tokens), 1);
+        for &step in steps {
+            assert!(chain(&*backend, (&own, &tokens), step) == alone, "{} {precision} {step}", dir.display());
         }
     }
 }
@@ -143,47 +163,45 @@ fn path_of(row: usize) -> Vec<usize> {
 
 #[test]
 fn a_row_of_a_tree_has_the_bits_of_its_path() {
-    for dir in models() {
-        for precision in [Precision::F32, Precision::Bf16] {
-            let backend = load(&dir, &*GPU, precision);
-            let (own, all) = tokens(&dir, &*backend, 24);
-            let (prefix, guesses) = all.split_at(12);
-            let follow = |length: usize, rows: &[usize]| {
-                let path = prefix[..length].iter().copied().chain(rows.iter().map(|&row| guesses[row]));
-                chain(&*backend, (&own, &path.collect::<Vec<_>>()), 1).pop().unwrap()
-            };
-            let mut passes = backend.passes(plan(&*backend)).unwrap();
-            // Two streams of different lengths, the second a copy of the first.
-            let streams = [(); 2].map(|()| passes.open(own.clone()).unwrap());
-            let last = passes.rows(streams[0]).push_chain(prefix.iter().copied(), None, Readout::Nothing);
-            Staged::run(&mut *passes, &[]).unwrap().commit(last.map(|row| (streams[0], row)));
-            passes.copy(streams[0], streams[1], 11);
-            passes.truncate(streams[1], 10);
-            assert_eq!(streams.map(|stream| passes.committed(stream)), [12, 10]);
-            for stream in streams {
-                for (guess, parent) in guesses.iter().zip(PARENTS) {
-                    passes.rows(stream).push(*guess, parent, Readout::Logits);
-                }
+    for (dir, precision) in runs() {
+        let backend = load(&dir, &*GPU, precision);
+        let (own, all) = tokens(&dir, &*backend, 24);
+        let (prefix, guesses) = all.split_at(12);
+        let follow = |length: usize, rows: &[usize]| {
+            let path = prefix[..length].iter().copied().chain(rows.iter().map(|&row| guesses[row]));
+            chain(&*backend, (&own, &path.collect::<Vec<_>>()), 1).pop().unwrap()
+        };
+        let mut passes = backend.passes(plan(&*backend)).unwrap();
+        // Two streams of different lengths, the second a copy of the first.
+        let streams = [(); 2].map(|()| passes.open(own.clone()).unwrap());
+        let last = passes.rows(streams[0]).push_chain(prefix.iter().copied(), None, Readout::Nothing);
+        Staged::run(&mut *passes, &[]).unwrap().commit(last.map(|row| (streams[0], row)));
+        passes.copy(streams[0], streams[1], 11);
+        passes.truncate(streams[1], 10);
+        assert_eq!(streams.map(|stream| passes.committed(stream)), [12, 10]);
+        for stream in streams {
+            for (guess, parent) in guesses.iter().zip(PARENTS) {
+                passes.rows(stream).push(*guess, parent, Readout::Logits);
             }
-            let trees = streams.map(laws);
-            let mut staged = Staged::run(&mut *passes, &trees).unwrap();
-            for (tree, length) in [(0, 12), (1, 10)] {
-                for node in 0..PARENTS.len() {
-                    let got = staged.read().scores(NodeOf { tree, node }).unwrap().to_vec();
-                    assert!(got == follow(length, &path_of(node)), "{} {precision} row {node}", dir.display());
-                }
+        }
+        let trees = streams.map(laws);
+        let mut staged = Staged::run(&mut *passes, &trees).unwrap();
+        for (tree, length) in [(0, 12), (1, 10)] {
+            for node in [0, 2, 4, 6, 9] {
+                let got = staged.read().scores(NodeOf { tree, node }).unwrap().to_vec();
+                assert!(got == follow(length, &path_of(node)), "{} {precision} row {node}", dir.display());
             }
-            // Paths whose rows do not stand together move to their places.
-            staged.commit([(streams[0], 9), (streams[1], 4)]);
-            assert_eq!(streams.map(|stream| passes.committed(stream)), [12 + 5, 10 + 3]);
-            for stream in streams {
-                passes.rows(stream).push(guesses[10], None, Readout::Logits);
-            }
-            let mut staged = Staged::run(&mut *passes, &trees).unwrap();
-            for (tree, length, rows) in [(0, 12, &[0, 1, 3, 6, 9, 10][..]), (1, 10, &[0, 2, 4, 10])] {
-                let got = staged.read().scores(NodeOf { tree, node: 0 }).unwrap().to_vec();
-                assert!(got == follow(length, rows), "{} {precision}: after a commit", dir.display());
-            }
+        }
+        // Paths whose rows do not stand together move to their places.
+        staged.commit([(streams[0], 9), (streams[1], 4)]);
+        assert_eq!(streams.map(|stream| passes.committed(stream)), [12 + 5, 10 + 3]);
+        for stream in streams {
+            passes.rows(stream).push(guesses[10], None, Readout::Logits);
+        }
+        let mut staged = Staged::run(&mut *passes, &trees).unwrap();
+        for (tree, length, rows) in [(0, 12, &[0, 1, 3, 6, 9, 10][..]), (1, 10, &[0, 2, 4, 10])] {
+            let got = staged.read().scores(NodeOf { tree, node: 0 }).unwrap().to_vec();
+            assert!(got == follow(length, rows), "{} {precision}: after a commit", dir.display());
         }
     }
 }

@@ -9,10 +9,12 @@ mod ceilings;
 mod model;
 mod parts;
 mod pass;
+mod seam;
 mod times;
 
 pub use ceilings::Ceilings;
 pub use model::synthetic;
 pub use parts::{PartsRow, region_ms, time_parts};
 pub use pass::{COMMITTED, Step, check_bits};
+pub use seam::{check_backend, time_backend};
 pub use times::{PassTimes, reading_ms, time_passes};

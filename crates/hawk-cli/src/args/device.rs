@@ -56,24 +56,36 @@ fn device(text: &str) -> std::result::Result<DeviceChoice, String> {
         ("auto", ..) => Ok(DeviceChoice::Auto),
         ("cpu", ..) => Ok(DeviceChoice::Cpu),
         (_, Some(api), Some(number)) => Ok(DeviceChoice::Gpu(api, number)),
-        _ => Err("expected auto, cpu, cuda, vulkan or metal, the last three also with a number, such as cuda:1".to_owned()),
+        _ => {
+            Err("expected auto, cpu, cuda, vulkan or metal, the last three also with a number, such as cuda:1"
+                .to_owned())
+        }
     }
 }
 
 impl DeviceArgs {
     /// Loads a model on the device.
     pub(crate) fn load(&self, source: ModelSource, options: LoadOptions) -> Result<Engine> {
+        match self.load_on_gpu(source.clone(), options)? {
+            Some(engine) => Ok(engine),
+            None => Engine::load(source, options),
+        }
+    }
+
+    /// Loads a model on the GPU that was chosen; none where the CPU was.
+    pub(crate) fn load_on_gpu(&self, source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
         match self.device {
-            DeviceChoice::Cpu => Engine::load(source, options),
+            DeviceChoice::Cpu => Ok(None),
             DeviceChoice::Auto => auto(source, options),
-            DeviceChoice::Gpu(api, index) => on_gpu(source, options, api, index),
+            DeviceChoice::Gpu(api, index) => on_gpu(source, options, api, index).map(Some),
         }
     }
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-fn auto(source: ModelSource, options: LoadOptions) -> Result<Engine> {
-    Engine::load(source, options)
+#[allow(clippy::unnecessary_wraps, reason = "as with GPUs")]
+fn auto(_: ModelSource, _: LoadOptions) -> Result<Option<Engine>> {
+    Ok(None)
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
@@ -88,7 +100,8 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 
 /// The first GPU that takes the model, else the CPU. Drivers that compute in software are not tried.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn auto(source: ModelSource, options: LoadOptions) -> Result<Engine> {
+#[allow(clippy::unnecessary_wraps, reason = "as without GPUs")]
+fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
     for api in Api::ALL {
         let Ok(gpu) = hawk_gpu::Gpu::open(api.into(), 0, options.threads) else { continue };
         if gpu.is_software() {
@@ -97,13 +110,13 @@ fn auto(source: ModelSource, options: LoadOptions) -> Result<Engine> {
         match Engine::load_on(source.clone(), &gpu, options.precision) {
             Ok(engine) => {
                 note(format_args!("note: --device auto chose {}", gpu.name()));
-                return Ok(engine);
+                return Ok(Some(engine));
             }
             Err(e) => note(format_args!("note: --device auto leaves out {}: {e}", gpu.name())),
         }
     }
     note("note: --device auto chose the CPU: no GPU takes the model");
-    Engine::load(source, options)
+    Ok(None)
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]

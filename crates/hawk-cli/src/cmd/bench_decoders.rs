@@ -172,7 +172,8 @@ fn load(
     prompts: &[String],
     contenders: &[Decoding],
 ) -> Result<(Engine, Plan)> {
-    let engine = with_heads(args.device.load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
+    let engine =
+        with_heads(args.device.load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
     let plan = Plan {
         prompts: prompts.to_vec(),
         seed: Seed(args.seed),

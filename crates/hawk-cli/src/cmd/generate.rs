@@ -9,7 +9,10 @@ use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Reques
 use hawk_files::Condition;
 use indicatif::ProgressBar;
 
-use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features, with_heads};
+use crate::args::{
+    DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features,
+    with_heads,
+};
 use crate::inputs;
 use crate::interrupt;
 use crate::output::destination::{Destination, Name};

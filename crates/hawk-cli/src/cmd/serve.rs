@@ -83,7 +83,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|e| cannot_listen(address, &e))?;
     let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-    let engine = Arc::new(args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?);
+    let engine =
+        Arc::new(args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?);
     let decoding = args.decoding.decoding()?;
     tuning::recall(&engine, decoding.tree());
     let settings = Settings {

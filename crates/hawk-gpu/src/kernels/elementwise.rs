@@ -11,7 +11,14 @@ const PANEL: u32 = hawk_kernels::PANEL as u32;
 
 /// `out = silu(gate) * up`; panels of gate and up alternate in `x`.
 #[cube(launch_unchecked)]
-pub(crate) fn swiglu(x: &[f32], out: &mut [f32], inner: u32, x_stride: u32, out_stride: u32, #[comptime] numbers: Numbers) {
+pub(crate) fn swiglu(
+    x: &[f32],
+    out: &mut [f32],
+    inner: u32,
+    x_stride: u32,
+    out_stride: u32,
+    #[comptime] numbers: Numbers,
+) {
     let i = CUBE_POS_X * UNITS + UNIT_POS;
     if i < inner {
         let at = CUBE_POS_Y * x_stride + i / PANEL * (2 * PANEL) + i % PANEL;

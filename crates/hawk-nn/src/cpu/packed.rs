@@ -51,7 +51,6 @@ impl<'a> MatrixSource<'a> {
         file.release();
         Ok(matrix)
     }
-
 }
 
 impl Packer for MatrixSource<'_> {

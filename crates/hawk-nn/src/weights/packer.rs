@@ -15,12 +15,7 @@ pub trait Packer {
     ///
     /// # Errors
     /// The device cannot take the matrix.
-    fn matrix(
-        &self,
-        name: &str,
-        size: MatrixSize,
-        fill: &mut dyn FnMut(usize, &mut [f32]),
-    ) -> Result<Self::Matrix>;
+    fn matrix(&self, name: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<Self::Matrix>;
 
     /// A tensor that is read to fill a [`matrix`](Self::matrix) and for nothing else.
     ///

@@ -4,9 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use hawk::{
-    Cpu, Decoder, Decoding, Device, Engine, Generated, ModelSource, Precision, Request, Seed,
-};
+use hawk::{Cpu, Decoder, Decoding, Device, Engine, Generated, ModelSource, Precision, Request, Seed};
 use hawk_spec::{Cell, Code, ImageIndex, Noise, Purpose};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -152,4 +150,3 @@ pub(crate) fn ways() -> impl Iterator<Item = (Decoder, &'static str)> {
     };
     Decoder::all().flat_map(move |decoder| trees(decoder).iter().map(move |tree| (decoder, *tree)))
 }
-
