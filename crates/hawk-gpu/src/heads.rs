@@ -6,12 +6,12 @@ use hawk_files::{Checkpoint, Error, HeadsConfig, Result};
 use hawk_kernels::MatrixSize;
 use hawk_nn::{HeadRow, PassPlan};
 
-use crate::kernels::elementwise::{UNITS, gather, head_block};
+use crate::kernels::elementwise::{UNITS, head_block};
 use crate::kernels::product::Epilogue;
-use crate::launch::{Product, cubes, units};
+use crate::launch::{Gather, Product, RowsIn, cubes, units};
 use crate::matrix::GpuMatrix;
 use crate::memory::{Buffer, Memory};
-use crate::passes::Projection;
+use crate::projection::Projection;
 use crate::weights::Target;
 use crate::workspace::Widths;
 
@@ -118,21 +118,16 @@ impl HeadRuns {
         let pick = memory.upload(order.iter().map(|&row| states[row] as u32).collect());
         let head = memory.upload(order.iter().map(|&row| rows[row].head as u32).collect());
         let (width, stride) = (target.config().hidden as u32, w.hidden as u32);
-        let grid = || cubes(target.config().hidden.div_ceil(UNITS as usize), rows.len());
-        // SAFETY: `pick` names rows of `last`, and all buffers have the rows with this stride.
-        unsafe {
-            gather::launch_unchecked(
-                &memory.client,
-                grid(),
-                units(UNITS),
-                last.arg(),
-                pick.arg(),
-                self.inputs.arg(),
-                width,
-                stride,
-                target.numbers,
-            );
-        }
+        let inputs = Gather {
+            x: last,
+            pick: &pick,
+            out: &self.inputs,
+            rows: rows.len(),
+            width: target.config().hidden,
+            stride: w.hidden,
+            numbers: target.numbers,
+        };
+        inputs.run(memory);
         for block in 0..self.heads.blocks.len() {
             let first = order.partition_point(|&row| rows[row].head < block);
             let end = order.partition_point(|&row| rows[row].head <= block);
@@ -140,20 +135,18 @@ impl HeadRuns {
                 matrix: &self.heads.blocks[block],
                 numbers: target.numbers,
                 epilogue: Epilogue::Store,
-                x: &self.inputs,
-                x_stride: w.hidden,
-                y: &self.inner,
-                y_stride: w.hidden,
+                x: RowsIn { buffer: &self.inputs, stride: w.hidden },
+                y: RowsIn { buffer: &self.inner, stride: w.hidden },
                 rows: first..end,
                 outputs: 0..target.config().hidden,
             };
             product.run(memory);
         }
-        // SAFETY: as above; `head` names rows of the biases.
+        // SAFETY: `pick` names rows of `last`, `head` rows of the biases; all buffers have the rows with this stride.
         unsafe {
             head_block::launch_unchecked(
                 &memory.client,
-                grid(),
+                cubes(target.config().hidden.div_ceil(UNITS as usize), rows.len()),
                 units(UNITS),
                 last.arg(),
                 pick.arg(),

@@ -2,6 +2,7 @@
 
 use cubecl::prelude::{CubeCount, CubeDim};
 
+use crate::kernels::elementwise;
 use crate::kernels::numbers::Numbers;
 use crate::kernels::product::{Epilogue, TEAM, TEAMS, product};
 use crate::matrix::GpuMatrix;
@@ -20,17 +21,22 @@ pub(crate) fn units(count: u32) -> CubeDim {
     CubeDim::new_1d(count)
 }
 
+/// Rows in a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct RowsIn<'a> {
+    pub(crate) buffer: &'a Buffer,
+    /// Numbers from one row to the next.
+    pub(crate) stride: usize,
+}
+
 /// Some rows of inputs against some outputs of a matrix.
 pub(crate) struct Product<'a> {
     pub(crate) matrix: &'a GpuMatrix,
     pub(crate) numbers: Numbers,
     pub(crate) epilogue: Epilogue,
-    /// `[rows][x_stride]`, [`padded`](crate::matrix::padded).
-    pub(crate) x: &'a Buffer,
-    pub(crate) x_stride: usize,
-    /// `[rows][y_stride]`.
-    pub(crate) y: &'a Buffer,
-    pub(crate) y_stride: usize,
+    /// Inputs, [`padded`](crate::matrix::padded).
+    pub(crate) x: RowsIn<'a>,
+    pub(crate) y: RowsIn<'a>,
     /// The rows of `x` and `y`.
     pub(crate) rows: std::ops::Range<usize>,
     /// The outputs; the first is column 0 of `y`.
@@ -52,19 +58,49 @@ impl Product<'_> {
                 &memory.client,
                 cubes(outputs.div_ceil(TEAMS as usize), rows.div_ceil(block)),
                 units(TEAM * TEAMS),
-                self.x.vectors(),
+                self.x.buffer.vectors(),
                 self.matrix.buffer.vectors(),
-                self.y.arg(),
+                self.y.buffer.arg(),
                 rows as u32,
                 self.rows.start as u32,
-                (self.x_stride / 4) as u32,
+                (self.x.stride / 4) as u32,
                 self.matrix.vectors as u32,
-                self.y_stride as u32,
+                self.y.stride as u32,
                 self.outputs.start as u32,
                 outputs as u32,
                 block,
                 self.numbers,
                 self.epilogue,
+            );
+        }
+    }
+}
+
+/// Rows `pick` of `x` that are copied to `out`, rounded as products read them.
+pub(crate) struct Gather<'a> {
+    pub(crate) x: &'a Buffer,
+    pub(crate) pick: &'a Buffer,
+    pub(crate) out: &'a Buffer,
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+    pub(crate) numbers: Numbers,
+}
+
+impl Gather<'_> {
+    pub(crate) fn run(&self, memory: &Memory) {
+        // SAFETY: `pick` names rows of `x`, and both buffers have the rows with this stride.
+        unsafe {
+            elementwise::gather::launch_unchecked(
+                &memory.client,
+                cubes(self.width.div_ceil(elementwise::UNITS as usize), self.rows),
+                units(elementwise::UNITS),
+                self.x.arg(),
+                self.pick.arg(),
+                self.out.arg(),
+                self.width as u32,
+                self.stride as u32,
+                self.numbers,
             );
         }
     }

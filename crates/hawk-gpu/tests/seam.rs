@@ -123,7 +123,7 @@ fn logits_are_the_cpus_to_rounding() {
     }
 }
 
-/// The models with the number formats that they are run in. A driver that computes in software takes long for the built-in model.
+/// The models with the number formats that they are run in.
 fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
     let formats = |dir: PathBuf| match dir.ends_with("emoji-v1") {
         true => vec![(dir, Precision::Bf16)],
@@ -138,6 +138,8 @@ fn a_chain_has_the_same_bits_in_any_steps() {
         let backend = load(&dir, &*GPU, precision);
         // Blocks of every number of rows; a grid has few positions.
         let (count, steps) = match backend.config().rotary {
+            // A driver in software takes long for the built-in model.
+            Rotary::Line if dir.ends_with("emoji-v1") => (34, &[3, 33][..]),
             Rotary::Line => (66, &[2, 3, 7, 16, 33, 64][..]),
             Rotary::Grid { .. } => (30, &[4, 13, 30][..]),
         };
@@ -163,7 +165,7 @@ fn path_of(row: usize) -> Vec<usize> {
 
 #[test]
 fn a_row_of_a_tree_has_the_bits_of_its_path() {
-    for (dir, precision) in runs() {
+    for (dir, precision) in runs().filter(|(dir, _)| !dir.ends_with("emoji-v1")) {
         let backend = load(&dir, &*GPU, precision);
         let (own, all) = tokens(&dir, &*backend, 24);
         let (prefix, guesses) = all.split_at(12);

@@ -100,7 +100,7 @@ pub fn time_backend(
     Ok(rows.iter().zip(times).map(|(&rows, times)| median_of(rows, times)).collect())
 }
 
-/// Checks that rows of a pass over `rows` rows have the same bits as their paths run token by token.
+/// Checks that rows of a pass over `rows` rows, at least two, have the same bits as their paths run token by token.
 ///
 /// # Errors
 /// As [`time_backend`], or a row has other bits.

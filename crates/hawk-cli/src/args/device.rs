@@ -102,6 +102,7 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 #[allow(clippy::unnecessary_wraps, reason = "as without GPUs")]
 fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
+    let mut reason = "no GPU was found";
     for api in Api::ALL {
         let Ok(gpu) = hawk_gpu::Gpu::open(api.into(), 0, options.threads) else { continue };
         if gpu.is_software() {
@@ -112,10 +113,13 @@ fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
                 note(format_args!("note: --device auto chose {}", gpu.name()));
                 return Ok(Some(engine));
             }
-            Err(e) => note(format_args!("note: --device auto leaves out {}: {e}", gpu.name())),
+            Err(e) => {
+                note(format_args!("note: --device auto leaves out {}: {e}", gpu.name()));
+                reason = "no GPU takes the model";
+            }
         }
     }
-    note("note: --device auto chose the CPU: no GPU takes the model");
+    note(format_args!("note: --device auto chose the CPU: {reason}"));
     Ok(None)
 }
 

@@ -7,7 +7,7 @@
 use cubecl::prelude::*;
 
 use super::cache::{key_place, value_place};
-use super::norm::{UNITS, sum_of_units};
+use super::norm::{UNITS, most_of_units, sum_of_units};
 use super::numbers::{Numbers, exp, high, low, rounded};
 use super::place::{COMMITTED, PATH_LENGTH, PATH_START, ROW, STREAM};
 
@@ -85,12 +85,7 @@ pub(crate) fn attention(
         scores[(memory + position) as usize] = score;
         most = max(most, score);
     }
-    parts[UNIT_POS as usize] = most;
-    sync_cube();
-    for i in 0..UNITS {
-        most = max(most, parts[i as usize]);
-    }
-    sync_cube();
+    let most = most_of_units(most, &mut parts);
 
     let mut part = 0.0f32;
     for position in range_stepped(UNIT_POS, length, UNITS) {

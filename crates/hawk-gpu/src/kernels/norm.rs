@@ -34,6 +34,24 @@ pub(crate) fn sum_of_units(part: f32, parts: &mut Shared<[f32]>) -> f32 {
     sum
 }
 
+/// The largest over the units of a cube, for all of them.
+#[cube]
+pub(crate) fn most_of_units(part: f32, parts: &mut Shared<[f32]>) -> f32 {
+    parts[UNIT_POS as usize] = part;
+    sync_cube();
+    #[unroll]
+    for level in 0..7u32 {
+        let half = comptime!(UNITS >> (level + 1));
+        if UNIT_POS < half {
+            parts[UNIT_POS as usize] = max(parts[UNIT_POS as usize], parts[(UNIT_POS + half) as usize]);
+        }
+        sync_cube();
+    }
+    let most = parts[0];
+    sync_cube();
+    most
+}
+
 /// `out[i] = x[pick[i]] / rms(x[pick[i]]) * weight`, a cube a row.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
