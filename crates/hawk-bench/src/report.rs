@@ -64,6 +64,8 @@ pub struct Machine {
     pub cores: usize,
     /// Instruction set of the kernels.
     pub isa: String,
+    /// Class of the device that computed the passes: `cpu`, or the interface and the name of a GPU.
+    pub device: String,
     /// Processor architecture.
     pub arch: String,
     /// Operating system.
@@ -79,6 +81,7 @@ impl Machine {
             threads: engine.threads(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             isa: Isa::detect().to_string(),
+            device: engine.device().to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
             os: std::env::consts::OS.to_owned(),
         }

@@ -19,6 +19,9 @@ use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, StreamId
 use crate::rows::Rows;
 use crate::vq::image::Image;
 
+/// The class of all CPUs.
+pub const CPU: &str = "cpu";
+
 /// A place to load models to.
 pub trait Device: Send + Sync {
     /// Loads a transformer and packs its weights.
@@ -59,6 +62,9 @@ pub trait Backend: Send + Sync {
 
     /// Number format of the weights.
     fn precision(&self) -> Precision;
+
+    /// The class of the device: backends of one class give the same bits. [`CPU`] is the class of all CPUs.
+    fn device(&self) -> &str;
 
     /// Least bytes and multiplications of a pass that reads the logits of `ids`.
     fn cost(&self, ids: Range<usize>) -> PassCost;

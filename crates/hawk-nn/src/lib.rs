@@ -4,21 +4,22 @@
 pub mod backend;
 mod cpu;
 mod heads;
+mod laws;
 mod loader;
 mod memory;
 mod pass;
 mod rows;
 mod staged;
 mod vq;
+mod weights;
 
-pub use backend::{Backend, Device, Passes, PixelDecoder};
+pub use backend::{Backend, CPU, Device, Passes, PixelDecoder};
 pub use cpu::backend::{Cpu, CpuBackend};
 pub use cpu::parts::{Part, PartTimes};
 pub use cpu::ranking::{Question, Ranker};
 pub use cpu::staged::Staged as CpuStaged;
 pub use cpu::stream::Stream;
 pub use cpu::target::Target;
-pub use cpu::weights::MATRICES;
 pub use cpu::workspace::{PassLimits, Workspace};
 pub use hawk_files::{
     Arrangement, Blob, CaptionFeatures, CaptionPrompt, Checkpoint, ClassPrompt, Codebook, Condition, Conversion,
@@ -30,6 +31,7 @@ pub use hawk_files::{
 };
 pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
+pub use laws::NodeLaws;
 pub use loader::CpuLoader;
 pub use memory::Demand;
 pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
@@ -38,3 +40,11 @@ pub use staged::Staged;
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;
 pub use vq::image::Image;
+pub use weights::captions::Captions;
+pub use weights::dense::Dense;
+pub use weights::embedding::Embedding;
+pub use weights::ends::OutputHead;
+pub use weights::layer::{HeadNorm, Layer, MATRICES};
+pub use weights::packer::Packer;
+pub use weights::rotary::Rope;
+pub use weights::whole::Weights;

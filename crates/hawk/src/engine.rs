@@ -184,6 +184,12 @@ impl Engine {
         &*self.model.target().backend
     }
 
+    /// The class of the device: images of one class are the same to the bit.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        self.backend().device()
+    }
+
     /// The CPU backend, for tools that measure it or train beside it.
     ///
     /// # Errors

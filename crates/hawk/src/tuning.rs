@@ -1,6 +1,6 @@
 //! The autotuner of tree sizes as programs see it: what it keeps between runs, what it chose.
 
-use hawk_nn::Result;
+use hawk_nn::{CPU, Result};
 
 use crate::decode::tree_size::memory::{Place, TunerMemory};
 use crate::engine::Engine;
@@ -62,7 +62,10 @@ impl Engine {
     fn place(&self, memory: &TunerMemory) -> Result<Place> {
         Ok(Place {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            machine: memory.machine().to_owned(),
+            machine: match self.device() {
+                CPU => memory.machine().to_owned(),
+                device => format!("{}, {device}", memory.machine()),
+            },
             threads: self.threads(),
             precision: self.precision().to_string(),
             model: self.digest()?.to_owned(),

@@ -48,7 +48,8 @@ fn report(prompt: &str) -> Report {
         turns: plan.turns().collect(),
     };
     let word = || prompt.to_owned();
-    let machine = Machine { version: word(), threads: 1, cores: 2, isa: word(), arch: word(), os: word() };
+    let machine =
+        Machine { version: word(), threads: 1, cores: 2, isa: word(), device: word(), arch: word(), os: word() };
     let rows = measured.iter().map(|measured| Row::from_parts(measured, &plan, Precision::Bf16, grid)).collect();
     Report { rows, settings, machine }
 }

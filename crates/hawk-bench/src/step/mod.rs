@@ -10,6 +10,7 @@ mod ceilings;
 mod model;
 mod parts;
 mod pass;
+mod seam;
 mod times;
 
 pub use cached::{CachedRow, cached_products};
@@ -17,4 +18,5 @@ pub use ceilings::Ceilings;
 pub use model::synthetic;
 pub use parts::{PartsRow, region_ms, time_parts};
 pub use pass::{COMMITTED, Step, check_bits};
+pub use seam::{check_backend, time_backend};
 pub use times::{PassTimes, reading_ms, time_passes};

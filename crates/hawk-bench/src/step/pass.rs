@@ -13,6 +13,14 @@ use super::model::Random;
 /// Committed tokens of every stream of a timed pass.
 pub const COMMITTED: usize = 256;
 
+/// Rows of a stream in one pass of a prefill.
+pub(super) const PREFILL: usize = 32;
+
+/// The parents of the rows of a binary tree.
+pub(super) fn parent(row: usize) -> Option<usize> {
+    row.checked_sub(1).map(|above| above / 2)
+}
+
 /// A pass that can be repeated: streams of [`COMMITTED`] tokens, each with a small tree; every row
 /// is read.
 pub struct Step<'a> {
@@ -38,8 +46,8 @@ impl<'a> Step<'a> {
             return Err(Error::input("no ids of the vocabulary").expected(expected).got(format!("{vocabulary:?}")));
         }
         let used = if rows == 1 { 1 } else { 2 };
-        let tokens = COMMITTED + rows.max(Self::PREFILL);
-        let most = rows.max(used * Self::PREFILL);
+        let tokens = COMMITTED + rows.max(PREFILL);
+        let most = rows.max(used * PREFILL);
         let limits = PassLimits { rows: most, readouts: rows, tokens, vocabulary: vocabulary.len() };
         let mut step = Self {
             target,
@@ -63,30 +71,22 @@ impl<'a> Step<'a> {
             let mut random = Random(SplitMix64(i as u64));
             stream.rows.clear();
             for row in 0..(rows + i) / self.used {
-                stream.rows.push(random.token(&self.vocabulary), Self::parent(row), Readout::Logits);
+                stream.rows.push(random.token(&self.vocabulary), parent(row), Readout::Logits);
             }
         }
     }
-
-    /// Rows of a stream in one pass of a prefill.
-    const PREFILL: usize = 32;
 
     fn prefill(&mut self, pool: &Threads) -> Result<()> {
         let mut random = Random(SplitMix64(1));
         while self.streams[0].committed() < COMMITTED {
             let mut last = Vec::new();
             for stream in &mut self.streams {
-                let tokens: Vec<TokenId> = (0..Self::PREFILL).map(|_| random.token(&self.vocabulary)).collect();
+                let tokens: Vec<TokenId> = (0..PREFILL).map(|_| random.token(&self.vocabulary)).collect();
                 last.push(stream.rows.push_chain(tokens, None, Readout::Nothing));
             }
             self.pass(pool)?.commit(&last);
         }
         Ok(())
-    }
-
-    /// A binary tree.
-    fn parent(row: usize) -> Option<usize> {
-        row.checked_sub(1).map(|above| above / 2)
     }
 
     /// Runs the pass; whoever drops the result can run it again.
@@ -112,7 +112,7 @@ pub fn check_bits(target: &Target, pool: &Threads, vocabulary: Range<usize>, row
     let staged = together.pass(pool)?;
     for (i, tokens) in trees.iter().enumerate() {
         for row in 0..tokens.len() {
-            let mut path: Vec<usize> = std::iter::successors(Some(row), |row| Step::parent(*row)).collect();
+            let mut path: Vec<usize> = std::iter::successors(Some(row), |row| parent(*row)).collect();
             path.reverse();
             let mut logits = Vec::new();
             for ancestor in path {

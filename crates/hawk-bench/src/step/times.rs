@@ -11,7 +11,7 @@ use super::ceilings::{READ_TOGETHER, best_s, read};
 use super::pass::Step;
 
 /// Row counts take turns this often, so that a slow moment of the machine does not meet one alone.
-const ROUNDS: u32 = 8;
+pub(super) const ROUNDS: u32 = 8;
 
 /// The least time, in ms, in which the threads read what a pass over `streams` streams (one or two)
 /// reads, without arithmetic. Each matrix is a parallel region of its own, as in a pass, where each
@@ -100,9 +100,11 @@ pub fn time_passes(
             }
         }
     }
-    let summary = |(rows, mut times): (&usize, Vec<f64>)| {
-        times.sort_by(f64::total_cmp);
-        PassTimes { rows: *rows, passes: times.len(), min_ms: times[0], median_ms: times[times.len() / 2] }
-    };
-    Ok(rows.iter().zip(times).map(summary).collect())
+    Ok(rows.iter().zip(times).map(|(&rows, times)| median_of(rows, times)).collect())
+}
+
+/// The fastest and the median of some passes' times in ms, at least one.
+pub(super) fn median_of(rows: usize, mut times: Vec<f64>) -> PassTimes {
+    times.sort_by(f64::total_cmp);
+    PassTimes { rows, passes: times.len(), min_ms: times[0], median_ms: times[times.len() / 2] }
 }

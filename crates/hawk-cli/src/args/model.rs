@@ -8,6 +8,7 @@ use hawk::{Engine, ImageSize, LoadOptions, ModelSource, Precision, Result};
 use hawk_hub::find_model;
 use hawk_kernels::Threads;
 
+use super::device::DeviceArgs;
 use crate::inputs;
 use crate::output::note;
 
@@ -55,12 +56,13 @@ impl ModelArgs {
     /// weights is the one asked for, else the one that the model is packed in, else bf16.
     pub(crate) fn engine(
         &self,
+        device: &DeviceArgs,
         precision: Option<Precision>,
         size: Option<ImageSize>,
         heads: Option<&Path>,
     ) -> Result<Engine> {
         let precision = self.precision(precision, Precision::Bf16)?;
-        let engine = Engine::load(self.source()?, self.options(precision))?;
+        let engine = device.load(self.source()?, self.options(precision))?;
         let engine = match size {
             Some(size) => engine.with_image_size(size)?,
             None => engine,

@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::generate::fresh_seed;
-use crate::args::{DecodingArgs, ModelArgs, SamplingArgs, image_size, precision};
+use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, precision};
 use crate::batch_folder::{BatchFolder, BatchSettings, Line, Wanted};
 use crate::output::destination::slug;
 use crate::output::{files, note, progress, say};
@@ -51,6 +51,8 @@ pub(crate) struct BatchArgs {
     size: Option<ImageSize>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Number format of the weights [default: the format that the model is packed in, else bf16]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     files::check_folder_can_be_made(&args.out)?;
     let lock = FolderLock::take(&args.out)?;
     let before = BatchFolder::settings(&args.out)?;
-    let engine = args.model.engine(args.precision, args.size, args.decoding.heads.as_deref())?;
+    let engine = args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?;
     let seed = args.seed.or(before.map(|before| before.seed)).unwrap_or_else(fresh_seed);
     let decoding = args.decoding.decoding()?;
     let sampling = args.sampling.or(engine.config().defaults)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Request, Result, Rule, Seed, Tree, TreeShape};
 use hawk_bench::{Machine, Plan, Prompt, Report, Row, Settings, compare, draw};
 
-use crate::args::{ModelArgs, decoder, precision, rule, with_heads};
+use crate::args::{DeviceArgs, ModelArgs, decoder, precision, rule, with_heads};
 use crate::inputs;
 use crate::interrupt;
 use crate::output::files::Files;
@@ -78,6 +78,8 @@ pub(crate) struct BenchDecodersArgs {
     html: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Number formats of the weights, such as bf16,int8
     #[arg(long = "precision", default_value = "bf16", value_delimiter = ',', value_parser = precision())]
     precisions: Vec<Precision>,
@@ -199,7 +201,8 @@ fn load(
     prompts: &[Prompt],
     contenders: &[Decoding],
 ) -> Result<(Engine, Plan)> {
-    let engine = with_heads(Engine::load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
+    let engine =
+        with_heads(args.device.load(args.model.source()?, args.model.options(precision))?, args.heads.as_deref())?;
     let plan = Plan {
         prompts: prompts.to_vec(),
         seed: Seed(args.seed),
@@ -235,9 +238,10 @@ fn measure(engine: &Engine, plan: &Plan) -> Result<Option<Vec<Row>>> {
 fn print(report: &Report) {
     let threads = report.machine.threads;
     say(format_args!(
-        "{} images each, batch 1, {threads} threads, {}",
+        "{} images each, batch 1, {threads} threads, {}, device {}",
         report.settings.turns.len(),
-        report.machine.isa
+        report.machine.isa,
+        report.machine.device
     ));
     say(format_args!(
         "precision  rule       decoder        nodes  speed-up  {:14}  tokens/pass  ms/pass   draft  target  verify  images/s",

@@ -4,22 +4,24 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hawk::{ModelSource, Result};
+use hawk::{Engine, ModelSource, Result};
 use hawk_bench::step::{
-    COMMITTED, CachedRow, Ceilings, PartsRow, PassTimes, cached_products, check_bits, reading_ms, synthetic,
-    time_parts, time_passes,
+    COMMITTED, CachedRow, Ceilings, PartsRow, PassTimes, cached_products, check_backend, check_bits, reading_ms,
+    synthetic, time_backend, time_parts, time_passes,
 };
 use hawk_files::{Checkpoint, HawkConfig, TransformerConfig};
 use hawk_kernels::{Isa, Precision, Threads};
 use hawk_nn::{PassCost, Target};
 use serde::Serialize;
 
-use crate::args::{ModelArgs, precision};
+use crate::args::{DeviceArgs, ModelArgs, precision};
 use crate::interrupt;
 use crate::output::files::Files;
 use crate::output::say;
 
 const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+/// On a GPU, the second of them two.
+const GPU_ROWS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// Rows whose bits are compared. More would take longer than the timing.
 const CHECKED_ROWS: usize = 8;
 const SEED: u64 = 1;
@@ -36,6 +38,9 @@ The roofline bound of a pass is the larger of two times: reading its weights at 
 and computing its operations at the measured peak. A column /bound is the ratio of the column before \
 to it; 1 is the best possible. The column /2 rows is the ratio of the medians to two rows: what a pass over a \
 tree costs, compared with plain decoding with guidance.
+
+On a GPU only the model of --model is measured, in bf16 unless --precision says otherwise: the time of a pass with its logits \
+read back, and the bytes of the weights over it.
 
 With --parts a second table follows: medians of the time in products with weights, in attention and in \
 norms, and what as many empty parallel regions take. A third one has products of one matrix whose weights stay \
@@ -55,6 +60,8 @@ pub(crate) struct BenchStepArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Serialize)]
@@ -113,6 +120,10 @@ struct Model {
 }
 
 pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
+    let precision = args.precision.unwrap_or(Precision::Bf16);
+    if let Some(engine) = args.device.load_on_gpu(args.model.source()?, args.model.options(precision))? {
+        return on_gpu(&engine, args);
+    }
     let threads = Threads::new(args.model.options(Precision::F32).threads);
     let mut files = Files::default();
     files.reads_model("--model", &args.model.source()?);
@@ -188,6 +199,67 @@ fn measure(model: &Model, precision: Precision, threads: &Threads, args: &BenchS
         parts,
         cached_products,
     })
+}
+
+/// Passes of one model on a GPU.
+#[derive(Serialize)]
+struct GpuReport {
+    device: String,
+    model: String,
+    precision: String,
+    committed_tokens: usize,
+    weight_bytes: usize,
+    passes: Vec<GpuRow>,
+}
+
+/// Passes over one number of rows, their logits read back.
+#[derive(Serialize)]
+struct GpuRow {
+    rows: usize,
+    passes: usize,
+    min_ms: f64,
+    median_ms: f64,
+    /// Weights over the median time.
+    weight_gb_per_s: f64,
+    /// The median over that of two rows.
+    median_over_two_rows: f64,
+}
+
+/// Measures the model of --model alone: what a GPU can read and multiply is on its data sheet.
+fn on_gpu(engine: &Engine, args: &BenchStepArgs) -> Result<()> {
+    let mut files = Files::default();
+    files.reads_model("--model", &args.model.source()?);
+    let json = files.writes_report("--json", args.json.as_ref())?;
+    let (backend, codes) = (engine.backend(), engine.config().layout.code_ids());
+    check_backend(backend, &codes, CHECKED_ROWS)?;
+    let times = time_backend(backend, &codes, &GPU_ROWS, Duration::from_millis(args.effort_ms))?;
+    let (bytes, two) = (backend.cost(codes).bytes, times[1].median_ms);
+    let row = |times: &PassTimes| GpuRow {
+        rows: times.rows,
+        passes: times.passes,
+        min_ms: times.min_ms,
+        median_ms: times.median_ms,
+        weight_gb_per_s: bytes as f64 / times.median_ms / 1e6,
+        median_over_two_rows: times.median_ms / two,
+    };
+    let report = GpuReport {
+        device: engine.device().to_owned(),
+        model: args.model.name(),
+        precision: engine.precision().to_string(),
+        committed_tokens: COMMITTED,
+        weight_bytes: bytes,
+        passes: times.iter().map(row).collect(),
+    };
+    say(format_args!("{}, {COMMITTED} committed tokens per stream", report.device));
+    say(format_args!("\n{} {}: {:.1} MB of weights", report.model, report.precision, bytes as f64 / 1e6));
+    say("rows   min ms  median ms  /2 rows  GB/s of weights  passes");
+    for row in &report.passes {
+        say(format_args!(
+            "{:4} {:8.3} {:10.3} {:8.2} {:16.1} {:7}",
+            row.rows, row.min_ms, row.median_ms, row.median_over_two_rows, row.weight_gb_per_s, row.passes
+        ));
+    }
+    json.map_or(Ok(()), |json| json.write_json(&report))
 }
 
 /// Times with their roofline bounds.

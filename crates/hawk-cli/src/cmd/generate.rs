@@ -10,7 +10,8 @@ use hawk_files::Condition;
 use indicatif::ProgressBar;
 
 use crate::args::{
-    DecodingArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features, with_heads,
+    DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features,
+    with_heads,
 };
 use crate::inputs;
 use crate::interrupt;
@@ -61,6 +62,8 @@ pub(crate) struct GenerateArgs {
     t5: super::features::T5Args,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Number format of the weights [default: the format that the model is packed in, else bf16]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
@@ -114,7 +117,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let features = args.t5.encode(&prompts)?;
     let clock = Instant::now();
     let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let mut engine = Engine::load(source, args.model.options(precision))?;
+    let mut engine = args.device.load(source, args.model.options(precision))?;
     if !args.classes.is_empty() && !matches!(engine.config().condition, Condition::Class(_)) {
         return Err(Error::input("the model draws texts, not classes")
             .at("--class")

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hawk::{Error, ImageSize, Precision, Result};
 use hawk_server::{ApiKeys, Cors, Ended, Server, Settings};
 
-use crate::args::{DecodingArgs, ModelArgs, image_size, precision};
+use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, image_size, precision};
 use crate::output::{note, say};
 use crate::{inputs, interrupt, tuning};
 
@@ -33,6 +33,8 @@ pub(crate) struct ServeArgs {
     port: u16,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Number format of the weights [default: the format that the model is packed in, else bf16]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
@@ -81,7 +83,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|e| cannot_listen(address, &e))?;
     let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-    let engine = Arc::new(args.model.engine(args.precision, args.size, args.decoding.heads.as_deref())?);
+    let engine =
+        Arc::new(args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?);
     let decoding = args.decoding.decoding()?;
     tuning::recall(&engine, decoding.tree());
     let settings = Settings {

@@ -10,25 +10,24 @@
 use std::mem::MaybeUninit;
 
 use hawk_kernels::{
-    CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, dispatch_on, round_in_place, rounded_bf16_bytes,
+    CHUNK_ROWS, Isa, LayerNorm, PANEL, PLACES, Panels, Softmax, Turn, dispatch_on, round_in_place, rounded_bf16_bytes,
 };
 
 use super::kv::{KvFormat, KvHead};
-use super::rope::Rope;
 use crate::rows::Rows;
+use crate::weights::layer::HeadNorm;
+use crate::weights::rotary::Rope;
 
-/// A LayerNorm per head: weights and biases `[heads][E]`.
-pub(crate) struct HeadNorm {
-    pub(crate) weight: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
-    pub(crate) eps: f32,
+/// Norms one head of queries or keys.
+fn apply(norm: &HeadNorm, isa: Isa, head: usize, x: &mut [f32]) {
+    let range = head * x.len()..(head + 1) * x.len();
+    LayerNorm { x, weight: &norm.weight[range.clone()], bias: &norm.bias[range], eps: norm.eps }.on(isa);
 }
 
-impl HeadNorm {
-    fn apply(&self, isa: Isa, head: usize, x: &mut [f32]) {
-        let range = head * x.len()..(head + 1) * x.len();
-        LayerNorm { x, weight: &self.weight[range.clone()], bias: &self.bias[range], eps: self.eps }.on(isa);
-    }
+/// Turns the pairs of a head by its position.
+fn turn(rope: &Rope, isa: Isa, position: usize, x: &mut [f32]) {
+    let (cos, sin) = rope.at(position);
+    Turn { x, cos, sin }.on(isa);
 }
 
 /// Attention of one kv head of one stream in one layer, with the query heads that share it.
@@ -89,18 +88,18 @@ impl Unit<'_> {
                 let query = self.queries.add(row * self.stride + head * self.head_dim);
                 let query = std::slice::from_raw_parts_mut(query, self.head_dim);
                 if let Some([norm, _]) = self.norms {
-                    norm.apply(self.isa, self.kv_head * self.group + head, query);
+                    apply(norm, self.isa, self.kv_head * self.group + head, query);
                 }
-                self.rope.turn(self.isa, position, query);
+                turn(self.rope, self.isa, position, query);
                 if self.kv.format() == KvFormat::Bf16 {
                     round_in_place(self.isa, query);
                 }
             }
             let key = std::slice::from_raw_parts_mut(self.key.add(row * self.stride), self.head_dim);
             if let Some([_, norm]) = self.norms {
-                norm.apply(self.isa, self.kv_head, key);
+                apply(norm, self.isa, self.kv_head, key);
             }
-            self.rope.turn(self.isa, position, key);
+            turn(self.rope, self.isa, position, key);
             let value = std::slice::from_raw_parts(self.value.add(row * self.stride), self.head_dim);
             self.kv.put(self.isa, slot, key, value);
         }

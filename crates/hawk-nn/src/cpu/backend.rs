@@ -10,7 +10,7 @@ use hawk_spec::{Code, Grid};
 
 use super::passes::CpuPasses;
 use super::target::Target;
-use crate::backend::{Backend, Device, Passes, PixelDecoder};
+use crate::backend::{Backend, CPU, Device, Passes, PixelDecoder};
 use crate::heads::Heads;
 use crate::pass::{OwnInputs, PassCost, PassPlan};
 use crate::vq::decoder::VqDecoder;
@@ -35,6 +35,12 @@ impl Cpu {
             return Err(Error::input("invalid number of threads").at("threads").expected(expected).got(threads));
         }
         Ok(Self { threads: Arc::new(Threads::new(threads)) })
+    }
+
+    /// The threads that all models on it share.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<Threads> {
+        &self.threads
     }
 }
 
@@ -101,6 +107,10 @@ impl Backend for CpuBackend {
 
     fn precision(&self) -> Precision {
         self.target.precision()
+    }
+
+    fn device(&self) -> &str {
+        CPU
     }
 
     fn cost(&self, ids: Range<usize>) -> PassCost {

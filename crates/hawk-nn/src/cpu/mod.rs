@@ -2,9 +2,6 @@
 
 pub(crate) mod attention;
 pub(crate) mod backend;
-pub(crate) mod captions;
-pub(crate) mod dense;
-pub(crate) mod ends;
 pub(crate) mod id;
 pub(crate) mod kv;
 pub(crate) mod output;
@@ -14,9 +11,7 @@ pub(crate) mod pass;
 pub(crate) mod passes;
 pub(crate) mod rankers;
 pub(crate) mod ranking;
-pub(crate) mod rope;
 pub(crate) mod staged;
 pub(crate) mod stream;
 pub(crate) mod target;
-pub(crate) mod weights;
 pub(crate) mod workspace;

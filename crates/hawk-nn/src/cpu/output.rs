@@ -2,52 +2,22 @@
 
 use std::ops::Range;
 
-use hawk_files::{Error, Result};
+use hawk_files::Result;
 use hawk_kernels::{Activations, Isa, Matrix, PANEL, Product, Threads};
 
-use super::dense::{Dense, gelu};
+use crate::weights::dense::gelu;
+use crate::weights::ends::OutputHead;
 
-/// What turns the last hidden state into logits.
-pub(crate) struct OutputHead {
-    /// The id of the first output.
-    first: usize,
-    /// A layer of its own and a GELU before the projection, where the family has them.
-    inner: Option<Dense>,
-    outputs: Dense,
-}
-
-impl OutputHead {
-    /// One product, for the ids from `first` on.
-    pub(crate) fn plain(first: usize, outputs: Dense) -> Self {
-        Self { first, inner: None, outputs }
-    }
-
-    /// `outputs(gelu(inner(x)))`.
-    pub(crate) fn mlp(first: usize, inner: Dense, outputs: Dense) -> Self {
-        Self { first, inner: Some(inner), outputs }
-    }
-
-    /// The ids that it gives logits of.
-    pub(crate) fn ids(&self) -> Range<usize> {
-        self.first..self.first + self.outputs.weights.n()
-    }
-
-    /// Width of the layer before the projection, 0 where there is none.
-    pub(crate) fn inner_width(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.weights.n())
-    }
-
-    /// The matrices with the panels that the logits of these ids need.
-    pub(crate) fn matrices(&self, ids: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
-        let inner = self.inner.iter().map(|inner| (&inner.weights, 0..inner.weights.panels()));
-        let outputs = ids.start.saturating_sub(self.first)..ids.end.saturating_sub(self.first);
-        inner.chain([(&self.outputs.weights, panels_of(outputs))])
-    }
+/// The matrices with the panels that the logits of these ids need.
+pub(super) fn matrices(head: &OutputHead<Matrix>, ids: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
+    let inner = head.inner.iter().map(|inner| (&inner.weights, 0..inner.weights.panels()));
+    let outputs = ids.start.saturating_sub(head.first)..ids.end.saturating_sub(head.first);
+    inner.chain([(&head.outputs.weights, panels_of(outputs))])
 }
 
 /// From last hidden states to the logits over a range of the vocabulary.
 pub(crate) struct Projection<'a> {
-    head: &'a OutputHead,
+    head: &'a OutputHead<Matrix>,
     /// Only the panels that hold the range are computed.
     product: Product<'a>,
     /// Outputs of the first panel before the range.
@@ -59,14 +29,8 @@ pub(crate) struct Projection<'a> {
 impl<'a> Projection<'a> {
     /// # Errors
     /// The range leaves the ids that the model gives logits of.
-    pub(crate) fn new(head: &'a OutputHead, pool: &'a Threads, vocabulary: Range<usize>) -> Result<Self> {
-        let ids = head.ids();
-        if vocabulary.start > vocabulary.end || vocabulary.start < ids.start || vocabulary.end > ids.end {
-            return Err(Error::input("logits beyond the vocabulary are asked for")
-                .expected(format!("a range inside {ids:?}"))
-                .got(format!("{vocabulary:?}")));
-        }
-        let outputs = vocabulary.start - ids.start..vocabulary.end - ids.start;
+    pub(crate) fn new(head: &'a OutputHead<Matrix>, pool: &'a Threads, vocabulary: Range<usize>) -> Result<Self> {
+        let outputs = head.outputs_of(vocabulary)?;
         let product = Product::new(pool, Isa::detect(), &head.outputs.weights);
         Ok(Self {
             head,
@@ -77,7 +41,7 @@ impl<'a> Projection<'a> {
     }
 
     /// Numbers that a row takes in the output of [`run`](Self::run) for a range of this length.
-    pub(crate) fn room(head: &OutputHead, vocabulary: usize) -> usize {
+    pub(crate) fn room(head: &OutputHead<Matrix>, vocabulary: usize) -> usize {
         // The range may begin and end inside a panel.
         (vocabulary + 2 * PANEL).min(head.ids().len())
     }

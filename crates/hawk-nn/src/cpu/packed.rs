@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hawk_files::{Checkpoint, Error, PackedMatrix, PackedWriter, Result, Tensor};
 use hawk_kernels::{Matrix, MatrixSize, Precision};
 
+use crate::weights::packer::Packer;
+
 /// The weights of a target as its loaders ask for them.
 #[derive(Clone, Copy)]
 pub(crate) struct MatrixSource<'a> {
@@ -31,28 +33,6 @@ impl<'a> MatrixSource<'a> {
         self.writer.is_none() && self.checkpoint.packed_for().is_none()
     }
 
-    /// A matrix of the target for the kernels, under a name of its own.
-    ///
-    /// # Errors
-    /// A packed checkpoint of another precision, layout or model; a file that cannot be written.
-    pub(crate) fn matrix(
-        &self,
-        name: &str,
-        size: MatrixSize,
-        fill: &mut dyn FnMut(usize, &mut [f32]),
-    ) -> Result<Matrix> {
-        if let Some(packed) = self.checkpoint.packed_matrix(name, self.precision, size)? {
-            return mapped(name, self.precision, size, packed);
-        }
-        let matrix = match self.writer {
-            None => Matrix::pack(self.precision, size.outputs, size.inputs, fill),
-            Some(writer) => self.written(writer, name, size, fill)?,
-        };
-        // So that a model is never in memory twice.
-        self.checkpoint.release();
-        Ok(matrix)
-    }
-
     /// Packs and writes a matrix, unless that was done already; the result lies in the file.
     fn written(
         &self,
@@ -71,12 +51,33 @@ impl<'a> MatrixSource<'a> {
         file.release();
         Ok(matrix)
     }
+}
 
-    /// A tensor that is read to fill a [`matrix`](Self::matrix) and for nothing else.
+impl Packer for MatrixSource<'_> {
+    type Matrix = Matrix;
+
+    fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoint
+    }
+
+    /// A matrix for the kernels of the CPU.
     ///
     /// # Errors
-    /// As [`Checkpoint::tensor`].
-    pub(crate) fn packable(&self, name: &str, shape: &[usize]) -> Result<Tensor<'a>> {
+    /// A packed checkpoint of another precision, layout or model; a file that cannot be written.
+    fn matrix(&self, name: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<Matrix> {
+        if let Some(packed) = self.checkpoint.packed_matrix(name, self.precision, size)? {
+            return mapped(name, self.precision, size, packed);
+        }
+        let matrix = match self.writer {
+            None => Matrix::pack(self.precision, size.outputs, size.inputs, fill),
+            Some(writer) => self.written(writer, name, size, fill)?,
+        };
+        // So that a model is never in memory twice.
+        self.checkpoint.release();
+        Ok(matrix)
+    }
+
+    fn packable(&self, name: &str, shape: &[usize]) -> Result<Tensor<'_>> {
         match self.writer {
             None => self.checkpoint.packable(name, shape),
             Some(writer) => {

@@ -1,21 +1,21 @@
-//! Streams and passes on the CPU. Laws are made when they are asked for: the logits are at hand.
+//! Streams and passes on the CPU.
 
 use std::result::Result as StdResult;
 use std::sync::Arc;
 
 use hawk_files::{Error, Result};
 use hawk_kernels::Threads;
-use hawk_spec::{Code, LawError, NodeId, Warper};
+use hawk_spec::{Code, LawError};
 
 use super::output::Projection;
-use super::rankers::{Asked, Rankers};
 use super::stream::Stream;
 use super::target::Target;
 use super::workspace::{PassLimits, Workspace};
 use crate::backend::Passes;
 use crate::heads::{HeadWorkspace, Heads};
+use crate::laws::NodeLaws;
 use crate::memory::Demand;
-use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Shaping, StreamId};
+use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, StreamId};
 use crate::rows::Rows;
 
 pub(super) struct CpuPasses {
@@ -27,13 +27,7 @@ pub(super) struct CpuPasses {
     streams: Vec<Stream>,
     closed: Vec<usize>,
     workspace: Workspace,
-    /// Logits of a row in the last pass.
-    columns: usize,
-    trees: Vec<Laws>,
-    warper: Warper,
-    scores: Vec<f32>,
-    best: Vec<(f64, Code)>,
-    rankers: Rankers,
+    laws: NodeLaws,
 }
 
 impl CpuPasses {
@@ -57,12 +51,7 @@ impl CpuPasses {
             streams: Vec::with_capacity(plan.streams),
             closed: Vec::new(),
             workspace: target.workspace(limits)?,
-            columns: 0,
-            trees: Vec::new(),
-            warper: Warper::new(plan.pipeline, codes),
-            scores: vec![0.0; codes],
-            best: Vec::with_capacity(Rankers::MOST),
-            rankers: Rankers::new(threads.threads(), plan.pipeline, codes, plan.readouts),
+            laws: NodeLaws::new(&plan, threads.threads()),
             target,
             threads,
             plan,
@@ -77,82 +66,8 @@ impl CpuPasses {
         Demand::default().with("keys and values", &self.target.stream_bytes(tokens)).check()
     }
 
-    /// Index of a node among all rows that the pass has read; none where there is no such node.
-    fn readout(&self, stream: StreamId, node: usize) -> Option<usize> {
-        let before: usize = self.streams.get(..stream.0)?.iter().map(|stream| stream.rows.read().len()).sum();
-        (node < self.streams.get(stream.0)?.rows.read().len()).then_some(before + node)
-    }
-
-    /// The rows of a node's logits among all rows that the pass has read.
-    fn readouts(&self, at: NodeOf) -> StdResult<(usize, Option<usize>), LawError> {
-        let no_law = LawError::NoLaw { node: NodeId(at.node as u32) };
-        let tree = self.trees.get(at.tree).ok_or(no_law.clone())?;
-        let cond = self.readout(tree.cond, at.node).ok_or(no_law.clone())?;
-        let uncond = match tree.uncond {
-            Some(stream) => Some(self.readout(stream, at.node).ok_or(no_law)?),
-            None => None,
-        };
-        Ok((cond, uncond))
-    }
-
-    /// Gives the dropped codes of a node the logit -inf.
-    fn drop_codes(&mut self, at: NodeOf) -> StdResult<(), LawError> {
-        if !self.plan.dropped.is_empty() {
-            let (cond, uncond) = self.readouts(at)?;
-            for readout in [Some(cond), uncond].into_iter().flatten() {
-                self.workspace.logits[readout * self.columns..][self.plan.dropped.clone()].fill(f32::NEG_INFINITY);
-            }
-        }
-        Ok(())
-    }
-
-    /// What a ranker needs to know of a node; none where the tree is not ranked by law and noise.
-    fn ask(&self, at: NodeOf, count: usize) -> Option<Asked> {
-        let tree = self.trees.get(at.tree)?;
-        let (Shaping::Sampling(sampling), Ranking::Noise(noise, purpose)) = (tree.shaping, tree.ranking) else {
-            return None;
-        };
-        let (cond, uncond) = self.readouts(at).ok()?;
-        let cell = *self.streams[tree.cond.0].rows.read_cells().get(at.node)?;
-        Some(Asked { at, cond, uncond, sampling, noise: noise.at(cell, purpose), count })
-    }
-
-    /// Ranks all nodes of the trees whose drafters read them all, in one parallel region.
-    fn rank_all(&mut self) -> StdResult<(), LawError> {
-        for tree in 0..self.trees.len() {
-            let Laws { cond, best, .. } = self.trees[tree];
-            if !(1..=Rankers::MOST).contains(&best) {
-                continue;
-            }
-            for node in 0..self.streams[cond.0].rows.read().len() {
-                let at = NodeOf { tree, node };
-                self.drop_codes(at)?;
-                if let Some(asked) = self.ask(at, best) {
-                    self.rankers.ask(asked);
-                }
-            }
-        }
-        if !self.rankers.is_empty() {
-            self.rankers.run(&self.threads, &self.workspace.logits, self.columns);
-        }
-        Ok(())
-    }
-
-    /// Writes the best codes of a node to `best` without its scores. False where they are needed.
-    fn rank_fast(&mut self, at: NodeOf, count: usize) -> StdResult<bool, LawError> {
-        if self.rankers.is_empty() && self.trees.get(at.tree).is_some_and(|tree| tree.best > 0) {
-            self.rank_all()?;
-        }
-        if let Some(known) = self.rankers.find(at, count, &mut self.best) {
-            return Ok(known);
-        }
-        self.drop_codes(at)?;
-        let Some(asked) = self.ask(at, count).filter(|asked| asked.count > 0) else { return Ok(false) };
-        Ok(self.rankers.rank(&asked, &self.workspace.logits, self.columns, &mut self.best))
-    }
-
     fn hidden_at(&self, at: NodeOf) -> Option<&[f32]> {
-        let (readout, d) = (self.readout(self.trees.get(at.tree)?.cond, at.node)?, self.target.config().hidden);
+        let (readout, d) = (self.laws.row(at)?, self.target.config().hidden);
         Some(&self.workspace.normed[readout * d..][..d])
     }
 
@@ -207,48 +122,18 @@ impl Passes for CpuPasses {
     }
 
     fn forward(&mut self, trees: &[Laws]) -> Result<()> {
-        self.trees.clear();
-        self.trees.extend_from_slice(trees);
-        self.rankers.clear();
-        let ids = self.plan.ids.clone();
-        self.columns = self.target.run(&self.threads, &mut self.workspace, &mut self.streams, ids)?;
+        self.laws.clear();
+        self.target.run(&self.threads, &mut self.workspace, &mut self.streams, self.plan.ids.clone())?;
+        self.laws.begin(trees, self.streams.iter().map(|stream| &stream.rows));
         Ok(())
     }
 
     fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError> {
-        let (cond, uncond) = self.readouts(at)?;
-        self.drop_codes(at)?;
-        let columns = self.columns;
-        let logits = |readout: usize| &self.workspace.logits[readout * columns..][..columns];
-        match self.trees[at.tree].shaping {
-            Shaping::Logits => self.scores.copy_from_slice(logits(cond)),
-            Shaping::Sampling(sampling) => {
-                self.warper.warp(&sampling, logits(cond), uncond.map(logits), &mut self.scores)?;
-            }
-        }
-        Ok(&self.scores)
+        self.laws.scores(&mut self.workspace.logits, at)
     }
 
     fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError> {
-        if self.rank_fast(at, count)? {
-            return Ok(&self.best);
-        }
-        self.scores(at)?;
-        let tree = self.trees[at.tree];
-        let cell = self.streams[tree.cond.0].rows.read_cells()[at.node];
-        match tree.ranking {
-            Ranking::Noise(noise, purpose) if count == 1 => {
-                let code = noise.at(cell, purpose).argmax(&self.scores)?;
-                let value = f64::from(self.scores[code.index()]) + noise.at(cell, purpose).gumbel(code);
-                self.best.clear();
-                self.best.push((value, code));
-            }
-            Ranking::Noise(noise, purpose) => {
-                noise.at(cell, purpose).rank(&self.scores, count, &mut self.best);
-            }
-            Ranking::Score => rank(&self.scores, count, &mut self.best)?,
-        }
-        Ok(&self.best)
+        self.laws.best(&self.threads, &mut self.workspace.logits, at, count)
     }
 
     fn hidden(&mut self, at: NodeOf) -> Option<&[f32]> {
@@ -288,6 +173,7 @@ impl Passes for CpuPasses {
     }
 
     fn roll_back(&mut self) {
+        self.laws.clear();
         self.streams.iter_mut().for_each(Stream::clear);
     }
 }
@@ -297,21 +183,4 @@ fn demand(target: &Target, plan: &PassPlan, limits: PassLimits) -> Demand {
     let stream = target.stream_bytes(plan.tokens);
     let streams = Demand::default().with("keys and values", &[&stream[..], &[plan.streams]].concat());
     target.workspace_bytes(limits).iter().fold(streams, |demand, factors| demand.with("the rows of a pass", factors))
-}
-
-/// The codes of the highest scores, best first, ties to the lower code.
-fn rank(scores: &[f32], count: usize, best: &mut Vec<(f64, Code)>) -> StdResult<(), LawError> {
-    best.clear();
-    for (code, &value) in (0..).map(Code).zip(scores) {
-        if value.is_nan() || value == f32::INFINITY {
-            return Err(LawError::NotALogit { code, value });
-        }
-        let value = f64::from(value);
-        let place = best.partition_point(|&(better, _)| better >= value);
-        if place < count && value > f64::NEG_INFINITY {
-            best.truncate(count - 1);
-            best.insert(place, (value, code));
-        }
-    }
-    Ok(())
 }

@@ -11,15 +11,15 @@ use crate::pass::NodeOf;
 
 /// A node, and how its codes are ranked.
 #[derive(Clone, Copy)]
-pub(super) struct Asked {
-    pub(super) at: NodeOf,
+pub(crate) struct Asked {
+    pub(crate) at: NodeOf,
     /// Rows of its logits.
-    pub(super) cond: usize,
-    pub(super) uncond: Option<usize>,
-    pub(super) sampling: Sampling,
-    pub(super) noise: CellNoise,
+    pub(crate) cond: usize,
+    pub(crate) uncond: Option<usize>,
+    pub(crate) sampling: Sampling,
+    pub(crate) noise: CellNoise,
     /// Number of best codes, 1 to [`Rankers::MOST`].
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl Asked {
@@ -40,7 +40,7 @@ struct Worker {
 }
 
 /// Rankers, one per thread, and the nodes that they have ranked in a pass.
-pub(super) struct Rankers {
+pub(crate) struct Rankers {
     workers: Vec<Mutex<Worker>>,
     /// Node i belongs to worker i mod W.
     asked: Vec<Asked>,
@@ -48,10 +48,10 @@ pub(super) struct Rankers {
 
 impl Rankers {
     /// Most best codes of a node.
-    pub(super) const MOST: usize = 16;
+    pub(crate) const MOST: usize = 16;
 
     /// Memory for passes with up to `readouts` nodes.
-    pub(super) fn new(threads: usize, pipeline: Pipeline, codes: usize, readouts: usize) -> Self {
+    pub(crate) fn new(threads: usize, pipeline: Pipeline, codes: usize, readouts: usize) -> Self {
         let worker = |_| {
             Mutex::new(Worker {
                 ranker: Ranker::new(Isa::detect(), pipeline, codes),
@@ -64,22 +64,22 @@ impl Rankers {
     }
 
     /// Begins a pass.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.asked.clear();
     }
 
     /// Whether no node was asked for in this pass.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.asked.is_empty()
     }
 
     /// Adds a node to those of [`run`](Self::run).
-    pub(super) fn ask(&mut self, asked: Asked) {
+    pub(crate) fn ask(&mut self, asked: Asked) {
         self.asked.push(asked);
     }
 
     /// Ranks all nodes that were asked for. `logits` is `[readouts, columns]`.
-    pub(super) fn run(&self, threads: &Threads, logits: &[f32], columns: usize) {
+    pub(crate) fn run(&self, threads: &Threads, logits: &[f32], columns: usize) {
         let count = self.workers.len();
         threads.run(count, &|number| {
             let mut worker = self.workers[number].lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +99,7 @@ impl Rankers {
 
     /// Writes the best codes of a node that was ranked by [`run`](Self::run) to `best`. None where
     /// it was not, or not so many; false where its ranker gave up.
-    pub(super) fn find(&mut self, at: NodeOf, count: usize, best: &mut Vec<(f64, Code)>) -> Option<bool> {
+    pub(crate) fn find(&mut self, at: NodeOf, count: usize, best: &mut Vec<(f64, Code)>) -> Option<bool> {
         let index = self.asked.iter().position(|asked| asked.at == at && asked.count >= count)?;
         let workers = self.workers.len();
         let worker = self.workers[index % workers].get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +110,7 @@ impl Rankers {
     }
 
     /// Ranks one node, as [`find`](Self::find).
-    pub(super) fn rank(&mut self, asked: &Asked, logits: &[f32], columns: usize, best: &mut Vec<(f64, Code)>) -> bool {
+    pub(crate) fn rank(&mut self, asked: &Asked, logits: &[f32], columns: usize, best: &mut Vec<(f64, Code)>) -> bool {
         let worker = self.workers[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         worker.ranker.rank(asked.question(logits, columns), best)
     }

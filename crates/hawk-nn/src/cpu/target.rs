@@ -5,16 +5,18 @@ use std::ops::Range;
 use hawk_files::{CaptionFeatures, Checkpoint, Error, InputTensors, Result, TransformerConfig};
 use hawk_kernels::{Matrix, PANEL, Precision, Threads};
 
-use super::captions::Captions;
-use super::ends::Ends;
 use super::id::TargetId;
 use super::kv::{Kv, KvFormat};
-use super::output::OutputHead;
+use super::output::matrices;
 use super::packed::MatrixSource;
 use super::stream::Stream;
-use super::weights::{Embedding, Layer};
 use crate::memory::Demand;
 use crate::pass::{OwnInputs, PassCost};
+use crate::weights::captions::Captions;
+use crate::weights::embedding::Embedding;
+use crate::weights::ends::OutputHead;
+use crate::weights::layer::Layer;
+use crate::weights::whole::Weights;
 
 /// A loaded transformer.
 pub struct Target {
@@ -24,9 +26,9 @@ pub struct Target {
     pub(super) embedding: Embedding,
     /// Of families that read captions.
     pub(super) captions: Option<Captions>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer<Matrix>>,
     pub(super) norm: Vec<f32>,
-    pub(super) output: OutputHead,
+    pub(super) output: OutputHead<Matrix>,
 }
 
 /// The memory of the weights. What is mapped from a packed file, or written into one, takes none that
@@ -65,21 +67,12 @@ impl Target {
     }
 
     pub(crate) fn load_from(config: TransformerConfig, source: &MatrixSource<'_>) -> Result<Self> {
-        let checkpoint = source.checkpoint;
-        let config = config.for_weights(checkpoint)?;
-        config.check_layers(checkpoint)?;
+        let config = config.for_weights(source.checkpoint)?;
+        config.check_layers(source.checkpoint)?;
         weights_demand(&config, source).check()?;
-        let Ends { tables, output, captions } = Ends::load(&config, source)?;
-        Ok(Self {
-            id: TargetId::next(),
-            layers: (0..config.layers).map(|i| Layer::load(&config, source, i)).collect::<Result<_>>()?,
-            norm: checkpoint.tensor(&config.family.rules().tensor_names().norm(), &[config.hidden])?.to_f32(),
-            embedding: Embedding::new(config.hidden, tables),
-            captions,
-            output,
-            config,
-            precision: source.precision,
-        })
+        let Weights { config, embedding, captions, layers, norm, output } = Weights::load(config, source)?;
+        let (id, precision) = (TargetId::next(), source.precision);
+        Ok(Self { id, config, precision, embedding, captions, layers, norm, output })
     }
 
     /// What streams and workspaces are told apart by.
@@ -93,7 +86,7 @@ impl Target {
     }
 
     /// From the last hidden state to logits.
-    pub(crate) fn output(&self) -> &OutputHead {
+    pub(crate) fn output(&self) -> &OutputHead<Matrix> {
         &self.output
     }
 
@@ -139,7 +132,7 @@ impl Target {
     /// the layers, then those of the logits.
     pub fn matrices(&self, vocabulary: Range<usize>) -> impl Iterator<Item = (&Matrix, Range<usize>)> {
         let layers = self.layers.iter().flat_map(Layer::matrices);
-        layers.map(|matrix| (matrix, 0..matrix.panels())).chain(self.output.matrices(vocabulary))
+        layers.map(|matrix| (matrix, 0..matrix.panels())).chain(matrices(&self.output, vocabulary))
     }
 
     /// A stream with room for `tokens` committed and staged tokens. Keys and values are f32 under

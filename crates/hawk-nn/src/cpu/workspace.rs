@@ -6,9 +6,9 @@ use hawk_kernels::{Activations, PANEL};
 use super::id::TargetId;
 use super::output::Projection;
 use super::parts::PartTimes;
-use super::rope::Rope;
 use super::target::Target;
 use crate::memory::zeros;
+use crate::weights::rotary::Rope;
 
 /// Memory of a pass; allocated once.
 pub struct Workspace {

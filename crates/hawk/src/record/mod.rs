@@ -4,7 +4,7 @@ pub(crate) mod png;
 mod sources;
 
 use hawk_nn::kernels::Precision;
-use hawk_nn::{Error, Result};
+use hawk_nn::{CPU, Error, Result};
 use hawk_spec::{DecodeStats, Sampling, Seed};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,10 @@ pub struct Record {
     pub model_digest: String,
     /// Number format of the weights.
     pub precision: String,
+    /// The class of the device that drew the image: `cpu`, or the interface and the name of a GPU. Images of
+    /// one class are the same to the bit; another class may round near ties in other ways.
+    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    pub device: String,
     /// Name of the decoder.
     pub decoder: String,
     /// Name of the rule.
@@ -54,6 +58,15 @@ pub struct Record {
     /// The source of each cell's code in raster order; empty in records of versions without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sources")]
     pub sources: Vec<CellSource>,
+}
+
+/// The device of records that name none.
+fn cpu() -> String {
+    CPU.to_owned()
+}
+
+fn is_cpu(device: &str) -> bool {
+    device == CPU
 }
 
 /// [`Sampling`] in a record.
@@ -127,6 +140,7 @@ impl Record {
             model: model.to_owned(),
             model_digest: engine.digest()?.to_owned(),
             precision: engine.precision().to_string(),
+            device: engine.device().to_owned(),
             decoder: request.decoding.decoder().to_string(),
             rule: request.decoding.rule().to_string(),
             tree: request.decoding.tree().to_string(),

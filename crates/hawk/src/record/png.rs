@@ -155,6 +155,7 @@ mod tests {
             model: crate::BUILT_IN.to_owned(),
             model_digest: "ab".to_owned(),
             precision: "int8".to_owned(),
+            device: "cpu".to_owned(),
             decoder: "neighbour".to_owned(),
             rule: "rejection".to_owned(),
             tree: "3x1".to_owned(),

@@ -1,12 +1,11 @@
 //! Rotary positions.
 
 use hawk_files::{Result, Rotary, TransformerConfig};
-use hawk_kernels::{Isa, Turn};
 
 use crate::memory::zeros;
 
 /// Rotary tables: cosines and sines `[positions][E/2]`, as the references compute them in f32.
-pub(crate) struct Rope {
+pub struct Rope {
     cos: Vec<f32>,
     sin: Vec<f32>,
     half: usize,
@@ -17,7 +16,7 @@ impl Rope {
     ///
     /// # Errors
     /// The system has no room.
-    pub(crate) fn new(config: &TransformerConfig, positions: usize) -> Result<Self> {
+    pub fn new(config: &TransformerConfig, positions: usize) -> Result<Self> {
         let (base, half) = (f64::from(config.rope_base), config.head_dim / 2);
         // Of an axis that `pairs` pairs turn by.
         let frequency = |pair: usize, pairs: usize| 1.0 / libm::pow(base, pair as f64 / pairs as f64) as f32;
@@ -43,12 +42,24 @@ impl Rope {
     }
 
     /// Positions that it has.
-    pub(crate) fn positions(&self) -> usize {
+    #[must_use]
+    pub fn positions(&self) -> usize {
         self.cos.len() / self.half
     }
 
-    pub(super) fn turn(&self, isa: Isa, position: usize, x: &mut [f32]) {
+    /// Cosines and sines of a position, `[E/2]` each.
+    ///
+    /// # Panics
+    /// It is none of the positions.
+    #[must_use]
+    pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
-        Turn { x, cos: &self.cos[range.clone()], sin: &self.sin[range] }.on(isa);
+        (&self.cos[range.clone()], &self.sin[range])
+    }
+
+    /// All cosines and sines, `[positions][E/2]` each.
+    #[must_use]
+    pub fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.cos, &self.sin)
     }
 }

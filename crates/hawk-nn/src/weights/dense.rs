@@ -3,34 +3,29 @@
 use hawk_files::{Activation, Checkpoint, LinearTensors, MlpTensors, Result};
 use hawk_kernels::{Matrix, MatrixSize, Precision, Threads, matmul};
 
-use super::packed::MatrixSource;
+use super::packer::Packer;
 
 /// Rows that are multiplied at once where there are many.
 const ROWS: usize = 256;
 
 /// `x W^T + b`; the bias is empty where there is none.
-pub(crate) struct Dense {
-    pub(crate) weights: Matrix,
-    pub(crate) bias: Vec<f32>,
+pub struct Dense<M> {
+    /// `[outputs, inputs]`.
+    pub weights: M,
+    /// `[outputs]`, or empty.
+    pub bias: Vec<f32>,
+    /// Outputs and inputs.
+    pub size: MatrixSize,
 }
 
-impl Dense {
-    /// For the kernels in the target's precision; `matrix` is its name in a packed file.
-    pub(crate) fn load(source: &MatrixSource<'_>, tensors: &LinearTensors, matrix: &str) -> Result<Self> {
-        let bias = bias(source.checkpoint, tensors)?;
+impl<M> Dense<M> {
+    /// In a device's form; `matrix` is its name in a packed file.
+    pub(super) fn load(source: &impl Packer<Matrix = M>, tensors: &LinearTensors, matrix: &str) -> Result<Self> {
+        let bias = bias(source.checkpoint(), tensors)?;
         let weights = source.packable(&tensors.weight, &tensors.shape())?;
         let weights = source.matrix(matrix, tensors.size, &mut |row, out| weights.row_into(row, out))?;
-        source.checkpoint.release();
-        Ok(Self { weights, bias })
-    }
-
-    /// In f32 whatever the target's precision: what is small, and not part of a packed file.
-    pub(crate) fn load_f32(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Self> {
-        let (bias, MatrixSize { outputs, inputs }) = (bias(checkpoint, tensors)?, tensors.size);
-        let weights = checkpoint.tensor(&tensors.weight, &tensors.shape())?;
-        let weights = Matrix::pack(Precision::F32, outputs, inputs, &mut |row, out| weights.row_into(row, out));
-        checkpoint.release();
-        Ok(Self { weights, bias })
+        source.checkpoint().release();
+        Ok(Self { weights, bias, size: tensors.size })
     }
 
     /// Adds the bias to rows of outputs.
@@ -43,6 +38,17 @@ impl Dense {
     }
 }
 
+impl Dense<Matrix> {
+    /// In f32 whatever the target's precision: what is small, and not part of a packed file.
+    pub(crate) fn load_f32(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Self> {
+        let (bias, MatrixSize { outputs, inputs }) = (bias(checkpoint, tensors)?, tensors.size);
+        let weights = checkpoint.tensor(&tensors.weight, &tensors.shape())?;
+        let weights = Matrix::pack(Precision::F32, outputs, inputs, &mut |row, out| weights.row_into(row, out));
+        checkpoint.release();
+        Ok(Self { weights, bias, size: tensors.size })
+    }
+}
+
 fn bias(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Vec<f32>> {
     match &tensors.bias {
         Some(name) => Ok(checkpoint.tensor(name, &[tensors.size.outputs])?.to_f32()),
@@ -52,7 +58,7 @@ fn bias(checkpoint: &Checkpoint, tensors: &LinearTensors) -> Result<Vec<f32>> {
 
 /// Layers with an activation between them, in f32. For what is computed once: it allocates.
 pub(crate) struct Mlp {
-    layers: Vec<Dense>,
+    layers: Vec<Dense<Matrix>>,
     activation: Activation,
 }
 

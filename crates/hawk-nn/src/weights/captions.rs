@@ -9,20 +9,23 @@ use super::dense::Mlp;
 use crate::pass::OwnInputs;
 
 /// What turns the features of a caption into inputs, in f32.
-pub(crate) struct Captions {
+pub struct Captions {
     mlp: Mlp,
     width: usize,
     most: usize,
 }
 
 impl Captions {
-    pub(crate) fn load(checkpoint: &Checkpoint, tensors: &CaptionTensors) -> Result<Self> {
+    pub(super) fn load(checkpoint: &Checkpoint, tensors: &CaptionTensors) -> Result<Self> {
         Ok(Self { mlp: Mlp::load(checkpoint, &tensors.mlp)?, width: tensors.width, most: tensors.most })
     }
 
     /// The inputs of a caption. Its features stand directly before the first cell. The reference
     /// puts padding before them that nobody attends to; it is left out.
-    pub(crate) fn inputs(&self, threads: &Threads, features: &CaptionFeatures) -> Result<OwnInputs> {
+    ///
+    /// # Errors
+    /// The features were made for another model, or are too many.
+    pub fn inputs(&self, threads: &Threads, features: &CaptionFeatures) -> Result<OwnInputs> {
         let (count, wrong) = (features.count(), |what: &str| Error::input(what).at("features"));
         if features.width() != self.width {
             return Err(wrong("the features were made for another model")

@@ -1,83 +1,40 @@
-//! The transformer's own weights, packed from a checkpoint.
+//! The weights of a layer, packed from a checkpoint.
 
 use hawk_files::{Checkpoint, HeadNormTensors, LayerPart, Result, RotaryPairs, Tensor, TransformerConfig};
-use hawk_kernels::{Matrix, MatrixSize, PANEL};
+use hawk_kernels::{MatrixSize, PANEL};
 
-use super::attention::HeadNorm;
-use super::packed::MatrixSource;
+use super::packer::Packer;
 
 /// Matrices of a layer.
 pub const MATRICES: usize = 4;
 
 /// Weights of one layer.
-pub(super) struct Layer {
-    pub(super) qkv: Matrix,
-    pub(super) norms: Option<[HeadNorm; 2]>,
-    pub(super) output: Matrix,
-    pub(super) gate_up: Matrix,
-    pub(super) down: Matrix,
-    pub(super) attention_norm: Vec<f32>,
-    pub(super) mlp_norm: Vec<f32>,
+pub struct Layer<M> {
+    /// Queries, keys and values: `[H E + 2 K E, D]`. Rotary pairs are `(i, i + E/2)`.
+    pub qkv: M,
+    /// The norms over each head of queries and keys, where the family has them.
+    pub norms: Option<[HeadNorm; 2]>,
+    /// From attended values to the hidden state: `[D, H E]`.
+    pub output: M,
+    /// The SwiGLU's gate and up projections in turn, [`PANEL`](hawk_kernels::PANEL) outputs each, the last filled up with zeros:
+    /// `[2 inner, D]`.
+    pub gate_up: M,
+    /// `[D, inner]`, filled up with zeros.
+    pub down: M,
+    /// Factors of the norm of the attention, `[D]`.
+    pub attention_norm: Vec<f32>,
+    /// Factors of the norm of the SwiGLU, `[D]`.
+    pub mlp_norm: Vec<f32>,
 }
 
-/// Inputs of ids from 0 on, one table after another. A pass reads one row per token.
-pub(super) struct Embedding {
-    tables: Vec<Table>,
-    /// D.
-    width: usize,
-}
-
-/// A table in the checkpoint's numbers.
-pub(super) enum Table {
-    F32(Vec<f32>),
-    Bf16(Vec<half::bf16>),
-}
-
-impl Table {
-    pub(super) fn read(table: &Tensor<'_>) -> Self {
-        match table.bf16_numbers() {
-            Some(numbers) => Self::Bf16(numbers.collect()),
-            None => Self::F32(table.to_f32()),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::F32(table) => table.len(),
-            Self::Bf16(table) => table.len(),
-        }
-    }
-}
-
-impl Embedding {
-    pub(super) fn new(width: usize, tables: Vec<Table>) -> Self {
-        Self { tables, width }
-    }
-
-    /// Writes the input of an id; the ids behind the last table's belong to `more`.
-    pub(super) fn row_into(&self, row: usize, more: &[f32], out: &mut [f32]) {
-        let mut start = row * self.width;
-        for table in &self.tables {
-            if start < table.len() {
-                let range = start..start + self.width;
-                match table {
-                    Table::F32(table) => out.copy_from_slice(&table[range]),
-                    Table::Bf16(table) => out.iter_mut().zip(&table[range]).for_each(|(out, x)| *out = x.to_f32()),
-                }
-                return;
-            }
-            start -= table.len();
-        }
-        out.copy_from_slice(&more[start..start + self.width]);
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        let bytes = |table: &Table| match table {
-            Table::F32(table) => size_of_val(&table[..]),
-            Table::Bf16(table) => size_of_val(&table[..]),
-        };
-        self.tables.iter().map(bytes).sum()
-    }
+/// A LayerNorm per head: weights and biases `[heads][E]`.
+pub struct HeadNorm {
+    /// Factors.
+    pub weight: Vec<f32>,
+    /// Terms.
+    pub bias: Vec<f32>,
+    /// Added to the variance.
+    pub eps: f32,
 }
 
 fn rows_of(tensors: &[(Tensor<'_>, usize)], row: usize, out: &mut [f32]) {
@@ -96,9 +53,9 @@ fn neighbour_row(row: usize, head_dim: usize) -> usize {
     head * head_dim + if at < half { 2 * at } else { 2 * (at - half) + 1 }
 }
 
-impl Layer {
-    pub(super) fn load(c: &TransformerConfig, source: &MatrixSource<'_>, layer: usize) -> Result<Self> {
-        let checkpoint = source.checkpoint;
+impl<M> Layer<M> {
+    pub(super) fn load(c: &TransformerConfig, source: &impl Packer<Matrix = M>, layer: usize) -> Result<Self> {
+        let checkpoint = source.checkpoint();
         let (d, q, k) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let names = c.family.rules().tensor_names();
         let get = |part: LayerPart| source.packable(&names.layer(layer, part), &part.shape(c));
@@ -148,7 +105,8 @@ impl Layer {
         })
     }
 
-    pub(super) fn matrices(&self) -> [&Matrix; MATRICES] {
+    /// The matrices in the order of a pass.
+    pub fn matrices(&self) -> [&M; MATRICES] {
         [&self.qkv, &self.output, &self.gate_up, &self.down]
     }
 }

@@ -1,0 +1,35 @@
+//! A transformer on GPUs: a backend of `hawk-nn` whose kernels are written once, in CubeCL, for CUDA, Vulkan and Metal.
+//!
+//! [`Gpu`] is the device. [`Gpu::open`] finds it, and loads models as [`Cpu`](hawk_nn::Cpu) does:
+//!
+//! ```no_run
+//! use hawk_gpu::{Api, Gpu};
+//!
+//! # fn main() -> hawk_files::Result<()> {
+//! let gpu = Gpu::open(Api::Vulkan, 0, 4)?;
+//! println!("{}", gpu.name());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A row of a pass has the same bits whatever other rows run in the pass, on one device and driver. Other devices may round otherwise.
+//!
+//! Embedding and the way from logits to codes stay on the host, as does the VQ decoder.
+
+#![cfg(any(feature = "wgpu", feature = "cuda"))]
+
+mod backend;
+mod device;
+mod heads;
+mod kernels;
+mod launch;
+mod matrix;
+mod memory;
+mod pass;
+mod passes;
+mod projection;
+mod streams;
+mod weights;
+mod workspace;
+
+pub use device::{Api, Gpu};

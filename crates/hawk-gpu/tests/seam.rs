@@ -1,0 +1,233 @@
+//! The seam on a GPU, or on a driver that computes like one: logits beside the CPU's, and rows whose bits depend on no other row.
+#![cfg(feature = "wgpu")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
+use hawk_gpu::{Api, Gpu};
+use hawk_kernels::Precision;
+use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId};
+use hawk_spec::{Pipeline, TokenId};
+
+static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
+static CPU: LazyLock<Cpu> = LazyLock::new(|| Cpu::new(2).unwrap());
+
+/// Most tokens of a stream.
+const TOKENS: usize = 96;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../hawk-nn/tests/golden").join(name)
+}
+
+fn models() -> impl Iterator<Item = PathBuf> {
+    let tiny = ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i", "llamagen-t2i"];
+    tiny.into_iter().map(golden).chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")])
+}
+
+fn load(dir: &Path, device: &dyn Device, precision: Precision) -> Box<dyn Backend> {
+    let source = ModelSource::Dir(dir.to_owned());
+    let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
+    device.load(config, &Checkpoint::open(&source, "").unwrap(), precision).unwrap()
+}
+
+fn plan(backend: &dyn Backend) -> PassPlan {
+    PassPlan {
+        ids: backend.config().readable(),
+        dropped: 0..0,
+        pipeline: Pipeline::LUMINA,
+        streams: 2,
+        rows: 72,
+        stream_rows: 72,
+        readouts: 72,
+        tokens: TOKENS,
+        head_rows: 0,
+    }
+}
+
+/// What a stream begins with: the features of a caption where the family reads them.
+fn begin(dir: &Path, backend: &dyn Backend) -> (OwnInputs, Vec<TokenId>) {
+    let config = backend.config();
+    match (config.family, std::fs::read(dir.join("features.safetensors"))) {
+        (Family::LlamaGen(_), Ok(file)) => {
+            let features = CaptionFeatures::from_bytes(file).unwrap();
+            let first = config.vocab as u32;
+            let own = (first..first + features.count() as u32).map(TokenId).collect();
+            (backend.caption(&features).unwrap(), own)
+        }
+        _ => (OwnInputs::default(), vec![TokenId(config.readable().start as u32)]),
+    }
+}
+
+/// Some tokens of the vocabulary, always the same.
+fn tokens(dir: &Path, backend: &dyn Backend, count: usize) -> (OwnInputs, Vec<TokenId>) {
+    let (own, mut tokens) = begin(dir, backend);
+    let ids = backend.config().readable();
+    let some = |i: usize| TokenId((ids.start + (i * 7919 + 13) % ids.len()) as u32);
+    tokens.extend((tokens.len()..count).map(some));
+    (own, tokens)
+}
+
+fn laws(cond: StreamId) -> Laws {
+    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 }
+}
+
+/// Logits of a chain, in passes of `step` rows.
+fn chain(backend: &dyn Backend, (own, tokens): (&OwnInputs, &[TokenId]), step: usize) -> Vec<Vec<f32>> {
+    let mut passes = backend.passes(plan(backend)).unwrap();
+    let stream = passes.open(own.clone()).unwrap();
+    let mut logits = Vec::new();
+    for part in tokens.chunks(step) {
+        let mut last = None;
+        for &token in part {
+            last = Some(passes.rows(stream).push(token, last, Readout::Logits));
+        }
+        let mut staged = Staged::run(&mut *passes, &[laws(stream)]).unwrap();
+        for node in 0..part.len() {
+            logits.push(staged.read().scores(NodeOf { tree: 0, node }).unwrap().to_vec());
+        }
+        staged.commit(last.map(|row| (stream, row)));
+    }
+    logits
+}
+
+fn differences<'a>(a: &'a [Vec<f32>], b: &'a [Vec<f32>]) -> impl Iterator<Item = f32> {
+    assert_eq!(a.len(), b.len());
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs())
+}
+
+/// The root of the mean square.
+fn size(differences: impl Iterator<Item = f32>) -> f64 {
+    let (sum, count) = differences.fold((0.0, 0.0), |(sum, count), x| (sum + f64::from(x).powi(2), count + 1.0));
+    f64::sqrt(sum / count)
+}
+
+#[test]
+fn logits_are_the_cpus_to_rounding() {
+    for dir in models() {
+        let logits = |device: &dyn Device, precision: Precision| {
+            let backend = load(&dir, device, precision);
+            let (own, tokens) = tokens(&dir, &*backend, 30);
+            chain(&*backend, (&own, &tokens), 64)
+        };
+        let (exact, got) = (logits(&*CPU, Precision::F32), logits(&*GPU, Precision::F32));
+        let worst = differences(&exact, &got).fold(0.0, f32::max);
+        assert!(worst <= 1e-4, "{}: {worst}", dir.display());
+        // An input that is rounded to bf16 may be rounded to either side. That moves logits as far as rounding does at all.
+        let (cpu, gpu) = (logits(&*CPU, Precision::Bf16), logits(&*GPU, Precision::Bf16));
+        let [of_cpu, of_gpu, between] =
+            [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));
+        println!("{}: f32 {worst:.1e}; bf16 {of_cpu:.1e} {of_gpu:.1e} {between:.1e}", dir.display());
+        assert!(of_gpu <= 1.1 * of_cpu && between <= of_cpu, "{}: {of_gpu}, CPU {of_cpu}", dir.display());
+    }
+}
+
+/// The models with the number formats that they are run in.
+fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
+    let formats = |dir: PathBuf| match dir.ends_with("emoji-v1") {
+        true => vec![(dir, Precision::Bf16)],
+        false => vec![(dir.clone(), Precision::F32), (dir, Precision::Bf16)],
+    };
+    models().flat_map(formats)
+}
+
+#[test]
+fn a_chain_has_the_same_bits_in_any_steps() {
+    for (dir, precision) in runs() {
+        let backend = load(&dir, &*GPU, precision);
+        // Blocks of every number of rows; a grid has few positions.
+        let (count, steps) = match backend.config().rotary {
+            // A driver in software takes long for the built-in model.
+            Rotary::Line if dir.ends_with("emoji-v1") => (34, &[3, 33][..]),
+            Rotary::Line => (66, &[2, 3, 7, 16, 33, 64][..]),
+            Rotary::Grid { .. } => (30, &[4, 13, 30][..]),
+        };
+        let (own, tokens) = tokens(&dir, &*backend, count);
+        let alone = chain(&*backend, (&own, &tokens), 1);
+        for &step in steps {
+            assert!(chain(&*backend, (&own, &tokens), step) == alone, "{} {precision} {step}", dir.display());
+        }
+    }
+}
+
+/// Nodes after the root: a tree in which rows are out of the order of paths.
+const PARENTS: [Option<usize>; 10] =
+    [None, Some(0), Some(0), Some(1), Some(2), Some(1), Some(3), None, Some(7), Some(6)];
+
+fn path_of(row: usize) -> Vec<usize> {
+    let mut path = vec![row];
+    while let Some(parent) = PARENTS[path[0]] {
+        path.insert(0, parent);
+    }
+    path
+}
+
+#[test]
+fn a_row_of_a_tree_has_the_bits_of_its_path() {
+    for (dir, precision) in runs().filter(|(dir, _)| !dir.ends_with("emoji-v1")) {
+        let backend = load(&dir, &*GPU, precision);
+        let (own, all) = tokens(&dir, &*backend, 24);
+        let (prefix, guesses) = all.split_at(12);
+        let follow = |length: usize, rows: &[usize]| {
+            let path = prefix[..length].iter().copied().chain(rows.iter().map(|&row| guesses[row]));
+            chain(&*backend, (&own, &path.collect::<Vec<_>>()), 1).pop().unwrap()
+        };
+        let mut passes = backend.passes(plan(&*backend)).unwrap();
+        // Two streams of different lengths, the second a copy of the first.
+        let streams = [(); 2].map(|()| passes.open(own.clone()).unwrap());
+        let last = passes.rows(streams[0]).push_chain(prefix.iter().copied(), None, Readout::Nothing);
+        Staged::run(&mut *passes, &[]).unwrap().commit(last.map(|row| (streams[0], row)));
+        passes.copy(streams[0], streams[1], 11);
+        passes.truncate(streams[1], 10);
+        assert_eq!(streams.map(|stream| passes.committed(stream)), [12, 10]);
+        for stream in streams {
+            for (guess, parent) in guesses.iter().zip(PARENTS) {
+                passes.rows(stream).push(*guess, parent, Readout::Logits);
+            }
+        }
+        let trees = streams.map(laws);
+        let mut staged = Staged::run(&mut *passes, &trees).unwrap();
+        for (tree, length) in [(0, 12), (1, 10)] {
+            for node in [0, 2, 4, 6, 9] {
+                let got = staged.read().scores(NodeOf { tree, node }).unwrap().to_vec();
+                assert!(got == follow(length, &path_of(node)), "{} {precision} row {node}", dir.display());
+            }
+        }
+        // Paths whose rows do not stand together move to their places.
+        staged.commit([(streams[0], 9), (streams[1], 4)]);
+        assert_eq!(streams.map(|stream| passes.committed(stream)), [12 + 5, 10 + 3]);
+        for stream in streams {
+            passes.rows(stream).push(guesses[10], None, Readout::Logits);
+        }
+        let mut staged = Staged::run(&mut *passes, &trees).unwrap();
+        for (tree, length, rows) in [(0, 12, &[0, 1, 3, 6, 9, 10][..]), (1, 10, &[0, 2, 4, 10])] {
+            let got = staged.read().scores(NodeOf { tree, node: 0 }).unwrap().to_vec();
+            assert!(got == follow(length, rows), "{} {precision}: after a commit", dir.display());
+        }
+    }
+}
+
+#[test]
+fn what_a_device_cannot_do_is_told() {
+    let dir = golden("chameleon");
+    let source = ModelSource::Dir(dir.clone());
+    let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
+    let error = GPU.load(config, &Checkpoint::open(&source, "").unwrap(), Precision::Int8).err().unwrap();
+    assert!(error.to_string().contains("f32 or bf16"), "{error}");
+    let error = Gpu::open(Api::Vulkan, 99, 1).err().unwrap();
+    assert!(error.to_string().contains("vulkan:99"), "{error}");
+    let backend = load(&dir, &*GPU, Precision::F32);
+    for huge in [1 << 45, usize::MAX / 16] {
+        let error = backend.passes(PassPlan { tokens: huge, ..plan(&*backend) }).err().unwrap().to_string();
+        assert!(error.contains("not enough memory") && error.contains("vulkan:0"), "{error}");
+    }
+    let mut passes = backend.passes(PassPlan { tokens: 16, ..plan(&*backend) }).unwrap();
+    let stream = passes.open(OwnInputs::default()).unwrap();
+    passes.rows(stream).push_chain((0..17).map(TokenId), None, Readout::Nothing);
+    let error = Staged::run(&mut *passes, &[]).err().unwrap().to_string();
+    assert!(error.contains("at most 16 tokens"), "{error}");
+    passes.rows(stream).push(TokenId(1 << 20), None, Readout::Nothing);
+    let error = Staged::run(&mut *passes, &[]).err().unwrap().to_string();
+    assert!(error.contains("not in the vocabulary"), "{error}");
+}
