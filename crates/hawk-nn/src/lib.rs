@@ -13,6 +13,7 @@ mod vq;
 
 pub use backend::{Backend, Device, Passes, PixelDecoder};
 pub use cpu::backend::{Cpu, CpuBackend};
+pub use cpu::observe::Attention;
 pub use cpu::parts::{Part, PartTimes};
 pub use cpu::ranking::{Question, Ranker};
 pub use cpu::staged::Staged as CpuStaged;

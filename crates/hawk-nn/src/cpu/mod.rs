@@ -7,6 +7,7 @@ pub(crate) mod dense;
 pub(crate) mod ends;
 pub(crate) mod id;
 pub(crate) mod kv;
+pub(crate) mod observe;
 pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod parts;

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use modules::{Fault, Modules};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("hawk", &["hawk-emoji", "hawk-nn", "hawk-spec"]),
     ("hawk-synth", &["hawk-files"]),
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
+    ("hawk-analyze", &["hawk", "hawk-bench", "hawk-files", "hawk-nn", "hawk-spec"]),
     ("hawk-hub", &["hawk-files"]),
     ("hawk-pictures", &["hawk-files"]),
     ("hawk-server", &["hawk"]),
@@ -25,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "hawk-cli",
         &[
             "hawk",
+            "hawk-analyze",
             "hawk-bench",
             "hawk-files",
             "hawk-hub",
