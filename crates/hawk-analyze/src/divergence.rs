@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hawk::{Engine, Image, RecordedSampling, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::figure::{Content, Figure, MapPlot, Part, Picture, Spacing, Table};
+use crate::figure::{Content, Figure, MapPlot, Part, Picture, Pictures, Spacing, Table};
 use crate::images::ImageSet;
 use crate::laws::{CellLaws, ImageLaws, Source, divergence, entropy, law, total_variation};
 use crate::settings::{Model, model_settings, percent};
@@ -209,7 +209,7 @@ fn figure(
     if let Some((name, variation)) = best.min_by(|a, b| a.1.total_cmp(&b.1)) {
         let kept = percent(1.0 - variation);
         findings.push(format!(
-            "Nearest to the target is the {name}: total variation {variation:.3}, so one draft is kept with {kept}."
+            "Nearest to the target is the {name}: total variation {variation:.3}, so one draft is kept in {kept} of cells."
         ));
     }
     let rows = names
@@ -220,7 +220,7 @@ fn figure(
         })
         .collect();
     let columns = ["source", "total variation", "overlap (1 - TV)", "cells"].map(str::to_owned).to_vec();
-    let mut parts = Vec::new();
+    let mut parts = vec![pictures(run.engine, &sums.shown)?];
     for (number, shown) in sums.shown.iter().enumerate() {
         parts.extend(maps(run.engine, number + 1, shown)?);
     }
@@ -228,7 +228,7 @@ fn figure(
         id: "variation".to_owned(),
         title: "Distance of every source from the target".to_owned(),
         caption: "Total variation between a source’s law and the target’s, mean over the cells that the source has a \
-                  law for. One draft under `rejection` is kept with probability 1 - TV."
+                  law for. One draft under the rule rejection is kept with probability 1 - TV."
             .to_owned(),
         content: Content::Table(Table { columns, rows, decimals: 3 }),
     });
@@ -241,6 +241,25 @@ fn figure(
         findings,
         settings,
         parts,
+    })
+}
+
+/// The pictures in their colours.
+fn pictures(engine: &Engine, shown: &[Shown]) -> Result<Part> {
+    let picture = |shown: &Shown| {
+        let codes: Vec<hawk::Code> = shown.codes.iter().copied().map(hawk::Code).collect();
+        let known: Vec<f64> = shown.divergence.iter().copied().filter(|value| value.is_finite()).collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let figures =
+            vec![("nats, KL(H1 ‖ V1)".to_owned(), mean(&known)), ("nats, entropy".to_owned(), mean(&shown.entropy))];
+        Picture::new(&engine.decode(&codes)?, shown.prompt.clone(), figures)
+    };
+    let row = ("means over the cells".to_owned(), shown.iter().map(picture).collect::<Result<_>>()?);
+    Ok(Part {
+        id: "pictures".to_owned(),
+        title: "The pictures".to_owned(),
+        caption: "The first images. The maps below lie on them, in grey.".to_owned(),
+        content: Content::Pictures(Pictures { rows: vec![row] }),
     })
 }
 

@@ -187,10 +187,9 @@ impl HeadsRun<'_> {
         parts.push(Part {
             id: "table".to_owned(),
             title: "Heads by offset".to_owned(),
-            caption:
-                "Loss: cross-entropy of the head’s law against the target’s. Match: under `replay` the head’s best \
+            caption: "Loss: cross-entropy of the head’s law against the target’s. Match: under replay the head’s best \
                       draft is the code that plain decoding draws."
-                    .to_owned(),
+                .to_owned(),
             content: Content::Table(Table { columns, rows, decimals: 3 }),
         });
         let mut settings = model_settings(self.engine, self.model)?;

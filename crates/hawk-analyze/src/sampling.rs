@@ -7,7 +7,7 @@ use hawk_files::{atomic, hex};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::figure::{Content, Figure, Line, LinePlot, Part, Picture, Pictures, Spacing};
+use crate::figure::{Content, Figure, Part, Picture, Pictures, Table};
 use crate::settings::model_settings;
 use crate::watch::{Ended, Progress, Watch};
 
@@ -64,7 +64,7 @@ struct Sheet {
     title: &'static str,
     caption: &'static str,
     /// Name and settings of each row.
-    rows: Vec<(String, Vec<(String, f64, Sampling)>)>,
+    rows: Vec<(String, Vec<(String, Sampling)>)>,
 }
 
 impl SamplingRun<'_> {
@@ -82,7 +82,7 @@ impl SamplingRun<'_> {
         let pipeline = self.engine.config().family.rules().pipeline();
         for sheet in self.sheets()? {
             for (_, cells) in &sheet.rows {
-                for (_, _, sampling) in cells {
+                for (_, sampling) in cells {
                     pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
                 }
             }
@@ -100,7 +100,7 @@ impl SamplingRun<'_> {
             let row = |&temperature: &f32| {
                 let cell = |&top_k: &u32| {
                     let name = if top_k == 0 { "all codes".to_owned() } else { format!("top-k {top_k}") };
-                    Ok((name, f64::from(top_k), with(base.cfg(), temperature, top_k)?))
+                    Ok((name, with(base.cfg(), temperature, top_k)?))
                 };
                 Ok((format!("temperature {temperature}"), self.top_k.iter().map(cell).collect::<Result<_>>()?))
             };
@@ -112,9 +112,7 @@ impl SamplingRun<'_> {
             });
         }
         if !self.cfg.is_empty() {
-            let cell = |&cfg: &f32| {
-                Ok((format!("guidance {cfg}"), f64::from(cfg), with(cfg, base.temperature(), base.top_k())?))
-            };
+            let cell = |&cfg: &f32| Ok((format!("guidance {cfg}"), with(cfg, base.temperature(), base.top_k())?));
             sheets.push(Sheet {
                 id: "guidance",
                 title: "Guidance",
@@ -148,21 +146,21 @@ pub fn sampling_sheets(run: &SamplingRun<'_>, watch: &mut Watch<'_>) -> Result<E
     for sheet in &sheets {
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
         for (name, cells) in &sheet.rows {
-            let mut points: Vec<[f64; 2]> = cells.iter().map(|(_, value, _)| [*value, 0.0]).collect();
+            let mut points = vec![0.0; cells.len()];
             for prompt in &run.prompts {
                 let mut pictures = Vec::new();
-                for ((label, _, sampling), point) in cells.iter().zip(&mut points) {
+                for ((label, sampling), point) in cells.iter().zip(&mut points) {
                     if watch(Progress::Done { done, of }).is_break() {
                         return Ok(Ended::Stopped);
                     }
                     let Some(cell) = run.draw(prompt, *sampling, label, watch)? else { return Ok(Ended::Stopped) };
-                    point[1] += cell.tokens_per_pass / run.prompts.len() as f64;
+                    *point += cell.tokens_per_pass / run.prompts.len() as f64;
                     pictures.push(cell.picture);
                     done += 1;
                 }
                 rows.push((format!("{name}, “{prompt}”"), pictures));
             }
-            for ((label, ..), [_, tokens]) in cells.iter().zip(&points) {
+            for ((label, _), tokens) in cells.iter().zip(&points) {
                 let setting = format!("{name}, {label}");
                 if *tokens > most.0 {
                     most = (*tokens, setting.clone());
@@ -171,8 +169,7 @@ pub fn sampling_sheets(run: &SamplingRun<'_>, watch: &mut Watch<'_>) -> Result<E
                     least = (*tokens, setting);
                 }
             }
-            points.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            lines.push(Line { name: name.clone(), points });
+            lines.push((name.clone(), points));
         }
         parts.extend(sheet.parts(rows, lines));
     }
@@ -205,21 +202,17 @@ pub fn sampling_sheets(run: &SamplingRun<'_>, watch: &mut Watch<'_>) -> Result<E
 }
 
 impl Sheet {
-    fn parts(&self, rows: Vec<(String, Vec<Picture>)>, lines: Vec<Line>) -> [Part; 2] {
-        let axis = if self.id == "guidance" { "guidance scale" } else { "top-k; 0 keeps all codes" };
+    fn parts(&self, rows: Vec<(String, Vec<Picture>)>, tokens: Vec<(String, Vec<f64>)>) -> [Part; 2] {
+        let names = self.rows.first().into_iter().flat_map(|(_, cells)| cells.iter().map(|(name, _)| name.clone()));
+        let columns = std::iter::once("tokens a pass".to_owned()).chain(names).collect();
+        let tokens = tokens.into_iter().map(|(name, row)| (name, row.into_iter().map(Some).collect())).collect();
         [
             Part {
                 id: format!("{}-speed", self.id),
                 title: format!("Tokens a pass: {}", self.title.to_lowercase()),
                 caption: "Committed tokens per pass of the target, mean over the prompts; plain decoding has 1."
                     .to_owned(),
-                content: Content::Lines(LinePlot {
-                    x: axis.to_owned(),
-                    y: "tokens a pass".to_owned(),
-                    spacing: Spacing::Linear,
-                    lines,
-                    reference: Some(("plain".to_owned(), 1.0)),
-                }),
+                content: Content::Table(Table { columns, rows: tokens, decimals: 2 }),
             },
             Part {
                 id: format!("{}-sheet", self.id),

@@ -1,34 +1,28 @@
 //! Every analysis on a tiny model of every family: figures that add up, runs that are stopped and go on.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../hawk/tests/common/mod.rs"]
+mod common;
+#[path = "../../hawk/tests/common/family.rs"]
+mod family;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use family::{FAMILIES, Family};
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, Seed, TextEngine, TreeShape};
 use hawk_analyze::{
     AttentionRun, Content, Detail, DivergenceRun, Ended, Figure, HeadGroup, HeadsRun, ImageSet, Progress, RejectionRun,
     SamplingRun, Texts, Watch, attention, csv, divergence_of_laws, heads, read_figures, rejection, report,
     sampling_sheets, write_figure,
 };
-use hawk_synth::{SynthModel, synthesize, synthesize_heads};
-
-/// Tiny models of all families that draw, and a prompt that each reads.
-const FAMILIES: [(SynthModel, &str); 4] = [
-    (SynthModel::TinyLumina, "a hawk"),
-    (SynthModel::TinyAnole, "a hawk"),
-    (SynthModel::TinyJanusPro, "a hawk"),
-    (SynthModel::TinyLlamaGen, "7"),
-];
-const OPTIONS: LoadOptions = LoadOptions { precision: Precision::F32, threads: 2 };
+use hawk_synth::{SynthModel, synthesize};
 
 /// A tiny model with heads.
-fn engine(model: SynthModel, dir: &Path) -> Engine {
-    let silent: hawk_nn::Progress = Arc::new(|_, _| ());
-    synthesize(model, 3, &dir.join("model"), &silent).unwrap();
-    let source = ModelSource::Dir(dir.join("model"));
-    synthesize_heads(&source, "tiny", 4, &dir.join("heads"), &silent).unwrap();
-    Engine::load(source, OPTIONS).unwrap().with_heads(&ModelSource::Dir(dir.join("heads"))).unwrap()
+fn engine(family: &Family, dir: &Path) -> Engine {
+    family.write(dir);
+    family.load(dir, Precision::F32, 2)
 }
 
 fn images(engine: &Engine, prompt: &str, images: usize) -> ImageSet {
@@ -79,9 +73,9 @@ fn column(figure: &Figure, part: &str, row: &str) -> Vec<Option<f64>> {
 
 #[test]
 fn every_family_has_every_figure() {
-    for (model, prompt) in FAMILIES {
+    for family in &FAMILIES {
         let dir = tempfile::tempdir().unwrap();
-        let engine = engine(model, dir.path());
+        let (engine, model, prompt) = (engine(family, &dir.path().join("model")), family.name, family.prompt);
         let set = images(&engine, prompt, 2);
         let attended = run(&dir.path().join("attention"), &|dir, watch| {
             let (images, dir) = (set.clone(), dir.to_owned());
@@ -90,14 +84,14 @@ fn every_family_has_every_figure() {
             attention(&run, watch)
         });
         let all: f64 = column(&attended, "shares", "all").into_iter().flatten().sum();
-        assert!((all - 1.0).abs() < 1e-4, "{model:?}: {all}");
+        assert!((all - 1.0).abs() < 1e-4, "{model}: {all}");
         let apart = run(&dir.path().join("divergence"), &|dir, watch| {
             let run = DivergenceRun { engine: &engine, model: "tiny", images: set.clone(), dir: dir.to_owned() };
             divergence_of_laws(&run, watch)
         });
         for source in ["H1", "V1", "joint law", "Jacobi law", "copy of the left", "copy from above"] {
             let row = column(&apart, "variation", source);
-            assert!((0.0..=1.0).contains(&row[0].unwrap()) && row[2].unwrap() > 0.0, "{model:?} {source}");
+            assert!((0.0..=1.0).contains(&row[0].unwrap()) && row[2].unwrap() > 0.0, "{model} {source}");
         }
         let rejected = run(&dir.path().join("rejection"), &|dir, watch| {
             let run = RejectionRun { engine: &engine, model: "tiny", images: set.clone(), dir: dir.to_owned() };
@@ -108,10 +102,10 @@ fn every_family_has_every_figure() {
             let (with, bound) = (of("rejection, with replacement"), of("bound"));
             let (without, replay) = (of("rejection, without"), of("replay"));
             for rule in [&with, &without, &replay, &bound] {
-                assert!(rule.windows(2).all(|pair| pair[1].unwrap() <= pair[0].unwrap() + 1e-9), "{model:?} {pool}");
+                assert!(rule.windows(2).all(|pair| pair[1].unwrap() <= pair[0].unwrap() + 1e-9), "{model} {pool}");
             }
             let above = with.iter().zip(&bound).all(|(with, bound)| with.unwrap() >= bound.unwrap() - 1e-9);
-            assert!(above, "{model:?} {pool}: below the least possible");
+            assert!(above, "{model} {pool}: below the least possible");
         }
         check_page(&[attended, apart, rejected]);
     }
@@ -119,9 +113,9 @@ fn every_family_has_every_figure() {
 
 #[test]
 fn sheets_and_heads_of_every_family() {
-    for (model, prompt) in FAMILIES {
+    for family in &FAMILIES {
         let dir = tempfile::tempdir().unwrap();
-        let engine = engine(model, dir.path());
+        let (engine, model, prompt) = (engine(family, &dir.path().join("model")), family.name, family.prompt);
         let decoding = Decoding::new(Decoder::SCD, Rule::Replay, TreeShape::Budget(4)).unwrap();
         let sheets = run(&dir.path().join("sampling"), &|dir, watch| {
             let run = SamplingRun {
@@ -149,7 +143,7 @@ fn sheets_and_heads_of_every_family() {
         });
         let row = column(&measured, "table", "own: H1");
         // A head has at least the loss of the target's own law.
-        assert!(row[1].unwrap() >= -1e-3 && (0.0..=1.0).contains(&row[3].unwrap()), "{model:?}: {row:?}");
+        assert!(row[1].unwrap() >= -1e-3 && (0.0..=1.0).contains(&row[3].unwrap()), "{model}: {row:?}");
         check_page(&[sheets, measured]);
     }
 }
@@ -184,8 +178,12 @@ fn a_text_model_stands_beside() {
     let dir = tempfile::tempdir().unwrap();
     let silent: hawk_nn::Progress = Arc::new(|_, _| ());
     synthesize(SynthModel::TinyLlama, 2, &dir.path().join("text"), &silent).unwrap();
-    let text = TextEngine::load(ModelSource::Dir(dir.path().join("text")), OPTIONS).unwrap();
-    let engine = engine(SynthModel::TinyLumina, dir.path());
+    let text = TextEngine::load(
+        ModelSource::Dir(dir.path().join("text")),
+        LoadOptions { precision: Precision::F32, threads: 2 },
+    )
+    .unwrap();
+    let engine = engine(&FAMILIES[0], &dir.path().join("model"));
     let texts = |tokens| Texts { prompts: vec!["The hawk".to_owned(), "A bird".to_owned()], tokens };
     let analysis = |dir: &Path, tokens, watch: &mut Watch<'_>| {
         let (images, dir) = (images(&engine, "a hawk", 1), dir.to_owned());
@@ -205,7 +203,7 @@ fn a_text_model_stands_beside() {
 #[test]
 fn what_cannot_be_is_named_before_the_work() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = engine(SynthModel::TinyJanusPro, dir.path());
+    let engine = engine(&FAMILIES[0], &dir.path().join("model"));
     let mut none = images(&engine, "a hawk", 0);
     let run = |images: ImageSet| {
         let dir = dir.path().join("out");
@@ -224,7 +222,7 @@ fn what_cannot_be_is_named_before_the_work() {
 #[test]
 fn a_folder_gathers_its_figures_and_names_what_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = engine(SynthModel::TinyLlamaGen, dir.path());
+    let engine = engine(&FAMILIES[2], &dir.path().join("model"));
     let out = dir.path().join("out");
     let images = images(&engine, "7", 1);
     let run = AttentionRun {

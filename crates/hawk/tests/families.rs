@@ -3,17 +3,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/family.rs"]
+mod family;
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use common::{Tiny, write_tiny_model};
+use family::{FAMILIES, Family, copy, tokenizer};
 use hawk::{
     AnyRule, Decoder, Decoding, Engine, Generated, LoadOptions, LossyRule, ModelSource, Precision, Request, Rule,
     Sampling, Seed, Tree,
 };
-use hawk_spec::{Cell, Code, ImageIndex, Noise, Purpose, TokenId};
+use hawk_spec::{Code, TokenId};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -24,120 +26,18 @@ const BOS: u32 = 1;
 const BEGIN: u32 = 2;
 const PAD: u32 = 3;
 
-/// Words of the tiny tokenizer of a Janus; any other is unknown.
-fn tokenizer() -> String {
-    let special = ["<unk>", "<｜begin▁of▁sentence｜>", "<begin_of_image>", "<｜▁pad▁｜>"];
-    let words = special.into_iter().chain(["a", "red", "apple", "User", "Assistant"]);
-    let vocab: serde_json::Map<_, _> = words.zip(0..).map(|(word, id)| (word.to_owned(), json!(id))).collect();
-    let added = special.iter().zip(0..).map(|(content, id)| {
-        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-               "normalized": false, "special": true})
-    });
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added.collect::<Vec<_>>(),
-        "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"},
-    })
-    .to_string()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() { copy(&path, &to.join(name)) } else { fs::copy(&path, to.join(name)).map(|_| ()).unwrap() }
-    }
-}
-
-/// Heads that say something, whatever: H1 H2 V1 D1-1.
-fn write_heads(dir: &Path, width: usize, side: usize) {
-    let offsets = [("H1", [0, 1]), ("H2", [0, 2]), ("V1", [1, 0]), ("D1-1", [1, -1])];
-    let heads: Vec<_> = offsets.iter().map(|(name, offset)| json!({ "name": name, "offset": offset })).collect();
-    let config = json!({
-        "architectures": ["HawkHeads"], "speculators_model_type": "hawk", "block": "residual_silu",
-        "hidden_size": width, "grid": [side, side], "heads": heads,
-        "target": { "name": "tiny", "digest": ModelSource::Dir(dir.to_owned()).digest().unwrap() },
-    });
-    fs::create_dir_all(dir.join("heads")).unwrap();
-    fs::write(dir.join("heads/config.json"), config.to_string()).unwrap();
-    let numbers = |stream: u32, count: usize| -> Vec<u8> {
-        let noise = Noise { seed: Seed(9), image: ImageIndex(stream) }.at(Cell(0), Purpose::Text);
-        let number = |i| noise.uniform(i) as f32 - 0.5;
-        (0..count as u32).flat_map(|i| (0.2 * number(i)).to_le_bytes()).collect()
+fn draw(family: &Family, engine: &Engine, decoding: Decoding, batch: usize) -> Vec<Generated> {
+    let request = Request {
+        prompt: family.prompt.to_owned(),
+        seed: Seed(21),
+        images: 0..3,
+        sampling: engine.config().defaults,
+        decoding,
+        batch,
     };
-    let tensors: Vec<_> = (0..offsets.len() as u32)
-        .flat_map(|head| {
-            let weight = (format!("heads.{head}.weight"), vec![width, width], numbers(2 * head, width * width));
-            [weight, (format!("heads.{head}.bias"), vec![width], numbers(2 * head + 1, width))]
-        })
-        .collect();
-    write(&dir.join("heads/model.safetensors"), &tensors);
-}
-
-fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<u8>)]) {
-    let views =
-        tensors.iter().map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
-    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
-/// The built-in model's family.
-const EMOJI: &str = "emoji";
-
-/// A tiny family as a user has it, with heads.
-struct Family {
-    name: &'static str,
-    prompt: &'static str,
-    width: usize,
-    side: usize,
-}
-
-const FAMILIES: [Family; 4] = [
-    // Row-end tokens, and a stream without the prompt.
-    Family { name: EMOJI, prompt: "red apple, fluent 3d style", width: 32, side: 8 },
-    // No row-end tokens, a head of its own, padding.
-    Family { name: "janus", prompt: "a red apple", width: 64, side: 4 },
-    // Rows and columns turn, one class before the image.
-    Family { name: "llamagen-c2i", prompt: "7", width: 80, side: 6 },
-    // Features of a caption before the image, which start late.
-    Family { name: "llamagen-t2i", prompt: "an apple", width: 64, side: 5 },
-];
-
-impl Family {
-    fn write(&self, dir: &Path) {
-        if self.name == EMOJI {
-            return write_tiny_model(dir, Tiny { side: self.side as u32, codes: 24 });
-        }
-        copy(&Path::new(GOLDEN).join(self.name), dir);
-        match self.name {
-            "janus" => fs::write(dir.join("tokenizer.json"), tokenizer()).unwrap(),
-            "llamagen-t2i" => copy(&Path::new(GOLDEN).join("llamagen-c2i/vq"), &dir.join("vq")),
-            _ => {}
-        }
-        write_heads(dir, self.width, self.side);
-    }
-
-    fn load(&self, dir: &Path, precision: Precision, threads: usize) -> Engine {
-        let options = LoadOptions { precision, threads };
-        let engine = Engine::load(ModelSource::Dir(dir.to_owned()), options).unwrap();
-        match fs::read(dir.join("features.safetensors")) {
-            Ok(features) => engine.with_features(features).unwrap(),
-            Err(_) => engine,
-        }
-    }
-
-    fn draw(&self, engine: &Engine, decoding: Decoding, batch: usize) -> Vec<Generated> {
-        let request = Request {
-            prompt: self.prompt.to_owned(),
-            seed: Seed(21),
-            images: 0..3,
-            sampling: engine.config().defaults,
-            decoding,
-            batch,
-        };
-        let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;
-        images.sort_by_key(|image| image.index);
-        images
-    }
+    let mut images = engine.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().images;
+    images.sort_by_key(|image| image.index);
+    images
 }
 
 fn codes(images: &[Generated]) -> Vec<&[Code]> {
@@ -162,12 +62,12 @@ fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
         family.write(dir.path());
         for precision in [Precision::Bf16, Precision::F32, Precision::Int8] {
             let engines = [1, 2].map(|threads| family.load(dir.path(), precision, threads));
-            let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);
+            let plain = draw(family, &engines[0], Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);
             assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);
             let (mut accepted, mut compared) = (0, 0);
             for (turn, (decoder, tree)) in ways().enumerate() {
                 let decoding = Decoding::new(decoder, Rule::Replay, tree.parse::<Tree>().unwrap()).unwrap();
-                let guessed = family.draw(&engines[turn % 2], decoding, 1 + turn % 3);
+                let guessed = draw(family, &engines[turn % 2], decoding, 1 + turn % 3);
                 let what = format!("{} {precision} {decoder} {tree}", family.name);
                 assert_eq!(codes(&guessed), codes(&plain), "{what}");
                 assert_eq!(guessed[2].image, plain[2].image, "{what}");
@@ -190,7 +90,7 @@ fn every_rule_runs_and_repeats_itself_in_every_family() {
         for rule in rules {
             for (decoder, tree) in ways().filter(|(_, tree)| *tree != "auto") {
                 let decoding = Decoding::new(decoder, rule, tree.parse::<Tree>().unwrap()).unwrap();
-                let [one, two] = [1, 1].map(|batch| family.draw(&engine, decoding, batch));
+                let [one, two] = [1, 1].map(|batch| draw(family, &engine, decoding, batch));
                 assert_eq!(codes(&one), codes(&two), "{} {rule} {decoder} {tree}", family.name);
                 let cells = family.side * family.side;
                 assert!(one.iter().all(|image| image.codes.len() == cells), "{} {rule}", family.name);
@@ -309,7 +209,7 @@ fn both_layouts_of_a_janus_draw_the_same_codes() {
     fs::write(original.path().join("config.json"), config.to_string()).unwrap();
     let other = FAMILIES[1].load(original.path(), Precision::F32, 2);
     let decoding = Decoding::with_defaults(Decoder::AR, Rule::Replay);
-    let [a, b] = [&engine, &other].map(|engine| FAMILIES[1].draw(engine, decoding, 1));
+    let [a, b] = [&engine, &other].map(|engine| draw(&FAMILIES[1], engine, decoding, 1));
     assert_eq!(codes(&a), codes(&b));
     let found = hawk::inspect(&ModelSource::Dir(original.path().to_owned())).unwrap();
     assert_eq!((found.faults, found.left_over), (Vec::<String>::new(), Vec::<String>::new()));

@@ -12,11 +12,11 @@ const TOP: f64 = 20.0;
 const BOTTOM: f64 = 40.0;
 const RIGHT: f64 = 8.0;
 /// Largest side of a cell of a map.
-const CELL: f64 = 30.0;
+const CELL: f64 = 36.0;
 /// Steps of colour.
 const LEVELS: usize = 12;
 /// Tenfold steps that a logarithmic map shows below its largest value.
-const DECADES: f64 = 3.0;
+const DECADES: f64 = 2.0;
 /// Widest picture that is enlarged with its pixels as squares.
 const SMALL: u32 = 128;
 /// Colours of the style sheet beside the first.
@@ -96,15 +96,19 @@ fn map_plot(title: &str, map: &MapPlot) -> String {
     let rows = map.values.len().max(1);
     let cell = ((WIDTH - LEFT - RIGHT) / columns as f64).min(CELL);
     let (width, height) = (columns as f64 * cell, rows as f64 * cell);
-    let all = (LEFT + width + RIGHT).max(230.0);
     let mut svg = format!(
-        "<svg class=\"c2\" viewBox=\"0 0 {all:.1} {:.1}\" role=\"img\" aria-label=\"{}\">",
+        "<svg class=\"{}\" viewBox=\"0 0 {WIDTH} {:.1}\" role=\"img\" aria-label=\"{}\">",
+        colour(map),
         TOP + height + BOTTOM,
         escape(title)
     );
     let _ = write!(svg, "<g transform=\"translate({LEFT} {TOP})\">");
     if let Some(picture) = &map.under {
-        let _ = write!(svg, "<image href=\"{}\" width=\"{width:.2}\" height=\"{height:.2}\"/>", picture.png);
+        let _ = write!(
+            svg,
+            "<image class=\"under\" href=\"{}\" width=\"{width:.2}\" height=\"{height:.2}\"/>",
+            picture.png
+        );
     }
     let limits = range(map);
     let _ = write!(svg, "<g transform=\"scale({cell:.4})\" shape-rendering=\"crispEdges\">");
@@ -119,7 +123,7 @@ fn map_plot(title: &str, map: &MapPlot) -> String {
             }
         }
         if !way.is_empty() {
-            let opacity = level as f64 / LEVELS as f64 * if map.under.is_some() { 0.85 } else { 1.0 };
+            let opacity = level as f64 / LEVELS as f64 * if map.under.is_some() { 0.8 } else { 1.0 };
             let _ = write!(svg, "<path class=\"fill\" fill-opacity=\"{opacity:.2}\" d=\"{way}\"/>");
         }
     }
@@ -171,15 +175,21 @@ fn numbers(svg: &mut String, map: &MapPlot, cell: f64) {
     }
 }
 
+/// The class of a map's colour: another one on a picture, whose own colours are grey then.
+fn colour(map: &MapPlot) -> &'static str {
+    if map.under.is_some() { "c4" } else { "c2" }
+}
+
 /// What the colours of a map mean.
 fn legend(content: &Content) -> String {
     let Content::Map(map) = content else { return String::new() };
     let (low, high) = range(map);
-    let scale = if map.spacing == Spacing::Log10 { ", each step of colour a quarter of a power of ten" } else { "" };
+    let scale = if map.spacing == Spacing::Log10 { ", logarithmic" } else { "" };
     let below = if map.spacing == Spacing::Log10 { "at most " } else { "" };
     let mut text = format!(
-        "<div class=\"ramp\">{below}{}<i class=\"c2\"></i>{} {}{scale}</div>",
+        "<div class=\"ramp\">{below}{}<i class=\"{}\"></i>{} {}{scale}</div>",
         short(low),
+        colour(map),
         short(high),
         escape(&map.value)
     );
@@ -200,6 +210,8 @@ pub fn short(value: f64) -> String {
 fn table_markup(table: &Table) -> String {
     let heads: String = table.columns.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
     let cell = |value: &Option<f64>| match value {
+        // Counts have no digits after the point.
+        Some(value) if value.fract() == 0.0 && value.abs() >= 100.0 => format!("<td>{value:.0}</td>"),
         Some(value) => format!("<td>{value:.*}</td>", table.decimals),
         None => "<td>–</td>".to_owned(),
     };

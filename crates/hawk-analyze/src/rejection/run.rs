@@ -18,7 +18,7 @@ use crate::watch::{Ended, Sums, Watch, bits, each_part};
 const MOST: usize = 30;
 /// Numbers of candidates that the table and the bound show.
 const SHOWN: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 16, 30];
-/// Draws of the target's code under `replay`, for each node: the image's own noise and others.
+/// Draws of the target's code under replay, for each node: the image's own noise and others.
 const NOISES: u32 = 4;
 /// Added to the seed of an image for the noises that are not its own.
 const OTHER_SEED: u64 = 0x5EED_0000_0000_0000;
@@ -55,7 +55,7 @@ struct Pooled {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PoolSums {
     nodes: u64,
-    /// By candidates: rejection with and without replacement, under `replay`, and the bound.
+    /// By candidates: rejection with and without replacement, under replay, and the bound.
     #[serde(with = "bits")]
     with: Vec<f64>,
     #[serde(with = "bits")]
@@ -81,7 +81,7 @@ impl Default for PoolSums {
 pub fn rejection(run: &RejectionRun<'_>, watch: &mut Watch<'_>) -> Result<Ended<Figure>> {
     run.images.check(run.engine)?;
     let laws = ImageLaws::new(run.engine, run.images.sampling)?;
-    let pools = pools(&laws.sources());
+    let pools = pools(&laws.sources(), &best_first(run.engine));
     let identity = Identity {
         model: Model::of(run.engine)?,
         prompts: &run.images.prompts,
@@ -105,10 +105,18 @@ pub fn rejection(run: &RejectionRun<'_>, watch: &mut Watch<'_>) -> Result<Ended<
     Ok(Ended::Finished(figure(&pools, &sums, settings)))
 }
 
+/// The names of the model's heads, the best in validation first.
+fn best_first(engine: &Engine) -> Vec<String> {
+    let mut heads: Vec<_> = engine.heads().map_or_else(Vec::new, |heads| heads.heads.iter().collect());
+    let overlap = |head: &hawk_nn::HeadConfig| head.validation.as_ref().map_or(0.0, |figures| figures.overlap);
+    heads.sort_by(|a, b| overlap(b).total_cmp(&overlap(a)));
+    heads.into_iter().map(|head| head.offset.to_string()).collect()
+}
+
 /// The pools of the figure, as far as the model has their sources.
-fn pools(sources: &[(String, Source)]) -> Vec<Pooled> {
+fn pools(sources: &[(String, Source)], heads: &[String]) -> Vec<Pooled> {
     let named = |name: &str| sources.iter().find(|(known, _)| known == name).map(|(_, source)| source.clone());
-    let heads = || sources.iter().map(|(_, source)| source.clone()).filter(|source| matches!(source, Source::Head(_)));
+    let heads: Vec<Source> = heads.iter().map(|name| named(name)).collect::<Option<_>>().unwrap_or_default();
     let (across, down) = (named("H1"), named("V1"));
     let mut pools = Vec::new();
     let mut add = |name, sources: Vec<Source>| pools.push(Pooled { name, sources });
@@ -119,8 +127,8 @@ fn pools(sources: &[(String, Source)]) -> Vec<Pooled> {
         add("V1 alone", vec![down.clone()]);
         add("H1 and V1", vec![across, down]);
     }
-    if heads().count() > 2 {
-        add("all heads", heads().collect());
+    if heads.len() > 2 {
+        add("all heads", heads);
     }
     for (name, source) in [("joint law", Source::Joint), ("Jacobi law", Source::Jacobi)] {
         if named(name).is_some() {
@@ -223,19 +231,19 @@ fn figure(pools: &[Pooled], sums: &[PoolSums], settings: Vec<[String; 2]>) -> Fi
     let parts = vec![
         plot(
             "with",
-            "Rule `rejection`, drawn with replacement",
+            "Rule rejection, drawn with replacement",
             "Exact at every node, as in the paper: candidates are tested one after another against the residual law. Several sources take turns.",
             |sums| &sums.with,
         ),
         plot(
             "without",
-            "Rule `rejection`, drawn without replacement",
+            "Rule rejection, drawn without replacement",
             "As the decoders draw: a law brings no code twice.",
             |sums| &sums.without,
         ),
         plot(
             "replay",
-            "Rule `replay`",
+            "Rule replay",
             "A node is rejected where the code that plain decoding draws is not among the candidates, which are the best of law and noise.",
             |sums| &sums.replay,
         ),
@@ -291,16 +299,14 @@ fn findings(known: &[(&Pooled, &PoolSums)]) -> Vec<String> {
     }
     let least = known.iter().map(|(pool, sums)| (pool.name, sums.replay[3] / sums.nodes as f64));
     if let Some((name, rejected)) = least.min_by(|a, b| a.1.total_cmp(&b.1)) {
-        all.push(format!("Under `replay` four candidates of the {name} are rejected least: {rejected:.3}."));
+        all.push(format!("Under replay four candidates of the {name} are rejected least: {rejected:.3}."));
     }
     let excess = known.iter().filter_map(|(pool, sums)| {
         let at = SHOWN.iter().position(|&count| count == 8)?;
         Some((pool.name, (sums.with[7] - sums.bound[at]) / sums.nodes as f64))
     });
     if let Some((name, excess)) = excess.max_by(|a, b| a.1.total_cmp(&b.1)) {
-        all.push(format!(
-            "With eight candidates the rule `rejection` is at most {excess:.3} above the bound ({name})."
-        ));
+        all.push(format!("With eight candidates the rule rejection is at most {excess:.3} above the bound ({name})."));
     }
     all
 }

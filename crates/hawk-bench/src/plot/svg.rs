@@ -9,7 +9,7 @@ const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 262.0;
 /// Room for the names at the ends of lines.
 const RIGHT: f64 = 112.0;
-const LEFT: f64 = 38.0;
+const LEFT: f64 = 48.0;
 /// Room for the label of the values.
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 38.0;
@@ -17,7 +17,7 @@ const BOTTOM: f64 = 38.0;
 const LINE: f64 = 15.0;
 
 /// Points of a series from which on they are drawn as a line without marks.
-const DENSE: usize = 40;
+const DENSE: usize = 24;
 
 /// One line of a plot.
 pub struct Series<'a> {
@@ -220,10 +220,9 @@ pub fn lines(plot: &Lines<'_>) -> String {
         text(&mut svg, right + 8.0, names.next().unwrap_or(at), "start", name);
     }
     for (index, series) in plot.series.iter().enumerate() {
-        let aside = match series.points.len() {
-            0..DENSE => (index as f64 - (plot.series.len() - 1) as f64 / 2.0) * 4.0,
-            _ => 0.0,
-        };
+        // Whiskers of several lines stand beside each other.
+        let spread = series.points.iter().any(|point| point.high > point.low);
+        let aside = if spread { (index as f64 - (plot.series.len() - 1) as f64 / 2.0) * 4.0 } else { 0.0 };
         line(&mut svg, series, |at| x(at) + aside, &y);
         let height = if series.points.is_empty() { None } else { names.next() };
         if let Some(height) = height {

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use hawk::{Precision, Result, Seed};
+use hawk::{Decoder, Decoding, Precision, Result, Seed, Tree, TreeShape};
 use hawk_analyze::{SamplingRun, sampling_sheets};
 
 use super::shared::{begin, finish};
 use crate::args::{DecodingArgs, ModelArgs, invalid_setting, precision};
 use crate::inputs;
+
+/// Nodes of the trees, where none are given: a tuner would make the figures depend on the machine.
+const NODES: usize = 8;
 
 /// The default prompts: captions in the styles of the built-in model.
 const PROMPTS: [&str; 2] = ["castle, fluent 3d style", "octopus, fluent flat style"];
@@ -19,8 +22,8 @@ const PROMPTS: [&str; 2] = ["castle, fluent 3d style", "octopus, fluent flat sty
   hawk analyze sampling --decoder hawk --tree 4 --prompt \"red apple, fluent 3d style\" --out analysis/
 
 Every prompt is drawn with the same noise under each setting: once over temperature and top-k, once over
-guidance. Beside each picture stand the tokens that a pass of the target committed. They are figures 8
-and 9 of the paper.
+guidance. Beside each picture stand the tokens that a pass of the target committed, by trees of 8 nodes where
+--tree gives no others. They are figures 8 and 9 of the paper.
 
 Pictures are kept in OUT/sheets. After Ctrl-C the same command goes on. docs/analysis.md says more.")]
 pub(crate) struct SamplingSheetArgs {
@@ -52,7 +55,7 @@ pub(crate) struct SamplingSheetArgs {
 }
 
 pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
-    let decoding = args.decoding.decoding()?;
+    let decoding = args.decoding()?;
     for &temperature in &args.temperatures {
         hawk::Sampling::new(1.0, temperature, 0, 1.0).map_err(|e| invalid_setting(e).at("--temperatures"))?;
     }
@@ -79,4 +82,15 @@ pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
         dir: args.out.clone(),
     };
     finish(&args.out, "pictures", |watch| sampling_sheets(&run, watch))
+}
+
+impl SamplingSheetArgs {
+    fn decoding(&self) -> Result<Decoding> {
+        match self.decoding.tree {
+            None if self.decoding.decoder != Decoder::AR => {
+                Decoding::new(self.decoding.decoder, self.decoding.rule, Tree::Shape(TreeShape::Budget(NODES)))
+            }
+            _ => self.decoding.decoding(),
+        }
+    }
 }
