@@ -45,6 +45,10 @@ struct DivergenceSums {
     /// Of every cell with both laws: divergence of the vertical from the horizontal law.
     #[serde(with = "bits")]
     pairs: Vec<f64>,
+    /// Sum of the target's entropy over all cells.
+    #[serde(with = "bits")]
+    entropy: Vec<f64>,
+    predicted: u64,
     /// Contrast of the picture at these cells.
     #[serde(with = "bits")]
     contrasts: Vec<f64>,
@@ -82,6 +86,7 @@ pub fn divergence_of_laws(run: &DivergenceRun<'_>, watch: &mut Watch<'_>) -> Res
     let empty = DivergenceSums {
         variation: vec![0.0; sources.len()],
         cells: vec![0; sources.len()],
+        entropy: vec![0.0],
         ..DivergenceSums::default()
     };
     let sums = Sums::open(&run.dir, "divergence", &identity, empty)?;
@@ -137,7 +142,10 @@ impl DivergenceSums {
             self.cells[at] += 1;
             nearest = nearest.min(variation);
         }
-        shown.entropy.push(entropy(cell.target));
+        let nats = entropy(cell.target);
+        self.entropy[0] += nats;
+        self.predicted += 1;
+        shown.entropy.push(nats);
         shown.variation.push(nearest);
         let laws = pair.and_then(|[across, down]| Some((cell.head_logits(across)?, cell.head_logits(down)?)));
         let Some((across, down)) = laws else {
@@ -195,7 +203,8 @@ fn figure(
 ) -> Result<Figure> {
     let variation: Vec<Option<f64>> =
         sums.variation.iter().zip(&sums.cells).map(|(sum, &cells)| (cells > 0).then(|| sum / cells as f64)).collect();
-    let mut findings = Vec::new();
+    let nats = sums.entropy[0] / sums.predicted.max(1) as f64;
+    let mut findings = vec![format!("The target’s law has an entropy of {nats:.3} nats a cell.")];
     if let Some([flat, sharp]) = quarters(sums) {
         let mean = sums.pairs.iter().sum::<f64>() / sums.pairs.len() as f64;
         findings.push(format!(

@@ -202,7 +202,8 @@ pub(crate) fn divergence(p: &[f64], q: &[f64]) -> f64 {
 
 /// The entropy of a law in nats.
 pub(crate) fn entropy(law: &[f64]) -> f64 {
-    law.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln()).sum()
+    // Without the 0 a certain law would have the entropy -0.
+    0.0 - law.iter().filter(|&&p| p > 0.0).map(|p| p * p.ln()).sum::<f64>()
 }
 
 /// Asks draft heads about cells.

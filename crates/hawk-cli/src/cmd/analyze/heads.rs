@@ -63,10 +63,10 @@ pub(crate) struct ProbeArgs {
     #[arg(long, conflicts_with = "probes")]
     no_probes: bool,
     /// Number of images that the model draws for the training of the probes
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 120)]
     train_images: usize,
     /// Passes over these images
-    #[arg(long, value_name = "E", default_value_t = 6)]
+    #[arg(long, value_name = "E", default_value_t = 3)]
     epochs: usize,
 }
 
