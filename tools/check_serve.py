@@ -1,9 +1,10 @@
-"""Checks `hawk serve` from outside: with the official OpenAI client, with schemathesis, in a browser.
+"""Checks `hawk serve` from outside: with the official OpenAI client, with schemathesis, in a browser. Checks
+the page that `hawk analyze` writes in a browser, too.
 
-    python3 tools/check_serve.py [openai] [schema] [page] [malformed] --bin target/release/hawk
+    python3 tools/check_serve.py [openai] [schema] [page] [malformed] [report] --bin target/release/hawk
 
 Without a name all parts run. The script installs its pinned packages into a virtual environment of its
-own (`--venv`). `page` needs Chromium: it takes `chromium` of PATH, and says so where there is none. Its
+own (`--venv`). `page` and `report` need Chromium: they take `chromium` of PATH, and say so where there is none. Their
 screenshots go to `--shots`.
 """
 
@@ -218,10 +219,14 @@ def part_malformed(hawk, arguments):
         check(connection.getresponse().status == 200, "the server is well")
 
 
+def find_chromium():
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def part_page(hawk, arguments):
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
         check(False, "there is no Chromium: apt-get install chromium")
         return
@@ -320,8 +325,54 @@ def part_page(hawk, arguments):
     print("screenshots:", shots)
 
 
+# Plots that show nothing, pictures that are broken, and numbers that leave their plot.
+EMPTY = """[...document.querySelectorAll('.plots svg')].filter((svg) => !svg.querySelector('path.fill, polyline')).length
+  + [...document.querySelectorAll('img')].filter((image) => !image.naturalWidth).length
+  + [...document.querySelectorAll('.plots svg text')].filter((text) => {
+      const [own, plot] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+      return own.left < plot.left - 1 || own.right > plot.right + 1 || own.bottom > plot.bottom + 1;
+    }).length"""
+
+
+def part_report(hawk, arguments):
+    from playwright.sync_api import sync_playwright
+
+    chromium = find_chromium()
+    if chromium is None:
+        check(False, "there is no Chromium: apt-get install chromium")
+        return
+    shots = Path(arguments.shots or tempfile.mkdtemp(prefix="hawk-report-"))
+    out = shots / "analysis"
+    out.mkdir(parents=True, exist_ok=True)
+    for analysis in ["attention", "divergence", "rejection"]:
+        subprocess.run([hawk, "analyze", analysis, "--images", "1", "--out", out], check=True, stdout=subprocess.DEVNULL)
+    settings = ["--temperatures", "1", "--top-ks", "10,0", "--cfgs", "1,3", "--prompt", APPLE]
+    subprocess.run([hawk, "analyze", "sampling", *settings, "--out", out], check=True, stdout=subprocess.DEVNULL)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        papers = set()
+        for scheme in ["light", "dark"]:
+            for width in [390, 1200]:
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+                faults, foreign = [], []
+                page.on("console", lambda message: faults.append(message.text))
+                page.on("request", lambda request: foreign.append(request.url))
+                page.goto(f"file://{out / 'report.html'}")
+                page.screenshot(path=shots / f"report-{scheme}-{width}.png", full_page=True)
+                papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+                name = f"{scheme}, {width} pixels wide"
+                check(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name}: nothing is wider")
+                check(page.evaluate(EMPTY) == 0, f"{name}: every plot and picture is there", page.evaluate(EMPTY))
+                foreign = [url for url in foreign if not url.startswith(("file:", "data:"))]
+                check(faults == [] and foreign == [], f"{name}: no error and no other address", faults + foreign)
+        check(len(papers) == 2, "light and dark differ", papers)
+        check(page.locator("section").count() == 4, "four figures", page.locator("section").count())
+        browser.close()
+    print("screenshots:", shots)
+
+
 def main():
-    parts = {"openai": part_openai, "schema": part_schema, "page": part_page, "malformed": part_malformed}
+    parts = {"openai": part_openai, "schema": part_schema, "page": part_page, "malformed": part_malformed, "report": part_report}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *parts])
     parser.add_argument("--bin", default="target/release/hawk", help="the program")

@@ -29,6 +29,7 @@
 //! | [`Row`], [`Spread`] | the same as figures |
 //! | [`Report`] | the rows with settings and machine, as JSON and as one [`page`](Report::page) |
 //! | [`project`](mod@project) | what recorded acceptance would bring on a device that is not at hand |
+//! | [`plot`](mod@plot) | parts of pages and plots, which other reports use too |
 //! | [`overlay`], [`SourceShare`] | which source each cell of an image came from |
 //!
 //! # What it does not do
@@ -40,6 +41,7 @@
 mod decoders;
 mod overlay;
 mod page;
+pub mod plot;
 pub mod project;
 mod report;
 pub mod step;

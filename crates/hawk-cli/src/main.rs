@@ -23,7 +23,7 @@ use hawk_nn::Demand;
 use command::Data;
 #[cfg(feature = "train")]
 use command::Train;
-use command::{Bench, Command, Typed};
+use command::{Analyze, Bench, Command, Typed};
 
 fn main() -> ExitCode {
     let Typed { command, options } = match command::parse(std::env::args_os()) {
@@ -82,6 +82,12 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Pull(args) => cmd::pull::run(&args)?,
         Command::Convert(args) => cmd::convert::run(&args)?,
         Command::Synth(args) => cmd::synth::run(&args)?,
+        Command::Analyze(Analyze::Attention(args)) => cmd::analyze::attention::run(&args)?,
+        Command::Analyze(Analyze::Heads(args)) => cmd::analyze::heads::run(&args)?,
+        Command::Analyze(Analyze::Divergence(args)) => cmd::analyze::divergence::run(&args)?,
+        Command::Analyze(Analyze::Rejection(args)) => cmd::analyze::rejection::run(&args)?,
+        Command::Analyze(Analyze::Sampling(args)) => cmd::analyze::sampling::run(&args)?,
+        Command::Analyze(Analyze::Report(args)) => cmd::analyze::report::run(&args)?,
         Command::Bench(Bench::Project(args)) => cmd::bench_project::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,
         Command::Bench(Bench::Model(args)) => cmd::bench_model::run(&args)?,

@@ -15,6 +15,7 @@ mod weights;
 
 pub use backend::{Backend, CPU, Device, Passes, PixelDecoder};
 pub use cpu::backend::{Cpu, CpuBackend};
+pub use cpu::observe::Attention;
 pub use cpu::parts::{Part, PartTimes};
 pub use cpu::ranking::{Question, Ranker};
 pub use cpu::staged::Staged as CpuStaged;

@@ -61,19 +61,23 @@ mod size;
 mod text;
 mod tuning;
 
-pub use analyse::{CodeGrid, Inspection, Observed, decode, inspect, logits, logits_after_features, packed_for};
+pub use analyse::{
+    CodeGrid, Inspection, JacobiLaws, JacobiRun, Observed, SequenceParts, decode, inspect, logits,
+    logits_after_features, packed_for,
+};
 pub use builtin::BUILT_IN;
 #[cfg(feature = "built-in")]
 pub use builtin::built_in_model;
 pub use decode::batch::Batch;
 pub use decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 pub use decode::tree_size::memory::TunerMemory;
+pub use drafter::candidates::joint_law;
 pub use drafter::context::{HeadAsks, Seen, View};
 pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
 pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Arrangement, Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
+pub use hawk_nn::{Arrangement, Attention, Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
 pub use hawk_spec::{
     Cell, Code, DecodeStats, DraftLaw, Grid, ImageIndex, LawError, NodeId, Noise, Rule, Sampling, Seed, Source,
     TokenId, TokenTree, TreeError, TreeShape, Verdict,

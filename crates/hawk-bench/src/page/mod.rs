@@ -1,22 +1,16 @@
 //! The report as one page: words, table, plots, images. Nothing beside it is needed, and no script.
 
 mod colour;
-mod html;
 mod section;
-mod svg;
 #[cfg(test)]
 mod tests;
 
 use hawk::Result;
 
+use crate::plot::{escape, page};
 use crate::report::Report;
 use colour::guesses;
-use html::escape;
 use section::{Group, section};
-
-const STYLE: &str = include_str!("style.css");
-/// Nothing is fetched, whatever may have come into the page.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 impl Report {
     /// One page that needs nothing beside itself: no script, no file, no network.
@@ -28,17 +22,13 @@ impl Report {
         for group in groups(self) {
             sections.push_str(&section(&group, self)?);
         }
-        Ok(format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-             <title>Decoders compared</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-             <h1>Decoders compared</h1>\n<p class=\"lead\">{}</p>\n{}{sections}\
-             <footer>hawk {}, <code>hawk bench decoders</code></footer>\n</main>\n</body>\n</html>\n",
+        let body = format!(
+            "<p class=\"lead\">{}</p>\n{}{sections}<footer>hawk {}, <code>hawk bench decoders</code></footer>\n",
             lead(self),
             settings(self),
             escape(&self.machine.version),
-        ))
+        );
+        Ok(page("Decoders compared", &body))
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use hawk::{Image, Result};
 
 use super::colour::{colour, guesses};
-use super::html::{data_uri, escape};
-use super::svg::{Bars, Lines, Point, Series, Stack, bars, heat, lines, stacks};
+use crate::plot::{
+    Axis, Bars, Lines, Point, Reference, Scale, Series, Stack, bars, data_uri, escape, figure, heat, lines, stacks,
+};
 use crate::report::{Budget, Report, Row};
 
 /// Bins of the histogram; the last one holds what is longer.
@@ -105,10 +106,6 @@ fn named(row: &Row) -> String {
     if guesses(row) { format!("{}, {}", row.decoder, row.budget.words()) } else { "plain decoding".to_owned() }
 }
 
-fn figure(title: &str, under: &str, content: &str) -> String {
-    format!("<figure><figcaption>{title}<small>{under}</small></figcaption>{content}</figure>\n")
-}
-
 fn plots(group: &Group<'_>, report: &Report) -> String {
     let featured = group.featured();
     if featured.is_empty() {
@@ -128,13 +125,15 @@ fn plots(group: &Group<'_>, report: &Report) -> String {
         let spread = &row.speedup_spread;
         Some(Point { x: row.budget.nodes()? as f64, y: row.speedup, low: spread.q1, high: spread.q3 })
     });
-    let length = series(|row| {
-        let y = row.acceptance_length;
-        Some(Point { x: row.budget.nodes()? as f64, y, low: y, high: y })
-    });
+    let length = series(|row| Some(Point::new(row.budget.nodes()? as f64, row.acceptance_length)));
+    let nodes = Axis { label: "nodes of the tree", scale: Scale::Log2 };
+    let plot = |title, label, series| {
+        let (y, reference) = (Axis { label, scale: Scale::Linear }, Some(Reference { name: "plain", value: 1.0 }));
+        lines(&Lines { title, x: nodes, y, series, reference })
+    };
     let (speed, length) = (
-        lines(&Lines { title: "Speed-up over plain decoding", series: speed, plain: 1.0 }),
-        lines(&Lines { title: "Acceptance length", series: length, plain: 1.0 }),
+        plot("Speed-up over plain decoding", "times as fast", speed),
+        plot("Acceptance length", "cells a pass", length),
     );
     let plain = group.plain();
     let keys: String = (0..).zip(PARTS).map(|(part, name)| format!("<li class=\"p{part}\">{name}</li>")).collect();

@@ -110,7 +110,7 @@ fn autotuned_trees_stand_in_the_table_and_not_on_the_axis() {
     (row.budget, row.speedup) = (Budget::of(auto), 9.0);
     let page = check(&report);
     assert!(page.contains("<td>auto</td>") && page.contains("neighbour, autotuned trees"));
-    assert!(page.contains("neighbour, 4 nodes: ") && !page.contains("neighbour, auto nodes"));
+    assert!(page.contains("neighbour, 4: ") && !page.contains("neighbour, auto: "));
     let json = serde_json::to_value(&report).unwrap();
     assert!(json["rows"].as_array().unwrap().iter().any(|row| row["budget"] == "auto"));
     report.rows.retain(|row| row.decoder == "ar" || row.budget == Budget::Auto);

@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does.
 
 pub(crate) mod again;
+pub(crate) mod analyze;
 pub(crate) mod batch;
 pub(crate) mod bench_decoders;
 pub(crate) mod bench_model;

@@ -94,6 +94,9 @@ pub(crate) enum Command {
     Convert(cmd::convert::ConvertArgs),
     /// Write a model of a public shape with random weights, for tests and measurements
     Synth(cmd::synth::SynthArgs),
+    /// See inside a model: the figures of the paper, on any model
+    #[command(subcommand)]
+    Analyze(Analyze),
     /// Measure speed on this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -108,6 +111,30 @@ pub(crate) enum Command {
     /// Measure how well a model's images match their captions
     #[cfg(feature = "train")]
     Evaluate(Box<cmd::evaluate::EvaluateArgs>),
+}
+
+/// What is looked at.
+#[derive(Subcommand)]
+#[command(after_help = "Examples:
+  hawk analyze attention --out analysis/
+  hawk analyze rejection --model lumina/ --heads heads/ --out analysis/
+  hawk analyze report analysis/ --html report.html
+
+Each command writes its figure into the folder as JSON, its plots as SVG and CSV, and report.html, one
+page of all figures in the folder. docs/paper.md shows them beside those of the paper.")]
+pub(crate) enum Analyze {
+    /// Attention by distance and on the plane: figures 1 and 7
+    Attention(Box<cmd::analyze::attention::AttentionArgs>),
+    /// Draft heads by offset: figure 4
+    Heads(Box<cmd::analyze::heads::HeadsArgs>),
+    /// Draft laws against each other and against the target's: figure 5
+    Divergence(Box<cmd::analyze::divergence::DivergenceArgs>),
+    /// Rejection of a node by the number of its candidates: figure 6
+    Rejection(Box<cmd::analyze::rejection::RejectionArgs>),
+    /// Pictures over temperature, top-k and guidance: figures 8 and 9
+    Sampling(Box<cmd::analyze::sampling::SamplingSheetArgs>),
+    /// One page of the figures of several folders
+    Report(cmd::analyze::report::ReportArgs),
 }
 
 /// What is measured.

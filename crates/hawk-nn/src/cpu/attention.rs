@@ -77,6 +77,15 @@ impl Unit<'_> {
         }
     }
 
+    /// Scores of all heads' queries with the keys in all slots, as [`run`](Self::run) makes them before it weighs them.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run), which has put queries and keys in place.
+    pub(crate) unsafe fn score_all(&self) {
+        // SAFETY: the caller's promise.
+        (0..self.group).for_each(|head| unsafe { self.score(head) });
+    }
+
     /// Norms and turns a row's queries and key, and writes its key and value into its slot.
     unsafe fn place(&self, row: usize) {
         let position = self.start + self.committed + self.rows.path(row).len() - 1;

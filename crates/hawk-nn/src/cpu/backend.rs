@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use hawk_files::{CaptionFeatures, Checkpoint, Error, HeadsConfig, Result, TransformerConfig, VqConfig, VqTokenizer};
 use hawk_kernels::{Isa, Precision, Threads};
-use hawk_spec::{Code, Grid};
+use hawk_spec::{Code, Grid, TokenId};
 
+use super::observe::Attention;
 use super::passes::CpuPasses;
 use super::target::Target;
 use crate::backend::{Backend, CPU, Device, Passes, PixelDecoder};
@@ -97,6 +98,20 @@ impl CpuBackend {
     #[must_use]
     pub fn threads(&self) -> &Threads {
         &self.threads
+    }
+
+    /// The draft heads, if there are any.
+    #[must_use]
+    pub fn heads(&self) -> Option<&Heads> {
+        self.heads.as_deref()
+    }
+
+    /// See [`Target::attention`].
+    ///
+    /// # Errors
+    /// As [`Target::attention`].
+    pub fn attention(&self, own: OwnInputs, tokens: &[TokenId], observer: &mut dyn FnMut(Attention<'_>)) -> Result<()> {
+        self.target.attention(&self.threads, own, tokens, observer)
     }
 }
 

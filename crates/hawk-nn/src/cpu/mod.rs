@@ -4,6 +4,7 @@ pub(crate) mod attention;
 pub(crate) mod backend;
 pub(crate) mod id;
 pub(crate) mod kv;
+pub(crate) mod observe;
 pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod parts;

@@ -57,9 +57,29 @@ impl Target {
             }
         }
         let projection = Projection::new(&self.output, pool, vocabulary)?;
+        let mut pass = self.begin(pool, workspace, streams)?;
+        for layer in 0..self.layers.len() {
+            pass.layer(layer);
+        }
+        pass.read_out(&projection);
+        streams.iter_mut().for_each(Stream::rows_have_run);
+        Ok(projection.columns())
+    }
+
+    /// Checks the rows of all streams and puts their inputs into the workspace: a pass before its first layer.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub(super) fn begin<'a>(
+        &'a self,
+        pool: &'a Threads,
+        workspace: &'a mut Workspace,
+        streams: &'a [Stream],
+    ) -> Result<Pass<'a>> {
+        let rows = streams.iter().map(|stream| stream.rows.len()).sum();
         let (d, mut at) = (self.config.hidden, 0);
         workspace.parts.begin();
-        for stream in &*streams {
+        for stream in streams {
             stream.check(self.id, self.config.vocab, d, workspace.rope.positions())?;
             if stream.capacity() > workspace.capacity {
                 return Err(Error::input("the workspace was made for shorter streams")
@@ -72,13 +92,7 @@ impl Target {
                 at += 1;
             }
         }
-        let mut pass = Pass { target: self, pool, isa: Isa::detect(), workspace, streams, rows };
-        for layer in 0..self.layers.len() {
-            pass.layer(layer);
-        }
-        pass.read_out(&projection);
-        streams.iter_mut().for_each(Stream::rows_have_run);
-        Ok(projection.columns())
+        Ok(Pass { target: self, pool, isa: Isa::detect(), workspace, streams, rows })
     }
 }
 
@@ -150,6 +164,13 @@ impl Pass<'_> {
     }
 
     fn attend(&mut self, layer: usize) {
+        // SAFETY: `units` gives each unit to one thread.
+        self.units(layer, &|unit| unsafe { unit.run() });
+    }
+
+    /// Calls `work` with every unit of a layer, each on one thread: queries, keys and values of the rows of one stream
+    /// in one kv head.
+    pub(super) fn units(&mut self, layer: usize, work: &(impl Fn(&Unit<'_>) + Sync)) {
         let c = &self.target.config;
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let stride = q + 2 * kv;
@@ -188,7 +209,7 @@ impl Pass<'_> {
                     out: shared.out.add(before * q + head * group * c.head_dim),
                     out_stride: q,
                 };
-                unit.run();
+                work(&unit);
             }
         });
     }

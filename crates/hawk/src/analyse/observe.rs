@@ -37,7 +37,29 @@ impl Engine {
         sampling: &Sampling,
         observer: &mut dyn FnMut(Observed<'_>) -> Result<()>,
     ) -> Result<()> {
-        let layout = &self.config().layout;
+        Walk::open(self, prompt, codes, sampling)?.run(observer)
+    }
+}
+
+/// A finished image on its way through the target.
+pub(super) struct Walk<'a> {
+    engine: &'a Engine,
+    /// The codes that rows have.
+    pub(super) codes: Vec<Code>,
+    sampling: &'a Sampling,
+    prefixes: Arc<[Prefix]>,
+    /// Cond, and uncond where guided. Their prefixes are committed, except for the last token.
+    streams: Vec<StreamId>,
+    passes: Box<dyn Passes>,
+}
+
+impl<'a> Walk<'a> {
+    /// Reads the prompt.
+    ///
+    /// # Errors
+    /// As [`Engine::observe`], the observer's apart.
+    pub(super) fn open(engine: &'a Engine, prompt: &str, codes: &[Code], sampling: &'a Sampling) -> Result<Self> {
+        let layout = &engine.config().layout;
         if codes.len() != layout.grid().cells() as usize {
             return Err(Error::input("the codes do not fill the grid")
                 .expected(format!("{} codes", layout.grid().cells()))
@@ -47,9 +69,9 @@ impl Engine {
             let expected = format!("below {}", layout.codes());
             return Err(Error::input("a code is not in the model's codebook").expected(expected).got(code));
         }
-        let target = self.model().target();
+        let target = engine.model().target();
         target.pipeline.check(sampling).map_err(|e| Error::input(e.to_string()))?;
-        let prefixes = self.conditioning(prompt)?.prefixes(sampling);
+        let prefixes = engine.conditioning(prompt)?.prefixes(sampling);
         let longest = prefixes.iter().map(|prefix| prefix.tokens().len()).max().unwrap_or(0);
         let mut plan = target.plan(PREFILL_ROWS, PREFILL_ROWS, longest + layout.sequence_len());
         plan.streams = prefixes.len();
@@ -60,32 +82,33 @@ impl Engine {
             read_tokens(&mut *passes, stream, prefix.before_anchor())?;
             streams.push(stream);
         }
-        Walk { engine: self, codes, sampling, prefixes, streams, passes }.run(observer)
+        Ok(Self { engine, codes: codes.to_vec(), sampling, prefixes, streams, passes })
     }
-}
 
-/// A finished image on its way through the target.
-struct Walk<'a> {
-    engine: &'a Engine,
-    codes: &'a [Code],
-    sampling: &'a Sampling,
-    prefixes: Arc<[Prefix]>,
-    /// Cond, and uncond where guided. Their prefixes are committed, except for the last token.
-    streams: Vec<StreamId>,
-    passes: Box<dyn Passes>,
-}
-
-impl Walk<'_> {
-    fn run(mut self, observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
+    /// Most cells of a pass.
+    pub(super) fn most_cells(&self) -> usize {
         let rows_per_cell = self.streams.len() * (1 + self.engine.config().layout.max_structure_run());
-        let at_once = (PREFILL_ROWS / rows_per_cell).max(1);
-        let cells: Vec<Cell> = (0..self.codes.len() as u32).map(Cell).collect();
-        cells.chunks(at_once).try_for_each(|cells| self.pass(cells, observer))
+        (PREFILL_ROWS / rows_per_cell).max(1)
     }
 
-    /// One pass for the laws of some consecutive cells.
-    fn pass(&mut self, cells: &[Cell], observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
-        let last = self.lay_out(cells);
+    fn run(mut self, observer: &mut dyn FnMut(Observed<'_>) -> Result<()>) -> Result<()> {
+        let cells: Vec<Cell> = (0..self.codes.len() as u32).map(Cell).collect();
+        cells.chunks(self.most_cells()).try_for_each(|cells| {
+            self.pass(cells, &mut |seen| {
+                observer(seen)?;
+                Ok(cells.len())
+            })
+        })
+    }
+
+    /// One pass for the laws of some consecutive cells. The observer says how many of them are right: the rows of so
+    /// many are committed. Its last answer counts.
+    pub(super) fn pass(
+        &mut self,
+        cells: &[Cell],
+        observer: &mut dyn FnMut(Observed<'_>) -> Result<usize>,
+    ) -> Result<()> {
+        let rows = self.lay_out(cells);
         let laws = Laws {
             cond: self.streams[0],
             uncond: self.streams.get(1).copied(),
@@ -94,25 +117,27 @@ impl Walk<'_> {
             best: 0,
         };
         let mut staged = Staged::run(&mut *self.passes, &[laws])?;
-        let mut hidden = Vec::new();
+        let (mut hidden, mut right) = (Vec::new(), 0);
         for (node, &cell) in cells.iter().enumerate() {
             let (at, passes) = (NodeOf { tree: 0, node }, staged.read());
             hidden.clear();
             hidden.extend_from_slice(passes.hidden(at).unwrap_or_default());
             let scores = passes.scores(at).map_err(|e| Error::input(e.to_string()).at(format!("cell {cell}")))?;
-            observer(Observed { cell, hidden: &hidden, scores })?;
+            right = observer(Observed { cell, hidden: &hidden, scores })?;
         }
-        staged.commit(self.streams.iter().copied().zip(last));
+        let last = right.checked_sub(1).and_then(|last| rows.get(last).copied());
+        staged.commit(last.into_iter().flat_map(|row| self.streams.iter().map(move |&stream| (stream, row))));
         Ok(())
     }
 
-    /// Stages the rows whose laws are those of the cells, as a chain in every stream. Returns the
-    /// last row of each stream.
+    /// Stages the rows whose laws are those of the cells, as a chain, the same in every stream. Returns the row of each
+    /// cell's law.
     fn lay_out(&mut self, cells: &[Cell]) -> Vec<usize> {
         let layout = &self.engine.config().layout;
-        let mut lasts = Vec::with_capacity(self.streams.len());
+        let mut read = Vec::with_capacity(cells.len());
         for (&stream, prefix) in self.streams.iter().zip(&*self.prefixes) {
             let (rows, mut last) = (self.passes.rows(stream), None);
+            read.clear();
             for &cell in cells {
                 let readout = Readout::Law(cell);
                 last = match cell.0.checked_sub(1).map(Cell) {
@@ -123,10 +148,10 @@ impl Walk<'_> {
                         rows.push_chain(tokens, last, readout)
                     }
                 };
+                read.extend(last);
             }
-            lasts.extend(last);
         }
-        lasts
+        read
     }
 }
 

@@ -157,12 +157,7 @@ impl Candidates {
     /// where no head has predicted the cell.
     fn join(&mut self, cell: Cell) -> Option<usize> {
         let known = || (0..).zip(&self.heads).filter_map(|(i, head)| Some((i, head.weight, head.cache.get(cell)?)));
-        let all: f64 = known().map(|(_, weight, _)| weight).sum();
-        self.logits.fill(0.0);
-        for (_, weight, cached) in known() {
-            let weight = (SHARPNESS * weight / all) as f32;
-            self.logits.iter_mut().zip(cached).for_each(|(joint, logit)| *joint += weight * logit);
-        }
+        pool(known().map(|(_, weight, cached)| (weight, cached)), &mut self.logits);
         known().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(leader, ..)| leader)
     }
 
@@ -240,6 +235,23 @@ impl Candidates {
             mass = self.law.iter().sum();
         }
     }
+}
+
+/// Writes the logarithmic opinion pool of some laws, given as logits with their weights, as logits.
+fn pool<'a>(laws: impl Iterator<Item = (f64, &'a [f32])> + Clone, joint: &mut [f32]) {
+    let all: f64 = laws.clone().map(|(weight, _)| weight).sum();
+    joint.fill(0.0);
+    for (weight, logits) in laws {
+        let weight = (SHARPNESS * weight / all) as f32;
+        joint.iter_mut().zip(logits).for_each(|(joint, logit)| *joint += weight * logit);
+    }
+}
+
+/// Writes the joint law of heads as the decoder `hawk` makes it, as logits: the product of their laws, each to the
+/// power of its weight, which is the cube of the head's overlap in validation. `laws` are heads with their logits
+/// for the same cell, `[codes]` as `joint`.
+pub fn joint_law<'a>(laws: impl Iterator<Item = (&'a HeadConfig, &'a [f32])> + Clone, joint: &mut [f32]) {
+    pool(laws.map(|(head, logits)| (weight(head), logits)), joint);
 }
 
 /// The source of a code of a joint law: the head whose own logit of the code is nearest to its

@@ -6,7 +6,7 @@
 
 mod cache;
 mod calibration;
-mod candidates;
+pub(crate) mod candidates;
 pub(crate) mod context;
 pub(crate) mod contract;
 mod copies;

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use modules::{Fault, Modules};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("hawk-synth", &["hawk-files"]),
     ("hawk-bench", &["hawk", "hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec", "hawk-synth"]),
     ("hawk-gpu", &["hawk-files", "hawk-kernels", "hawk-nn", "hawk-spec"]),
+    ("hawk-analyze", &["hawk", "hawk-bench", "hawk-files", "hawk-nn", "hawk-spec"]),
     ("hawk-hub", &["hawk-files"]),
     ("hawk-pictures", &["hawk-files"]),
     ("hawk-server", &["hawk"]),
@@ -26,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         "hawk-cli",
         &[
             "hawk",
+            "hawk-analyze",
             "hawk-bench",
             "hawk-files",
             "hawk-gpu",

@@ -6,7 +6,8 @@ use hawk::{Image, Result, write_plain_png};
 const MAX_SIDE: u32 = 256;
 
 /// Text that cannot be markup, in elements and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -25,7 +26,10 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// An image as the address of itself, shrunk where it is large.
-pub(super) fn data_uri(image: &Image) -> Result<String> {
+///
+/// # Errors
+/// An image that no PNG can hold.
+pub fn data_uri(image: &Image) -> Result<String> {
     let step = image.width.max(image.height).div_ceil(MAX_SIDE);
     let png = if step > 1 { write_plain_png(&shrunk(image, step))? } else { write_plain_png(image)? };
     Ok(format!("data:image/png;base64,{}", base64(&png)))

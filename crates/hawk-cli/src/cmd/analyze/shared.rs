@@ -1,0 +1,136 @@
+//! What the commands of `hawk analyze` share: images, folder, progress, the files that they write.
+
+use std::path::{Path, PathBuf};
+
+use hawk::{Engine, Error, Precision, Result, Seed};
+use hawk_analyze::{Ended, Figure, ImageSet, Progress, Watch, write_figure};
+use hawk_files::FolderLock;
+
+use crate::args::{ModelArgs, SamplingArgs, precision};
+use crate::output::files::check_folder_can_be_made;
+use crate::output::{note, progress, say};
+use crate::{inputs, interrupt};
+
+/// The default prompts: captions in the styles of the built-in model.
+const PROMPTS: [&str; 8] = [
+    "red apple, fluent 3d style",
+    "octopus, fluent flat style",
+    "castle, fluent 3d style",
+    "grinning face, fluent flat style",
+    "sailboat, fluent 3d style",
+    "sunflower, fluent flat style",
+    "guitar, fluent 3d style",
+    "cat, fluent flat style",
+];
+
+/// Model, images and folder of an analysis.
+#[derive(clap::Args)]
+pub(crate) struct AnalysisArgs {
+    /// Folder to write: the figure as JSON, each plot as SVG and CSV, and report.html of all figures there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Number of images that the model draws; they are kept in OUT/images and reused
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) images: usize,
+    /// File with one prompt per line, used in turn; - is standard input [default: eight captions of emoji]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Seed of the first image; the next image has the next seed
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+impl AnalysisArgs {
+    /// The prompts and the folder, checked before a model is loaded. The folder belongs to this process while the
+    /// lock is held.
+    ///
+    /// # Errors
+    /// There are no images or prompts, or the folder cannot be written.
+    pub(crate) fn begin(&self) -> Result<(Vec<String>, FolderLock)> {
+        if self.images == 0 {
+            return Err(Error::input("there is nothing to look at").at("--images").expected("at least 1").got(0));
+        }
+        let prompts = match &self.prompts {
+            Some(path) => inputs::read_prompts(path)?,
+            None => PROMPTS.map(str::to_owned).to_vec(),
+        };
+        if prompts.is_empty() {
+            return Err(Error::input("no prompts: there is nothing to draw")
+                .at("--prompts")
+                .expected("one prompt per line"));
+        }
+        let lock = begin(&self.out)?;
+        Ok((prompts, lock))
+    }
+
+    /// The images of the analysis.
+    ///
+    /// # Errors
+    /// A sampling setting is out of range.
+    pub(crate) fn image_set(&self, engine: &Engine, prompts: Vec<String>) -> Result<ImageSet> {
+        let sampling = self.sampling.or(engine.config().defaults)?;
+        Ok(ImageSet { prompts, images: self.images, seed: Seed(self.seed), sampling })
+    }
+
+    /// Runs an analysis with a progress bar, and writes and prints its figure.
+    ///
+    /// # Errors
+    /// The analysis fails, or a file cannot be written.
+    pub(crate) fn finish(
+        &self,
+        what: &'static str,
+        analysis: impl FnOnce(&mut Watch<'_>) -> Result<Ended<Figure>>,
+    ) -> Result<()> {
+        finish(&self.out, what, analysis)
+    }
+}
+
+/// Checks and locks the folder of an analysis, before a model is loaded.
+///
+/// # Errors
+/// It cannot be written, or another process works on it.
+pub(super) fn begin(out: &Path) -> Result<FolderLock> {
+    if !out.is_dir() {
+        check_folder_can_be_made(out)?;
+    }
+    let lock = FolderLock::take(out)?;
+    interrupt::watch()?;
+    Ok(lock)
+}
+
+/// Runs an analysis with a progress bar, and writes and prints its figure.
+///
+/// # Errors
+/// The analysis fails, or a file cannot be written.
+pub(super) fn finish(
+    out: &Path,
+    what: &'static str,
+    analysis: impl FnOnce(&mut Watch<'_>) -> Result<Ended<Figure>>,
+) -> Result<()> {
+    let bar = progress::steady_bar(0, "{bar:30} {pos}/{len} {msg}  eta {eta}");
+    bar.set_message(what);
+    let ended = analysis(&mut |progress| {
+        if let Progress::Done { done, of } = progress {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        }
+        interrupt::flow()
+    });
+    bar.finish_and_clear();
+    let Ended::Finished(figure) = ended? else {
+        note(format_args!("the work so far is in {}; the same command goes on from there", out.display()));
+        return Ok(());
+    };
+    let page = write_figure(out, &figure)?;
+    say(format_args!("{} ({} of the paper)", figure.title, figure.paper));
+    figure.findings.iter().for_each(|finding| say(format_args!("- {finding}")));
+    say(page.display());
+    Ok(())
+}
