@@ -64,6 +64,9 @@ fn device(text: &str) -> std::result::Result<DeviceChoice, String> {
 }
 
 impl DeviceArgs {
+    /// The CPU, for commands that have no choice.
+    pub(crate) const CPU: Self = Self { device: DeviceChoice::Cpu };
+
     /// Loads a model on the device.
     pub(crate) fn load(&self, source: ModelSource, options: LoadOptions) -> Result<Engine> {
         match self.load_on_gpu(source.clone(), options)? {

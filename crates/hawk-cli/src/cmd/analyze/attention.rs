@@ -8,6 +8,7 @@ use hawk_analyze::{AttentionRun, Detail, Texts, attention};
 use hawk_hub::find_model;
 
 use super::shared::AnalysisArgs;
+use crate::args::DeviceArgs;
 use crate::inputs;
 
 /// What a text model goes on with, where no file is given.
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
     // The smaller one first: what is wrong with it is said before the other is loaded.
     let text = args.text_model()?;
-    let engine = args.analysis.model.engine(args.analysis.precision, None, None)?;
+    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, None)?;
     let model = args.analysis.model.name();
     let run = AttentionRun {
         engine: &engine,

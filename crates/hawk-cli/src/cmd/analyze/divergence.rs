@@ -6,6 +6,7 @@ use hawk::Result;
 use hawk_analyze::{DivergenceRun, divergence_of_laws};
 
 use super::shared::AnalysisArgs;
+use crate::args::DeviceArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -30,7 +31,7 @@ pub(crate) struct DivergenceArgs {
 
 pub(crate) fn run(args: &DivergenceArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
-    let engine = args.analysis.model.engine(args.analysis.precision, None, args.heads.as_deref())?;
+    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, args.heads.as_deref())?;
     let model = args.analysis.model.name();
     let images = args.analysis.image_set(&engine, prompts)?;
     let run = DivergenceRun { engine: &engine, model: &model, images, dir: args.analysis.out.clone() };

@@ -8,6 +8,7 @@ use hawk_nn::Heads;
 
 use super::shared::AnalysisArgs;
 #[cfg(feature = "train")]
+use crate::args::DeviceArgs;
 use crate::{interrupt, output};
 
 #[derive(clap::Args)]
@@ -72,7 +73,7 @@ pub(crate) struct ProbeArgs {
 
 pub(crate) fn run(args: &HeadsArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
-    let engine = args.analysis.model.engine(args.analysis.precision, None, args.heads.as_deref())?;
+    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, args.heads.as_deref())?;
     let images = args.analysis.image_set(&engine, prompts.clone())?;
     images.check(&engine)?;
     let (dir, model) = (args.analysis.out.clone(), args.analysis.model.name());

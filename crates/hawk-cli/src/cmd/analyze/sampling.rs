@@ -6,7 +6,7 @@ use hawk::{Decoder, Decoding, Precision, Result, Seed, Tree, TreeShape};
 use hawk_analyze::{SamplingRun, sampling_sheets};
 
 use super::shared::{begin, finish};
-use crate::args::{DecodingArgs, ModelArgs, invalid_setting, precision};
+use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, invalid_setting, precision};
 use crate::inputs;
 
 /// Nodes of the trees, where none are given: a tuner would make the figures depend on the machine.
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
         false => inputs::typed_prompts(&args.prompts)?,
     };
     let _lock = begin(&args.out)?;
-    let engine = args.model.engine(args.precision, None, args.decoding.heads.as_deref())?;
+    let engine = args.model.engine(&DeviceArgs::CPU, args.precision, None, args.decoding.heads.as_deref())?;
     let model = args.model.name();
     let run = SamplingRun {
         engine: &engine,
