@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hawk::{Engine, LoadOptions, ModelSource, Result};
+use hawk_nn::CPU;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use crate::output::note;
@@ -64,6 +65,15 @@ fn device(text: &str) -> std::result::Result<DeviceChoice, String> {
 }
 
 impl DeviceArgs {
+    /// For an image that a device of this class drew: the CPU for one of the CPU's, unless another device was asked for.
+    pub(crate) fn or_recorded(&self, class: &str) -> Self {
+        let device = match self.device {
+            DeviceChoice::Auto if class == CPU => DeviceChoice::Cpu,
+            device => device,
+        };
+        Self { device }
+    }
+
     /// Loads a model on the device.
     pub(crate) fn load(&self, source: ModelSource, options: LoadOptions) -> Result<Engine> {
         match self.load_on_gpu(source.clone(), options)? {
