@@ -74,7 +74,7 @@ compare() {
 }
 
 if [ -n "$small" ]; then
-    part synth-tiny 60 "$hawk" synth tiny-lumina-mgpt --out "$out/tiny" && compare tiny 120 --model "$out/tiny"
+    part synth-tiny 60 "$hawk" synth tiny-janus-pro --out "$out/tiny" && compare tiny 120 --model "$out/tiny"
 else
     compare built-in 60
     for size in 1b 7b; do

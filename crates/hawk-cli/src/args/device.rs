@@ -93,7 +93,6 @@ impl DeviceArgs {
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-#[allow(clippy::unnecessary_wraps, reason = "as with GPUs")]
 fn auto(_: ModelSource, _: LoadOptions) -> Result<Option<Engine>> {
     Ok(None)
 }
@@ -110,7 +109,6 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 
 /// The first GPU that takes the model, else the CPU. Drivers that compute in software are not tried.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-#[allow(clippy::unnecessary_wraps, reason = "as without GPUs")]
 fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
     let mut reason = "no GPU was found";
     for api in Api::ALL {
