@@ -9,7 +9,7 @@
 #              cargo build --release -p hawk-cli --features cuda
 # --tests  folder of the test programs `seam` and `equality` of hawk-gpu (cargo test --no-run); without it
 #          equality is checked by the comparisons alone, which draw nothing that differs from plain decoding
-# --small  for a try on a device in software: the built-in model alone, few images
+# --small  for a try on a device in software: a tiny model alone, one image
 #
 # Each part has a time limit; what is over it is named in the summary, and the run goes on.
 set -uo pipefail
@@ -47,7 +47,7 @@ part() {
         note "$name: ok, $((SECONDS - start)) s"
     else
         local code=$?
-        note "$name: FAILED with code $code after $((SECONDS - start)) s (limit $limit s); $(tail -n 1 "$out/$name.txt")"
+        note "$name: FAILED with code $code after $((SECONDS - start)) s (limit $limit s); $(grep -m 1 error "$out/$name.txt")"
         return 1
     fi
 }
@@ -73,8 +73,10 @@ compare() {
         sed -n '/^precision/,$p' "$out/decoders-$name.txt" | tee -a "$summary"
 }
 
-compare built-in 60
-if [ -z "$small" ]; then
+if [ -n "$small" ]; then
+    part synth-tiny 60 "$hawk" synth tiny-janus-pro --out "$out/tiny" && compare tiny 120 --model "$out/tiny"
+else
+    compare built-in 60
     for size in 1b 7b; do
         # The weights are generated here: they are functions of a seed and of the built-in model.
         part "grow-$size" 90 "$hawk" synth grown --preset "$size" --out "$out/grown-$size" || continue

@@ -166,11 +166,28 @@ fn again_makes_the_image_again_and_sees_a_changed_pixel() {
     place.text("c.png", hawk::write_png(&image, &record).unwrap());
     let output = place.hawk(&["again", "c.png"]).code(1).get_output().stdout.clone();
     assert!(String::from_utf8(output).unwrap().contains("1 of 16384"));
+    // Of an image of another device, pixels may differ: both devices are named.
+    let elsewhere = hawk::Record { device: "vulkan Radeon".to_owned(), ..record.clone() };
+    place.text("c.png", hawk::write_png(&image, &elsewhere).unwrap());
+    let output = place.hawk(&["again", "c.png", "--device", "cpu"]).code(1).get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("drawn on vulkan Radeon, this one on cpu"), "{output}");
     let other = hawk::Record { model_digest: "0".repeat(64), ..record };
     place.text("d.png", hawk::write_png(&image, &other).unwrap());
     place.refuses(&["again", "d.png"], 2, "another model");
     place.text("e.png", b"\x89PNG");
     place.refuses(&["again", "e.png"], 2, "e.png");
+}
+
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+#[test]
+fn a_program_without_gpus_says_how_to_build_one_with_them() {
+    let place = Place::new();
+    for (device, feature) in [("vulkan", "`wgpu`"), ("metal:1", "`wgpu`"), ("cuda", "`cuda`")] {
+        place.refuses(&["generate", "key", "--device", device], 2, feature);
+    }
+    place.refuses(&["generate", "key", "--device", "gpu"], 2, "auto, cpu, cuda, vulkan or metal");
+    place.hawk(&["generate", "key", "--device", "cpu", "--seed", "1", "--out", "a.png"]).success();
 }
 
 #[test]

@@ -45,10 +45,12 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the device number `index` of an interface, real GPUs first, and so many threads for what stays on the host.
+    /// Opens the device number `index` of an interface, real GPUs first, and so many threads for
+    /// what stays on the host.
     ///
     /// # Errors
-    /// This program was built without the interface, there is no such device, or it cannot be opened.
+    /// This program was built without the interface, there is no such device, or it cannot be
+    /// opened.
     pub fn open(api: Api, index: usize, threads: usize) -> Result<Self> {
         let (device, software) = find(api, index)?;
         // A device that its driver refuses is a panic of the library.

@@ -142,7 +142,8 @@ impl HeadRuns {
             };
             product.run(memory);
         }
-        // SAFETY: `pick` names rows of `last`, `head` rows of the biases; all buffers have the rows with this stride.
+        // SAFETY: `pick` names rows of `last`, `head` rows of the biases; all buffers have the rows
+        // with this stride.
         unsafe {
             head_block::launch_unchecked(
                 &memory.client,

@@ -51,8 +51,8 @@ impl Product<'_> {
         }
         let largest = BLOCKS[BLOCKS.len() - 1];
         let block = BLOCKS.into_iter().find(|block| *block >= rows).unwrap_or(largest);
-        // SAFETY: `x` and `y` have the rows with these strides, and the matrix has the outputs; rows of inputs are as long as those of the
-        // matrix.
+        // SAFETY: `x` and `y` have the rows with these strides, and the matrix has the outputs;
+        // rows of inputs are as long as those of the matrix.
         unsafe {
             product::launch_unchecked(
                 &memory.client,

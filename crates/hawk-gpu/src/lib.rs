@@ -12,7 +12,8 @@
 //! # }
 //! ```
 //!
-//! A row of a pass has the same bits whatever other rows run in the pass, on one device and driver. Other devices may round otherwise.
+//! A row of a pass has the same bits whatever other rows run in the pass, on one device and driver.
+//! Other devices may round otherwise.
 //!
 //! Embedding and the way from logits to codes stay on the host, as does the VQ decoder.
 

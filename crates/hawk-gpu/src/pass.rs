@@ -23,7 +23,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) count: usize,
     /// Hidden states, `[count][stride]`.
     pub(crate) hidden: Buffer,
-    /// What kernels need to know of the rows ([`Streams::describe`](crate::streams::Streams::describe)).
+    /// What kernels need to know of the rows
+    /// ([`Streams::describe`](crate::streams::Streams::describe)).
     pub(crate) rows: Buffer,
     pub(crate) paths: Buffer,
 }
@@ -80,7 +81,8 @@ impl Pass<'_> {
         }
     }
 
-    /// The input of a block: the norm of the hidden state, or the state itself where the norm comes after.
+    /// The input of a block: the norm of the hidden state, or the state itself where the norm comes
+    /// after.
     fn norm_in(&self, weight: &Buffer) {
         match self.target.config().norm_placement {
             NormPlacement::Before => {
@@ -136,7 +138,8 @@ impl Pass<'_> {
             Some((norms, eps)) => (norms, *eps),
             None => (&self.target.norm, 0.0),
         };
-        // SAFETY: rows name slots of streams, positions of the tables and paths; the buffers have the rows with these strides.
+        // SAFETY: rows name slots of streams, positions of the tables and paths; the buffers have
+        // the rows with these strides.
         unsafe {
             place::place::launch_unchecked(
                 client,

@@ -34,7 +34,8 @@ impl Projection {
                 outputs: 0..width,
             };
             product.run(memory);
-            // SAFETY: `inner` has the rows with this stride, and the bias as many numbers as there are outputs.
+            // SAFETY: `inner` has the rows with this stride, and the bias as many numbers as there
+            // are outputs.
             unsafe {
                 elementwise::gelu_bias::launch_unchecked(
                     &memory.client,

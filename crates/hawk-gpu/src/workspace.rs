@@ -44,7 +44,8 @@ impl Widths {
     }
 }
 
-/// Buffers of a pass, `[rows][width]` each, and the keys and values of all streams. Numbers that fill up a row are zero.
+/// Buffers of a pass, `[rows][width]` each, and the keys and values of all streams. Numbers that
+/// fill up a row are zero.
 pub(crate) struct Workspace {
     pub(crate) widths: Widths,
     /// Inputs of a block, as products read them.

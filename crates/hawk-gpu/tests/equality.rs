@@ -1,4 +1,5 @@
-//! Every decoder, tree and batch draws plain decoding's image on a GPU, or on a driver that computes like one.
+//! Every decoder, tree and batch draws plain decoding's image on a GPU, or on a driver that
+//! computes like one.
 #![cfg(feature = "wgpu")]
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +17,8 @@ use hawk_gpu::{Api, Gpu};
 #[test]
 fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
     let gpu = Gpu::open(Api::Vulkan, 0, 2).unwrap();
-    // A driver that computes in software takes minutes for all: by default every family has one number format and every decoder two trees.
+    // A driver that computes in software takes minutes for all: by default every family has one
+    // number format and every decoder two trees.
     let all = std::env::var_os("HAWK_GPU_ALL").is_some();
     let precisions = [Precision::Bf16, Precision::F32];
     for (number, family) in FAMILIES.iter().enumerate() {

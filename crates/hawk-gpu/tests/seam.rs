@@ -1,4 +1,5 @@
-//! The seam on a GPU, or on a driver that computes like one: logits beside the CPU's, and rows whose bits depend on no other row.
+//! The seam on a GPU, or on a driver that computes like one: logits beside the CPU's, and rows
+//! whose bits depend on no other row.
 #![cfg(feature = "wgpu")]
 #![allow(clippy::unwrap_used)]
 
@@ -114,7 +115,8 @@ fn logits_are_the_cpus_to_rounding() {
         let (exact, got) = (logits(&*CPU, Precision::F32), logits(&*GPU, Precision::F32));
         let worst = differences(&exact, &got).fold(0.0, f32::max);
         assert!(worst <= 1e-4, "{}: {worst}", dir.display());
-        // An input that is rounded to bf16 may be rounded to either side. That moves logits as far as rounding does at all.
+        // An input that is rounded to bf16 may be rounded to either side. That moves logits as far
+        // as rounding does at all.
         let (cpu, gpu) = (logits(&*CPU, Precision::Bf16), logits(&*GPU, Precision::Bf16));
         let [of_cpu, of_gpu, between] =
             [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));

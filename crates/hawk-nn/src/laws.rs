@@ -1,4 +1,5 @@
-//! Laws and best codes of the nodes of a pass, made on this machine from the logits of the rows that were read.
+//! Laws and best codes of the nodes of a pass, made on this machine from the logits of the rows
+//! that were read.
 
 use std::ops::Range;
 use std::result::Result as StdResult;
@@ -10,8 +11,8 @@ use crate::cpu::rankers::{Asked, Rankers};
 use crate::pass::{Laws, NodeOf, PassPlan, Ranking, Shaping, StreamId};
 use crate::rows::Rows;
 
-/// The nodes of a pass, and the memory in which their laws are made. Logits are `[readouts, codes]`, stream after stream,
-/// rows in order.
+/// The nodes of a pass, and the memory in which their laws are made. Logits are `[readouts,
+/// codes]`, stream after stream, rows in order.
 pub struct NodeLaws {
     /// Codes with probability 0 in every law.
     dropped: Range<usize>,

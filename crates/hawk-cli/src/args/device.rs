@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hawk::{Engine, LoadOptions, ModelSource, Result};
+use hawk_nn::CPU;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use crate::output::note;
@@ -67,6 +68,15 @@ impl DeviceArgs {
     /// The CPU, for commands that have no choice.
     pub(crate) const CPU: Self = Self { device: DeviceChoice::Cpu };
 
+    /// For an image that a device of this class drew: the CPU for one of the CPU's, unless another device was asked for.
+    pub(crate) fn or_recorded(&self, class: &str) -> Self {
+        let device = match self.device {
+            DeviceChoice::Auto if class == CPU => DeviceChoice::Cpu,
+            device => device,
+        };
+        Self { device }
+    }
+
     /// Loads a model on the device.
     pub(crate) fn load(&self, source: ModelSource, options: LoadOptions) -> Result<Engine> {
         match self.load_on_gpu(source.clone(), options)? {
@@ -86,7 +96,6 @@ impl DeviceArgs {
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-#[allow(clippy::unnecessary_wraps, reason = "as with GPUs")]
 fn auto(_: ModelSource, _: LoadOptions) -> Result<Option<Engine>> {
     Ok(None)
 }
@@ -103,7 +112,6 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 
 /// The first GPU that takes the model, else the CPU. Drivers that compute in software are not tried.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-#[allow(clippy::unnecessary_wraps, reason = "as without GPUs")]
 fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
     let mut reason = "no GPU was found";
     for api in Api::ALL {

@@ -155,6 +155,7 @@ fn load(args: &AgainArgs, source: ModelSource, record: &Record) -> Result<Engine
     let precision = record.precision().map_err(|e| e.at(args.image.display()))?;
     let engine = args
         .device
+        .or_recorded(&record.device)
         .load(source, args.model.shared().options(precision))
         .map_err(|e| if args.model.model.is_none() { e.hint("give the model's folder with --model") } else { e })?;
     if engine.digest()? != record.model_digest {

@@ -1,8 +1,9 @@
 //! Attention of rows of token trees against their committed tokens and their own ancestors.
 //!
-//! Positions are logical: committed tokens, ancestors from the oldest, the row itself. Unit u scores the positions u, u + 128 and so on.
-//! Values are summed in [`SPLITS`] splits, split s with the positions s, s + 4 and so on, and the splits are added in order. So a row in a
-//! tree has the same bits as the same token in a chain.
+//! Positions are logical: committed tokens, ancestors from the oldest, the row itself. Unit u
+//! scores the positions u, u + 128 and so on. Values are summed in [`SPLITS`] splits, split s with
+//! the positions s, s + 4 and so on, and the splits are added in order. So a row in a tree has the
+//! same bits as the same token in a chain.
 
 use cubecl::prelude::*;
 

@@ -1,5 +1,6 @@
-//! Keys and values of streams in words: `[streams K][words][capacity]` keys, so that neighbouring units read neighbouring positions, and
-//! `[streams K][capacity][words]` values. A word is a channel in f32, two in bf16.
+//! Keys and values of streams in words: `[streams K][words][capacity]` keys, so that neighbouring
+//! units read neighbouring positions, and `[streams K][capacity][words]` values. A word is a
+//! channel in f32, two in bf16.
 
 use cubecl::prelude::*;
 
@@ -21,7 +22,8 @@ pub(crate) fn value_place(kv: u32, word: u32, slot: u32, capacity: u32, words: u
     (kv * capacity + slot) * words + word
 }
 
-/// Moves keys and values between the slots of streams, move after move: `moves` `[count][stream, from, to]`. A unit has a word of a kv head.
+/// Moves keys and values between the slots of streams, move after move: `moves` `[count][stream,
+/// from, to]`. A unit has a word of a kv head.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn move_slots(
@@ -48,7 +50,8 @@ pub(crate) fn move_slots(
     }
 }
 
-/// Copies the first slots of a stream to another. A cube of units has some slots of a word of a kv head.
+/// Copies the first slots of a stream to another. A cube of units has some slots of a word of a kv
+/// head.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn copy_slots(

@@ -37,7 +37,8 @@ pub(crate) fn gather(x: &[f32], pick: &[u32], out: &mut [f32], width: u32, strid
     }
 }
 
-/// The residual block of draft heads: `out = x[pick] + silu(y + bias[head])`, rounded as products read it.
+/// The residual block of draft heads: `out = x[pick] + silu(y + bias[head])`, rounded as products
+/// read it.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn head_block(
@@ -75,11 +76,12 @@ pub(crate) fn gelu_bias(x: &mut [f32], bias: &[f32], width: u32, stride: u32, #[
     if i < width {
         let at = (CUBE_POS_Y * stride + i) as usize;
         let value = x[at] + bias[i as usize];
-        x[at] = rounded(0.5f32 * value * (1.0f32 + erf(value * 0.707_106_77_f32)), numbers);
+        x[at] = rounded(0.5f32 * value * (1.0f32 + erf(value * f32::new(std::f32::consts::FRAC_1_SQRT_2))), numbers);
     }
 }
 
-/// The error function to 2e-7: formula 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical Functions.
+/// The error function to 2e-7: formula 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical
+/// Functions.
 #[cube]
 fn erf(x: f32) -> f32 {
     let size = x.abs();

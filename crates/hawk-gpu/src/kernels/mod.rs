@@ -1,5 +1,6 @@
-//! The kernels. Every sum runs in an order that the shape alone fixes: it depends on no other row of the pass. Products are fused
-//! multiply-adds by name, so that no compiler chooses where to round.
+//! The kernels. Every sum runs in an order that the shape alone fixes: it depends on no other row
+//! of the pass. Products are fused multiply-adds by name, so that no compiler chooses where to
+//! round.
 
 pub(crate) mod attention;
 pub(crate) mod cache;

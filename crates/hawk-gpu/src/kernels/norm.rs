@@ -25,7 +25,7 @@ pub(crate) fn sum_of_units(part: f32, parts: &mut Shared<[f32]>) -> f32 {
     for level in 0..7u32 {
         let half = comptime!(UNITS >> (level + 1));
         if UNIT_POS < half {
-            parts[UNIT_POS as usize] = parts[UNIT_POS as usize] + parts[(UNIT_POS + half) as usize];
+            parts[UNIT_POS as usize] += parts[(UNIT_POS + half) as usize];
         }
         sync_cube();
     }

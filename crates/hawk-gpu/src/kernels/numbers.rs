@@ -45,11 +45,12 @@ pub(crate) fn rounded(x: f32, #[comptime] numbers: Numbers) -> f32 {
     }
 }
 
-/// `e^x` with a relative error of about 1e-7, by the same polynomial on every device. `x` is clamped to -87..=88.
+/// `e^x` with a relative error of about 1e-7, by the same polynomial on every device. `x` is
+/// clamped to -87..=88.
 #[cube]
 pub(crate) fn exp(x: f32) -> f32 {
     let x = clamp(x, -87.0f32, 88.0f32);
-    let n = f32::floor(fma(x, 1.442_695_f32, 0.5f32));
+    let n = f32::floor(fma(x, f32::new(std::f32::consts::LOG2_E), 0.5f32));
     // ln 2 in two parts: the first has few bits, so that n times it is exact.
     let r = fma(n, -0.693_359_4_f32, x);
     let r = fma(n, 2.121_944_4e-4_f32, r);

@@ -19,7 +19,8 @@ pub(crate) const PATH_LENGTH: u32 = 5;
 
 /// A cube is a head of queries, or of keys and values, of a row: heads of queries first.
 ///
-/// Queries are turned in place. `norms` are weights and biases, `[2][H + K][E]`; `tables` cosines and sines, `[2][positions][E/2]`.
+/// Queries are turned in place. `norms` are weights and biases, `[2][H + K][E]`; `tables` cosines
+/// and sines, `[2][positions][E/2]`.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn place(

@@ -22,11 +22,12 @@ pub(crate) enum Epilogue {
 
 /// `y[row, n] = sum_k x[row, k] w[n, k]`.
 ///
-/// A cube computes [`TEAMS`] outputs of `block` rows. Unit u of the [`TEAM`] of an output adds the words 4u to 4u + 3 of each 128 of its
-/// row of weights, in order; the sums of the units are then added from unit 0 on. So a result depends on its row and its output alone,
-/// whatever `block` is.
+/// A cube computes [`TEAMS`] outputs of `block` rows. Unit u of the [`TEAM`] of an output adds the
+/// words 4u to 4u + 3 of each 128 of its row of weights, in order; the sums of the units are then
+/// added from unit 0 on. So a result depends on its row and its output alone, whatever `block` is.
 ///
-/// `x` has `x_stride` vectors a row, of which row `x_row` is the first; `w` has `words` vectors a row. Output `first` is the first one.
+/// `x` has `x_stride` vectors a row, of which row `x_row` is the first; `w` has `words` vectors a
+/// row. Output `first` is the first one.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn product(

@@ -16,8 +16,8 @@ pub struct Layer<M> {
     pub norms: Option<[HeadNorm; 2]>,
     /// From attended values to the hidden state: `[D, H E]`.
     pub output: M,
-    /// The SwiGLU's gate and up projections in turn, [`PANEL`](hawk_kernels::PANEL) outputs each, the last filled up with zeros:
-    /// `[2 inner, D]`.
+    /// The SwiGLU's gate and up projections in turn, [`PANEL`](hawk_kernels::PANEL) outputs each,
+    /// the last filled up with zeros: `[2 inner, D]`.
     pub gate_up: M,
     /// `[D, inner]`, filled up with zeros.
     pub down: M,

@@ -25,10 +25,12 @@ pub struct Weights<M> {
 }
 
 impl<M> Weights<M> {
-    /// Reads a checkpoint that has these layers ([`TransformerConfig::for_weights`], [`TransformerConfig::check_layers`]).
+    /// Reads a checkpoint that has these layers ([`TransformerConfig::for_weights`],
+    /// [`TransformerConfig::check_layers`]).
     ///
     /// # Errors
-    /// A tensor is missing, has the wrong shape or number format or a number that is not finite, or the device cannot take a matrix.
+    /// A tensor is missing, has the wrong shape or number format or a number that is not finite, or
+    /// the device cannot take a matrix.
     pub fn load(config: TransformerConfig, packer: &impl Packer<Matrix = M>) -> Result<Self> {
         let Ends { tables, output, captions } = Ends::load(&config, packer)?;
         let norm = config.family.rules().tensor_names().norm();
