@@ -1,8 +1,8 @@
 //! What temperature, top-k and guidance do to pictures and to the speed of drafts: figures 8 and 9 of the paper.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use hawk::{Decoding, Engine, Error, RecordedSampling, Request, Result, Sampling, Seed, read_png, write_plain_png};
+use hawk::{Decoding, Engine, Error, RecordedSampling, Request, Result, Sampling, Seed};
 use hawk_files::{atomic, hex};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,6 +13,9 @@ use crate::watch::{Ended, Progress, Watch};
 
 /// Folder of the pictures, in the folder of an analysis.
 const FOLDER: &str = "sheets";
+
+/// The figure beside each picture.
+const TOKENS: &str = "tokens a pass";
 
 /// Sheets over sampling settings.
 pub struct SamplingRun<'a> {
@@ -150,10 +153,16 @@ pub fn sampling_sheets(run: &SamplingRun<'_>, watch: &mut Watch<'_>) -> Result<E
             for prompt in &run.prompts {
                 let mut pictures = Vec::new();
                 for ((label, sampling), point) in cells.iter().zip(&mut points) {
-                    if watch(Progress::Done { done, of }).is_break() {
-                        return Ok(Ended::Stopped);
+                    let place = run.path(prompt, *sampling)?;
+                    if stored(&place, label)?.is_none() {
+                        let stopped = watch(Progress::Done { done, of }).is_break();
+                        if stopped || run.draw(prompt, *sampling, &place, watch)?.is_none() {
+                            return Ok(Ended::Stopped);
+                        }
                     }
-                    let Some(cell) = run.draw(prompt, *sampling, label, watch)? else { return Ok(Ended::Stopped) };
+                    let Some(cell) = stored(&place, label)? else {
+                        return Err(Error::environment("a picture that was just written is gone").at(place.display()));
+                    };
                     *point += cell.tokens_per_pass / run.prompts.len() as f64;
                     pictures.push(cell.picture);
                     done += 1;
@@ -225,15 +234,8 @@ impl Sheet {
 }
 
 impl SamplingRun<'_> {
-    /// A picture, from disk where it was drawn before; none where the watch stops the run.
-    fn draw(&self, prompt: &str, sampling: Sampling, label: &str, watch: &mut Watch<'_>) -> Result<Option<Cell>> {
-        let path = self.path(prompt, sampling)?;
-        let stem = path.with_extension("json");
-        if let (Ok(png), Ok(tokens)) = (std::fs::read(&path), std::fs::read(&stem))
-            && let (Ok((image, _)), Ok(tokens)) = (read_png(&png), serde_json::from_slice::<f64>(&tokens))
-        {
-            return Ok(Some(cell(&image, label, tokens)?));
-        }
+    /// Draws a picture and keeps it; none where the watch stops the run.
+    fn draw(&self, prompt: &str, sampling: Sampling, place: &Path, watch: &mut Watch<'_>) -> Result<Option<()>> {
         let request = Request {
             prompt: prompt.to_owned(),
             seed: self.seed,
@@ -244,10 +246,9 @@ impl SamplingRun<'_> {
         };
         let outcome = self.engine.generate(&request, &mut |_| watch(Progress::Within))?;
         let Some(drawn) = outcome.images.into_iter().next() else { return Ok(None) };
-        let tokens = drawn.stats.acceptance_length();
-        atomic::write(&path, &write_plain_png(&drawn.image)?)?;
-        atomic::write_json(&stem, &tokens)?;
-        Ok(Some(cell(&drawn.image, label, tokens)?))
+        let figures = vec![(TOKENS.to_owned(), drawn.stats.acceptance_length())];
+        atomic::write_json(place, &Picture::new(&drawn.image, String::new(), figures)?)?;
+        Ok(Some(()))
     }
 
     fn path(&self, prompt: &str, sampling: Sampling) -> Result<PathBuf> {
@@ -267,11 +268,19 @@ impl SamplingRun<'_> {
         let origin = serde_json::to_vec(&origin).map_err(|e| Error::input(format!("cannot name the picture: {e}")))?;
         let folder = self.dir.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make the folder", &folder, &e))?;
-        Ok(folder.join(format!("{}.png", &hex(&Sha256::digest(origin))[..16])))
+        Ok(folder.join(format!("{}.json", &hex(&Sha256::digest(origin))[..16])))
     }
 }
 
-fn cell(image: &hawk::Image, label: &str, tokens_per_pass: f64) -> Result<Cell> {
-    let figures = vec![("tokens a pass".to_owned(), tokens_per_pass)];
-    Ok(Cell { picture: Picture::new(image, label.to_owned(), figures)?, tokens_per_pass })
+/// A picture that lies on disk.
+fn stored(place: &Path, label: &str) -> Result<Option<Cell>> {
+    let bytes = match std::fs::read(place) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read the picture", place, &e)),
+    };
+    // What is damaged is drawn again.
+    let Ok(picture) = serde_json::from_slice::<Picture>(&bytes) else { return Ok(None) };
+    let tokens = picture.figures.iter().find(|(name, _)| name == TOKENS).map(|(_, tokens)| *tokens);
+    Ok(tokens.map(|tokens_per_pass| Cell { picture: Picture { label: label.to_owned(), ..picture }, tokens_per_pass }))
 }

@@ -39,7 +39,7 @@ pub fn svg_file(part: &Part) -> Option<String> {
     let inner = svg
         .split_once('>')
         .map(|(open, rest)| (open.replacen("<svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"", 1), rest))?;
-    Some(format!("{}><style>{STYLE}svg {{ background: var(--card); padding: 6px; }}</style>{}\n", inner.0, inner.1))
+    Some(format!("{}><style>{STYLE}</style>{}\n", inner.0, inner.1))
 }
 
 /// A part inside a page.

@@ -24,7 +24,7 @@ const TEXTS: [&str; 4] = [
   hawk analyze attention --out analysis/
   hawk analyze attention --images 16 --by-head --out analysis/
   hawk analyze attention --text-model Llama-2-7b-hf --text-tokens 200 --out analysis/
-  hawk analyze attention --model lumina/ --prompts captions.txt --precision int8 --out lumina-analysis/
+  hawk analyze attention --model lumina/ --prompts captions.txt --precision int8 --out out/
 
 The model draws images under its own sampling. Every image then goes through the conditional stream once
 more, and the weight and the logit (before the softmax) that each cell gives to each earlier token are

@@ -19,7 +19,7 @@ const PROMPTS: [&str; 2] = ["castle, fluent 3d style", "octopus, fluent flat sty
 #[command(after_help = "Examples:
   hawk analyze sampling --out analysis/
   hawk analyze sampling --temperatures 0.5,1 --top-ks 10,100,0 --cfgs 1,3 --out analysis/
-  hawk analyze sampling --decoder hawk --tree 4 --prompt \"red apple, fluent 3d style\" --out analysis/
+  hawk analyze sampling --decoder hawk --tree 4 --prompt \"red apple, fluent 3d style\" --out out/
 
 Every prompt is drawn with the same noise under each setting: once over temperature and top-k, once over
 guidance. Beside each picture stand the tokens that a pass of the target committed, by trees of 8 nodes where
