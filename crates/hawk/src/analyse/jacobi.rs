@@ -63,8 +63,8 @@ impl Engine {
             let end = (first + window + 1).min(codes.len());
             let cells: Vec<Cell> = (first as u32..end as u32).map(Cell).collect();
             // A cell that no pass has reached is a copy of the one before.
-            for cell in first.max(1)..end {
-                if drafts[cell].is_none() {
+            for (cell, draft) in drafts.iter().enumerate().take(end).skip(first.max(1)) {
+                if draft.is_none() {
                     walk.codes[cell] = walk.codes[cell - 1];
                 }
             }
