@@ -130,6 +130,9 @@ pub(crate) mod bits {
     }
 }
 
+/// Adds a part, by its number, to sums.
+pub(crate) type PartOf<'a, T> = dyn FnMut(&mut T, usize, &mut Watch<'_>) -> Result<Ended<()>> + 'a;
+
 /// Takes an analysis image by image: `part` adds an image to the sums.
 ///
 /// # Errors
@@ -138,7 +141,7 @@ pub(crate) fn each_part<T: Serialize + DeserializeOwned>(
     mut sums: Sums<T>,
     parts: usize,
     watch: &mut Watch<'_>,
-    part: &mut dyn FnMut(&mut T, usize, &mut Watch<'_>) -> Result<Ended<()>>,
+    part: &mut PartOf<'_, T>,
 ) -> Result<Ended<T>> {
     while sums.done < parts {
         let stopped = watch(Progress::Done { done: sums.done, of: parts }).is_break();
