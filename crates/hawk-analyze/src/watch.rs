@@ -130,8 +130,8 @@ pub(crate) mod bits {
     }
 }
 
-/// Adds a part by its number to sums, and watches.
-type AddPart<'a, T> = dyn FnMut(&mut T, usize, &mut Watch<'_>) -> Result<Ended<()>> + 'a;
+/// Adds a part, by its number, to sums.
+pub(crate) type PartOf<'a, T> = dyn FnMut(&mut T, usize, &mut Watch<'_>) -> Result<Ended<()>> + 'a;
 
 /// Takes an analysis image by image: `part` adds an image to the sums.
 ///
@@ -141,7 +141,7 @@ pub(crate) fn each_part<T: Serialize + DeserializeOwned>(
     mut sums: Sums<T>,
     parts: usize,
     watch: &mut Watch<'_>,
-    part: &mut AddPart<'_, T>,
+    part: &mut PartOf<'_, T>,
 ) -> Result<Ended<T>> {
     while sums.done < parts {
         let stopped = watch(Progress::Done { done: sums.done, of: parts }).is_break();

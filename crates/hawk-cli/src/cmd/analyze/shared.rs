@@ -98,6 +98,9 @@ impl AnalysisArgs {
 /// It cannot be written, or another process works on it.
 pub(super) fn begin(out: &Path) -> Result<FolderLock> {
     if !out.is_dir() {
+        if out.exists() {
+            return Err(Error::input("--out is a file").at(out.display()).expected("a folder, or a new name"));
+        }
         check_folder_can_be_made(out)?;
     }
     let lock = FolderLock::take(out)?;
