@@ -1,7 +1,7 @@
 """Checks `hawk serve` from outside: with the official OpenAI client, with schemathesis, in a browser. Checks
 the page that `hawk analyze` writes in a browser, too.
 
-    python3 tools/check_serve.py [openai] [schema] [page] [malformed] [report] --bin target/release/hawk
+    python3 tools/check_serve.py [openai] [schema] [page] [malformed] [memory] [report] --bin target/release/hawk
 
 Without a name all parts run. The script installs its pinned packages into a virtual environment of its
 own (`--venv`). `page` and `report` need Chromium: they take `chromium` of PATH, and say so where there is none. Their
@@ -223,6 +223,34 @@ def find_chromium():
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def part_memory(hawk, _):
+    """Memory that is taken by others after the start: here the address space that the server may have."""
+    if shutil.which("prlimit") is None:
+        print("prlimit is missing: not checked")
+        return
+
+    def ask(body):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=300)
+        connection.request("POST", "/v1/images/generations", json.dumps(body), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    with Served(hawk, "--batch", "8") as served:
+        check(ask({"prompt": APPLE, "seed": 1}) == 200, "one image")
+        status = Path(f"/proc/{served.process.pid}/status").read_text()
+        limit = (int(re.search(r"VmSize:\s+(\d+)", status).group(1)) << 10) + (40 << 20)
+        subprocess.run(["prlimit", f"--pid={served.process.pid}", f"--as={limit}"], check=True)
+        statuses = []
+        asking = threading.Thread(target=lambda: statuses.append(ask({"prompt": APPLE, "seed": 1, "n": 8})))
+        asking.start()
+        most = 0
+        while asking.is_alive():
+            most = max(most, served.metric("hawk_num_requests_running"))
+            time.sleep(0.01)
+        check(statuses == [200] and 1 <= most < 8, "images wait while memory is short", f"{most:.0f} at once")
+
+
 def part_page(hawk, arguments):
     from playwright.sync_api import sync_playwright
 
@@ -372,7 +400,7 @@ def part_report(hawk, arguments):
 
 
 def main():
-    parts = {"openai": part_openai, "schema": part_schema, "page": part_page, "malformed": part_malformed, "report": part_report}
+    parts = {"openai": part_openai, "schema": part_schema, "page": part_page, "malformed": part_malformed, "memory": part_memory, "report": part_report}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *parts])
     parser.add_argument("--bin", default="target/release/hawk", help="the program")

@@ -68,7 +68,9 @@ fn killed_at_any_moment_every_image_is_there_once() {
         let before = place.images("killed");
         let mut child = place.batch("killed");
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let end = Instant::now() + Duration::from_millis(150 + (state >> 33) % 900);
+        // Longer and longer, so that a slow machine comes to an end.
+        let longest = 900 * (1 + attempt / 10);
+        let end = Instant::now() + Duration::from_millis(150 + (state >> 33) % longest);
         while Instant::now() < end && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
