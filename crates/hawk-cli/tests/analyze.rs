@@ -109,7 +109,7 @@ fn errors_are_named_before_the_work() {
     place.refuses(&["attention", "--out", "gone/deep/a"], "gone");
     place.refuses(&["report", "gone"], "no figures");
     // Heads of another model.
-    place.command().args(["synth", "tiny-lumina", "--out", "other"]).assert().success();
+    place.command().args(["synth", "tiny-lumina-mgpt", "--out", "other"]).assert().success();
     place.command().args(["synth", "heads", "--model", "other", "--out", "heads"]).assert().success();
     place.refuses(&["rejection", "--heads", "heads", "--out", "a"], "another target");
 }

@@ -3,9 +3,12 @@
 //! [`Gpu`] is the device. [`Gpu::open`] finds it, and loads models as [`Cpu`](hawk_nn::Cpu) does:
 //!
 //! ```no_run
+//! # #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+//! # fn main() {}
+//! # #[cfg(any(feature = "wgpu", feature = "cuda"))]
+//! # fn main() -> hawk_files::Result<()> {
 //! use hawk_gpu::{Api, Gpu};
 //!
-//! # fn main() -> hawk_files::Result<()> {
 //! let gpu = Gpu::open(Api::Vulkan, 0, 4)?;
 //! println!("{}", gpu.name());
 //! # Ok(())

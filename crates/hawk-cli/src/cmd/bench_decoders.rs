@@ -47,8 +47,7 @@ Every decoder's images are compared with those of plain decoding before a time c
 
 docs/benchmarks.md explains every column.")]
 pub(crate) struct BenchDecodersArgs {
-    /// File with one prompt per line; - is standard input; several files are kinds of pictures, and a
-    /// table has the figures of each [default: twelve captions of emoji]
+    /// Files with one prompt per line, each a kind of pictures; - is standard input [default: twelve captions of emoji]
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     prompts: Vec<PathBuf>,
     /// Images that every decoder draws
