@@ -354,7 +354,7 @@ def part_page(hawk, arguments):
 
 
 # Plots that show nothing, pictures that are broken, and numbers that leave their plot.
-EMPTY = """[...document.querySelectorAll('.plots svg')].filter((svg) => !svg.querySelector('path.fill, polyline')).length
+EMPTY = """[...document.querySelectorAll('.plots svg')].filter((svg) => !svg.querySelector('path.fill, polyline, image')).length
   + [...document.querySelectorAll('img')].filter((image) => !image.naturalWidth).length
   + [...document.querySelectorAll('.plots svg text')].filter((text) => {
       const [own, plot] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];

@@ -1,6 +1,6 @@
 //! A transformer on GPUs: a backend of `hawk-nn` whose kernels are written once, in CubeCL, for CUDA, Vulkan and Metal.
 //!
-//! [`Gpu`] is the device. [`Gpu::open`] finds it, and loads models as [`Cpu`](hawk_nn::Cpu) does:
+//! `Gpu` is the device. `Gpu::open` finds it, and loads models as [`Cpu`](hawk_nn::Cpu) does:
 //!
 //! ```no_run
 //! # #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
