@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use hawk::{Engine, Image, RecordedSampling, Result};
+use hawk::{Engine, Image, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::figure::{Content, Figure, MapPlot, Part, Picture, Pictures, Spacing, Table};
 use crate::images::ImageSet;
 use crate::laws::{CellLaws, ImageLaws, Source, divergence, entropy, law, total_variation};
-use crate::settings::{Model, model_settings, percent};
+use crate::settings::{Identity, model_settings, percent};
 use crate::watch::{Ended, Sums, Watch, bits, each_part};
 
 /// Images that are shown.
@@ -24,15 +24,6 @@ pub struct DivergenceRun<'a> {
     pub images: ImageSet,
     /// Folder of the images and of unfinished sums.
     pub dir: PathBuf,
-}
-
-#[derive(Serialize)]
-struct Identity<'a> {
-    model: Model,
-    prompts: &'a [String],
-    seed: u64,
-    images: usize,
-    sampling: RecordedSampling,
 }
 
 /// Sums over cells, and the maps of the first images.
@@ -76,13 +67,7 @@ pub fn divergence_of_laws(run: &DivergenceRun<'_>, watch: &mut Watch<'_>) -> Res
     let laws = ImageLaws::new(run.engine, run.images.sampling)?;
     let sources = laws.sources();
     let pair = pair(run.engine);
-    let identity = Identity {
-        model: Model::of(run.engine)?,
-        prompts: &run.images.prompts,
-        seed: run.images.seed.0,
-        images: run.images.images,
-        sampling: run.images.sampling.into(),
-    };
+    let identity = Identity::of(run.engine, &run.images)?;
     let empty = DivergenceSums {
         variation: vec![0.0; sources.len()],
         cells: vec![0; sources.len()],

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hawk::{Cell, Engine, Error, RecordedSampling, Result};
+use hawk::{Cell, Engine, Error, Result};
 use hawk_nn::{HeadOffset, Heads};
 use hawk_spec::{Purpose, probabilities};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::figure::{Content, Figure, MapPlot, Part, Spacing, Table};
 use crate::images::{Drawn, ImageSet};
 use crate::laws::{entropy, law, total_variation};
-use crate::settings::{Model, model_settings, percent};
+use crate::settings::{Identity, model_settings, percent};
 use crate::watch::{Ended, Sums, Watch, bits, each_part};
 
 /// Rows of a run of the heads.
@@ -45,13 +45,10 @@ pub struct HeadsRun<'a> {
 }
 
 #[derive(Serialize)]
-struct Identity<'a> {
-    model: Model,
+struct HeadsIdentity<'a> {
+    #[serde(flatten)]
+    images: Identity<'a>,
     groups: Vec<&'a str>,
-    prompts: &'a [String],
-    seed: u64,
-    images: usize,
-    sampling: RecordedSampling,
 }
 
 /// Sums of all heads, group after group.
@@ -86,13 +83,9 @@ pub fn heads(run: &HeadsRun<'_>, watch: &mut Watch<'_>) -> Result<Ended<Figure>>
     if all == 0 {
         return Err(Error::input("there are no draft heads to measure").at("heads").expected("at least 1"));
     }
-    let identity = Identity {
-        model: Model::of(run.engine)?,
+    let identity = HeadsIdentity {
+        images: Identity::of(run.engine, &run.images)?,
         groups: run.groups.iter().map(|group| group.digest.as_str()).collect(),
-        prompts: &run.images.prompts,
-        seed: run.images.seed.0,
-        images: run.images.images,
-        sampling: run.images.sampling.into(),
     };
     let zeros = || vec![0.0; all];
     let empty = HeadsSums {

@@ -1,7 +1,9 @@
 //! The model of an analysis, in words and as an identity.
 
-use hawk::{Engine, Result};
+use hawk::{Engine, RecordedSampling, Result};
 use serde::Serialize;
+
+use crate::images::ImageSet;
 
 /// What tells a loaded model from another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +24,30 @@ impl Model {
             heads: engine.heads_digest()?.to_owned(),
             precision: engine.precision().to_string(),
             size: [size.width, size.height],
+        })
+    }
+}
+
+/// What figures over the images of a model depend on: unfinished sums of another identity are not continued.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Identity<'a> {
+    model: Model,
+    prompts: &'a [String],
+    seed: u64,
+    images: usize,
+    sampling: RecordedSampling,
+}
+
+impl<'a> Identity<'a> {
+    /// # Errors
+    /// A file of the model cannot be read.
+    pub(crate) fn of(engine: &Engine, images: &'a ImageSet) -> Result<Self> {
+        Ok(Self {
+            model: Model::of(engine)?,
+            prompts: &images.prompts,
+            seed: images.seed.0,
+            images: images.images,
+            sampling: images.sampling.into(),
         })
     }
 }

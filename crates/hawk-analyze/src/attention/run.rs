@@ -11,7 +11,7 @@ use super::figure::{Measured, figure};
 use super::sums::{AttentionSums, Detail, ImagePlan};
 use crate::figure::Figure;
 use crate::images::ImageSet;
-use crate::settings::{Model, model_settings};
+use crate::settings::{Identity, model_settings};
 use crate::watch::{Ended, Progress, Sums, Watch, each_part};
 
 /// Shortest text whose attention by distance says something.
@@ -43,12 +43,9 @@ pub struct AttentionRun<'a> {
 }
 
 #[derive(Serialize)]
-struct Identity<'a> {
-    model: Model,
-    prompts: &'a [String],
-    seed: u64,
-    images: usize,
-    sampling: hawk::RecordedSampling,
+struct AttentionIdentity<'a> {
+    #[serde(flatten)]
+    images: Identity<'a>,
     detail: Detail,
     text: Option<(String, String, &'a [String], usize)>,
 }
@@ -112,22 +109,14 @@ impl AttentionRun<'_> {
         })
     }
 
-    fn identity(&self) -> Result<Identity<'_>> {
+    fn identity(&self) -> Result<AttentionIdentity<'_>> {
         let text = match &self.text {
             Some((engine, _, texts)) => {
                 Some((engine.digest()?.to_owned(), engine.precision().to_string(), &texts.prompts[..], texts.tokens))
             }
             None => None,
         };
-        Ok(Identity {
-            model: Model::of(self.engine)?,
-            prompts: &self.images.prompts,
-            seed: self.images.seed.0,
-            images: self.images.images,
-            sampling: self.images.sampling.into(),
-            detail: self.detail,
-            text,
-        })
+        Ok(AttentionIdentity { images: Identity::of(self.engine, &self.images)?, detail: self.detail, text })
     }
 
     fn add_image(&self, sums: &mut AttentionSums, number: usize, watch: &mut Watch<'_>) -> Result<Ended<()>> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hawk::{Engine, ImageIndex, Noise, RecordedSampling, Result, Seed};
+use hawk::{Engine, ImageIndex, Noise, Result, Seed};
 use hawk_spec::Purpose;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::transport::Orders;
 use crate::figure::{Content, Figure, Line, LinePlot, Part, Spacing, Table};
 use crate::images::{Drawn, ImageSet};
 use crate::laws::{CellLaws, ImageLaws, Source, law};
-use crate::settings::{Model, model_settings};
+use crate::settings::{Identity, model_settings};
 use crate::watch::{Ended, Sums, Watch, bits, each_part};
 
 /// Numbers of candidates.
@@ -33,15 +33,6 @@ pub struct RejectionRun<'a> {
     pub images: ImageSet,
     /// Folder of the images and of unfinished sums.
     pub dir: PathBuf,
-}
-
-#[derive(Serialize)]
-struct Identity<'a> {
-    model: Model,
-    prompts: &'a [String],
-    seed: u64,
-    images: usize,
-    sampling: RecordedSampling,
 }
 
 /// How candidates are made of some sources: alternately.
@@ -82,13 +73,7 @@ pub fn rejection(run: &RejectionRun<'_>, watch: &mut Watch<'_>) -> Result<Ended<
     run.images.check(run.engine)?;
     let laws = ImageLaws::new(run.engine, run.images.sampling)?;
     let pools = pools(&laws.sources(), &best_first(run.engine));
-    let identity = Identity {
-        model: Model::of(run.engine)?,
-        prompts: &run.images.prompts,
-        seed: run.images.seed.0,
-        images: run.images.images,
-        sampling: run.images.sampling.into(),
-    };
+    let identity = Identity::of(run.engine, &run.images)?;
     let sums = Sums::open(&run.dir, "rejection", &identity, vec![PoolSums::default(); pools.len()])?;
     let ended = each_part(sums, run.images.images, watch, &mut |sums, number, watch| {
         let Ended::Finished(image) = run.images.drawn(run.engine, &run.dir, number, watch)? else {
