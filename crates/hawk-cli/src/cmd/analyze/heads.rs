@@ -7,8 +7,8 @@ use hawk_analyze::{HeadGroup, HeadsRun, heads};
 use hawk_nn::Heads;
 
 use super::shared::AnalysisArgs;
-#[cfg(feature = "train")]
 use crate::args::DeviceArgs;
+#[cfg(feature = "train")]
 use crate::{interrupt, output};
 
 #[derive(clap::Args)]
