@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use hawk_pictures::mixture::{Mixture, Shares};
 use hawk_pictures::order::Order;
 use hawk_pictures::things::{Shift, Things};
@@ -32,8 +32,8 @@ struct Args {
     #[arg(long, value_name = "N", default_value = "4096")]
     shard: NonZero<u64>,
     /// Where things may be put
-    #[arg(long, value_enum, default_value_t = Anywhere::Cells)]
-    shift: Anywhere,
+    #[arg(long, value_name = "cells|pixels|fixed", default_value = "cells", value_parser = |name: &str| Shift::named(name).ok_or("cells, pixels or fixed"))]
+    shift: Shift,
     /// Parts of landscapes, things, scenes and composites
     #[arg(long, value_name = "A,B,C,D", value_delimiter = ',', num_args = 4, default_values_t = [50, 25, 5, 20])]
     shares: Vec<usize>,
@@ -42,29 +42,17 @@ struct Args {
     sheet: Option<usize>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Anywhere {
-    /// At whole cells of 8 pixels
-    Cells,
-    /// At any pixel
-    Pixels,
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let &[landscapes, things, scenes, composites] = args.shares.as_slice() else {
         return Err("--shares takes four numbers".into());
-    };
-    let shift = match args.shift {
-        Anywhere::Cells => Shift::Cells,
-        Anywhere::Pixels => Shift::Pixels,
     };
     let threads = match args.threads {
         Some(threads) => threads,
         None => std::thread::available_parallelism()?,
     };
     let shares = Shares { landscapes, things, scenes, composites };
-    let mixture = Mixture::new(Things::open(&args.things)?, shares, shift, args.seed)?;
+    let mixture = Mixture::new(Things::open(&args.things)?, shares, args.shift, args.seed)?;
     let order = Order { mixture, pictures: args.pictures, out: args.out, threads };
     let start = Instant::now();
     shards::paint(&order, args.shard, &mut |progress| {

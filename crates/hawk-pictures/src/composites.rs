@@ -8,7 +8,7 @@ use crate::picture::{Picture, SIDE};
 use crate::random::Random;
 use crate::sample::{HeldOut, Kind, Sample, distinct};
 use crate::split;
-use crate::things::{CELL, Cutout, Shift, Thing, Things};
+use crate::things::{Cutout, Shift, Thing, Things};
 
 /// How much of the light's colour a thing takes on: it must keep its own colours.
 const TINT: f32 = 0.7;
@@ -96,10 +96,7 @@ struct Standing {
 impl Standing {
     /// Somewhere on the stage; the nearer, the larger. Nothing where the stage has no room.
     fn choose(thing: &Thing, size: Size, stage: &Stage, shift: Shift, random: &mut Random) -> Option<Self> {
-        let step = match shift {
-            Shift::Cells => CELL,
-            Shift::Pixels => 1,
-        };
+        let step = shift.step();
         let last = (SIDE as u32 - 2).min(stage.feet.end as u32);
         let rows: Vec<u32> =
             (stage.feet.start.ceil().max(LEAST as f32) as u32..=last).filter(|row| row % step == 0).collect();

@@ -165,6 +165,17 @@ fn things_alone_stand_at_whole_cells_and_in_their_style() {
 }
 
 #[test]
+fn fixed_things_alone_always_fill_the_middle() {
+    for sample in samples(only(Kind::Thing), Shift::Fixed, 100) {
+        let thing = &sample.attributes["thing"];
+        let shown = if thing == "grinning face" { [255, 220, 0] } else { colour(thing) };
+        let middle = middle(&sample, shown).unwrap();
+        assert!((middle.0 - 63.5).abs() < 1.0 && (middle.1 - 63.5).abs() < 1.0, "{middle:?} {:?}", sample.captions);
+        assert_eq!(sample.attributes["side_cells"], "14");
+    }
+}
+
+#[test]
 fn what_stands_in_a_landscape_is_seen_and_named() {
     for sample in samples(only(Kind::Composite), Shift::Cells, 40) {
         let thing = &sample.attributes["thing"];

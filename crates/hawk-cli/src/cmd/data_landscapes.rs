@@ -41,8 +41,8 @@ pub(crate) struct DataLandscapesArgs {
     /// Shares of landscapes, things alone, things together, things in landscapes [default: 50,25,5,20]
     #[arg(long, value_name = "A,B,C,D", value_parser = shares, requires = "things")]
     shares: Option<Shares>,
-    /// Where things may be put: at whole cells of 8 pixels, or anywhere
-    #[arg(long, value_name = "cells|pixels", default_value = "cells", value_parser = shift(), requires = "things")]
+    /// Where things may be put: at whole cells of 8 pixels, anywhere, or things alone in the middle in one size
+    #[arg(long, value_name = "cells|pixels|fixed", default_value = "cells", value_parser = shift(), requires = "things")]
     shift: Shift,
     /// Write raw pixels, thousands of pictures a file, instead of PNG files
     #[arg(long)]
@@ -64,10 +64,7 @@ fn shares(text: &str) -> std::result::Result<Shares, String> {
 }
 
 fn shift() -> impl TypedValueParser<Value = Shift> {
-    PossibleValuesParser::new(["cells", "pixels"]).map(|name| match name.as_str() {
-        "pixels" => Shift::Pixels,
-        _ => Shift::Cells,
-    })
+    PossibleValuesParser::new(Shift::NAMES.map(|(name, _)| name)).map(|name| Shift::named(&name).unwrap_or_default())
 }
 
 pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {

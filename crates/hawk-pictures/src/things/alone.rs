@@ -13,20 +13,24 @@ use crate::sample::{HeldOut, Kind, Sample, distinct};
 const LEAST: u32 = 80;
 const MOST: u32 = 112;
 
-/// The thing on a ground that it can be told from, in one of a few sizes, anywhere where it has
-/// room.
+/// The thing on a ground that it can be told from. Unless `shift` fixes both, in one of a few sizes,
+/// anywhere where it has room.
 /// Nothing where every ground that was tried hides it.
 pub fn alone(thing: &Thing, shift: Shift, random: &mut Random) -> Option<Sample> {
     let ground = Ground::behind(&[&thing.cutout], random)?;
     let side = match shift {
         Shift::Cells => [80, 96, 112][random.below(3)],
         Shift::Pixels => shift.length(LEAST, MOST, random),
+        Shift::Fixed => MOST,
     };
     let cutout = thing.cutout.fitted(side);
     let mirrored = thing.names.mirror && random.below(2) == 1;
     let cutout = if mirrored { cutout.mirrored() } else { cutout };
     let room = SIDE as u32 - side;
-    let [x, y] = [(); 2].map(|()| shift.length(0, room, random));
+    let [x, y] = match shift {
+        Shift::Cells | Shift::Pixels => [(); 2].map(|()| shift.length(0, room, random)),
+        Shift::Fixed => [room / 2; 2],
+    };
     let mut picture = ground.paint();
     let (width, height) = cutout.size();
     cutout.put(&mut picture, (x + (side - width) / 2) as i32, (y + (side - height) / 2) as i32);
