@@ -30,14 +30,15 @@ pub(super) struct Measured {
     pub(super) cells: u64,
 }
 
-/// What the images depend on.
+/// What the images depend on. It is not their number: more images may be added.
 #[derive(Serialize)]
 struct Identity<'a> {
     model: Model,
     device: &'a str,
     threads: usize,
     sampling: RecordedSampling,
-    turns: Vec<hawk_bench::Turn>,
+    prompts: Vec<&'a str>,
+    seed: u64,
     contenders: Vec<[String; 3]>,
 }
 
@@ -61,7 +62,8 @@ impl<'a> Turns<'a> {
             device: engine.device(),
             threads: engine.threads(),
             sampling: plan.sampling.into(),
-            turns: plan.turns().collect(),
+            prompts: plan.prompts.iter().map(|prompt| prompt.text.as_str()).collect(),
+            seed: plan.seed.0,
             contenders: comparison.entries().iter().map(words).collect(),
         };
         let identity =
@@ -117,11 +119,11 @@ impl<'a> Turns<'a> {
             steps.pass(1);
             Ok(outcome)
         };
-        let drawings = self.comparison.draw_turn(number, &mut draw, &mut |_| {});
-        if steps.is_stopped() {
-            return Ok(Ended::Stopped);
+        match self.comparison.draw_turn(number, &mut draw, &mut |_| {}) {
+            Ok(drawings) => self.keep(number, &drawings).map(Ended::Finished),
+            Err(_) if steps.is_stopped() => Ok(Ended::Stopped),
+            Err(e) => Err(e),
         }
-        self.keep(number, &drawings?).map(Ended::Finished)
     }
 
     /// Writes the images of a turn, one file for all decoders under `replay`, and then its figures.

@@ -66,9 +66,6 @@ pub(crate) struct TableArgs {
     /// Folder of real pictures, PNG or JPEG, to compare the images with
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    #[cfg(feature = "scores")]
-    #[command(flatten)]
-    scores: ScoreArgs,
     /// Decoders besides plain decoding [default: those of the paper's table, hawk, scd and soar]
     #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
     decoders: Vec<Decoder>,
@@ -81,6 +78,9 @@ pub(crate) struct TableArgs {
     /// Number of resamples of the images for the intervals
     #[arg(long, value_name = "N", default_value = "1000")]
     resamples: NonZero<usize>,
+    #[cfg(feature = "scores")]
+    #[command(flatten)]
+    scores: ScoreArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
