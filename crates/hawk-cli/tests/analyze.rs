@@ -169,7 +169,7 @@ fn wrong_weights_of_scores_are_refused_before_the_work() {
 #[test]
 fn a_signal_keeps_the_work_and_the_same_command_goes_on() {
     let place = Place::new();
-    let run = ["analyze", "rejection", "--images", "6", "--precision", "f32", "--threads", "1", "--out", "r"];
+    let run = ["analyze", "attention", "--images", "4", "--precision", "f32", "--threads", "1", "--out", "r"];
     let program = assert_cmd::cargo::cargo_bin("hawk");
     let mut child = std::process::Command::new(program)
         .args(run)
@@ -179,7 +179,7 @@ fn a_signal_keeps_the_work_and_the_same_command_goes_on() {
         .unwrap();
     let drawn = || std::fs::read_dir(place.path("r/images")).map_or(0, Iterator::count);
     let patience = std::time::Instant::now();
-    while drawn() < 2 && patience.elapsed().as_secs() < 300 && child.try_wait().unwrap().is_none() {
+    while drawn() < 1 && patience.elapsed().as_secs() < 300 && child.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     // Not SIGINT: a run in the background of a shell inherits that it is ignored.
@@ -187,7 +187,7 @@ fn a_signal_keeps_the_work_and_the_same_command_goes_on() {
     let output = child.wait_with_output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && message.contains("the same command goes on"), "{message}");
-    assert!(place.path("r/rejection.part.json").exists() && !place.path("r/rejection.json").exists());
+    assert!(place.path("r/attention.part.json").exists() && !place.path("r/attention.json").exists());
     let first: Vec<String> = place.names("r/images");
     let times = || -> Vec<_> {
         let time = |name: &String| std::fs::metadata(place.path("r/images").join(name)).unwrap().modified().unwrap();
@@ -195,13 +195,13 @@ fn a_signal_keeps_the_work_and_the_same_command_goes_on() {
     };
     let before = times();
     place.command().args(run).assert().success();
-    assert_eq!((times(), drawn()), (before, 6), "images were drawn again");
-    let whole = place.json("r/rejection.json");
-    assert!(!place.path("r/rejection.part.json").exists());
+    assert_eq!((times(), drawn()), (before, 4), "images were drawn again");
+    let whole = place.json("r/attention.json");
+    assert!(!place.path("r/attention.part.json").exists());
     let mut alone = run.to_vec();
     *alone.last_mut().unwrap() = "whole";
     place.command().args(alone).assert().success();
-    assert_eq!(place.json("whole/rejection.json"), whole, "a run that was stopped ends with the same figure");
+    assert_eq!(place.json("whole/attention.json"), whole, "a run that was stopped ends with the same figure");
 }
 
 #[test]
