@@ -77,8 +77,14 @@ impl Value {
         Self { point: figure(&whole), low, high }
     }
 
-    /// A distance. That of a resample is larger: it has fewer different images. The resamples are moved so that their
-    /// mean is the figure.
+    /// A distance, which is at least 0.
+    fn distance(of: &Distances) -> Self {
+        let Self { point, low, high } = Self::moved(of.point, of.resampled.clone());
+        Self { point, low: low.max(0.0), high }
+    }
+
+    /// A distance, or a difference of two. That of a resample is larger: it has fewer different images. The resamples are
+    /// moved so that their mean is the figure.
     fn moved(point: f64, resampled: Vec<f64>) -> Self {
         let mean = resampled.iter().sum::<f64>() / resampled.len().max(1) as f64;
         let [low, high] = interval(resampled);
@@ -87,9 +93,12 @@ impl Value {
 }
 
 impl Results {
-    /// The rows of all entries.
+    /// The rows of all entries, rule by rule.
     pub(super) fn rows(&self, engine: &Engine) -> Vec<Row> {
-        (0..self.entries.len()).map(|at| self.row(at, engine)).collect()
+        let first_of_rule = |at: &usize| self.entries.iter().position(|entry| entry.rule() == self.entries[*at].rule());
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_by_key(first_of_rule);
+        order.into_iter().map(|at| self.row(at, engine)).collect()
     }
 
     fn row(&self, at: usize, engine: &Engine) -> Row {
@@ -111,9 +120,7 @@ impl Results {
             tokens: value(&|images| sum(images, &|turn| turn.cells) as f64 / passes(images).max(1.0)),
             passes: passes(&(0..images).collect::<Vec<_>>()) / images as f64,
             memory: engine.draft_memory(of).ok(),
-            distance: scores
-                .and_then(|scores| scores.distance.as_ref())
-                .map(|of| Value::moved(of.point, of.resampled.clone())),
+            distance: scores.and_then(|scores| scores.distance.as_ref()).map(Value::distance),
             clip: scores.and_then(|scores| scores.clip.as_ref()).map(|clip| value(&|images| mean(clip, images))),
             distance_more: scores.zip(plain).and_then(|(own, plain)| {
                 let (own, plain) = (own.distance.as_ref()?, plain.distance.as_ref()?);

@@ -195,7 +195,8 @@ pub(super) fn set_of(of: Decoding) -> String {
 pub(super) fn name_of(of: Decoding) -> String {
     let lossy = if matches!(of.rule(), AnyRule::Exact(_)) { "" } else { " (changes the law)" };
     match of.decoder() == hawk::Decoder::AR {
-        true => format!("plain decoding, {}{lossy}", of.rule()),
+        // Without drafts no rule has anything to change.
+        true => format!("plain decoding, {}", of.rule()),
         false => format!("{}, {} nodes, {}{lossy}", of.decoder(), of.tree(), of.rule()),
     }
 }
