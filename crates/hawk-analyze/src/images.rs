@@ -131,9 +131,6 @@ impl ImageSet {
     /// The set in words, for the settings of a figure.
     #[must_use]
     pub fn settings(&self) -> Vec<[String; 2]> {
-        let sampling = self.sampling;
-        let top_k =
-            if sampling.top_k() == 0 { "all codes".to_owned() } else { format!("top {} codes", sampling.top_k()) };
         let last = self.seed.0.wrapping_add(self.images as u64 - 1);
         vec![
             [
@@ -145,17 +142,15 @@ impl ImageSet {
                     self.prompts.len().min(self.images)
                 ),
             ],
-            [
-                "Sampling".to_owned(),
-                format!(
-                    "guidance {}, temperature {}, {top_k}, top-p {}",
-                    sampling.cfg(),
-                    sampling.temperature(),
-                    sampling.top_p()
-                ),
-            ],
+            ["Sampling".to_owned(), sampling_words(self.sampling)],
         ]
     }
+}
+
+/// Guidance and warping in words.
+pub(crate) fn sampling_words(of: Sampling) -> String {
+    let top_k = if of.top_k() == 0 { "all codes".to_owned() } else { format!("top {} codes", of.top_k()) };
+    format!("guidance {}, temperature {}, {top_k}, top-p {}", of.cfg(), of.temperature(), of.top_p())
 }
 
 /// The codes of an image that lies on disk.

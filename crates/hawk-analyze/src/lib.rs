@@ -39,6 +39,9 @@
 //! | [`rejection()`], [`RejectionRun`], [`least_rejection`] | rejection of a node by its candidates, and its bound |
 //! | [`sampling_sheets`], [`SamplingRun`] | pictures over temperature, top-k and guidance |
 //! | [`heads()`], [`HeadsRun`] | loss and match of heads by offset |
+//! | [`table()`], [`TableRun`] | speed, acceptance, memory and quality of decoders over prompts |
+//! | [`Caption`], [`read_captions`], [`find_pictures`] | prompts of public sets, and their pictures |
+//! | [`FeatureSpace`], [`VqFeatures`], [`Judge`], [`frechet_distance`] | what images are worth |
 //! | [`Figure`], [`Part`](struct@Part), [`Content`] | a result as data |
 //! | [`write_figure`], [`report`] | its files: JSON, CSV, SVG, and one page of all figures |
 //! | [`Watch`], [`Progress`], [`Ended`] | progress, and runs that are stopped and go on |
@@ -58,6 +61,7 @@ mod laws;
 mod rejection;
 mod sampling;
 mod settings;
+mod table;
 mod watch;
 
 pub use attention::{
@@ -65,7 +69,7 @@ pub use attention::{
 };
 pub use divergence::{DivergenceRun, divergence_of_laws};
 pub use figure::{
-    Content, Figure, Line, LinePlot, MapPlot, Part, Picture, Pictures, Spacing, Table, csv, read_figures, report,
+    Content, Figure, Line, LinePlot, MapPlot, PAGE, Part, Picture, Pictures, Spacing, Table, csv, read_figures, report,
     short, svg, svg_file, write_figure,
 };
 pub use heads::{HeadGroup, HeadsRun, heads};
@@ -74,4 +78,8 @@ pub use rejection::{
     RejectionRun, least_rejection, rejection, rejection_with_replacement, rejection_without_replacement,
 };
 pub use sampling::{SamplingRun, sampling_sheets};
+pub use table::{
+    Caption, CaptionFormat, FeatureSpace, Judge, RealPictures, Space, TableRun, VqFeatures, find_pictures,
+    frechet_distance, read_captions, table,
+};
 pub use watch::{Ended, Progress, Watch};

@@ -128,8 +128,8 @@ impl Measured {
         }
     }
 
-    fn record(&mut self, drawing: Drawing, plain: Duration) {
-        let Drawing { generated, timings, time } = drawing;
+    fn record(&mut self, drawing: Drawing) {
+        let Drawing { generated, timings, time, plain } = drawing;
         self.stats.merge(&generated.stats);
         self.steps.push([generated.stats.target_passes, generated.stats.committed]);
         self.times.push(time);
@@ -155,12 +155,29 @@ impl Measured {
     }
 }
 
-/// An image and its time.
-struct Drawing {
-    generated: Generated,
-    timings: Timings,
-    time: Duration,
+/// An image that one contender drew, and its time.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// The image and its counts.
+    pub generated: Generated,
+    /// Where the time went.
+    pub timings: Timings,
+    /// From prompt to pixels.
+    pub time: Duration,
+    /// Time of plain decoding under the same rule, for the same image in the same turn.
+    pub plain: Duration,
 }
+
+/// A comparison turn by turn: all contenders draw an image in each.
+#[derive(Clone, Debug)]
+pub struct Comparison<'a> {
+    plan: &'a Plan,
+    entries: Vec<Decoding>,
+    turns: Vec<Turn>,
+}
+
+/// Makes the one image of a request.
+pub type Draw<'a> = dyn FnMut(&Request) -> Result<Outcome> + 'a;
 
 /// Draws every image with every contender and with plain decoding under each of their rules. `draw`
 /// makes the one image of a request; `heard` is called for each drawing.
@@ -174,40 +191,87 @@ struct Drawing {
 /// # Errors
 /// The plan has no prompts, images or contenders, `draw` fails, or a contender under
 /// [`Rule::Replay`] draws another image than plain decoding.
-pub fn compare(
-    plan: &Plan,
-    draw: &mut dyn FnMut(&Request) -> Result<Outcome>,
-    heard: &mut dyn FnMut(Decoding),
-) -> Result<Vec<Measured>> {
-    if plan.prompts.is_empty() || plan.images == 0 || plan.contenders.is_empty() {
-        return Err(Error::input("there is nothing to compare").expected("a prompt, an image and a decoder at least"));
-    }
-    let entries = entries(&plan.contenders);
-    let mut measured: Vec<Measured> = entries.iter().copied().map(Measured::new).collect();
-    let turns: Vec<Turn> = plan.turns().collect();
-    for &entry in entries.iter().filter(|entry| entry.tree() == Tree::Auto) {
-        for turn in plan.tuning_turns() {
-            heard(entry);
-            draw(&plan.request(&turn, entry))?;
-        }
-    }
-    for (number, turn) in std::iter::once(&turns[0]).chain(&turns).enumerate() {
-        let first = number * entries.len() / (turns.len() + 1);
-        let mut drawings: Vec<Option<Drawing>> = entries.iter().map(|_| None).collect();
-        for at in (first..entries.len()).chain(0..first) {
-            heard(entries[at]);
-            drawings[at] = Some(timed(draw, &plan.request(turn, entries[at]))?);
-        }
-        let drawings: Vec<Drawing> = drawings.into_iter().flatten().collect();
-        let plain: Vec<Duration> =
-            entries.iter().map(|&entry| check(&entries, &drawings, entry, turn)).collect::<Result<_>>()?;
-        if number > 0 {
-            for ((measured, drawing), plain) in measured.iter_mut().zip(drawings).zip(plain) {
-                measured.record(drawing, plain);
-            }
+pub fn compare(plan: &Plan, draw: &mut Draw<'_>, heard: &mut dyn FnMut(Decoding)) -> Result<Vec<Measured>> {
+    let comparison = Comparison::new(plan)?;
+    let mut measured: Vec<Measured> = comparison.entries.iter().copied().map(Measured::new).collect();
+    comparison.warm_up(draw, heard)?;
+    for number in 0..comparison.turns.len() {
+        for (measured, drawing) in measured.iter_mut().zip(comparison.draw_turn(number, draw, heard)?) {
+            measured.record(drawing);
         }
     }
     Ok(measured)
+}
+
+impl<'a> Comparison<'a> {
+    /// A comparison of a plan.
+    ///
+    /// # Errors
+    /// The plan has no prompts, images or contenders.
+    pub fn new(plan: &'a Plan) -> Result<Self> {
+        if plan.prompts.is_empty() || plan.images == 0 || plan.contenders.is_empty() {
+            return Err(
+                Error::input("there is nothing to compare").expected("a prompt, an image and a decoder at least")
+            );
+        }
+        Ok(Self { plan, entries: entries(&plan.contenders), turns: plan.turns().collect() })
+    }
+
+    /// Who draws: plain decoding under each rule, then the contenders as given.
+    #[must_use]
+    pub fn entries(&self) -> &[Decoding] {
+        &self.entries
+    }
+
+    /// What comes before the first turn that is timed: autotuned contenders draw other images, then all draw the first
+    /// one.
+    ///
+    /// # Errors
+    /// As [`compare`].
+    pub fn warm_up(&self, draw: &mut Draw<'_>, heard: &mut dyn FnMut(Decoding)) -> Result<()> {
+        for &entry in self.entries.iter().filter(|entry| entry.tree() == Tree::Auto) {
+            for turn in self.plan.tuning_turns() {
+                heard(entry);
+                draw(&self.plan.request(&turn, entry))?;
+            }
+        }
+        self.draw_in_turn(&self.turns[0], 0, draw, heard).map(drop)
+    }
+
+    /// All contenders draw an image of the plan, by its number. The order of the results is that of
+    /// [`entries`](Self::entries).
+    ///
+    /// # Errors
+    /// As [`compare`].
+    pub fn draw_turn(
+        &self,
+        number: usize,
+        draw: &mut Draw<'_>,
+        heard: &mut dyn FnMut(Decoding),
+    ) -> Result<Vec<Drawing>> {
+        let first = (number + 1) * self.entries.len() / (self.turns.len() + 1);
+        self.draw_in_turn(&self.turns[number], first, draw, heard)
+    }
+
+    fn draw_in_turn(
+        &self,
+        turn: &Turn,
+        first: usize,
+        draw: &mut Draw<'_>,
+        heard: &mut dyn FnMut(Decoding),
+    ) -> Result<Vec<Drawing>> {
+        let entries = &self.entries;
+        let mut drawings: Vec<Option<Drawing>> = entries.iter().map(|_| None).collect();
+        for at in (first..entries.len()).chain(0..first) {
+            heard(entries[at]);
+            drawings[at] = Some(timed(draw, &self.plan.request(turn, entries[at]))?);
+        }
+        let mut drawings: Vec<Drawing> = drawings.into_iter().flatten().collect();
+        let plain: Vec<Duration> =
+            entries.iter().map(|&entry| check(entries, &drawings, entry, turn)).collect::<Result<_>>()?;
+        drawings.iter_mut().zip(plain).for_each(|(drawing, plain)| drawing.plain = plain);
+        Ok(drawings)
+    }
 }
 
 /// The one image of a request, by an engine.
@@ -235,13 +299,13 @@ fn plain(contender: Decoding) -> Decoding {
     Decoding::with_defaults(Decoder::AR, contender.rule())
 }
 
-fn timed(draw: &mut dyn FnMut(&Request) -> Result<Outcome>, request: &Request) -> Result<Drawing> {
+fn timed(draw: &mut Draw<'_>, request: &Request) -> Result<Drawing> {
     let clock = Instant::now();
     let Outcome { images, timings, .. } = draw(request)?;
     let time = clock.elapsed();
     let generated = images.into_iter().next();
     let generated = generated.ok_or_else(|| Error::input("no image was drawn").at(named(request.decoding)))?;
-    Ok(Drawing { generated, timings, time })
+    Ok(Drawing { generated, timings, time, plain: time })
 }
 
 /// Plain decoding's time beside an entry's, once the entry's codes have been found right.

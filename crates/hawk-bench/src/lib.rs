@@ -25,6 +25,7 @@
 //! | | |
 //! |---|---|
 //! | [`Plan`], [`compare`] | who is compared on which images; every image is drawn by all in turn |
+//! | [`Comparison`], [`Drawing`] | the same turn by turn, for runs that are stopped and go on |
 //! | [`Measured`] | what one contender did over all images |
 //! | [`Row`], [`Spread`] | the same as figures |
 //! | [`Report`] | the rows with settings and machine, as JSON and as one [`page`](Report::page) |
@@ -46,6 +47,6 @@ pub mod project;
 mod report;
 pub mod step;
 
-pub use decoders::{Measured, Plan, Prompt, Turn, compare, draw};
+pub use decoders::{Comparison, Draw, Drawing, Measured, Plan, Prompt, Turn, compare, draw};
 pub use overlay::{SourceShare, overlay, source_shares};
 pub use report::{Budget, ImageParts, KindRow, Machine, PassParts, Report, Row, Settings, SourceRow, Spread};

@@ -87,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Analyze(Analyze::Divergence(args)) => cmd::analyze::divergence::run(&args)?,
         Command::Analyze(Analyze::Rejection(args)) => cmd::analyze::rejection::run(&args)?,
         Command::Analyze(Analyze::Sampling(args)) => cmd::analyze::sampling::run(&args)?,
+        Command::Analyze(Analyze::Table(args)) | Command::Eval(args) => cmd::analyze::table::run(&args)?,
         Command::Analyze(Analyze::Report(args)) => cmd::analyze::report::run(&args)?,
         Command::Bench(Bench::Project(args)) => cmd::bench_project::run(&args)?,
         Command::Bench(Bench::Step(args)) => cmd::bench_step::run(&args)?,

@@ -92,6 +92,118 @@ fn probe_heads_are_trained_once_and_measured() {
     assert_eq!(place.json("h/heads.json"), figure);
 }
 
+/// Real pictures: the built-in model's own, of other seeds.
+fn draw_pictures(place: &Place, folder: &str, images: &str) {
+    let draw =
+        ["generate", "castle, fluent 3d style", "--seed", "90", "--n", images, "--decoder", "scd", "--tree", "4"];
+    place.command().args(draw).args(["--out", &format!("{folder}/")]).assert().success();
+}
+
+#[test]
+fn the_table_compares_decoders_and_goes_on_from_what_it_has() {
+    let place = Place::new();
+    draw_pictures(&place, "real", "3");
+    let settings = ["--decoder", "scd", "--rule", "replay", "--images", "2", "--pictures", "real", "--out", "t"];
+    let said = place.says(&[&["table"][..], &settings].concat());
+    for words in ["2 decoders drew the same images, checked byte for byte", "VQ distance", "scd, 4 nodes, replay"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("FID"), "{said}");
+    let figure = place.json("t/table.json");
+    let settings_of = figure["settings"].to_string();
+    assert!(settings_of.contains("it is no FID") && settings_of.contains("covariances are"), "{settings_of}");
+    // The same command by its short name finds everything there.
+    let output = place.command().arg("eval").args(settings).assert().success().get_output().clone();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+    assert_eq!(place.json("t/table.json"), figure);
+    assert!(std::fs::read_to_string(place.path("t/table-decoders.csv")).unwrap().starts_with("decoder,speed-up,"));
+    let page = std::fs::read_to_string(place.path("t/report.html")).unwrap();
+    assert!(page.contains("Speed and quality of decoders") && page.contains("VQ distance"));
+}
+
+#[test]
+fn a_table_that_cannot_be_is_refused_before_the_work() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| std::fs::write(place.path(name), text).unwrap();
+    place.refuses(&["table", "--images", "1", "--out", "t"], "at least 2");
+    place.refuses(&["table", "--prompts", "gone.json", "--out", "t"], "gone.json");
+    write("none.json", r#"{"images": [], "annotations": []}"#);
+    place.refuses(&["table", "--prompts", "none.json", "--out", "t"], "no captions");
+    write(
+        "coco.json",
+        r#"{"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "caption": "a"}]}"#,
+    );
+    std::fs::create_dir(place.path("empty")).unwrap();
+    place.refuses(
+        &["table", "--prompts", "coco.json", "--pictures", "empty", "--out", "t"],
+        "captions without pictures",
+    );
+    place.refuses(&["table", "--pictures", "empty", "--out", "t"], "no pictures");
+    place.refuses(&["table", "--decoder", "scd", "--budget", "0", "--out", "t"], "--budget");
+    assert!(!place.path("t").exists());
+}
+
+#[cfg(feature = "scores")]
+#[test]
+fn wrong_weights_of_scores_are_refused_before_the_work() {
+    let place = Place::new();
+    draw_pictures(&place, "real", "2");
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-scores/tests/golden/clip");
+    let with = |args: &[&str], words: &str| {
+        place.refuses(&[&["table", "--images", "2", "--out", "t"][..], args].concat(), words);
+    };
+    with(
+        &["--pictures", "real", "--inception", &format!("{clip}/model.safetensors")],
+        "not the weights of FID's Inception",
+    );
+    with(&["--pictures", "real", "--inception", "gone.pth"], "gone.pth");
+    with(&["--inception", &format!("{clip}/model.safetensors")], "--pictures");
+    with(&["--clip", "real"], "config.json");
+    // A CLIP score of a small random model, through the program.
+    let scored = ["table", "--decoder", "scd", "--rule", "replay", "--images", "2", "--clip", clip, "--out", "c"];
+    assert!(place.says(&scored).contains("CLIP score"));
+    let columns = place.json("c/table.json")["parts"][0]["content"]["columns"].to_string();
+    assert!(columns.contains("CLIP score") && !columns.contains("distance"), "{columns}");
+}
+
+#[test]
+fn a_signal_keeps_the_work_and_the_same_command_goes_on() {
+    let place = Place::new();
+    let run = ["analyze", "attention", "--images", "4", "--precision", "f32", "--threads", "1", "--out", "r"];
+    let program = assert_cmd::cargo::cargo_bin("hawk");
+    let mut child = std::process::Command::new(program)
+        .args(run)
+        .current_dir(&place.0)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let drawn = || std::fs::read_dir(place.path("r/images")).map_or(0, Iterator::count);
+    let patience = std::time::Instant::now();
+    while drawn() < 1 && patience.elapsed().as_secs() < 300 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // Not SIGINT: a run in the background of a shell inherits that it is ignored.
+    assert!(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && message.contains("the same command goes on"), "{message}");
+    assert!(place.path("r/attention.part.json").exists() && !place.path("r/attention.json").exists());
+    let first: Vec<String> = place.names("r/images");
+    let times = || -> Vec<_> {
+        let time = |name: &String| std::fs::metadata(place.path("r/images").join(name)).unwrap().modified().unwrap();
+        first.iter().map(time).collect()
+    };
+    let before = times();
+    place.command().args(run).assert().success();
+    assert_eq!((times(), drawn()), (before, 4), "images were drawn again");
+    let whole = place.json("r/attention.json");
+    assert!(!place.path("r/attention.part.json").exists());
+    let mut alone = run.to_vec();
+    *alone.last_mut().unwrap() = "whole";
+    place.command().args(alone).assert().success();
+    assert_eq!(place.json("whole/attention.json"), whole, "a run that was stopped ends with the same figure");
+}
+
 #[test]
 fn errors_are_named_before_the_work() {
     let place = Place::new();

@@ -10,4 +10,4 @@ pub use csv::csv;
 pub use data::{Content, Figure, Line, LinePlot, MapPlot, Part, Picture, Pictures, Spacing, Table};
 pub use draw::{short, svg, svg_file};
 pub use page::report;
-pub use write::{read_figures, write_figure};
+pub use write::{PAGE, read_figures, write_figure};

@@ -11,9 +11,9 @@ use super::draw::svg_file;
 use super::page::report;
 
 /// The page of a folder.
-const PAGE: &str = "report.html";
+pub const PAGE: &str = "report.html";
 /// The order of figures on the page; others follow.
-const ORDER: [&str; 5] = ["attention", "heads", "divergence", "rejection", "sampling"];
+const ORDER: [&str; 6] = ["attention", "heads", "divergence", "rejection", "sampling", "table"];
 
 /// Writes `NAME.json`, `NAME-PART.csv` and `NAME-PART.svg`, and then `report.html` of all figures in the folder.
 /// Returns the page's path.

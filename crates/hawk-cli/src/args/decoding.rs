@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hawk::{AnyRule, Decoder, Decoding, LossyRule, Result, Rule, Tree};
+use hawk::{AnyRule, Decoder, Decoding, LossyRule, Result, Rule, Tree, TreeShape};
 
 /// The help of `--tree`, less its first line.
 macro_rules! tree_forms {
@@ -48,6 +48,14 @@ impl DecodingArgs {
 pub(crate) fn decoder() -> impl TypedValueParser<Value = Decoder> {
     let value = |decoder: Decoder| PossibleValue::new(decoder.name()).help(decoder.help());
     PossibleValuesParser::new(Decoder::all().map(value)).try_map(|name| name.parse())
+}
+
+/// A number of nodes, or `auto`.
+pub(crate) fn budget(text: &str) -> std::result::Result<Tree, String> {
+    match text.parse() {
+        Ok(tree @ (Tree::Auto | Tree::Shape(TreeShape::Budget(_)))) => Ok(tree),
+        _ => Err("a tree needs a number of nodes such as 8, or auto".to_owned()),
+    }
 }
 
 /// A rule by its name, each with its help.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Request, Result, Rule, Seed, Tree, TreeShape};
 use hawk_bench::{Machine, Plan, Prompt, Report, Row, Settings, compare, draw};
 
-use crate::args::{DeviceArgs, ModelArgs, decoder, precision, rule, with_heads};
+use crate::args::{DeviceArgs, ModelArgs, budget, decoder, precision, rule, with_heads};
 use crate::inputs;
 use crate::interrupt;
 use crate::output::files::Files;
@@ -172,14 +172,6 @@ fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
         }
     }
     Ok(contenders)
-}
-
-/// A number of nodes, or `auto`.
-fn budget(text: &str) -> std::result::Result<Tree, String> {
-    match text.parse() {
-        Ok(tree @ (Tree::Auto | Tree::Shape(TreeShape::Budget(_)))) => Ok(tree),
-        _ => Err("a tree needs a number of nodes such as 8, or auto".to_owned()),
-    }
 }
 
 fn budgets(args: &BenchDecodersArgs, decoder: Decoder) -> &[Tree] {

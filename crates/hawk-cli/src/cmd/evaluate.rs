@@ -29,6 +29,8 @@ rule. A rule is worth as much as it finds in real pictures.
 OUT/figures.json holds all of it. For every measure, and for the images of one caption (seeds-*), there \
 is a sheet to look at; its captions lie beside it, in order.
 
+`hawk analyze table`, also `hawk eval`, is another command: it compares the speed and the images of decoders.
+
 docs/training-models.md says more.")]
 pub(crate) struct EvaluateArgs {
     /// Draw captions of this folder, which `hawk data emoji` wrote [default: captions of painted pictures]

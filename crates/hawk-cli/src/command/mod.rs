@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// See inside a model: the figures of the paper, on any model
     #[command(subcommand)]
     Analyze(Analyze),
+    /// Speed and quality of decoders over prompts: `hawk analyze table` by a short name
+    #[command(hide = true)]
+    Eval(Box<cmd::analyze::table::TableArgs>),
     /// Measure speed on this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -118,6 +121,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   hawk analyze attention --out analysis/
   hawk analyze rejection --model lumina/ --heads heads/ --out analysis/
+  hawk analyze table --prompts captions_val2014.json --pictures val2014/ --out analysis/
   hawk analyze report analysis/ --html report.html
 
 Each command writes its figure into the folder as JSON, its plots as SVG and CSV, and report.html, one
@@ -133,6 +137,8 @@ pub(crate) enum Analyze {
     Rejection(Box<cmd::analyze::rejection::RejectionArgs>),
     /// Pictures over temperature, top-k and guidance: figures 8 and 9
     Sampling(Box<cmd::analyze::sampling::SamplingSheetArgs>),
+    /// Speed and quality of decoders over prompts, beside real pictures: table 1
+    Table(Box<cmd::analyze::table::TableArgs>),
     /// One page of the figures of several folders
     Report(cmd::analyze::report::ReportArgs),
 }

@@ -59,16 +59,34 @@ impl VqEncoder {
     /// The image has another size than the grid asks for or is too large, or the weights give
     /// non-finite numbers.
     pub fn encode(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Vec<Code>> {
+        let latents = self.quant.apply(pool, &self.conv_out.apply(pool, &self.maps(pool, image, grid)?));
+        Ok(self.nearest(pool, finite(latents)?))
+    }
+
+    /// Number of [`features`](Self::features).
+    pub fn feature_count(&self) -> usize {
+        self.config.level_channels.last().copied().unwrap_or(self.config.base_channels)
+    }
+
+    /// What the encoder sees of an image: its last feature maps, before they become latents, as means over the
+    /// cells. The same for any number of threads.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn features(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Vec<f32>> {
+        let maps = finite(self.maps(pool, image, grid)?)?;
+        let mut sums = vec![0.0_f64; maps.channels];
+        for cell in maps.data.chunks_exact(maps.channels) {
+            sums.iter_mut().zip(cell).for_each(|(sum, x)| *sum += f64::from(*x));
+        }
+        Ok(sums.into_iter().map(|sum| (sum / maps.pixels() as f64) as f32).collect())
+    }
+
+    /// The last feature maps.
+    fn maps(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Plane> {
         let plane = self.conv_in.apply(pool, &self.colours(image, grid)?);
         let plane = self.levels.iter().fold(plane, |plane, level| level.apply(pool, plane, Zoom::Half));
-        let plane = self.norm_out.apply(pool, &self.mid.apply(pool, plane), Then::Silu);
-        let latents = self.quant.apply(pool, &self.conv_out.apply(pool, &plane));
-        if latents.data.iter().any(|x| !x.is_finite()) {
-            return Err(Error::input("the encoder gives latents that are no numbers")
-                .at("VQ encoder")
-                .hint("are the weights damaged?"));
-        }
-        Ok(self.nearest(pool, latents))
+        Ok(self.norm_out.apply(pool, &self.mid.apply(pool, plane), Then::Silu))
     }
 
     /// The image as numbers in -1..=1.
@@ -115,6 +133,15 @@ impl VqEncoder {
         };
         latents.data.chunks_exact(width).map(&mut nearest).collect()
     }
+}
+
+fn finite(plane: Plane) -> Result<Plane> {
+    if plane.data.iter().any(|x| !x.is_finite()) {
+        return Err(Error::input("the encoder gives latents that are no numbers")
+            .at("VQ encoder")
+            .hint("are the weights damaged?"));
+    }
+    Ok(plane)
 }
 
 fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {

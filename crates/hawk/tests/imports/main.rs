@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use modules::{Fault, Modules};
 
 /// Which crates of the workspace a crate may use.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("hawk-spec", &[]),
     ("hawk-kernels", &[]),
     ("hawk-files", &["hawk-kernels", "hawk-spec"]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("hawk-analyze", &["hawk", "hawk-bench", "hawk-files", "hawk-nn", "hawk-spec"]),
     ("hawk-hub", &["hawk-files"]),
     ("hawk-pictures", &["hawk-files"]),
+    ("hawk-scores", &["hawk-files", "hawk-nn"]),
     ("hawk-server", &["hawk"]),
     ("hawk-t5", &["hawk-files", "hawk-kernels", "hawk-spec"]),
     ("hawk-train", &["hawk", "hawk-files", "hawk-hub", "hawk-kernels", "hawk-nn", "hawk-pictures", "hawk-spec"]),
@@ -35,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "hawk-kernels",
             "hawk-nn",
             "hawk-pictures",
+            "hawk-scores",
             "hawk-server",
             "hawk-spec",
             "hawk-synth",

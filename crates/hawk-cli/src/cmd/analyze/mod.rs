@@ -7,3 +7,4 @@ pub(crate) mod rejection;
 pub(crate) mod report;
 pub(crate) mod sampling;
 mod shared;
+pub(crate) mod table;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hawk::{Engine, Error, Precision, Result, Seed};
-use hawk_analyze::{Ended, Figure, ImageSet, Progress, Watch, write_figure};
+use hawk_analyze::{Ended, Figure, ImageSet, PAGE, Progress, Watch, write_figure};
 use hawk_files::FolderLock;
 
 use crate::args::{ModelArgs, SamplingArgs, precision};
@@ -12,7 +12,7 @@ use crate::output::{note, progress, say};
 use crate::{inputs, interrupt};
 
 /// The default prompts: captions in the styles of the built-in model.
-const PROMPTS: [&str; 8] = [
+pub(super) const PROMPTS: [&str; 8] = [
     "red apple, fluent 3d style",
     "octopus, fluent flat style",
     "castle, fluent 3d style",
@@ -117,6 +117,21 @@ pub(super) fn finish(
     what: &'static str,
     analysis: impl FnOnce(&mut Watch<'_>) -> Result<Ended<Figure>>,
 ) -> Result<()> {
+    if let Some(figure) = carry_out(out, what, analysis)? {
+        print(out, &figure);
+    }
+    Ok(())
+}
+
+/// Runs an analysis with a progress bar, and writes its figure; none where it was stopped.
+///
+/// # Errors
+/// The analysis fails, or a file cannot be written.
+pub(super) fn carry_out(
+    out: &Path,
+    what: &'static str,
+    analysis: impl FnOnce(&mut Watch<'_>) -> Result<Ended<Figure>>,
+) -> Result<Option<Figure>> {
     let bar = progress::steady_bar(0, "{bar:30} {pos}/{len} {msg}  eta {eta}");
     bar.set_message(what);
     let ended = analysis(&mut |progress| {
@@ -129,11 +144,15 @@ pub(super) fn finish(
     bar.finish_and_clear();
     let Ended::Finished(figure) = ended? else {
         note(format_args!("the work so far is in {}; the same command goes on from there", out.display()));
-        return Ok(());
+        return Ok(None);
     };
-    let page = write_figure(out, &figure)?;
+    write_figure(out, &figure)?;
+    Ok(Some(figure))
+}
+
+/// Prints what came out, and where the page is.
+pub(super) fn print(out: &Path, figure: &Figure) {
     say(format_args!("{} ({} of the paper)", figure.title, figure.paper));
     figure.findings.iter().for_each(|finding| say(format_args!("- {finding}")));
-    say(page.display());
-    Ok(())
+    say(out.join(PAGE).display());
 }
