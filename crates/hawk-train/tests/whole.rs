@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Request, Result, Rule, Seed};
 use hawk_files::FolderLock;
@@ -149,6 +149,17 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     };
     run(usize::MAX, |observer| train_target(&muon, observer)).unwrap();
 
+    // The same configuration in other words, and other default sampling.
+    let first = at("first");
+    fs::create_dir_all(first.join("vq")).unwrap();
+    for name in ["tokenizer.json", "model.safetensors", "vq/config.json", "vq/model.safetensors"] {
+        fs::copy(whole.out.join(name), first.join(name)).unwrap();
+    }
+    let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap();
+    fs::write(first.join("config.json"), read(whole.out.join("config.json")).to_string()).unwrap();
+    let mut hawk_json = read(whole.out.join("hawk.json"));
+    hawk_json["defaults"]["cfg"] = 3.5.into();
+    fs::write(first.join("hawk.json"), hawk_json.to_string()).unwrap();
     let further = TargetRun {
         settings: TargetSettings {
             passes: 1.0,
@@ -156,18 +167,19 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
             precision: TrainingPrecision::Bf16,
             ..whole.settings.clone()
         },
-        from: Some(whole.out.clone()),
+        from: Some(first),
         out: at("further"),
         ..whole.clone()
     };
     let begun = &run(usize::MAX, |observer| train_target(&further, observer)).unwrap().curve.points[0];
     assert!((begun.train[0] - last.train[0]).abs() < 0.2, "{begun:?} {last:?}");
+    assert_eq!(read(further.out.join("hawk.json"))["defaults"]["cfg"], 3.5);
     let foreign = TargetRun {
         settings: TargetSettings { inner: 32, ..further.settings.clone() },
         out: at("foreign"),
         ..further.clone()
     };
-    let error = train_target(&foreign, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    let error = train_target(&foreign, &mut |_| panic!("no picture is encoded before")).unwrap_err().to_string();
     assert!(error.contains("does not fit") && error.contains("config.json"), "{error}");
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer, hex};
 use hawk_nn::VqEncoder;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::pictures::canvas::SIDE;
@@ -95,6 +96,7 @@ pub fn train_target(
     let _lock = folder.start(&run.identity(&corpus)?)?;
     files::make_dir(&run.out.join("vq"))?;
     let captions = run.write_parts(&corpus, layout)?;
+    run.check_first()?;
     let of = corpus.entries.len();
     let mut images = |done| observer(RunProgress::Images { done, of });
     let codes_file = run.out.join("codes.bin");
@@ -148,9 +150,20 @@ impl TargetRun {
             files::write(&self.out.join("vq").join(name), &files::read(&self.tokenizer.join(name))?)?;
         }
         let captions = self.write_vocabulary(corpus, layout)?;
-        files::write_json(&self.out.join("hawk.json"), &layout.hawk_json(SIDE))?;
+        files::write_json(&self.out.join("hawk.json"), &self.hawk_json(layout)?)?;
         files::write_json(&self.out.join("config.json"), &self.settings.config_json(captions.vocabulary))?;
         Ok(captions)
+    }
+
+    /// What `hawk.json` says. A model that training starts from keeps its default sampling.
+    fn hawk_json(&self, layout: TokenLayout) -> Result<Value> {
+        let mut ours = layout.hawk_json(SIDE);
+        if let Some(from) = &self.from
+            && let Some(defaults) = json(&from.join("hawk.json"))?.get("defaults")
+        {
+            ours["defaults"] = defaults.clone();
+        }
+        Ok(ours)
     }
 
     /// Writes `tokenizer.json` and encodes the captions.
@@ -169,20 +182,29 @@ impl TargetRun {
         Ok(Captions { layout, tokens, vocabulary: tokenizer.ids() })
     }
 
-    /// The weights of [`from`](Self::from). Its other files must equal this run's: a token id means
-    /// the same in both.
-    fn first_weights(&self) -> Result<Option<Checkpoint>> {
-        let Some(from) = &self.from else { return Ok(None) };
-        for name in ["config.json", "vq/config.json", "vq/model.safetensors"] {
+    /// Compares the files of [`from`](Self::from) with this run's: a token id means the same in both.
+    fn check_first(&self) -> Result<()> {
+        let Some(from) = &self.from else { return Ok(()) };
+        for name in ["config.json", "hawk.json", "vq/config.json", "vq/model.safetensors"] {
             let (theirs, ours) = (from.join(name), self.out.join(name));
-            if files::read(&theirs)? != files::read(&ours)? {
+            let equal = if name.ends_with(".json") {
+                json(&theirs)? == json(&ours)?
+            } else {
+                files::read(&theirs)? == files::read(&ours)?
+            };
+            if !equal {
                 return Err(Error::input("the initial model does not fit: a file differs from this run's")
                     .at(theirs.display())
                     .expected(format!("the content of {}", ours.display()))
                     .hint("the initial model must have the same tokenizer and shape"));
             }
         }
-        Checkpoint::open(&ModelSource::Dir(from.clone()), "").map(Some)
+        Ok(())
+    }
+
+    /// The weights of [`from`](Self::from).
+    fn first_weights(&self) -> Result<Option<Checkpoint>> {
+        self.from.as_ref().map(|from| Checkpoint::open(&ModelSource::Dir(from.clone()), "")).transpose()
     }
 
     /// Writes the weights and the curve.
@@ -205,6 +227,12 @@ impl TargetRun {
         let parameters = trainer.averaged().iter().map(|tensor| tensor.values.len()).sum();
         Ok(TrainedTarget { parameters, losses, curve: trainer.learner().curve.clone() })
     }
+}
+
+/// A file of JSON, whose order of names and form of numbers mean nothing.
+fn json(path: &Path) -> Result<Value> {
+    serde_json::from_slice(&files::read(path)?)
+        .map_err(|error| Error::input("the file is not JSON").at(path.display()).got(error))
 }
 
 /// SHA-256 of the weights in a model's folder.
