@@ -79,7 +79,7 @@ pub use rejection::{
 };
 pub use sampling::{SamplingRun, sampling_sheets};
 pub use table::{
-    Caption, CaptionFormat, FeatureSpace, Judge, RealPictures, Space, TableRun, VqFeatures, find_pictures,
-    frechet_distance, read_captions, table,
+    Caption, CaptionFormat, FeatureSpace, FeaturesOf, Judge, RealPictures, ScoreOf, Space, TableRun, VqFeatures,
+    find_pictures, frechet_distance, read_captions, table,
 };
 pub use watch::{Ended, Progress, Watch};

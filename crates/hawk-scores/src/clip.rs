@@ -18,7 +18,7 @@ use crate::tensors::{broken, check, have_threads, numbers, planes, read};
 
 /// Means and spreads of the channels of CLIP's training pictures.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 /// For messages.
 const WHAT: &str = "CLIP";
 
@@ -238,7 +238,7 @@ fn channels(source: &ModelSource) -> Result<([f32; 3], [f32; 3])> {
     let at = |e: Error| e.at(source.describe(NAME));
     let raw: RawPicture = from_json("how pictures are prepared", &source.read(NAME)?).map_err(at)?;
     let (mean, std) = (raw.image_mean.unwrap_or(MEAN), raw.image_std.unwrap_or(STD));
-    match std.iter().find(|std| !(**std > 0.0)) {
+    match std.iter().find(|std| !std.is_finite() || **std <= 0.0) {
         Some(std) => Err(at(Error::input("a value is out of range").at("image_std").expected("above 0").got(std))),
         None => Ok((mean, std)),
     }

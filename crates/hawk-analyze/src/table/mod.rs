@@ -15,4 +15,4 @@ pub use captions::{Caption, CaptionFormat, read_captions};
 pub use frechet::frechet_distance;
 pub use pictures::find_pictures;
 pub use run::{RealPictures, TableRun, table};
-pub use scores::{FeatureSpace, Judge, Space, VqFeatures};
+pub use scores::{FeatureSpace, FeaturesOf, Judge, ScoreOf, Space, VqFeatures};

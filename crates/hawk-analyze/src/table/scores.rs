@@ -46,6 +46,12 @@ impl Space {
     }
 }
 
+/// From a picture to its features.
+pub type FeaturesOf<'a> = dyn Fn(&Image) -> Result<Vec<f32>> + 'a;
+
+/// From a picture and its prompt to a score.
+pub type ScoreOf<'a> = dyn Fn(&Image, &str) -> Result<f64> + 'a;
+
 /// Computes the features of a picture.
 pub struct FeatureSpace<'a> {
     /// What they are.
@@ -55,7 +61,7 @@ pub struct FeatureSpace<'a> {
     /// Number of features.
     pub count: usize,
     /// Features of a picture of any size.
-    pub of: Box<dyn Fn(&Image) -> Result<Vec<f32>> + 'a>,
+    pub of: Box<FeaturesOf<'a>>,
 }
 
 /// Computes how well a picture fits its prompt.
@@ -63,7 +69,7 @@ pub struct Judge<'a> {
     /// What the score depends on beside picture and prompt: a digest of the weights.
     pub identity: String,
     /// The CLIP score: 100 times a cosine, at least 0.
-    pub of: Box<dyn Fn(&Image, &str) -> Result<f64> + 'a>,
+    pub of: Box<ScoreOf<'a>>,
 }
 
 /// The VQ encoder of a model as a feature space.
