@@ -14,6 +14,7 @@
 mod chances;
 mod growth;
 mod laws;
+mod variants;
 
 use hawk_nn::{Arrangement, Error, Result};
 use hawk_spec::{
@@ -24,32 +25,21 @@ use hawk_spec::{
 use self::chances::{Both, Chances, Kind};
 use self::growth::{Branches, Growth, Guess};
 use self::laws::{Found, Laws, RANKS};
+use self::variants::{Copies, Parts};
 use super::candidates::likeliest;
 use super::context::{Seen, View};
-use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::contract::{Drafter, Needs, Setup};
 use super::mode::DraftMode;
-use crate::request::decoder::Decoder;
 
 /// A guess of the target's law in an earlier pass.
 const LAST: Source = Source::new("last");
 /// Share of the passes before in the mean of the cells of a pass.
 const MEMORY: f64 = 0.95;
 
-impl Decoder {
-    /// Jacobi drafts with a memory, and branches.
-    pub const SOAR: Decoder = Decoder::custom(&DrafterKind {
-        name: "soar",
-        help: "Jacobi drafts from the best fitting of several passes, with branches; needs no draft heads",
-        tree: DefaultTree::Auto { otherwise: 4 },
-        heads: Heads::Unused,
-        media: Media::Any,
-        make: |setup| Ok(Box::new(Soar::new(setup))),
-    });
-}
-
 struct Soar {
     arrangement: Arrangement,
     mode: DraftMode,
+    copies: Copies,
     /// Most nodes of a tree.
     nodes: usize,
     laws: Laws,
@@ -64,19 +54,20 @@ struct Soar {
 }
 
 impl Soar {
-    fn new(setup: &Setup<'_>) -> Self {
+    fn new(setup: &Setup<'_>, parts: Parts) -> Self {
         let nodes = setup.shape.nodes();
         let (codes, branches) = match setup.mode {
             DraftMode::Draws => (setup.codes, Branches::Never),
-            DraftMode::SharedNoise(_) | DraftMode::Likeliest => (0, Branches::Allowed),
+            DraftMode::SharedNoise(_) | DraftMode::Likeliest => (0, parts.branches),
         };
         Self {
             arrangement: setup.arrangement,
             mode: setup.mode,
+            copies: parts.copies,
             nodes,
-            laws: Laws::new(nodes, codes),
+            laws: Laws::new(nodes, parts.laws, codes),
             chances: Chances::new(),
-            growth: Growth::new(setup.shape, branches),
+            growth: Growth::new(setup.shape, branches, parts.worth),
             pace: 2.0,
             path: Vec::with_capacity(nodes),
             likeliest: Vec::with_capacity(RANKS),
@@ -130,8 +121,9 @@ impl Drafter for Soar {
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
-        let Self { arrangement, mode, laws, chances, growth, path, .. } = self;
-        let mut guesses = Guesses { arrangement: *arrangement, mode: *mode, laws, chances, path };
+        let Self { arrangement, mode, copies, laws, chances, growth, path, .. } = self;
+        let mut guesses =
+            Guesses { arrangement: *arrangement, mode: *mode, copies: *copies, laws, chances, path };
         guesses.below(NodeId::ROOT, view, tree, growth.begin())?;
         growth.filled();
         while !tree.is_full()
@@ -176,6 +168,7 @@ fn codes_down_to(node: NodeId, tree: &TokenTree, codes: &mut Vec<Code>) {
 struct Guesses<'a> {
     arrangement: Arrangement,
     mode: DraftMode,
+    copies: Copies,
     laws: &'a Laws,
     chances: &'a Chances,
     path: &'a mut Vec<Code>,
@@ -215,6 +208,12 @@ impl Guesses<'_> {
         };
         let [left, above] = [left, above].map(|cell| cell.and_then(code_of));
         let both = if left == above { Both::Agree } else { Both::Differ };
+        let (left, above) = match self.copies {
+            Copies::Off => (None, None),
+            Copies::Left => (left, None),
+            Copies::Above => (None, above),
+            Copies::Both => (left, above),
+        };
         for (number, code, source) in [(0, left, Source::LEFT), (1, above, Source::ABOVE)] {
             if let Some(code) = code.filter(|&code| guesses.iter().all(|guess| guess.code != code)) {
                 let kind = Kind::copied(found, number, both);

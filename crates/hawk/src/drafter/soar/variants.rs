@@ -1,0 +1,69 @@
+//! soar with single parts changed, to measure what each part brings.
+
+use super::Soar;
+use super::growth::{Branches, Worth};
+use super::laws::MOST_KEPT;
+use crate::drafter::contract::{DefaultTree, DrafterKind, Heads, Media};
+use crate::request::decoder::Decoder;
+
+/// The neighbours whose codes guess a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// None.
+    Off,
+    /// The cell to the left.
+    Left,
+    /// The cell above.
+    Above,
+    /// Both.
+    Both,
+}
+
+/// What soar is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    /// Laws of a cell that are kept, up to [`MOST_KEPT`].
+    pub(super) laws: usize,
+    pub(super) copies: Copies,
+    pub(super) branches: Branches,
+    pub(super) worth: Worth,
+}
+
+/// soar itself.
+const ALL: Parts =
+    Parts { laws: MOST_KEPT, copies: Copies::Both, branches: Branches::Allowed, worth: Worth::WithFuture };
+
+macro_rules! soar {
+    ($name:literal, $help:literal, $parts:expr) => {
+        Decoder::custom(
+            &const {
+                DrafterKind {
+                    name: $name,
+                    help: $help,
+                    tree: DefaultTree::Auto { otherwise: 4 },
+                    heads: Heads::Unused,
+                    media: Media::Any,
+                    make: |setup| Ok(Box::new(Soar::new(setup, $parts))),
+                }
+            },
+        )
+    };
+}
+
+impl Decoder {
+    /// Jacobi drafts with a memory, and branches.
+    pub const SOAR: Decoder =
+        soar!("soar", "Jacobi drafts from the best fitting of several passes, with branches; needs no draft heads", ALL);
+
+    /// `soar` with one part off or changed, for measurements of the parts. No [`str::parse`] finds them.
+    pub const SOAR_PARTS: [Decoder; 8] = [
+        soar!("soar-1-law", "only the law of the last pass", Parts { laws: 1, ..ALL }),
+        soar!("soar-2-laws", "the laws of two passes", Parts { laws: 2, ..ALL }),
+        soar!("soar-no-laws", "only copies of neighbours", Parts { laws: 0, ..ALL }),
+        soar!("soar-no-copy", "no copies of neighbours", Parts { copies: Copies::Off, ..ALL }),
+        soar!("soar-left", "copies of the left neighbour only", Parts { copies: Copies::Left, ..ALL }),
+        soar!("soar-above", "copies of the cell above only", Parts { copies: Copies::Above, ..ALL }),
+        soar!("soar-chain", "no branches", Parts { branches: Branches::Never, ..ALL }),
+        soar!("soar-best", "best first, without the worth of laws for later passes", Parts { worth: Worth::ChanceAlone, ..ALL }),
+    ];
+}
