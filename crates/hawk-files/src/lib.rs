@@ -51,6 +51,7 @@ pub use checkpoint::tensor::Tensor;
 pub use checkpoint::writer::{Planned, WriteTensor, write as write_checkpoint};
 pub use config::family::{Family, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes};
 pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
+pub use config::spatial::SpatialConfig;
 pub use config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };

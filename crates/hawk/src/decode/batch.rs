@@ -105,7 +105,8 @@ impl Batch {
                 tuner.begin();
             } else {
                 self.drop_idle_tuners();
-                let mut tuner = self.target.tuners.known(&tuned, self.target.heads.as_ref());
+                let target = &self.target;
+                let mut tuner = target.tuners.known(&tuned, &|decoder| target.heads_of(decoder));
                 tuner.reserve(self.limits.slots);
                 tuner.begin();
                 self.tuners.push((tuned, tuner));

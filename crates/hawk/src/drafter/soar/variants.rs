@@ -3,6 +3,7 @@
 use super::Soar;
 use super::growth::{Branches, Worth};
 use super::laws::MOST_KEPT;
+use super::spatial::Ranked;
 use crate::drafter::contract::{DefaultTree, DrafterKind, Heads, Media};
 use crate::request::decoder::Decoder;
 
@@ -17,6 +18,8 @@ pub(super) enum Copies {
     Above,
     /// Both.
     Both,
+    /// None: a random code stands for a cell that nothing else guesses.
+    Random,
 }
 
 /// What soar is made of.
@@ -25,13 +28,20 @@ pub(super) struct Parts {
     /// Laws of a cell that are kept, up to [`MOST_KEPT`].
     pub(super) laws: usize,
     pub(super) copies: Copies,
+    /// The codes that spatial heads rank; none where they are off.
+    pub(super) spatial: Option<Ranked>,
     pub(super) branches: Branches,
     pub(super) worth: Worth,
 }
 
 /// soar itself.
-const ALL: Parts =
-    Parts { laws: MOST_KEPT, copies: Copies::Both, branches: Branches::Allowed, worth: Worth::WithFuture };
+const ALL: Parts = Parts {
+    laws: MOST_KEPT,
+    copies: Copies::Both,
+    spatial: Some(Ranked::Shortlist),
+    branches: Branches::Allowed,
+    worth: Worth::WithFuture,
+};
 
 macro_rules! soar {
     ($name:literal, $help:literal, $parts:expr) => {
@@ -41,7 +51,7 @@ macro_rules! soar {
                     name: $name,
                     help: $help,
                     tree: DefaultTree::Auto { otherwise: 4 },
-                    heads: Heads::Unused,
+                    heads: Heads::Spatial,
                     media: Media::Any,
                     make: |setup| Ok(Box::new(Soar::new(setup, $parts))),
                 }
@@ -53,16 +63,19 @@ macro_rules! soar {
 impl Decoder {
     /// Jacobi drafts with a memory, and branches.
     pub const SOAR: Decoder =
-        soar!("soar", "Jacobi drafts from the best fitting of several passes, with branches; needs no draft heads", ALL);
+        soar!("soar", "Jacobi drafts from the best fitting of several passes, with branches; uses spatial heads if there are any", ALL);
 
     /// `soar` with one part off or changed, for measurements of the parts. No [`str::parse`] finds them.
-    pub const SOAR_PARTS: [Decoder; 8] = [
+    pub const SOAR_PARTS: [Decoder; 11] = [
         soar!("soar-1-law", "only the law of the last pass", Parts { laws: 1, ..ALL }),
         soar!("soar-2-laws", "the laws of two passes", Parts { laws: 2, ..ALL }),
         soar!("soar-no-laws", "only copies of neighbours", Parts { laws: 0, ..ALL }),
+        soar!("soar-no-heads", "no spatial heads", Parts { spatial: None, ..ALL }),
+        soar!("soar-all-codes", "spatial heads rank all codes", Parts { spatial: Some(Ranked::All), ..ALL }),
         soar!("soar-no-copy", "no copies of neighbours", Parts { copies: Copies::Off, ..ALL }),
         soar!("soar-left", "copies of the left neighbour only", Parts { copies: Copies::Left, ..ALL }),
         soar!("soar-above", "copies of the cell above only", Parts { copies: Copies::Above, ..ALL }),
+        soar!("soar-random", "random codes in place of copies", Parts { copies: Copies::Random, ..ALL }),
         soar!("soar-chain", "no branches", Parts { branches: Branches::Never, ..ALL }),
         soar!("soar-best", "best first, without the worth of laws for later passes", Parts { worth: Worth::ChanceAlone, ..ALL }),
     ];
