@@ -51,10 +51,10 @@ pub use checkpoint::tensor::Tensor;
 pub use checkpoint::writer::{Planned, WriteTensor, write as write_checkpoint};
 pub use config::family::{Family, JanusLayout, JanusSizes, LlamaGenCondition, LlamaGenSizes};
 pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsConfig};
-pub use config::spatial::SpatialConfig;
 pub use config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };
+pub use config::spatial::SpatialConfig;
 pub use config::text::TextConfig;
 pub use config::transformer::{LayerSizes, NormPlacement, Rotary, TransformerConfig};
 pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};

@@ -160,7 +160,13 @@ impl SpatialMemory {
 
     /// The logits of a cell, `[codes]`, given the codes above and to the left; none where a part of the row above
     /// was not seen.
-    pub fn logits(&mut self, heads: &SpatialHeads, cell: Cell, above: Option<Code>, left: Option<Code>) -> Option<&[f32]> {
+    pub fn logits(
+        &mut self,
+        heads: &SpatialHeads,
+        cell: Cell,
+        above: Option<Code>,
+        left: Option<Code>,
+    ) -> Option<&[f32]> {
         let SpatialConfig { width, rank, grid, .. } = heads.config;
         let expected = (cell.index() + ABOVE).saturating_sub(grid.cols() as usize).min(ABOVE);
         if self.seen[cell.index()] != expected {

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use common::{Toy, ToyLaws, path_to};
 use hawk_spec::{
-    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Enumerator, LawError, NodeId, Replacement, Rule, Source, TokenTree,
-    Verdict, Verifier, recouple,
+    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Enumerator, LawError, NodeId, Replacement, Rule, Source,
+    TokenTree, Verdict, Verifier, recouple,
 };
 
 const TOLERANCE: f64 = 1e-12;

@@ -47,7 +47,8 @@ fn heads_that_are_right_are_accepted_and_change_no_image() {
     assert!(plain.codes == without.codes && plain.codes == with.codes, "another image than plain decoding's");
     let [few, many] = [&with, &without].map(|image| image.stats.target_passes);
     assert!(few <= 256 / 8 + 6 && few < many / 2, "{few} passes with heads, {many} without");
-    let guessed = with.sources.iter().filter(|source| matches!(source, CellSource::Drafted(of) if of.label() == "spatial"));
+    let guessed =
+        with.sources.iter().filter(|source| matches!(source, CellSource::Drafted(of) if of.label() == "spatial"));
     assert!(guessed.count() > 180);
     // A variant that leaves them out is as good as without, and rejection reads no guess of theirs.
     let off = Decoder::SOAR_PARTS.into_iter().find(|part| part.name() == "soar-no-heads").unwrap();

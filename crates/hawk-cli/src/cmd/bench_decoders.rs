@@ -160,8 +160,7 @@ fn prompts(args: &BenchDecodersArgs) -> Result<Vec<Prompt>> {
 fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
     let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
     let possible = Decoder::all().filter(|decoder| heads || !decoder.needs_heads());
-    let mut decoders: Vec<Decoder> =
-        if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
+    let mut decoders: Vec<Decoder> = if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
     if args.variants {
         decoders = decoders.iter().flat_map(|&of| [&[of], of.variants()].concat()).collect();
     }

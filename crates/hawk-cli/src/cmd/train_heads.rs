@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, Precision, Result, Seed};
 use hawk_train::{
-    Ended, HeadOffset, HeadsKind, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages, captioned_pictures,
-    default_prompts, train_heads,
+    Ended, HeadOffset, HeadsKind, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages,
+    captioned_pictures, default_prompts, train_heads,
 };
 use indicatif::ProgressBar;
 

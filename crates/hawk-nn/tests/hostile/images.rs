@@ -1,8 +1,8 @@
 //! What says how images look: `hawk.json`, tokenizers of texts and of pixels, draft heads.
 
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, SpatialConfig, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
-    VqEncoder,
+    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, SpatialConfig, TextTokenizer, TransformerConfig, VqConfig,
+    VqDecoder, VqEncoder,
 };
 use hawk_synth::{SynthModel, synthesize};
 use serde_json::{Value, json};

@@ -60,8 +60,7 @@ pub(crate) fn measure_spatial(heads: &SpatialHeads, dataset: &Dataset, labels: L
         observation.append_laws(&mut laws);
         let drawn = dataset.drawn_codes(image, &observation, &laws)?;
         memory.start(heads);
-        for (cell, (law, hidden)) in
-            (0..).map(Cell).zip(laws.chunks(codes).zip(observation.hidden.chunks(hidden_size)))
+        for (cell, (law, hidden)) in (0..).map(Cell).zip(laws.chunks(codes).zip(observation.hidden.chunks(hidden_size)))
         {
             let [above, left] =
                 [grid.above(cell), grid.left(cell)].map(|other| other.map(|other| observation.codes[other.index()]));

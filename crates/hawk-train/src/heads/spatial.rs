@@ -115,7 +115,8 @@ impl SpatialHead {
     pub(crate) fn tensors(&self, projection: &Tensor<2>) -> Result<Vec<NamedTensor>> {
         let mut tensors = params::collect(self)?;
         let known = projection.clone().transpose();
-        for (name, weights) in [("code_above", &self.code_above), ("code_left", &self.code_left), ("codes", &self.codes)]
+        for (name, weights) in
+            [("code_above", &self.code_above), ("code_left", &self.code_left), ("codes", &self.codes)]
         {
             let table = known.clone().matmul(weights.val().transpose());
             let (shape, values) = (table.dims().to_vec(), read(table.into_data())?);

@@ -14,14 +14,17 @@
 //! that p does not depend on the guess. Each redraw has random numbers of its own, of the purpose
 //! [`Purpose::Draft`]. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
 //!
+//! A cell that no pass has seen is a random code. A copy of a neighbour is right more often, but what a wrong copy
+//! does to the laws of the cells behind it is worse (measured, see `docs/performance.md`).
+//!
 //! `sjd` is the same chain with other noise in every pass (speculative Jacobi decoding, arXiv
 //! 2410.01699). A guess is then an independent draw from the law of the last pass. It is there for
 //! comparison: it shows what fixed noise and coupling bring.
 
 use hawk_nn::{Arrangement, Error, Result};
 use hawk_spec::{
-    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Replacement, Seed,
-    Source, TokenTree, TreeError, TreeShape, draw_at, probabilities, recouple,
+    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Replacement,
+    Seed, Source, TokenTree, TreeError, TreeShape, draw_at, probabilities, recouple,
 };
 
 use super::context::{Seen, View};
@@ -46,14 +49,14 @@ impl Decoder {
     pub const SCD: Decoder = Decoder::custom(
         &const {
             let help = "the target's own laws of the last pass (Jacobi drafts with fixed noise); needs no draft heads";
-            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Left))))
+            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Random))))
         },
     );
     /// Jacobi drafts with other noise in every pass.
     pub const SJD: Decoder = Decoder::custom(
         &const {
             let help = "Jacobi drafts with other noise in every pass, for comparison; needs no draft heads";
-            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Independent, Start::Left))))
+            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Independent, Start::Random))))
         },
     );
 
@@ -67,8 +70,8 @@ impl Decoder {
         ),
         Decoder::custom(
             &const {
-                let help = "cells that no pass has seen are random codes";
-                kind("scd-random", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Random))))
+                let help = "cells that no pass has seen are copies of the cell to the left";
+                kind("scd-left", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Left))))
             },
         ),
     ];
@@ -91,7 +94,7 @@ enum Start {
     Left,
     /// The code above, or to the left in the first row.
     Above,
-    /// Any code, all alike.
+    /// Any code, all alike: no draw from a law, since nothing else depends on it.
     Random,
 }
 
@@ -183,7 +186,7 @@ impl Jacobi {
             Start::Left => left.or(above)?,
             Start::Above => above.or(left)?,
             Start::Random => {
-                let word = self.noise.at(cell, Purpose::Draft).words(0)[0];
+                let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
                 return Some((Code(word % self.codes as u32), RANDOM));
             }
         };

@@ -14,6 +14,9 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    /// A random code.
+    pub(super) const RANDOM: Self = Self { table: 6, rank: 0, bucket: 0 };
+
     /// The guess of a rank of a law. `nats` is the gap to the best other guess.
     pub(super) fn of_law(before: Before, rank: usize, nats: f64) -> Self {
         Self { table: before as usize, rank, bucket: bucket(nats) }
@@ -74,7 +77,7 @@ impl Chances {
 /// Probabilities before any data, by table, rank and bucket, as measured on a model of landscapes (see
 /// `docs/performance.md`). Guesses of laws are the more certain the larger the gap, copies where both
 /// neighbours agree.
-const PRIORS: [[[f64; BUCKETS]; 4]; 6] = [
+const PRIORS: [[[f64; BUCKETS]; 4]; 7] = [
     [
         [0.57, 0.76, 0.86, 0.94, 0.96, 0.98, 0.99],
         [0.34, 0.15, 0.08, 0.02, 0.01, 0.01, 0.01],
@@ -96,6 +99,7 @@ const PRIORS: [[[f64; BUCKETS]; 4]; 6] = [
         [0.06, 0.06, 0.05, 0.05, 0.03, 0.02, 0.01],
     ],
     [[0.06, 0.08, 0.0, 0.0, 0.0, 0.0, 0.0], [0.04, 0.04, 0.0, 0.0, 0.0, 0.0, 0.0], [0.0; BUCKETS], [0.0; BUCKETS]],
+    [[0.001; BUCKETS]; 4],
 ];
 
 #[cfg(test)]

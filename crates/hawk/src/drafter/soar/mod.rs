@@ -1,8 +1,8 @@
 //! soar: Jacobi drafts with a memory. A cell keeps its laws of several passes, and each guess comes
 //! from the law whose context agrees best with the codes that stand before the cell in the tree.
 //!
-//! A cell that no pass has seen is guessed by spatial heads where the model has them (`spatial.rs`), and by copies
-//! of its neighbours.
+//! A cell that no pass has seen is guessed by spatial heads where the model has them (`spatial.rs`), else it is a
+//! random code.
 //!
 //! The tree is a chain with branches. A pass over a node says whether its code is right, and gives a
 //! law of the cell below it, from which later passes guess. So a node of the chain is worth its chance
@@ -79,7 +79,10 @@ impl Soar {
             codes: setup.codes as u32,
             nodes,
             laws: Laws::new(nodes, parts.laws, codes),
-            spatial: parts.spatial.zip(setup.spatial.filter(|_| setup.mode != DraftMode::Draws)).map(|(ranked, heads)| Spatial::new(heads, ranked)),
+            spatial: parts
+                .spatial
+                .zip(setup.spatial.filter(|_| setup.mode != DraftMode::Draws))
+                .map(|(ranked, heads)| Spatial::new(heads, ranked)),
             chances: Chances::new(),
             growth: Growth::new(setup.shape, branches, parts.worth),
             pace: 2.0,
@@ -138,7 +141,8 @@ impl Drafter for Soar {
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
-        let Self { arrangement, mode, copies, codes, laws, spatial, chances, growth, path, likeliest, noise, .. } = self;
+        let Self { arrangement, mode, copies, codes, laws, spatial, chances, growth, path, likeliest, noise, .. } =
+            self;
         let (arrangement, mode, copies, codes, noise) = (*arrangement, *mode, *copies, *codes, *noise);
         let mut guesses =
             Guesses { arrangement, mode, copies, codes, noise, laws, spatial, chances, path, best: likeliest };
@@ -202,7 +206,8 @@ struct Guesses<'a> {
 }
 
 impl Guesses<'_> {
-    /// Guesses the cell below a node: by its best fitting law, else by spatial heads, then by copies.
+    /// Guesses the cell below a node: by its best fitting law, else by spatial heads, then by copies, and where there
+    /// is none by a random code.
     fn below(
         &mut self,
         node: NodeId,
@@ -245,15 +250,7 @@ impl Guesses<'_> {
         let [left, above] = [left, above].map(|cell| cell.and_then(code_of));
         let both = if left == above { Both::Agree } else { Both::Differ };
         let (left, above) = match self.copies {
-            Copies::Random if guesses.is_empty() => {
-                // Nothing else depends on this code: it is no draw from a law.
-                let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
-                let (code, kind) = (Code(word % self.codes), Kind::copied(beside, 0, Both::Differ));
-                let (source, draft) = (RANDOM, DraftLaw::Deterministic);
-                guesses.push(Guess { code, kind, source, draft, chance: self.chances.of(kind) });
-                (None, None)
-            }
-            Copies::Off | Copies::Random => (None, None),
+            Copies::Off => (None, None),
             Copies::Left => (left, None),
             Copies::Above => (None, above),
             Copies::Both => (left, above),
@@ -269,6 +266,12 @@ impl Guesses<'_> {
                     chance: self.chances.of(kind),
                 });
             }
+        }
+        if guesses.is_empty() {
+            // Nothing else depends on this code: it is no draw from a law.
+            let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
+            let (code, kind, draft) = (Code(word % self.codes), Kind::RANDOM, DraftLaw::Deterministic);
+            guesses.push(Guess { code, kind, source: RANDOM, draft, chance: self.chances.of(kind) });
         }
         Ok(())
     }

@@ -10,7 +10,8 @@ use crate::request::decoder::Decoder;
 /// The neighbours whose codes guess a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copies {
-    /// None.
+    /// None: a random code stands for a cell that nothing else guesses. A copy is right more often, but what a wrong
+    /// copy does to the laws of the cells behind it is worse.
     Off,
     /// The cell to the left.
     Left,
@@ -18,8 +19,6 @@ pub(super) enum Copies {
     Above,
     /// Both.
     Both,
-    /// None: a random code stands for a cell that nothing else guesses.
-    Random,
 }
 
 /// What soar is made of.
@@ -37,7 +36,7 @@ pub(super) struct Parts {
 /// soar itself.
 const ALL: Parts = Parts {
     laws: MOST_KEPT,
-    copies: Copies::Both,
+    copies: Copies::Off,
     spatial: Some(Ranked::Shortlist),
     branches: Branches::Allowed,
     worth: Worth::WithFuture,
@@ -62,21 +61,27 @@ macro_rules! soar {
 
 impl Decoder {
     /// Jacobi drafts with a memory, and branches.
-    pub const SOAR: Decoder =
-        soar!("soar", "Jacobi drafts from the best fitting of several passes, with branches; uses spatial heads if there are any", ALL);
+    pub const SOAR: Decoder = soar!(
+        "soar",
+        "Jacobi drafts from the best fitting of several passes, with branches; uses spatial heads if there are any",
+        ALL
+    );
 
     /// `soar` with one part off or changed, for measurements of the parts. No [`str::parse`] finds them.
-    pub const SOAR_PARTS: [Decoder; 11] = [
+    pub const SOAR_PARTS: [Decoder; 10] = [
         soar!("soar-1-law", "only the law of the last pass", Parts { laws: 1, ..ALL }),
         soar!("soar-2-laws", "the laws of two passes", Parts { laws: 2, ..ALL }),
-        soar!("soar-no-laws", "only copies of neighbours", Parts { laws: 0, ..ALL }),
+        soar!("soar-no-laws", "no laws of earlier passes, but copies", Parts { laws: 0, copies: Copies::Both, ..ALL }),
         soar!("soar-no-heads", "no spatial heads", Parts { spatial: None, ..ALL }),
         soar!("soar-all-codes", "spatial heads rank all codes", Parts { spatial: Some(Ranked::All), ..ALL }),
-        soar!("soar-no-copy", "no copies of neighbours", Parts { copies: Copies::Off, ..ALL }),
-        soar!("soar-left", "copies of the left neighbour only", Parts { copies: Copies::Left, ..ALL }),
-        soar!("soar-above", "copies of the cell above only", Parts { copies: Copies::Above, ..ALL }),
-        soar!("soar-random", "random codes in place of copies", Parts { copies: Copies::Random, ..ALL }),
+        soar!("soar-copies", "copies of both neighbours", Parts { copies: Copies::Both, ..ALL }),
+        soar!("soar-left", "copies of the left neighbour", Parts { copies: Copies::Left, ..ALL }),
+        soar!("soar-above", "copies of the cell above", Parts { copies: Copies::Above, ..ALL }),
         soar!("soar-chain", "no branches", Parts { branches: Branches::Never, ..ALL }),
-        soar!("soar-best", "best first, without the worth of laws for later passes", Parts { worth: Worth::ChanceAlone, ..ALL }),
+        soar!(
+            "soar-best",
+            "best first, without the worth of laws for later passes",
+            Parts { worth: Worth::ChanceAlone, ..ALL }
+        ),
     ];
 }
