@@ -96,11 +96,11 @@ impl SpatialHead {
             };
             state = state + hidden.clone().select(0, of_rows(&place)).matmul(weights.val().transpose());
         }
-        let neighbours: [(fn(Grid, Cell) -> Option<Cell>, _); 2] =
-            [(Grid::above, &self.code_above), (Grid::left, &self.code_left)];
-        for (neighbour, weights) in neighbours {
+        let (above, left) = (|cell| grid.above(cell), |cell| grid.left(cell));
+        let above: &dyn Fn(Cell) -> Option<Cell> = &above;
+        for (neighbour, weights) in [(above, &self.code_above), (&left, &self.code_left)] {
             let code = |first: usize, cell: usize| {
-                neighbour(grid, Cell(cell as u32)).map_or(codes as i64, |cell| batch.codes[first + cell.index()])
+                neighbour(Cell(cell as u32)).map_or(codes as i64, |cell| batch.codes[first + cell.index()])
             };
             state = state + known.clone().select(0, of_rows(&code)).matmul(weights.val().transpose());
         }
