@@ -14,8 +14,8 @@
 //! that p does not depend on the guess. Each redraw has random numbers of its own, of the purpose
 //! [`Purpose::Draft`]. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
 //!
-//! A cell that no pass has seen is a random code. A copy of a neighbour is right more often, but what a wrong copy
-//! does to the laws of the cells behind it is worse (measured, see `docs/performance.md`).
+//! A cell that no pass has seen is a random code. A copy of a neighbour is right more often, but where the law is
+//! certain a wrong copy spoils the laws of the cells behind it more (measured, see `docs/performance.md`).
 //!
 //! `sjd` is the same chain with other noise in every pass (speculative Jacobi decoding, arXiv
 //! 2410.01699). A guess is then an independent draw from the law of the last pass. It is there for

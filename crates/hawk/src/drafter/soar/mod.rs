@@ -17,6 +17,7 @@
 mod chances;
 mod growth;
 mod laws;
+mod parts;
 mod spatial;
 mod variants;
 
@@ -29,8 +30,8 @@ use hawk_spec::{
 use self::chances::{Beside, Both, Chances, Kind};
 use self::growth::{Branches, Growth, Guess};
 use self::laws::{Found, Laws, RANKS};
+use self::parts::{Copies, Parts};
 use self::spatial::Spatial;
-use self::variants::{Copies, Parts};
 use super::candidates::likeliest;
 use super::context::{Seen, View};
 use super::contract::{Drafter, Needs, Setup};

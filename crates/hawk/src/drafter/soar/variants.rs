@@ -1,46 +1,11 @@
-//! soar with single parts changed, to measure what each part brings.
+//! soar, and soar with single parts changed.
 
 use super::Soar;
 use super::growth::{Branches, Worth};
-use super::laws::MOST_KEPT;
+use super::parts::{ALL, Copies, Parts};
 use super::spatial::Ranked;
 use crate::drafter::contract::{DefaultTree, DrafterKind, Heads, Media};
 use crate::request::decoder::Decoder;
-
-/// The neighbours whose codes guess a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Copies {
-    /// None: a random code stands for a cell that nothing else guesses. A copy is right more often, but what a wrong
-    /// copy does to the laws of the cells behind it is worse.
-    Off,
-    /// The cell to the left.
-    Left,
-    /// The cell above.
-    Above,
-    /// Both.
-    Both,
-}
-
-/// What soar is made of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Parts {
-    /// Laws of a cell that are kept, up to [`MOST_KEPT`].
-    pub(super) laws: usize,
-    pub(super) copies: Copies,
-    /// The codes that spatial heads rank; none where they are off.
-    pub(super) spatial: Option<Ranked>,
-    pub(super) branches: Branches,
-    pub(super) worth: Worth,
-}
-
-/// soar itself.
-const ALL: Parts = Parts {
-    laws: MOST_KEPT,
-    copies: Copies::Off,
-    spatial: Some(Ranked::Shortlist),
-    branches: Branches::Allowed,
-    worth: Worth::WithFuture,
-};
 
 macro_rules! soar {
     ($name:literal, $help:literal, $parts:expr) => {
