@@ -8,7 +8,7 @@ out. Without TARGETs all are run, the quickest first. Needs nothing but Python 3
 """
 import os, re, resource, subprocess, sys
 
-TARGETS = """answers names listing hawk_config heads_config vq_config transformer_config inputs tuner safetensors features
+TARGETS = """answers names listing hawk_config heads_config spatial_config vq_config transformer_config inputs tuner safetensors features
 record cleaner pickle text_config vqgan_yaml index journal captions things params tokenizer packed""".split()
 INPUTS = int(os.environ.get("INPUTS", 10_000_000))
 CPU_SECONDS = int(os.environ.get("CPU_SECONDS", 1800))

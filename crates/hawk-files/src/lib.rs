@@ -54,6 +54,7 @@ pub use config::heads::{Arrangement, HeadConfig, HeadFigures, HeadOffset, HeadsC
 pub use config::image::{
     CaptionPrompt, ClassPrompt, Condition, HawkConfig, ImageSize, PromptTemplate, Sizes, TextPrompt, Unconditional,
 };
+pub use config::spatial::SpatialConfig;
 pub use config::text::TextConfig;
 pub use config::transformer::{LayerSizes, NormPlacement, Rotary, TransformerConfig};
 pub use config::vq::{Codebook, Levels, VQ_PREFIXES, VqConfig, VqLayout};

@@ -9,6 +9,7 @@ mod loader;
 mod memory;
 mod pass;
 mod rows;
+mod spatial;
 mod staged;
 mod vq;
 mod weights;
@@ -26,9 +27,9 @@ pub use hawk_files::{
     Arrangement, Blob, CaptionFeatures, CaptionPrompt, Checkpoint, ClassPrompt, Codebook, Condition, Conversion,
     ConvertTo, Converted, EmbeddedFile, Error, Family, Fault, HawkConfig, HeadConfig, HeadFigures, HeadOffset,
     HeadsConfig, ImageSize, JanusLayout, JanusSizes, Levels, LlamaGenCondition, LlamaGenExtras, LlamaGenSizes,
-    MAX_PROMPT_BYTES, ModelSource, NormPlacement, Progress, PromptTemplate, Result, Rotary, Sizes, Tensor, TextConfig,
-    TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer, WantedTensor,
-    from_json, hex, lumina_sizes,
+    MAX_PROMPT_BYTES, ModelSource, NormPlacement, Progress, PromptTemplate, Result, Rotary, Sizes, SpatialConfig,
+    Tensor, TextConfig, TextPrompt, TextTokenizer, TransformerConfig, Unconditional, VqConfig, VqLayout, VqTokenizer,
+    WantedTensor, from_json, hex, lumina_sizes,
 };
 pub use hawk_kernels as kernels;
 pub use heads::{HeadWorkspace, Heads};
@@ -37,6 +38,7 @@ pub use loader::CpuLoader;
 pub use memory::Demand;
 pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Shaping, StreamId};
 pub use rows::{Readout, Rows};
+pub use spatial::{SpatialHeads, SpatialMemory};
 pub use staged::Staged;
 pub use vq::decoder::VqDecoder;
 pub use vq::encoder::VqEncoder;

@@ -91,6 +91,7 @@
 #![forbid(unsafe_code)]
 
 mod chooser;
+mod coupling;
 mod enumerate;
 mod law;
 mod layout;
@@ -104,6 +105,7 @@ mod tree;
 mod verify;
 
 pub use chooser::{Chooser, Greedy, TextNoise, draw_at};
+pub use coupling::{Draft, recouple};
 pub use enumerate::Enumerator;
 pub use law::{DraftLaw, LawError, LawId, Replacement, Source, SourceError, probabilities};
 pub use layout::{Grid, Layout, LayoutError, Structure};

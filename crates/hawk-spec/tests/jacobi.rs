@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use common::{Toy, ToyLaws, path_to};
 use hawk_spec::{
-    Cell, Chooser, Code, DraftLaw, Enumerator, LawError, NodeId, Replacement, Rule, Source, TokenTree, Verdict,
-    Verifier,
+    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Enumerator, LawError, NodeId, Replacement, Rule, Source,
+    TokenTree, Verdict, Verifier, recouple,
 };
 
 const TOLERANCE: f64 = 1e-12;
@@ -30,6 +30,10 @@ enum Kind {
     KeepsOldLaw,
     /// The random number of a cell also decides its acceptance test.
     SharesNoise,
+    /// A guess is redrawn in every pass by maximal coupling; q is the law of the last pass.
+    Maximal,
+    /// The same, but a guess that is kept keeps the q that it had.
+    MaximalKeepsOldLaw,
 }
 
 /// The draft law of a cell: the target's law rounded to thirds, so that atoms draw from it exactly.
@@ -71,6 +75,8 @@ impl Chooser for Choices<'_> {
 struct Known {
     context: Vec<Code>,
     law: [f64; CODES as usize],
+    /// What was drawn from the law.
+    guess: Code,
 }
 
 /// The law that the next guess of a cell is drawn from. `known` are those of all passes, in order.
@@ -80,6 +86,31 @@ fn chosen<'a>(known: &'a [Known], before: &[Code], kind: Kind) -> Option<&'a Kno
         Kind::BestFitting => known.iter().rev().min_by_key(|known| wrong(known)),
         _ => known.last(),
     }
+}
+
+/// The law of a cell, and the guess that the cell's own noise draws from it.
+fn with_fixed_noise(toy: Toy, context: Vec<Code>, last: Option<&Known>, choices: &Choices<'_>) -> Known {
+    let law = coarse(&toy.law(&context));
+    let guess = drawn(law, choices.atoms[context.len()]);
+    let old = last.filter(|old| choices.kind == Kind::KeepsOldLaw && old.guess == guess).cloned();
+    old.unwrap_or(Known { context, law, guess })
+}
+
+/// The law of the cell below a node, and the guess that the tree has there, coupled with that law.
+fn recoupled(toy: Toy, committed: &[Code], tree: &TokenTree, node: NodeId, choices: &mut Choices<'_>) -> Known {
+    let (cell, context) = (tree.open_cell_below(node), path_to(committed, tree, node));
+    let law: [f64; CODES as usize] = toy.law(&context).try_into().unwrap();
+    let Some(&Candidate { code, draft, .. }) = tree.candidates(node).next() else {
+        return Known { context, law, guess: choices.draw(cell, &law) };
+    };
+    let old = match draft {
+        DraftLaw::Drawn { law, .. } => tree.law(law).try_into().unwrap(),
+        DraftLaw::Deterministic => std::array::from_fn(|other| f64::from(u8::from(other == code.index()))),
+    };
+    let mut residual = [0.0; CODES as usize];
+    let guess = recouple(Draft { cell, code, law: &old }, &law, &mut residual, choices).unwrap();
+    let keeps = choices.kind == Kind::MaximalKeepsOldLaw && guess == code;
+    Known { context, law: if keeps { old } else { law }, guess }
 }
 
 /// Counts of guesses.
@@ -113,7 +144,7 @@ fn decode(
                 Some(found) => {
                     counts.older += u32::from(!known[cell].last().is_some_and(|last| std::ptr::eq(last, found)));
                     let law = tree.add_law(&found.law).unwrap();
-                    (drawn(found.law, choices.atoms[cell]), DraftLaw::Drawn { law, replacement: Replacement::With })
+                    (found.guess, DraftLaw::Drawn { law, replacement: Replacement::With })
                 }
                 None => (tree.code(node).unwrap_or(Code(1)), DraftLaw::Deterministic),
             };
@@ -122,12 +153,12 @@ fn decode(
         verifier.verify(&tree, &mut ToyLaws::new(toy, &committed, &tree), choices, &mut verdict).unwrap();
         for node in tree.nodes().skip(verdict.committed()) {
             let cell = tree.open_cell_below(node).index();
-            let context = path_to(&committed, &tree, node);
-            let law = coarse(&toy.law(&context));
-            let same = |old: &&Known| drawn(old.law, choices.atoms[cell]) == drawn(law, choices.atoms[cell]);
-            let old = known[cell].last().filter(|old| choices.kind == Kind::KeepsOldLaw && same(old)).cloned();
             counts.again += u32::from(!known[cell].is_empty());
-            known[cell].push(old.unwrap_or(Known { context, law }));
+            let new = match choices.kind {
+                Kind::Maximal | Kind::MaximalKeepsOldLaw => recoupled(toy, &committed, &tree, node, choices),
+                _ => with_fixed_noise(toy, path_to(&committed, &tree, node), known[cell].last(), choices),
+            };
+            known[cell].push(new);
         }
         committed.extend(verdict.codes(&tree));
     }
@@ -140,7 +171,10 @@ fn error_of(kind: Kind, toy: Toy, nodes: usize) -> (f64, Counts) {
     let mut laws: HashMap<Vec<Code>, f64> = HashMap::new();
     let (mut e, mut counts) = (Enumerator::new(), Counts::default());
     while e.next_branch() {
-        let atoms = std::array::from_fn(|_| e.pick(&[1.0 / f64::from(ATOMS); ATOMS as usize]));
+        let atoms = match kind {
+            Kind::Maximal | Kind::MaximalKeepsOldLaw => Default::default(),
+            _ => std::array::from_fn(|_| e.pick(&[1.0 / f64::from(ATOMS); ATOMS as usize])),
+        };
         let image = decode(toy, nodes, &mut Choices { e: &mut e, atoms, kind }, &mut verifier, &mut counts);
         *laws.entry(image).or_default() += e.weight();
     }
@@ -171,6 +205,19 @@ fn guesses_with_fixed_noise_keep_the_law() {
 }
 
 #[test]
+fn guesses_that_are_recoupled_in_every_pass_keep_the_law() {
+    for nodes in 1..=4 {
+        let mut guessed_again = 0;
+        for salt in 1..=8 {
+            let (error, counts) = error_of(Kind::Maximal, Toy { salt, codes: CODES }, nodes);
+            assert!(error < TOLERANCE, "error {error:e} of target {salt} at {nodes} nodes");
+            guessed_again += counts.again;
+        }
+        assert!(nodes < 3 || guessed_again > 0, "no guess was redrawn at {nodes} nodes");
+    }
+}
+
+#[test]
 fn guesses_by_the_best_fitting_law_of_all_passes_keep_the_law() {
     let mut older = 0;
     for nodes in 1..=4 {
@@ -191,4 +238,9 @@ fn the_proof_sees_noise_that_serves_the_test_as_well() {
 #[test]
 fn the_proof_sees_guesses_that_name_an_older_law() {
     assert!(worst_error(Kind::KeepsOldLaw, 4) > 1e-3);
+}
+
+#[test]
+fn the_proof_sees_recoupled_guesses_that_keep_their_old_law() {
+    assert!(worst_error(Kind::MaximalKeepsOldLaw, 4) > 1e-3);
 }

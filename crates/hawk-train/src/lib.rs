@@ -66,7 +66,7 @@ pub use hawk_nn::HeadOffset;
 pub use hawk_pictures::Counts;
 pub use heads::images::{CaptionedPicture, TrainingImages, captioned_pictures, default_prompts};
 pub use heads::run::{HeadsRun, TrainedHeads, train_heads};
-pub use heads::settings::{HeadsSettings, Labels};
+pub use heads::settings::{HeadsKind, HeadsSettings, Labels};
 pub use run::curve::{Curve, Point};
 pub use run::precision::TrainingPrecision;
 pub use run::progress::{Ended, RunProgress};

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use hawk::{Engine, LoadOptions, Precision, Seed};
 use hawk_train::{
-    Curve, Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, RunProgress, TrainedHeads, TrainingImages,
+    Curve, Ended, HeadOffset, HeadsKind, HeadsRun, HeadsSettings, Labels, RunProgress, TrainedHeads, TrainingImages,
     captioned_pictures, train_heads,
 };
 
@@ -22,7 +22,12 @@ fn run(out: &Path, data: &Path) -> HeadsRun {
         target_name: "emoji-v1".to_owned(),
         images: TrainingImages::Sampled { images: 5, prompts, seed: Seed(3) },
         // 48 steps, a point of the curve after every second.
-        settings: HeadsSettings { offsets: offsets.to_vec(), epochs: 24, batch: 2, ..HeadsSettings::default() },
+        settings: HeadsSettings {
+            kind: HeadsKind::Offsets(offsets.to_vec()),
+            epochs: 24,
+            batch: 2,
+            ..HeadsSettings::default()
+        },
         out: out.to_owned(),
         data: data.to_owned(),
     }
@@ -85,8 +90,7 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     let trained = train(&whole, usize::MAX).unwrap();
     let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());
     assert_eq!((trained.curve.points.len(), last.step), (24, 48));
-    for (head, config) in trained.config.heads.iter().enumerate() {
-        let figures = config.validation.as_ref().unwrap();
+    for (head, (_, figures)) in trained.figures.iter().enumerate() {
         assert!(last.train[head] < first.train[head] - 0.5 && last.validation[head] < first.validation[head] - 0.5);
         assert!(last.validation[head] > trained.curve.bound.as_ref().unwrap().1, "no head beats the target itself");
         // Measured by the inference code in bf16, against burn's loss in f32.
@@ -110,6 +114,28 @@ fn a_run_learns_and_a_run_with_stops_gives_the_same_bytes() {
     assert_eq!(train(&stopped, usize::MAX).unwrap().curve, trained.curve);
 }
 
+#[test]
+fn a_spatial_head_learns_and_a_run_with_stops_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let spatial = |name: &str| {
+        let mut run = run(&dir.path().join(name), &dir.path().join("data"));
+        (run.settings.kind, run.settings.epochs) = (HeadsKind::Spatial, 12);
+        run
+    };
+    let whole = spatial("whole");
+    let trained = train(&whole, usize::MAX).unwrap();
+    let (first, last) = (&trained.curve.points[0], trained.curve.points.last().unwrap());
+    assert!(last.train[0] < first.train[0] - 1.0, "{first:?} {last:?}");
+    let (name, figures) = &trained.figures[0];
+    assert_eq!(name, "spatial");
+    // Measured by the inference code, in bf16 and whole numbers, against burn's loss in f32.
+    assert!((figures.cross_entropy - last.validation[0]).abs() < 0.05, "{figures:?} {last:?}");
+    let stopped = spatial("stopped");
+    assert!(train(&stopped, 2 + 7).is_none());
+    assert_eq!(train(&stopped, usize::MAX).unwrap().curve, trained.curve);
+    assert!(files(&stopped.out) == files(&whole.out), "the heads differ");
+}
+
 fn set_seed(run: &mut HeadsRun, new: Seed) {
     if let TrainingImages::Sampled { seed, .. } = &mut run.images {
         *seed = new;
@@ -129,7 +155,7 @@ fn heads_learn_from_pictures_too() {
     run.images = TrainingImages::Pictures { pictures: captioned_pictures(&folder).unwrap(), seed: Seed(0) };
     (run.settings.labels, run.settings.epochs) = (Labels::Code, 12);
     let trained = train(&run, usize::MAX).unwrap();
-    let figures = trained.config.heads[0].validation.as_ref().unwrap();
+    let figures = &trained.figures[0].1;
     assert!(figures.cross_entropy < 3.0, "a picture that was seen under other captions: {figures:?}");
     fs::copy(golden.with_file_name("golden.png"), folder.join("one more.png")).unwrap();
     run.images = TrainingImages::Pictures { pictures: captioned_pictures(&folder).unwrap(), seed: Seed(0) };
@@ -147,9 +173,13 @@ fn wrong_settings_and_foreign_folders_are_named() {
         change(&mut run);
         fails(&run)
     };
-    assert!(with(&|run| run.settings.offsets.clear()).contains("heads"));
-    assert!(with(&|run| run.settings.offsets.push("H1".parse().unwrap())).contains("H1"));
-    assert!(with(&|run| run.settings.offsets.push("V16".parse().unwrap())).contains("beyond the grid"));
+    let with_heads = |names: &[&str]| {
+        let offsets: Vec<HeadOffset> = names.iter().map(|name| name.parse().unwrap()).collect();
+        with(&|run| run.settings.kind = HeadsKind::Offsets(offsets.clone()))
+    };
+    assert!(with_heads(&[]).contains("heads"));
+    assert!(with_heads(&["H1", "V1", "H1"]).contains("H1"));
+    assert!(with_heads(&["V16"]).contains("beyond the grid"));
     assert!(with(&|run| run.settings.epochs = 0).contains("epochs"));
     assert!(with(&|run| run.settings.batch = 0).contains("batch"));
     assert!(with(&|run| run.settings.learning_rate = f64::NAN).contains("learning rate"));

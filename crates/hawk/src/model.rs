@@ -82,6 +82,7 @@ impl Model {
             backend: device.load(transformer, &Checkpoint::open(&source, "")?, precision)?,
             heads: None,
             heads_place: None,
+            spatial: None,
             medium: Box::new(ImageMedium(config.layout.clone())),
             pixels: Some(pixels),
             ids: config.layout.code_ids(),

@@ -39,7 +39,7 @@ impl Engine {
     /// The model's files cannot be read for their digest.
     pub fn remember_tuning(&self, memory: &mut TunerMemory) -> Result<()> {
         let (place, target) = (self.place(memory)?, self.model().target());
-        for (settings, tuner) in target.tuners.saved(target.heads.as_ref()) {
+        for (settings, tuner) in target.tuners.saved(&|decoder| target.heads_of(decoder)) {
             memory.put(&place, settings, tuner);
         }
         Ok(())

@@ -12,7 +12,13 @@ use hawk::{
     TextEngine, TextEvent, TextRequest, TextSampling, TreeShape, built_in_model,
 };
 use hawk_nn::Progress;
+use hawk_spec::Code;
 use hawk_synth::{SynthModel, synthesize, synthesize_heads};
+
+#[path = "common/oracle_heads.rs"]
+mod oracle_heads;
+
+use oracle_heads::{Target, write_oracle_heads};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -118,7 +124,14 @@ fn images() {
         (Precision::Bf16, Decoder::SOAR, Rule::Rejection),
         (Precision::Bf16, Decoder::HAWK, Rule::Rejection),
     ] {
-        let engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
+        let mut engine = Engine::load(built_in_model(), LoadOptions { precision, threads: 2 }).unwrap();
+        if decoder == Decoder::SOAR {
+            let (dir, codes) = (tempfile::tempdir().unwrap(), [Code(7); 256]);
+            let digest = engine.digest().unwrap().to_owned();
+            let sizes = Target { hidden: engine.backend().config().hidden, side: 16, codes: 4096, digest: &digest };
+            write_oracle_heads(dir.path(), &sizes, &codes);
+            engine = engine.with_heads(&ModelSource::Dir(dir.path().to_owned())).unwrap();
+        }
         let request = Request {
             prompt: "red apple, fluent 3d style".to_owned(),
             seed: Seed(1),

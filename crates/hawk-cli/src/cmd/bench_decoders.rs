@@ -42,6 +42,7 @@ const fn nodes(nodes: usize) -> Tree {
   hawk bench decoders --decoder hawk,medusa --rule replay --budget 4,8,auto --precision bf16,int8
   hawk bench decoders --model Janus-Pro-1B --heads heads/ --prompts captions.txt --images 4
   hawk bench decoders --prompts landscapes.txt,things.txt --images 32 --by-row
+  hawk bench decoders --decoder scd,soar --variants --rule replay --budget 4,16
 
 Every decoder's images are compared with those of plain decoding before a time counts.
 
@@ -59,6 +60,9 @@ pub(crate) struct BenchDecodersArgs {
     /// Decoders besides plain decoding, such as hawk,medusa [default: all that the model supports]
     #[arg(long = "decoder", value_delimiter = ',', value_parser = decoder())]
     decoders: Vec<Decoder>,
+    /// Compare also decoders that are scd or soar with one part off or changed
+    #[arg(long)]
+    variants: bool,
     /// Verification rules, such as replay,typical
     #[arg(long = "rule", default_values = ["replay", "rejection"], value_delimiter = ',', value_parser = rule())]
     rules: Vec<AnyRule>,
@@ -156,7 +160,10 @@ fn prompts(args: &BenchDecodersArgs) -> Result<Vec<Prompt>> {
 fn contenders(args: &BenchDecodersArgs) -> Result<Vec<Decoding>> {
     let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
     let possible = Decoder::all().filter(|decoder| heads || !decoder.needs_heads());
-    let decoders = if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
+    let mut decoders: Vec<Decoder> = if args.decoders.is_empty() { possible.collect() } else { args.decoders.clone() };
+    if args.variants {
+        decoders = decoders.iter().flat_map(|&of| [&[of], of.variants()].concat()).collect();
+    }
     let mut contenders = Vec::new();
     for &rule in &args.rules {
         for &decoder in &decoders {

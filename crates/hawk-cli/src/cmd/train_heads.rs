@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hawk::{Engine, Precision, Result, Seed};
 use hawk_train::{
-    Ended, HeadOffset, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages, captioned_pictures,
-    default_prompts, train_heads,
+    Ended, HeadOffset, HeadsKind, HeadsRun, HeadsSettings, Labels, Point, RunProgress, TrainingImages,
+    captioned_pictures, default_prompts, train_heads,
 };
 use indicatif::ProgressBar;
 
@@ -18,6 +18,7 @@ use crate::{inputs, interrupt};
 #[command(after_help = "Examples:
   hawk train heads --out heads/
   hawk train heads --model janus/ --self 2000 --prompts captions.txt --out heads/
+  hawk train heads --kind spatial --self 900 --prompts captions.txt --out spatial/
   hawk train heads --images pictures/ --heads H1,H2,V1,V2,D1-1,D1+1 --epochs 8 --out heads/
 
 Ctrl-C saves the run's state. The same command resumes an interrupted run, and gives the same bytes \
@@ -40,6 +41,9 @@ pub(crate) struct TrainHeadsArgs {
     /// Folder of the hidden states (3.3 KB per cell of the built-in model), which other runs reuse [default: OUT/data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Kind of heads
+    #[arg(long, value_enum, default_value_t = Kind::Offsets)]
+    kind: Kind,
     /// Offsets of the heads: H2 = two cells ahead, V1 = one row down, D1-1 = one row down and one column left
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "H1,H2,V1,V2")]
     heads: Vec<HeadOffset>,
@@ -62,6 +66,15 @@ pub(crate) struct TrainHeadsArgs {
     model: ModelArgs,
 }
 
+/// The kinds of heads that are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// The paper's: each predicts the cell at an offset (--heads)
+    Offsets,
+    /// One that reads the row above and the codes above and to the left, for the decoder soar
+    Spatial,
+}
+
 fn labels() -> impl TypedValueParser<Value = Labels> {
     PossibleValuesParser::new([
         PossibleValue::new("law").help("The model's distribution at the cell (distillation)"),
@@ -75,7 +88,10 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
         target_name: args.model.name(),
         images: images(args)?,
         settings: HeadsSettings {
-            offsets: args.heads.clone(),
+            kind: match args.kind {
+                Kind::Offsets => HeadsKind::Offsets(args.heads.clone()),
+                Kind::Spatial => HeadsKind::Spatial,
+            },
             labels: args.labels,
             epochs: args.epochs,
             batch: args.batch,
@@ -100,17 +116,14 @@ pub(crate) fn run(args: &TrainHeadsArgs) -> Result<()> {
     if let Some((_, bound)) = &trained.curve.bound {
         say(format_args!("loss of the target itself {bound:.3} nats"));
     }
-    for head in &trained.config.heads {
-        if let Some(figures) = &head.validation {
-            say(format_args!(
-                "{:<5} cross-entropy {:.3}, overlap (1 - TV) {:.3}, accepted under replay: top 1 {:.3}, top 4 {:.3}",
-                head.offset,
-                figures.cross_entropy,
-                figures.overlap,
-                figures.replay_match_by_rank.iter().take(1).sum::<f64>(),
-                figures.replay_match_by_rank.iter().take(4).sum::<f64>()
-            ));
-        }
+    for (name, figures) in &trained.figures {
+        say(format_args!(
+            "{name:<5} cross-entropy {:.3}, overlap (1 - TV) {:.3}, accepted under replay: top 1 {:.3}, top 4 {:.3}",
+            figures.cross_entropy,
+            figures.overlap,
+            figures.replay_match_by_rank.iter().take(1).sum::<f64>(),
+            figures.replay_match_by_rank.iter().take(4).sum::<f64>()
+        ));
     }
     say(args.out.display());
     Ok(())
@@ -149,6 +162,7 @@ fn show(bar: &ProgressBar, run: &HeadsRun, progress: RunProgress<'_>) {
 }
 
 fn losses(run: &HeadsRun, point: &Point) -> String {
-    let loss = run.settings.offsets.iter().zip(&point.validation).map(|(head, loss)| format!("{head} {loss:.3}"));
+    let names = run.settings.kind.names();
+    let loss = names.iter().zip(&point.validation).map(|(head, loss)| format!("{head} {loss:.3}"));
     format!("steps, validation loss {}", loss.collect::<Vec<_>>().join(" "))
 }

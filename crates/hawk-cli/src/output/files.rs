@@ -69,7 +69,7 @@ impl Files {
             for name in model.files().unwrap_or_default() {
                 self.reads(option, &dir.join(name));
             }
-            for folder in ["", "vq", "heads"] {
+            for folder in ["", "vq", "heads", "spatial"] {
                 self.reads_folder(option, &dir.join(folder));
             }
         }

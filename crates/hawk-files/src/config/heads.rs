@@ -169,7 +169,7 @@ pub struct HeadFigures {
 }
 
 impl HeadFigures {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let share = 0.0..=1.0;
         let wrong = |field: &str, expected: &str, got: &dyn fmt::Display| {
             Err(Error::input("a measured figure cannot be").at(field).expected(expected).got(got))
@@ -227,10 +227,11 @@ struct Raw {
     heads: Vec<RawHead>,
 }
 
+/// The target that heads were trained for.
 #[derive(Serialize, Deserialize)]
-struct RawTarget {
-    name: String,
-    digest: String,
+pub(crate) struct RawTarget {
+    pub(crate) name: String,
+    pub(crate) digest: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -320,7 +321,8 @@ impl Raw {
     }
 }
 
-fn digest(digest: String) -> Result<String> {
+/// A digest of a model, checked.
+pub(crate) fn digest(digest: String) -> Result<String> {
     if digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return Ok(digest);
     }

@@ -1,8 +1,8 @@
 //! What says how images look: `hawk.json`, tokenizers of texts and of pixels, draft heads.
 
 use hawk_nn::{
-    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, TextTokenizer, TransformerConfig, VqConfig, VqDecoder,
-    VqEncoder,
+    Checkpoint, Error, HawkConfig, HeadsConfig, ModelSource, SpatialConfig, TextTokenizer, TransformerConfig, VqConfig,
+    VqDecoder, VqEncoder,
 };
 use hawk_synth::{SynthModel, synthesize};
 use serde_json::{Value, json};
@@ -124,6 +124,38 @@ fn every_field_of_a_heads_config_that_lies_is_named() {
         ("/heads/0/validation/replay_match_by_rank", json!(vec![0.5; 1025]), "replay_match_by_rank & 1025"),
     ];
     lies(&good, &|bytes| HeadsConfig::from_json(bytes).map(drop), &rows);
+}
+
+#[test]
+fn every_field_of_a_config_of_spatial_heads_that_lies_is_named() {
+    let none: [Value; 0] = [];
+    let good = json!({
+        "architectures": ["HawkSpatialHeads"], "speculators_model_type": "hawk", "hidden_size": 384, "width": 128,
+        "rank": 64, "codes": 4096, "grid": [16, 16], "target": {"name": "emoji", "digest": "0123456789abcdef".repeat(4)},
+        "validation": {"cross_entropy": 2.5, "overlap": 0.25, "replay_match_by_rank": [0.2, 0.1]},
+    });
+    let rows = [
+        ("/architectures", json!(none), "architectures"),
+        ("/architectures", json!(["HawkHeads"]), "architectures & HawkHeads"),
+        ("/speculators_model_type", json!("eagle"), "speculators_model_type & eagle"),
+        ("/hidden_size", json!(0), "hidden_size & 1 to"),
+        ("/width", json!(0), "width & 1 to"),
+        ("/width", json!(1 << 20), "width & 1 to"),
+        ("/rank", json!(1025), "rank & 1024"),
+        ("/codes", json!(-1), "codes & -1"),
+        ("/codes", json!(u64::MAX), "codes & 1 to"),
+        ("/grid", json!([16, 2]), "grid & 3 columns"),
+        ("/grid", json!([0, 16]), "grid"),
+        ("/grid", json!([16]), "grid"),
+        ("/target/name", json!(7), "target.name"),
+        ("/target/digest", json!("abc"), "target.digest & 64 hex digits"),
+        ("/validation/overlap", json!(1.5), "validation & overlap"),
+        ("/validation/cross_entropy", json!(-1), "validation & cross_entropy"),
+        ("/validation/replay_match_by_rank", json!([0.5, -0.5]), "validation & replay_match_by_rank"),
+    ];
+    lies(&good, &|bytes| SpatialConfig::from_json(bytes).map(drop), &rows);
+    let config = SpatialConfig::from_json(good.to_string().as_bytes()).unwrap();
+    assert_eq!(config.to_json(), good);
 }
 
 /// A field, a lie about it, and words of the refusal.

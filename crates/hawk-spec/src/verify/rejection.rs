@@ -13,6 +13,7 @@
 
 use super::verdict::{Decision, Outcome, Step, Tested};
 use crate::chooser::Chooser;
+use crate::coupling::{normalise, take_residual};
 use crate::law::{DraftLaw, LawError, LawId, Replacement, probabilities};
 use crate::token::{Code, NodeId};
 use crate::tree::{Candidate, TokenTree};
@@ -58,7 +59,7 @@ impl Scratch {
                 let step = Step { node, tested, accepted: Some(index) };
                 return Ok(Decision { step, outcome: Outcome::Accepted(candidate.child) });
             }
-            if !self.take_residual() {
+            if !take_residual(&mut self.p, &self.q) {
                 return Err(LawError::EmptyResidual { node, candidate: index, code });
             }
         }
@@ -83,23 +84,8 @@ impl Scratch {
             }
         }
     }
-
-    /// p <- normalise(max(0, p - q)); false where no mass is left.
-    fn take_residual(&mut self) -> bool {
-        self.p.iter_mut().zip(&self.q).for_each(|(p, q)| *p = (*p - q).max(0.0));
-        normalise(&mut self.p)
-    }
 }
 
 fn drawn_from(candidate: &Candidate, id: LawId) -> bool {
     matches!(candidate.draft, DraftLaw::Drawn { law, .. } if law == id)
-}
-
-/// Scales to sum 1. False, and no change, where there is no mass.
-fn normalise(law: &mut [f64]) -> bool {
-    let sum: f64 = law.iter().sum();
-    if sum > 0.0 {
-        law.iter_mut().for_each(|probability| *probability /= sum);
-    }
-    sum > 0.0
 }

@@ -2,7 +2,7 @@
 
 use hawk::Engine;
 use hawk_files::{HeadFigures, Result};
-use hawk_nn::{CpuBackend, HeadWorkspace, Heads};
+use hawk_nn::{CpuBackend, HeadWorkspace, Heads, SpatialHeads};
 use hawk_spec::{Cell, Code, Noise, Purpose};
 
 use crate::heads::dataset::{Dataset, Subset};
@@ -46,6 +46,33 @@ pub(crate) fn measure(engine: &Engine, heads: &Heads, dataset: &Dataset, labels:
         measurement.add_image(&ImageTruth { hidden: &observation.hidden, laws: &laws, drawn: &drawn, noise })?;
     }
     Ok(measurement.sums.into_iter().map(HeadFigures::from).collect())
+}
+
+/// Measures a spatial head with the true codes above and to the left of every cell.
+///
+/// # Errors
+/// An image cannot be read.
+pub(crate) fn measure_spatial(heads: &SpatialHeads, dataset: &Dataset, labels: Labels) -> Result<HeadFigures> {
+    let (ObservationShape { grid, hidden_size, codes }, mut sums) = (dataset.shape(), HeadSums::default());
+    let (mut memory, mut noisy) = (heads.memory(), vec![0.0; codes]);
+    for image in dataset.subset(Subset::Validation) {
+        let (observation, mut laws) = (dataset.load(image)?, Vec::new());
+        observation.append_laws(&mut laws);
+        let drawn = dataset.drawn_codes(image, &observation, &laws)?;
+        memory.start(heads);
+        for (cell, (law, hidden)) in (0..).map(Cell).zip(laws.chunks(codes).zip(observation.hidden.chunks(hidden_size)))
+        {
+            let [above, left] =
+                [grid.above(cell), grid.left(cell)].map(|other| other.map(|other| observation.codes[other.index()]));
+            if let Some(logits) = memory.logits(heads, cell, above, left) {
+                let noise = dataset.noise(image).at(cell, Purpose::Replay);
+                noisy.iter_mut().zip(0..).for_each(|(noisy, code)| *noisy = noise.gumbel(Code(code)));
+                sums.add(logits, &CellTruth { law, code: drawn[cell.index()], noise: &noisy }, labels);
+            }
+            memory.see(heads, cell, hidden);
+        }
+    }
+    Ok(sums.into())
 }
 
 struct Measurement<'a> {

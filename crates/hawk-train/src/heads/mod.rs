@@ -12,4 +12,5 @@ mod observation;
 mod projection;
 pub(crate) mod run;
 pub(crate) mod settings;
+mod spatial;
 mod trainer;

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, silu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use hawk_files::Result;
+use hawk_spec::Grid;
 
 use crate::run::params;
 
@@ -22,14 +23,24 @@ pub(crate) struct HeadBlocks {
     heads: Vec<Block>,
 }
 
+/// What the trainer asks of heads.
+pub(crate) trait LearnsCells: Module {
+    /// The mean cross-entropy `[1]` of each head. `projection` is the target's output projection, `[D, codes]`.
+    fn losses(&self, batch: &HeadsBatch, projection: &Tensor<2>) -> Vec<Tensor<1>>;
+}
+
 /// The cells of several images.
 pub(crate) struct HeadsBatch {
     /// Hidden states, `[rows, D]`.
     pub(crate) hidden: Tensor<2>,
     /// Labels, `[rows, codes]`; each row sums to one.
     pub(crate) labels: Tensor<2>,
-    /// For each head, the cells that it predicts from and to.
+    /// For each offset, the cells that its head predicts from and to.
     pub(crate) pairs: Vec<CellPairs>,
+    /// The codes of all cells.
+    pub(crate) codes: Vec<i64>,
+    /// Rows and columns of an image.
+    pub(crate) grid: Grid,
 }
 
 /// The rows of a batch that a head learns from. Hidden state `from[i]` predicts label `to[i]`.
@@ -65,8 +76,7 @@ impl HeadBlocks {
         self.heads[head].forward(hidden).matmul(projection)
     }
 
-    /// The mean cross-entropy `[1]` of a head.
-    pub(crate) fn loss(&self, head: usize, batch: &HeadsBatch, projection: &Tensor<2>) -> Tensor<1> {
+    fn loss(&self, head: usize, batch: &HeadsBatch, projection: &Tensor<2>) -> Tensor<1> {
         let pairs = &batch.pairs[head];
         let [from, to] = [&pairs.from, &pairs.to].map(|rows| {
             let device = batch.hidden.device();
@@ -75,6 +85,12 @@ impl HeadBlocks {
         let logits = self.logits(head, batch.hidden.clone().select(0, from), projection.clone());
         let labels = batch.labels.clone().select(0, to);
         (log_softmax(logits, 1) * labels).sum_dim(1).mean().neg()
+    }
+}
+
+impl LearnsCells for HeadBlocks {
+    fn losses(&self, batch: &HeadsBatch, projection: &Tensor<2>) -> Vec<Tensor<1>> {
+        (0..self.heads.len()).map(|head| self.loss(head, batch, projection)).collect()
     }
 }
 

@@ -4,20 +4,24 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use hawk::Engine;
-use hawk_files::{HeadConfig, HeadsConfig, ModelSource, Result};
-use hawk_nn::Heads;
+use hawk_files::{HeadConfig, HeadFigures, HeadOffset, HeadsConfig, ModelSource, Result, SpatialConfig};
+use hawk_nn::{Heads, SpatialHeads};
 use serde::{Deserialize, Serialize};
 
 use crate::heads::dataset::Dataset;
 use crate::heads::figures;
 use crate::heads::images::{Origin, TrainingImages};
+use crate::heads::module::{HeadBlocks, LearnsCells};
+use crate::heads::observation::ObservationShape;
 use crate::heads::projection::projection;
-use crate::heads::settings::HeadsSettings;
+use crate::heads::settings::{HeadsKind, HeadsSettings};
+use crate::heads::spatial::{RANK, SpatialHead, SpatialSizes, WIDTH, scaled_projection};
 use crate::heads::trainer::HeadsTrainer;
 use crate::run::curve::Curve;
 use crate::run::files::{self, RunFolder};
-use crate::run::params::{Storage, serialize};
+use crate::run::params::{NamedTensor, Storage, collect, serialize};
 use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
 
@@ -39,8 +43,8 @@ pub struct HeadsRun {
 /// The result of a finished run.
 #[derive(Clone, Debug)]
 pub struct TrainedHeads {
-    /// The heads' `config.json`, with the validation figures of each head.
-    pub config: HeadsConfig,
+    /// The validation figures of each head, by name.
+    pub figures: Vec<(String, HeadFigures)>,
     /// The losses over the steps.
     pub curve: Curve,
 }
@@ -75,8 +79,7 @@ pub fn train_heads(
     run.settings.check()?;
     run.images.check()?;
     // An invalid config is an error before the first image is drawn.
-    let config = run.config(engine)?;
-    HeadsConfig::from_json(config.to_json().to_string().as_bytes())?;
+    run.check_config(engine)?;
     let folder = RunFolder { dir: &run.out, identity: "run.json", may_hold: &["data"] };
     let _lock = folder.start(&run.identity(engine)?)?;
     let dataset = Dataset::new(engine, &run.data, &run.images)?;
@@ -84,24 +87,74 @@ pub fn train_heads(
     if dataset.make(engine, &mut |done| observer(RunProgress::Images { done, of }))?.is_break() {
         return Ok(Ended::Stopped);
     }
-    let state_file = run.out.join("state.safetensors");
-    let projection = projection(engine, dataset.shape().codes)?;
-    let mut trainer = resume_from(HeadsTrainer::new(&run.settings, &dataset, projection)?, &state_file)?;
-    if run_steps(&mut trainer, &state_file, observer, |_| Ok(()))?.is_break() {
-        return Ok(Ended::Stopped);
+    let ObservationShape { grid, hidden_size: hidden, codes } = dataset.shape();
+    let projection = projection(engine, codes)?;
+    match &run.settings.kind {
+        HeadsKind::Offsets(offsets) => {
+            let make = |device: &Device| HeadBlocks::zeros(offsets.len(), hidden, device);
+            let trained = run.learn(HeadsTrainer::new(&run.settings, &dataset, projection, make)?, observer)?;
+            let Some(trainer) = trained else { return Ok(Ended::Stopped) };
+            run.finish_offsets(engine, &dataset, &trainer, run.config(engine, offsets)?)
+        }
+        HeadsKind::Spatial => {
+            let make = |device: &Device| SpatialHead::new(SpatialSizes { hidden, grid, codes }, device);
+            let scaled = scaled_projection(projection);
+            let trained = run.learn(HeadsTrainer::new(&run.settings, &dataset, scaled, make)?, observer)?;
+            let Some(trainer) = trained else { return Ok(Ended::Stopped) };
+            run.finish_spatial(engine, &dataset, &trainer, run.spatial_config(engine)?)
+        }
     }
-    run.finish(engine, &dataset, &trainer, config).map(Ended::Finished)
+    .map(Ended::Finished)
 }
 
 impl HeadsRun {
-    fn config(&self, engine: &Engine) -> Result<HeadsConfig> {
+    /// Runs the steps that are left; none where the observer has stopped the run.
+    fn learn<'a, M: LearnsCells>(
+        &self,
+        trainer: HeadsTrainer<'a, M>,
+        observer: &mut dyn FnMut(RunProgress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<HeadsTrainer<'a, M>>> {
+        let state_file = self.out.join("state.safetensors");
+        let mut trainer = resume_from(trainer, &state_file)?;
+        let ended = run_steps(&mut trainer, &state_file, observer, |_| Ok(()))?;
+        Ok(Some(trainer).filter(|_| ended.is_continue()))
+    }
+
+    fn check_config(&self, engine: &Engine) -> Result<()> {
+        match &self.settings.kind {
+            HeadsKind::Offsets(offsets) => {
+                let json = self.config(engine, offsets)?.to_json().to_string();
+                HeadsConfig::from_json(json.as_bytes()).map(drop)
+            }
+            HeadsKind::Spatial => {
+                let json = self.spatial_config(engine)?.to_json().to_string();
+                SpatialConfig::from_json(json.as_bytes()).map(drop)
+            }
+        }
+    }
+
+    fn config(&self, engine: &Engine, offsets: &[HeadOffset]) -> Result<HeadsConfig> {
         let head = |&offset| HeadConfig { offset, validation: None };
         Ok(HeadsConfig {
             hidden: engine.backend().config().hidden,
             target_name: self.target_name.clone(),
             target_digest: engine.digest()?.to_owned(),
             arrangement: engine.config().layout.grid().into(),
-            heads: self.settings.offsets.iter().map(head).collect(),
+            heads: offsets.iter().map(head).collect(),
+        })
+    }
+
+    fn spatial_config(&self, engine: &Engine) -> Result<SpatialConfig> {
+        let layout = &engine.config().layout;
+        Ok(SpatialConfig {
+            hidden: engine.backend().config().hidden,
+            width: WIDTH,
+            rank: RANK,
+            codes: layout.codes() as usize,
+            grid: layout.grid(),
+            target_name: self.target_name.clone(),
+            target_digest: engine.digest()?.to_owned(),
+            validation: None,
         })
     }
 
@@ -110,7 +163,7 @@ impl HeadsRun {
         Ok(HeadsRunIdentity {
             origin: self.images.origin(engine)?,
             images: self.images.len(),
-            heads: settings.offsets.iter().map(ToString::to_string).collect(),
+            heads: settings.kind.names(),
             labels: settings.labels.to_string(),
             epochs: settings.epochs,
             batch: settings.batch,
@@ -121,24 +174,46 @@ impl HeadsRun {
 
     /// Writes the heads, measures them with the inference code, and writes the figures into their
     /// config.
-    fn finish(
+    fn finish_offsets(
         &self,
         engine: &Engine,
         dataset: &Dataset,
-        trainer: &HeadsTrainer<'_>,
+        trainer: &HeadsTrainer<'_, HeadBlocks>,
         mut config: HeadsConfig,
     ) -> Result<TrainedHeads> {
-        let curve = trainer.learner().curve.clone();
-        files::write(&self.out.join("model.safetensors"), &serialize(&trainer.blocks()?, Storage::Bf16)?)?;
-        files::write_json(&self.out.join("config.json"), &config.to_json())?;
+        self.write(&collect(trainer.module())?, &config.to_json())?;
         let heads = Heads::load(&ModelSource::Dir(self.out.clone()), "", engine.cpu()?.target())?;
         let figures = figures::measure(engine, &heads, dataset, self.settings.labels)?;
-        for (head, figures) in config.heads.iter_mut().zip(figures) {
-            head.validation = Some(figures);
+        for (head, figures) in config.heads.iter_mut().zip(&figures) {
+            head.validation = Some(figures.clone());
         }
-        files::write_json(&self.out.join("config.json"), &config.to_json())?;
+        self.end(&config.to_json(), figures, trainer.learner().curve.clone())
+    }
+
+    /// As [`finish_offsets`](Self::finish_offsets), for a spatial head.
+    fn finish_spatial(
+        &self,
+        engine: &Engine,
+        dataset: &Dataset,
+        trainer: &HeadsTrainer<'_, SpatialHead>,
+        mut config: SpatialConfig,
+    ) -> Result<TrainedHeads> {
+        self.write(&trainer.module().tensors(trainer.projection())?, &config.to_json())?;
+        let heads = SpatialHeads::load(&ModelSource::Dir(self.out.clone()), "", engine.backend().config())?;
+        let figures = figures::measure_spatial(&heads, dataset, self.settings.labels)?;
+        config.validation = Some(figures.clone());
+        self.end(&config.to_json(), vec![figures], trainer.learner().curve.clone())
+    }
+
+    fn write(&self, tensors: &[NamedTensor], config: &serde_json::Value) -> Result<()> {
+        files::write(&self.out.join("model.safetensors"), &serialize(tensors, Storage::Bf16)?)?;
+        files::write_json(&self.out.join("config.json"), config)
+    }
+
+    fn end(&self, config: &serde_json::Value, figures: Vec<HeadFigures>, curve: Curve) -> Result<TrainedHeads> {
+        files::write_json(&self.out.join("config.json"), config)?;
         files::write_json(&self.out.join("curve.json"), &curve)?;
         files::write(&self.out.join("curve.svg"), curve.to_svg()?.as_bytes())?;
-        Ok(TrainedHeads { config, curve })
+        Ok(TrainedHeads { figures: self.settings.kind.names().into_iter().zip(figures).collect(), curve })
     }
 }

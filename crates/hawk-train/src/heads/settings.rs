@@ -39,12 +39,32 @@ impl FromStr for Labels {
     }
 }
 
+/// The heads that are trained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadsKind {
+    /// The paper's: each predicts the cell at an offset from the cell of its hidden state. At least one, all
+    /// different.
+    Offsets(Vec<HeadOffset>),
+    /// One that reads the row above a cell and the codes above and to the left of it, for the decoder `soar`.
+    Spatial,
+}
+
+impl HeadsKind {
+    /// The names of the heads.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Offsets(offsets) => offsets.iter().map(ToString::to_string).collect(),
+            Self::Spatial => vec!["spatial".to_owned()],
+        }
+    }
+}
+
 /// How heads are trained. The same settings, images and target give the same heads, byte for byte.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadsSettings {
-    /// Offset from a cell to the cell that a head predicts, for each head. At least one, all
-    /// different.
-    pub offsets: Vec<HeadOffset>,
+    /// Which heads.
+    pub kind: HeadsKind,
     /// What the heads learn to predict.
     pub labels: Labels,
     /// Passes over the images, `1..=100_000`.
@@ -62,7 +82,7 @@ impl Default for HeadsSettings {
     fn default() -> Self {
         let offsets = [(0, 1), (0, 2), (1, 0), (2, 0)].map(|(down, right)| HeadOffset::new(down, right).ok());
         Self {
-            offsets: offsets.into_iter().flatten().collect(),
+            kind: HeadsKind::Offsets(offsets.into_iter().flatten().collect()),
             labels: Labels::Law,
             epochs: 12,
             batch: 4,
@@ -76,11 +96,13 @@ impl HeadsSettings {
     /// # Errors
     /// A setting is out of range.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.offsets.is_empty() {
-            return Err(Error::input("no heads to train").at("heads"));
-        }
-        if let Some(i) = (1..self.offsets.len()).find(|&i| self.offsets[..i].contains(&self.offsets[i])) {
-            return Err(Error::input("two heads have the same offset").at("heads").got(self.offsets[i]));
+        if let HeadsKind::Offsets(offsets) = &self.kind {
+            if offsets.is_empty() {
+                return Err(Error::input("no heads to train").at("heads"));
+            }
+            if let Some(i) = (1..offsets.len()).find(|&i| offsets[..i].contains(&offsets[i])) {
+                return Err(Error::input("two heads have the same offset").at("heads").got(offsets[i]));
+            }
         }
         check_count("epochs", self.epochs, 1..=100_000)?;
         check_count("batch", self.batch, 1..=4096)?;

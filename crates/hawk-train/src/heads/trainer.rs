@@ -9,13 +9,13 @@ use hawk_files::{HeadOffset, Result};
 use hawk_spec::{Cell, philox4x32_10};
 
 use crate::heads::dataset::{Dataset, Subset};
-use crate::heads::module::{CellPairs, HeadBlocks, HeadsBatch};
+use crate::heads::module::{CellPairs, HeadsBatch, LearnsCells};
 use crate::heads::observation::{Observation, ObservationShape};
-use crate::heads::settings::{HeadsSettings, Labels};
+use crate::heads::settings::{HeadsKind, HeadsSettings, Labels};
 use crate::run::curve::{Curve, Point};
 use crate::run::device::device;
 use crate::run::learner::Learner;
-use crate::run::params::{NamedTensor, collect, read};
+use crate::run::params::read;
 use crate::run::schedule::Schedule;
 use crate::run::state::State;
 use crate::run::steps::{StepOutcome, Trainer};
@@ -29,23 +29,28 @@ const WEIGHT_DECAY: f32 = 0.1;
 const EPSILON: f32 = 1e-8;
 
 /// Heads in training.
-pub(crate) struct HeadsTrainer<'a> {
+pub(crate) struct HeadsTrainer<'a, M> {
     settings: &'a HeadsSettings,
     dataset: &'a Dataset,
     device: Device,
     /// The target's output projection for the codes, `[D, codes]`; frozen.
     projection: Tensor<2>,
-    learner: Learner<HeadBlocks>,
+    learner: Learner<M>,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
 
-impl<'a> HeadsTrainer<'a> {
-    /// Starts a run. `projection` is the target's output projection, `[D, codes]`.
+impl<'a, M: LearnsCells> HeadsTrainer<'a, M> {
+    /// Starts a run. `projection` is the target's output projection, `[D, codes]`. `make` makes the module.
     ///
     /// # Errors
     /// The validation images cannot be read.
-    pub(crate) fn new(settings: &'a HeadsSettings, dataset: &'a Dataset, projection: Vec<f32>) -> Result<Self> {
+    pub(crate) fn new(
+        settings: &'a HeadsSettings,
+        dataset: &'a Dataset,
+        projection: Vec<f32>,
+        make: impl FnOnce(&Device) -> Result<M>,
+    ) -> Result<Self> {
         let device = device().autodiff();
         let shape = dataset.shape();
         let adam = AdamWConfig::new().with_beta_1(BETAS.0).with_beta_2(BETAS.1);
@@ -54,9 +59,9 @@ impl<'a> HeadsTrainer<'a> {
             dataset,
             projection: Tensor::from_data(TensorData::new(projection, [shape.hidden_size, shape.codes]), &device),
             learner: Learner::new(
-                HeadBlocks::zeros(settings.offsets.len(), shape.hidden_size, &device)?,
+                make(&device)?,
                 adam.with_weight_decay(WEIGHT_DECAY).with_epsilon(EPSILON).init(),
-                Curve::new("cross-entropy, nats", settings.offsets.iter().map(HeadOffset::to_string), None),
+                Curve::new("cross-entropy, nats", settings.kind.names(), None),
             ),
             training: dataset.subset(Subset::Training),
             validation: dataset.subset(Subset::Validation),
@@ -71,12 +76,13 @@ impl<'a> HeadsTrainer<'a> {
         (self.training.len() / self.settings.batch).max(1)
     }
 
-    /// The parameters of all heads.
-    ///
-    /// # Errors
-    /// They cannot be read from the device.
-    pub(crate) fn blocks(&self) -> Result<Vec<NamedTensor>> {
-        collect(&self.learner.module)
+    pub(crate) fn module(&self) -> &M {
+        &self.learner.module
+    }
+
+    /// The output projection that the module learns with, `[D, codes]`.
+    pub(crate) fn projection(&self) -> &Tensor<2> {
+        &self.projection
     }
 
     fn learning_rate(&self) -> f64 {
@@ -97,25 +103,32 @@ impl<'a> HeadsTrainer<'a> {
 
     fn batch(&self, images: &[usize]) -> Result<HeadsBatch> {
         let shape = self.dataset.shape();
-        let (mut hidden, mut labels) = (Vec::new(), Vec::new());
+        let (mut hidden, mut labels, mut codes) = (Vec::new(), Vec::new(), Vec::new());
         for &image in images {
             let observation = self.dataset.load(image)?;
             hidden.extend_from_slice(&observation.hidden);
+            codes.extend(observation.codes.iter().map(|code| i64::from(code.0)));
             match self.settings.labels {
                 Labels::Law => observation.append_laws(&mut labels),
                 Labels::Code => append_one_hot(&observation, shape.codes, &mut labels),
             }
         }
         let rows = images.len() * shape.cells();
+        let offsets: &[HeadOffset] = match &self.settings.kind {
+            HeadsKind::Offsets(offsets) => offsets,
+            HeadsKind::Spatial => &[],
+        };
         Ok(HeadsBatch {
             hidden: Tensor::from_data(TensorData::new(hidden, [rows, shape.hidden_size]), &self.device),
             labels: Tensor::from_data(TensorData::new(labels, [rows, shape.codes]), &self.device),
-            pairs: self.settings.offsets.iter().map(|&offset| pairs(offset, shape, images.len())).collect(),
+            pairs: offsets.iter().map(|&offset| pairs(offset, shape, images.len())).collect(),
+            codes,
+            grid: shape.grid,
         })
     }
 
     fn losses(&self, batch: &HeadsBatch) -> Vec<Tensor<1>> {
-        (0..self.settings.offsets.len()).map(|head| self.learner.module.loss(head, batch, &self.projection)).collect()
+        self.learner.module.losses(batch, &self.projection)
     }
 
     fn validate(&self) -> Result<Vec<f64>> {
@@ -150,8 +163,8 @@ impl<'a> HeadsTrainer<'a> {
     }
 }
 
-impl Trainer for HeadsTrainer<'_> {
-    type Module = HeadBlocks;
+impl<M: LearnsCells> Trainer for HeadsTrainer<'_, M> {
+    type Module = M;
 
     fn step(&mut self) -> Result<StepOutcome> {
         let batch = self.batch(&self.images_of(self.learner.step))?;

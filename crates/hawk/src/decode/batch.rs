@@ -100,13 +100,17 @@ impl Batch {
         self.check(&job)?;
         let id = JobId(self.next);
         let mut slot = Slot::new(id, &self.target, job)?;
-        if let Some(tuned) = slot.tuned()
-            && self.tuners.iter().all(|(other, _)| *other != tuned)
-        {
-            self.drop_idle_tuners();
-            let mut tuner = self.target.tuners.known(&tuned, self.target.heads.as_ref());
-            tuner.reserve(self.limits.slots);
-            self.tuners.push((tuned, tuner));
+        if let Some(tuned) = slot.tuned() {
+            if let Some((_, tuner)) = self.tuners.iter_mut().find(|(other, _)| *other == tuned) {
+                tuner.begin();
+            } else {
+                self.drop_idle_tuners();
+                let target = &self.target;
+                let mut tuner = target.tuners.known(&tuned, &|decoder| target.heads_of(decoder));
+                tuner.reserve(self.limits.slots);
+                tuner.begin();
+                self.tuners.push((tuned, tuner));
+            }
         }
         self.give_streams(&mut slot)?;
         self.next += 1;

@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use hawk_nn::{
     Arrangement, Backend, Checkpoint, Error, HeadsConfig, ModelSource, PassPlan, PixelDecoder, Result, Shaping,
+    SpatialConfig, SpatialHeads, hex,
 };
 use hawk_spec::{Neighbours, Pipeline, Sampling, Verifier};
+use sha2::{Digest, Sha256};
 
 use super::medium::Medium;
 use super::tree_size::store::Tuners;
-use crate::drafter::contract::{Drafter, Media, Setup};
+use crate::drafter::contract::{Drafter, Heads, Media, Setup};
 use crate::drafter::mode::DraftMode;
 use crate::request::decoder::Decoder;
 use crate::request::decoding::Decoding;
@@ -27,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) heads: Option<HeadsConfig>,
     /// The model or folder of the draft heads, and their folder in it.
     pub(crate) heads_place: Option<(ModelSource, &'static str)>,
+    /// The spatial heads that were loaded.
+    pub(crate) spatial: Option<Arc<SpatialHeads>>,
     pub(crate) medium: Box<dyn Medium>,
     /// From codes to pixels; text has none.
     pub(crate) pixels: Option<Box<dyn PixelDecoder>>,
@@ -96,6 +100,7 @@ impl Target {
             arrangement: self.medium.arrangement(),
             codes: self.codes(),
             heads: self.heads.as_ref(),
+            spatial: self.spatial.as_ref().filter(|heads| self.fits_images(heads.config())),
             decoder: kind.name,
             shape: decoding.shape(),
             mode,
@@ -127,40 +132,66 @@ impl Target {
         })
     }
 
-    /// Loads the heads in the model's `heads/`, where they exist and were trained for this medium.
-    pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
-        if !source.contains("heads/config.json") {
-            return Ok(());
-        }
-        let config = HeadsConfig::read(source, "heads/", self.backend.config())?;
-        if self.fits(&config) { self.load_heads(source, "heads/", config) } else { Ok(()) }
+    /// SHA-256 over everything that the configuration of a decoder's heads says, the figures of their training
+    /// included; empty where it uses none.
+    pub(crate) fn heads_of(&self, decoder: Decoder) -> String {
+        let said = match decoder.kind().heads {
+            Heads::Unused => None,
+            Heads::Required => self.heads.as_ref().map(|heads| format!("{heads:?}")),
+            Heads::Spatial => self.spatial.as_ref().map(|heads| format!("{heads:?}")),
+        };
+        said.map(|said| hex(&Sha256::digest(said))).unwrap_or_default()
     }
 
-    /// Loads the heads of another folder, for the model of this digest.
+    /// Loads the heads in the model's `heads/` and `spatial/`, where they exist and were trained for this medium.
+    pub(crate) fn load_own_heads(&mut self, source: &ModelSource) -> Result<()> {
+        if source.contains("heads/config.json") {
+            let config = HeadsConfig::read(source, "heads/", self.backend.config())?;
+            if self.fits(&config) {
+                self.load_heads(source, "heads/", config)?;
+            }
+        }
+        if source.contains("spatial/config.json") {
+            let heads = SpatialHeads::load(source, "spatial/", self.backend.config())?;
+            self.spatial = Some(heads).filter(|heads| self.fits_images(heads.config())).map(Arc::new);
+        }
+        Ok(())
+    }
+
+    /// Loads the heads of another folder, for the model of this digest: draft heads or spatial heads, as its
+    /// `config.json` says.
     ///
     /// # Errors
     /// They cannot be read, or were trained for another model or medium.
     pub(crate) fn load_other_heads(&mut self, folder: &ModelSource, digest: &str) -> Result<()> {
-        let config = HeadsConfig::read(folder, "", self.backend.config())?;
-        let place = || folder.describe("config.json");
-        if config.target_digest != digest {
-            return Err(Error::input("the heads were trained for another model")
-                .at(place())
-                .expected(format!("target digest {digest}"))
-                .got(&config.target_digest));
+        if SpatialConfig::is_in(folder, "")? {
+            return self.load_spatial(folder, digest);
         }
+        let config = HeadsConfig::read(folder, "", self.backend.config())?;
+        of_target(folder, &config.target_digest, digest)?;
         if !self.fits(&config) {
             let expected = match self.medium.arrangement() {
                 Arrangement::Grid(_) => "heads of images, with a grid in their config",
                 Arrangement::Line => "heads of text, without a grid in their config",
             };
-            let got = format!("heads of {}", config.arrangement);
-            return Err(Error::input("the heads were trained for another medium")
-                .at(place())
-                .expected(expected)
-                .got(got));
+            return Err(other_medium(folder, expected, format!("heads of {}", config.arrangement)));
         }
         self.load_heads(folder, "", config)
+    }
+
+    fn load_spatial(&mut self, folder: &ModelSource, digest: &str) -> Result<()> {
+        let heads = SpatialHeads::load(folder, "", self.backend.config())?;
+        of_target(folder, &heads.config().target_digest, digest)?;
+        if !self.fits_images(heads.config()) {
+            let SpatialConfig { grid, codes, .. } = heads.config();
+            let expected = format!("heads of {}, {} codes", self.medium.arrangement(), self.codes());
+            let got = format!("heads of {}, {codes} codes", Arrangement::from(*grid));
+            return Err(other_medium(folder, &expected, got));
+        }
+        self.spatial = Some(Arc::new(heads));
+        // They measured other heads.
+        self.tuners = Tuners::default();
+        Ok(())
     }
 
     fn load_heads(&mut self, source: &ModelSource, folder: &'static str, config: HeadsConfig) -> Result<()> {
@@ -176,4 +207,25 @@ impl Target {
         let is_line = |arrangement| matches!(arrangement, Arrangement::Line);
         is_line(config.arrangement) == is_line(self.medium.arrangement())
     }
+
+    /// Whether spatial heads guess cells of the images that the model draws now.
+    fn fits_images(&self, config: &SpatialConfig) -> bool {
+        self.medium.arrangement() == Arrangement::Grid(config.grid) && config.codes == self.codes()
+    }
+}
+
+/// Refuses heads that were trained for another model.
+fn of_target(folder: &ModelSource, trained_for: &str, digest: &str) -> Result<()> {
+    if trained_for == digest {
+        return Ok(());
+    }
+    Err(Error::input("the heads were trained for another model")
+        .at(folder.describe("config.json"))
+        .expected(format!("target digest {digest}"))
+        .got(trained_for))
+}
+
+fn other_medium(folder: &ModelSource, expected: &str, got: String) -> Error {
+    let error = Error::input("the heads were trained for another medium").at(folder.describe("config.json"));
+    error.expected(expected).got(got)
 }

@@ -1,6 +1,8 @@
 //! The contract of drafters.
 
-use hawk_nn::{Arrangement, HeadsConfig, Result};
+use std::sync::Arc;
+
+use hawk_nn::{Arrangement, HeadsConfig, Result, SpatialHeads};
 use hawk_spec::{ImageIndex, Pipeline, Sampling, Seed, TokenTree, TreeError, TreeShape};
 
 use super::context::{HeadAsks, Seen, View};
@@ -43,6 +45,8 @@ pub enum Heads {
     Unused,
     /// It needs draft heads.
     Required,
+    /// It uses spatial heads where the model has them.
+    Spatial,
 }
 
 /// The media that a drafter can draft.
@@ -64,6 +68,8 @@ pub struct Setup<'a> {
     pub codes: usize,
     /// The model's draft heads.
     pub heads: Option<&'a HeadsConfig>,
+    /// The model's spatial heads, where they fit its images.
+    pub spatial: Option<&'a Arc<SpatialHeads>>,
     /// Name of the decoder, for messages.
     pub decoder: &'static str,
     /// Largest shape of a tree.

@@ -24,6 +24,18 @@ impl Decoder {
     pub fn all() -> impl Iterator<Item = Decoder> {
         DECODERS.iter().copied()
     }
+
+    /// The decoders that are this one with a part off or changed, to measure what the parts bring.
+    #[must_use]
+    pub fn variants(self) -> &'static [Decoder] {
+        if self == Self::SCD {
+            &Self::SCD_STARTS
+        } else if self == Self::SOAR {
+            &Self::SOAR_PARTS
+        } else {
+            &[]
+        }
+    }
 }
 
 impl str::FromStr for Decoder {

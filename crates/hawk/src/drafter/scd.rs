@@ -6,20 +6,25 @@
 //! it. Its best code under the cell's noise is the next guess for the cell. The noise of a cell
 //! stays the same from pass to pass, so guesses settle before their cell is verified.
 //!
-//! Under `replay` the noise is that of the target's own draw. Under `rejection` it is noise of the
-//! purpose [`Purpose::Draft`], and the guess is a draw from q, the law of the last pass. That is
-//! exact because the target is causal: the law of a cell, and whether the cell is reached, depend
-//! on noise of earlier cells alone. So q does not depend on the cell's own noise, although the
-//! noise served guesses of earlier passes. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
+//! Under `replay` the noise is that of the target's own draw. Under `rejection` a guess is redrawn in
+//! every pass by maximal coupling: it is kept with probability min(1, p/q), where q is the law that
+//! it was drawn from and p the law of this pass, else it is drawn from the residual of p. So it has
+//! the law p, which is the q of the next pass, also where it was kept. The target is causal: the laws
+//! of a cell, and whether the cell is reached, depend on random numbers of earlier cells alone, so
+//! that p does not depend on the guess. Each redraw has random numbers of its own, of the purpose
+//! [`Purpose::Draft`]. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
+//!
+//! A cell that no pass has seen is a random code. A copy of a neighbour is right more often, but where the law is
+//! certain a wrong copy spoils the laws of the cells behind it more (measured, see `docs/performance.md`).
 //!
 //! `sjd` is the same chain with other noise in every pass (speculative Jacobi decoding, arXiv
 //! 2410.01699). A guess is then an independent draw from the law of the last pass. It is there for
-//! comparison: it shows what fixed noise brings.
+//! comparison: it shows what fixed noise and coupling bring.
 
 use hawk_nn::{Arrangement, Error, Result};
 use hawk_spec::{
-    Cell, Chooser, Code, DraftLaw, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Replacement, Seed, Source,
-    TokenTree, TreeError, TreeShape, probabilities,
+    Candidate, Cell, Chooser, Code, Draft, DraftLaw, Greedy, ImageIndex, LawError, NodeId, Noise, Purpose, Replacement,
+    Seed, Source, TokenTree, TreeError, TreeShape, draw_at, probabilities, recouple,
 };
 
 use super::context::{Seen, View};
@@ -29,6 +34,8 @@ use crate::request::decoder::Decoder;
 
 /// A guess of the target's law in the last pass.
 const LAST: Source = Source::new("last");
+/// A code without a reason.
+const RANDOM: Source = Source::new("random");
 /// Distance of the seeds of two passes, where each has its own noise.
 const NEXT_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -42,25 +49,53 @@ impl Decoder {
     pub const SCD: Decoder = Decoder::custom(
         &const {
             let help = "the target's own laws of the last pass (Jacobi drafts with fixed noise); needs no draft heads";
-            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::FixedNoise))))
+            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Random))))
         },
     );
     /// Jacobi drafts with other noise in every pass.
     pub const SJD: Decoder = Decoder::custom(
         &const {
             let help = "Jacobi drafts with other noise in every pass, for comparison; needs no draft heads";
-            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::NewNoise))))
+            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Independent, Start::Random))))
         },
     );
+
+    /// `scd` with other guesses of cells that no pass has seen, for measurements. No [`str::parse`] finds them.
+    pub const SCD_STARTS: [Decoder; 2] = [
+        Decoder::custom(
+            &const {
+                let help = "cells that no pass has seen are copies of the cell above";
+                kind("scd-above", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Above))))
+            },
+        ),
+        Decoder::custom(
+            &const {
+                let help = "cells that no pass has seen are copies of the cell to the left";
+                kind("scd-left", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Left))))
+            },
+        ),
+    ];
 }
 
 /// How a law of the last pass becomes a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guessing {
-    /// With noise of the cell that stays the same from pass to pass.
-    FixedNoise,
+    /// So that it stays the same from pass to pass where laws allow: with noise of the cell that stays
+    /// the same, or by maximal coupling where laws are drawn from.
+    Coupled,
     /// With other noise in every pass.
-    NewNoise,
+    Independent,
+}
+
+/// The guess of a cell that no pass has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// The code to the left, or above at the start of a row.
+    Left,
+    /// The code above, or to the left in the first row.
+    Above,
+    /// Any code, all alike: no draw from a law, since nothing else depends on it.
+    Random,
 }
 
 struct Jacobi {
@@ -68,26 +103,54 @@ struct Jacobi {
     shape: TreeShape,
     mode: DraftMode,
     guessing: Guessing,
+    start: Start,
     codes: usize,
     /// The guess for cell i, where there is one, is number i mod N. N is the most nodes of a tree.
     guesses: Vec<Option<(Cell, Code)>>,
     /// The laws that the guesses were drawn from, `[N, codes]`, where the rule reads them.
     laws: Vec<f64>,
-    /// The noise of guesses where the mode does not name one.
+    /// The law of a cell in this pass, `[codes]`, and the residual of a guess, `[codes]`, where guesses
+    /// are recoupled.
+    law: Vec<f64>,
+    residual: Vec<f64>,
+    /// The noise of guesses where the mode does not name one, other noise in every pass.
     noise: Noise,
 }
 
+/// The random numbers of a pass's guesses.
+struct PassNoise(Noise);
+
+impl Chooser for PassNoise {
+    fn replay(&mut self, cell: Cell, scores: &[f32]) -> std::result::Result<Code, LawError> {
+        self.0.at(cell, Purpose::Draft).argmax(scores)
+    }
+
+    fn accept(&mut self, cell: Cell, candidate: u32, probability: f64) -> bool {
+        self.0.at(cell, Purpose::Draft).uniform(1 + candidate) < probability
+    }
+
+    fn draw(&mut self, cell: Cell, law: &[f64]) -> Code {
+        let u = self.0.at(cell, Purpose::Draft).uniform(0);
+        draw_at(law, u).expect("a law has a code of positive probability")
+    }
+}
+
 impl Jacobi {
-    fn new(setup: &Setup<'_>, guessing: Guessing) -> Self {
+    fn new(setup: &Setup<'_>, guessing: Guessing, start: Start) -> Self {
         let (nodes, codes) = (setup.shape.nodes(), setup.codes);
+        let recoupled = setup.mode == DraftMode::Draws && guessing == Guessing::Coupled;
+        let scratch = || vec![0.0; if recoupled { codes } else { 0 }];
         Self {
             arrangement: setup.arrangement,
             shape: setup.shape,
             mode: setup.mode,
             guessing,
+            start,
             codes,
             guesses: vec![None; nodes],
             laws: vec![0.0; if setup.mode == DraftMode::Draws { nodes * codes } else { 0 }],
+            law: scratch(),
+            residual: scratch(),
             // Until an image begins.
             noise: Noise { seed: Seed(0), image: ImageIndex(0) },
         }
@@ -111,15 +174,21 @@ impl Jacobi {
         Ok(Some((code, draft)))
     }
 
-    /// The code of the nearest cell before a cell that no pass has seen: to the left, or above at
-    /// the start of a row. It is a function of what stands before it in the tree.
-    fn copied(&self, cell: Cell, view: &View<'_>, tree: &TokenTree) -> Option<(Code, Source)> {
-        let (from, source) = match self.arrangement {
-            Arrangement::Grid(grid) => match grid.left(cell) {
-                Some(left) => (left, Source::LEFT),
-                None => (grid.above(cell)?, Source::ABOVE),
-            },
-            Arrangement::Line => (Cell(cell.0.checked_sub(1)?), Source::LEFT),
+    /// The guess of a cell that no pass has seen. It is a function of what stands before it in the tree, or a code
+    /// that nothing else depends on.
+    fn unseen(&self, cell: Cell, view: &View<'_>, tree: &TokenTree) -> Option<(Code, Source)> {
+        let (left, above) = match self.arrangement {
+            Arrangement::Grid(grid) => (grid.left(cell), grid.above(cell)),
+            Arrangement::Line => (cell.0.checked_sub(1).map(Cell), None),
+        };
+        let [left, above] = [(left, Source::LEFT), (above, Source::ABOVE)].map(|(cell, source)| Some((cell?, source)));
+        let (from, source) = match self.start {
+            Start::Left => left.or(above)?,
+            Start::Above => above.or(left)?,
+            Start::Random => {
+                let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
+                return Some((Code(word % self.codes as u32), RANDOM));
+            }
         };
         let code = match view.codes.get(from.index()) {
             Some(&code) => code,
@@ -133,19 +202,46 @@ impl Jacobi {
     fn keep(&mut self, node: NodeId, cell: Cell, seen: &mut Seen<'_>) -> std::result::Result<(), LawError> {
         let slot = self.slot(cell);
         let code = match self.mode {
-            DraftMode::SharedNoise(_) if self.guessing == Guessing::NewNoise => {
+            DraftMode::SharedNoise(_) if self.guessing == Guessing::Independent => {
                 Some(self.noise.at(cell, Purpose::Draft).argmax(seen.scores(node)?)?)
             }
             DraftMode::SharedNoise(_) => seen.best(node, 1)?.first().map(|&(_, code)| code),
             DraftMode::Likeliest => Some(Greedy.replay(cell, seen.scores(node)?)?),
-            DraftMode::Draws => {
+            DraftMode::Draws if self.guessing == Guessing::Independent => {
                 let scores = seen.scores(node)?;
                 probabilities(scores, &mut self.laws[slot * self.codes..][..self.codes])?;
-                Some(self.noise.at(cell, Purpose::Draft).argmax(scores)?)
+                Some(PassNoise(self.noise).replay(cell, scores)?)
+            }
+            DraftMode::Draws => {
+                probabilities(seen.scores(node)?, &mut self.law)?;
+                Some(self.redraw(node, cell, seen.tree)?)
             }
         };
         self.guesses[slot] = code.map(|code| (cell, code));
         Ok(())
+    }
+}
+
+impl Jacobi {
+    /// Draws the guess of a cell from its law in this pass, coupled with the guess that the pass ran, and keeps
+    /// the law in place of that guess's.
+    fn redraw(&mut self, node: NodeId, cell: Cell, tree: &TokenTree) -> std::result::Result<Code, LawError> {
+        let (slot, mut noise) = (self.slot(cell), PassNoise(self.noise));
+        let q = &mut self.laws[slot * self.codes..][..self.codes];
+        let code = match tree.candidates(node).next() {
+            None => noise.draw(cell, &self.law),
+            Some(&Candidate { code, draft, .. }) => {
+                if draft == DraftLaw::Deterministic {
+                    q.fill(0.0);
+                    q[code.index()] = 1.0;
+                }
+                let draft = Draft { cell, code, law: q };
+                let redrawn = recouple(draft, &self.law, &mut self.residual, &mut noise);
+                redrawn.ok_or(LawError::EmptyResidual { node, candidate: 0, code })?
+            }
+        };
+        q.copy_from_slice(&self.law);
+        Ok(code)
     }
 }
 
@@ -160,7 +256,7 @@ impl Drafter for Jacobi {
     }
 
     fn bytes(&self) -> usize {
-        size_of_val(&*self.guesses) + size_of_val(&*self.laws)
+        size_of_val(&*self.guesses) + size_of_val(&*self.laws) + 2 * size_of_val(&*self.law)
     }
 
     fn start(&mut self, seed: Seed, image: ImageIndex) {
@@ -175,7 +271,7 @@ impl Drafter for Jacobi {
             let cell = tree.open_cell_below(node);
             let (code, draft, source) = match self.last(cell, tree)? {
                 Some((code, draft)) => (code, draft, LAST),
-                None => match self.copied(cell, view, tree) {
+                None => match self.unseen(cell, view, tree) {
                     Some((code, source)) => (code, DraftLaw::Deterministic, source),
                     None => break,
                 },
@@ -190,7 +286,7 @@ impl Drafter for Jacobi {
     /// that are committed now.
     fn observe(&mut self, seen: &mut Seen<'_>) -> Result<()> {
         let (first, committed) = (seen.first(), seen.new_codes().len());
-        if self.guessing == Guessing::NewNoise {
+        if self.guessing == Guessing::Independent || self.mode == DraftMode::Draws {
             // No verifier uses noise of this purpose, whatever the seed.
             self.noise.seed = Seed(self.noise.seed.0.wrapping_add(NEXT_SEED));
         }

@@ -96,6 +96,7 @@ impl TextEngine {
             backend: device.load(transformer, &Checkpoint::open(&source, "")?, precision)?,
             heads: None,
             heads_place: None,
+            spatial: None,
             medium: Box::new(TextMedium { ends: config.eos.clone() }),
             pixels: None,
             ids,

@@ -148,7 +148,9 @@ impl HeadsArgs {
 /// Trains the probe heads in the folder of the analysis, or goes on with it.
 #[cfg(feature = "train")]
 fn probes(args: &HeadsArgs, engine: &Engine, prompts: &[String]) -> Result<Probes> {
-    use hawk_train::{Ended, HeadsRun, HeadsSettings, RunProgress, TrainingImages, default_prompts, train_heads};
+    use hawk_train::{
+        Ended, HeadsKind, HeadsRun, HeadsSettings, RunProgress, TrainingImages, default_prompts, train_heads,
+    };
 
     if args.training.no_probes {
         return Ok(Probes::None);
@@ -164,7 +166,7 @@ fn probes(args: &HeadsArgs, engine: &Engine, prompts: &[String]) -> Result<Probe
             seed: hawk::Seed(args.analysis.seed ^ (1 << 63)),
         },
         settings: HeadsSettings {
-            offsets: args.training.probes.clone(),
+            kind: HeadsKind::Offsets(args.training.probes.clone()),
             epochs: args.training.epochs,
             ..HeadsSettings::default()
         },

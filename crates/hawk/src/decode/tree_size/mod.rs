@@ -17,11 +17,15 @@
 //! speaks a row later. A size that was not tried is judged by interpolation of the cost and by the
 //! gain of a larger tree's first nodes, and is tried before it is used.
 //!
+//! The choice holds for all images. Where one image accepts much less, [`pause`] turns to plain decoding for a
+//! while.
+//!
 //! [`memory`] is what a program keeps between runs. Under `replay` no image depends on any of it.
 
 mod cost;
 mod gain;
 pub(crate) mod memory;
+mod pause;
 mod sizes;
 pub(crate) mod store;
 pub(crate) mod tuner;

@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use hawk_nn::{HeadsConfig, Shaping, hex};
-use sha2::{Digest, Sha256};
+use hawk_nn::Shaping;
 
 use super::memory::{SavedTuner, Settings};
 use super::tuner::{Chosen, Tuner};
+use crate::request::decoder::Decoder;
 use crate::request::decoding::Decoding;
 
 /// What a tuner tunes.
@@ -19,23 +19,17 @@ pub(crate) struct Tuned {
 }
 
 impl Tuned {
-    /// Its name in a memory.
-    fn settings(&self, heads: Option<&HeadsConfig>) -> Settings {
+    /// Its name in a memory. `heads_of` names the heads of a decoder.
+    fn settings(&self, heads_of: &dyn Fn(Decoder) -> String) -> Settings {
         let decoder = self.decoding.decoder();
         Settings {
             decoder: decoder.name().to_owned(),
             rule: self.decoding.rule().to_string(),
             sampling: format!("{:?}", self.shaping),
-            heads: heads.filter(|_| decoder.needs_heads()).map(digest).unwrap_or_default(),
+            heads: heads_of(decoder),
             streams: self.streams,
         }
     }
-}
-
-/// SHA-256 over everything that a configuration of heads says, the figures of their training
-/// included.
-fn digest(heads: &HeadsConfig) -> String {
-    hex(&Sha256::digest(format!("{heads:?}")))
 }
 
 /// Most tuners that are kept. The oldest go first.
@@ -53,7 +47,7 @@ struct Known {
 
 impl Tuners {
     /// The autotuner of a decoding.
-    pub(crate) fn known(&self, tuned: &Tuned, heads: Option<&HeadsConfig>) -> Tuner {
+    pub(crate) fn known(&self, tuned: &Tuned, heads_of: &dyn Fn(Decoder) -> String) -> Tuner {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, tuner)) = known.tuners.iter().find(|(other, _)| other == tuned) {
             return tuner.clone();
@@ -61,7 +55,7 @@ impl Tuners {
         if known.recalled.is_empty() {
             return Tuner::default();
         }
-        let settings = tuned.settings(heads);
+        let settings = tuned.settings(heads_of);
         let recalled = known.recalled.iter().find(|(other, _)| *other == settings);
         recalled.map_or_else(Tuner::default, |(_, saved)| Tuner::restored(saved))
     }
@@ -83,9 +77,9 @@ impl Tuners {
     }
 
     /// The tuners of this process, for a memory.
-    pub(crate) fn saved(&self, heads: Option<&HeadsConfig>) -> Vec<(Settings, SavedTuner)> {
+    pub(crate) fn saved(&self, heads_of: &dyn Fn(Decoder) -> String) -> Vec<(Settings, SavedTuner)> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.tuners.iter().map(|(tuned, tuner)| (tuned.settings(heads), tuner.saved())).collect()
+        known.tuners.iter().map(|(tuned, tuner)| (tuned.settings(heads_of), tuner.saved())).collect()
     }
 
     /// The choices of the tuners of this process.
@@ -100,7 +94,6 @@ mod tests {
     use hawk_spec::{Rule, Sampling};
 
     use super::*;
-    use crate::request::decoder::Decoder;
 
     #[test]
     fn settings_without_number_are_kept_within_a_bound() {

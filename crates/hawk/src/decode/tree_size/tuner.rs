@@ -8,6 +8,7 @@ use hawk_spec::NodeId;
 use super::cost::{Curve, Times};
 use super::gain::{ENOUGH_TREES, Gain};
 use super::memory::{SavedClass, SavedTuner};
+use super::pause::Pause;
 use super::sizes::{COUNT, FIRST, PLAIN, SIZES, index};
 
 /// Passes with trees in a round of a trial. Before them comes a plain pass.
@@ -140,6 +141,7 @@ struct Class {
     phase: Phase,
     trial: Trial,
     curve: Curve,
+    pause: Pause,
     /// Passes of the last rest.
     rest: u32,
     /// Trials that began after a rest.
@@ -150,12 +152,13 @@ struct Class {
 
 impl Class {
     fn new(trees: usize, size: usize, phase: Phase) -> Self {
-        let (curve, trial) = (Curve::default(), Trial::new(FIRST, 1));
-        Self { trees, size, changed: false, phase, trial, curve, rest: REST / 2, looks: 0, passes: 0, trial_passes: 0 }
+        let (curve, trial, pause) = (Curve::default(), Trial::new(FIRST, 1), Pause::default());
+        let (rest, changed) = (REST / 2, false);
+        Self { trees, size, changed, phase, trial, curve, pause, rest, looks: 0, passes: 0, trial_passes: 0 }
     }
 
     fn between_trials(&self) -> Drafting {
-        if self.size == PLAIN { Drafting::Off } else { Drafting::On(SIZES[self.size]) }
+        if self.size == PLAIN || self.pause.is_on() { Drafting::Off } else { Drafting::On(SIZES[self.size]) }
     }
 
     fn drafting(&self) -> Drafting {
@@ -170,6 +173,14 @@ impl Class {
         matches!(self.phase, Phase::Rest { .. })
     }
 
+    /// Learns, in a pass of one image, how much of a tree was accepted there.
+    fn watch(&mut self, tree: &GrownTree<'_>) {
+        let cost = self.curve.ratio(self.size, tree.nodes as f64);
+        if let Some(cost) = cost.filter(|_| self.trees == 1 && self.is_resting()) {
+            self.pause.record(1.0 + tree.path.len() as f64, cost);
+        }
+    }
+
     /// Whether trees of this bound are to be counted in the gain.
     fn counts(&self, size: usize, warm: bool) -> bool {
         match self.phase {
@@ -182,6 +193,7 @@ impl Class {
     fn record(&mut self, pass: &Pass, gain: &Gain) {
         self.passes += 1;
         self.trial_passes += u64::from(!self.is_resting());
+        self.pause.pass();
         if !self.is_resting() && !pass.is_warm() {
             return;
         }
@@ -326,6 +338,11 @@ impl Tuner {
         self.classes.reserve(trees);
     }
 
+    /// An image or a text begins: what was learnt of others by themselves is no guide to it.
+    pub(crate) fn begin(&mut self) {
+        self.classes.iter_mut().for_each(|class| class.pause = Pause::default());
+    }
+
     /// The use of drafters in a pass over `trees` trees, all of this tuner.
     pub(crate) fn drafting(&mut self, trees: usize) -> Drafting {
         self.enter(trees);
@@ -374,6 +391,7 @@ impl Tuner {
             self.gain.record(size, tree.nodes, tree.path);
             class.trial.trees += 1.0;
             class.trial.cells += 1.0 + tree.path.len() as f64;
+            class.watch(tree);
         }
     }
 

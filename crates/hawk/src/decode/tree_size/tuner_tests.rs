@@ -35,6 +35,7 @@ impl World<'_> {
     fn run(&self, tuner: &mut Tuner, trees: usize, images: usize) -> (Vec<u64>, f64) {
         let (mut by_nodes, mut pass, mut seconds) = (vec![0; 33], 0, 0.0);
         for _ in 0..images {
+            tuner.begin();
             let (mut committed, mut observed) = (0, 0);
             while committed < self.cells {
                 let drafting = tuner.drafting(trees);
@@ -126,6 +127,21 @@ fn the_first_image_gains_already() {
     let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
     let (_, seconds) = world.settles(1);
     assert!(seconds < 0.9, "{seconds}");
+}
+
+#[test]
+fn an_image_that_accepts_little_loses_little() {
+    let world = World { seconds: &|_, nodes| 0.9 + 0.1 * nodes as f64, ..World::USUAL };
+    let mut tuner = Tuner::default();
+    let (_, usual) = world.run(&mut tuner, 1, 8);
+    let size = chosen(&tuner, 1);
+    assert!(size >= 4 && usual < 0.8, "{size} {usual}");
+    let hard = World { accepted: &|pass| usize::from(pass % 5 == 0), ..world };
+    // With trees throughout, each cell would take 1.1 seconds and more.
+    let (by_nodes, seconds) = hard.run(&mut tuner, 1, 1);
+    assert!(seconds < 1.03 && by_nodes[1] > 180, "{seconds} {by_nodes:?}");
+    let (_, again) = world.run(&mut tuner, 1, 1);
+    assert!(again < 0.8 && chosen(&tuner, 1) >= 4, "{again}");
 }
 
 #[test]

@@ -68,6 +68,15 @@ pub(super) enum Branches {
     Allowed,
 }
 
+/// What a node of the chain is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// Its chance, and the law that it gives later passes.
+    WithFuture,
+    /// Its chance alone, as a node of a branch.
+    ChanceAlone,
+}
+
 /// The part of the tree that a guess belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -88,6 +97,7 @@ pub(super) struct Next {
 /// A tree that grows.
 pub(super) struct Growth {
     branches: Branches,
+    worth: Worth,
     shape: TreeShape,
     /// The first `used` belong to the tree, in the order of their nodes.
     below: Vec<Below>,
@@ -99,10 +109,11 @@ pub(super) struct Growth {
 
 impl Growth {
     /// Memory for trees of a shape.
-    pub(super) fn new(shape: TreeShape, branches: Branches) -> Self {
+    pub(super) fn new(shape: TreeShape, branches: Branches, worth: Worth) -> Self {
         let empty = || Below { node: NodeId::ROOT, depth: 0, reached: 0.0, guesses: Vec::with_capacity(GUESSES) };
         Self {
             branches,
+            worth,
             shape,
             below: (0..shape.nodes()).map(|_| empty()).collect(),
             used: 0,
@@ -157,7 +168,10 @@ impl Growth {
     /// The guess that is worth most as the next node. `pace` is the mean number of cells of a pass.
     pub(super) fn next(&mut self, pace: f64) -> Option<Next> {
         let worth = self.chain().map(|(below, guess)| {
-            let future = FUTURE * (-(below.depth as f64) / (HORIZON * pace)).exp();
+            let future = match self.worth {
+                Worth::WithFuture => FUTURE * (-(below.depth as f64) / (HORIZON * pace)).exp(),
+                Worth::ChanceAlone => 0.0,
+            };
             below.reached * guess.chance + future
         });
         let branch = self.open.peek().map(|open| open.chance);
@@ -192,7 +206,7 @@ mod tests {
 
     /// Grows a tree whose cells have two guesses of these chances: the parts of its nodes, in order.
     fn grown(branches: Branches, nodes: usize, chances: [f64; 2], pace: f64) -> Vec<(usize, Part)> {
-        let mut growth = Growth::new(TreeShape::Budget(nodes), branches);
+        let mut growth = Growth::new(TreeShape::Budget(nodes), branches, Worth::WithFuture);
         let fill = |list: &mut Vec<Guess>| {
             // The likelier one comes second.
             for (code, chance) in [(7, chances[1]), (8, chances[0])] {
@@ -227,7 +241,7 @@ mod tests {
     #[test]
     fn shapes_bound_the_chain_and_the_branches() {
         let shape = "2x1".parse().unwrap();
-        let mut growth = Growth::new(shape, Branches::Allowed);
+        let mut growth = Growth::new(shape, Branches::Allowed, Worth::WithFuture);
         let guess = |code, chance| Guess {
             code: Code(code),
             kind: Kind::of_law(Before::Kept, 0, 1.0),

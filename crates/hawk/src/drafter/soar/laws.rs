@@ -5,8 +5,8 @@ use hawk_spec::{Cell, Code};
 
 /// Best codes of a law that are kept.
 pub(super) const RANKS: usize = 4;
-/// Laws of a cell that are kept. More did not help (see `docs/performance.md`).
-const KEPT: usize = 3;
+/// Most laws of a cell that are kept. More did not help (see `docs/performance.md`).
+pub(super) const MOST_KEPT: usize = 3;
 
 /// A law of an earlier pass.
 #[derive(Clone, Copy, Debug)]
@@ -49,25 +49,28 @@ pub(super) struct Found {
 
 /// The laws of up to N cells that follow each other.
 pub(super) struct Laws {
-    /// `[N, KEPT]`; cell i has row i mod N.
+    /// `[N, kept]`; cell i has row i mod N.
     laws: Vec<Option<Law>>,
-    /// `[N, KEPT, N]`.
+    /// `[N, kept, N]`.
     contexts: Vec<Code>,
-    /// `[N, KEPT, codes]` where the rule reads draft laws, else empty.
+    /// `[N, kept, codes]` where the rule reads draft laws, else empty.
     probabilities: Vec<f64>,
     cells: usize,
+    /// Laws of a cell.
+    kept: usize,
     codes: usize,
 }
 
 impl Laws {
-    /// Room for the laws of `cells` cells, with the probabilities of `codes` codes, which may be 0.
-    pub(super) fn new(cells: usize, codes: usize) -> Self {
-        let laws = cells * KEPT;
+    /// Room for `kept` laws of each of `cells` cells, with the probabilities of `codes` codes, which may be 0.
+    pub(super) fn new(cells: usize, kept: usize, codes: usize) -> Self {
+        let laws = cells * kept;
         Self {
             laws: vec![None; laws],
             contexts: vec![Code(0); laws * cells],
             probabilities: vec![0.0; laws * codes],
             cells,
+            kept,
             codes,
         }
     }
@@ -126,8 +129,8 @@ impl Laws {
     }
 
     fn row(&self, cell: Cell) -> impl Iterator<Item = usize> + use<> {
-        let row = cell.index() % self.cells * KEPT;
-        row..row + KEPT
+        let row = cell.index() % self.cells * self.kept;
+        row..row + self.kept
     }
 }
 
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_law_of_the_nearest_context_is_found() {
-        let mut laws = Laws::new(4, 0);
+        let mut laws = Laws::new(4, MOST_KEPT, 0);
         assert_eq!(found(&laws, [1, 2, 3]), None);
         assert!(put(&mut laws, [1, 2, 3], 10) && put(&mut laws, [9, 9, 3], 11) && put(&mut laws, [1, 2, 9], 12));
         assert_eq!(found(&laws, [1, 2, 3]), Some((10, Before::Kept)));
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn new_laws_take_the_places_of_old_ones_and_of_other_cells() {
-        let mut laws = Laws::new(4, 0);
+        let mut laws = Laws::new(4, MOST_KEPT, 0);
         assert!((10..13).all(|best| put(&mut laws, [best, 2, 3], best)));
         assert!(!put(&mut laws, [13, 2, 3], 13), "laws of this pass have all places");
         laws.age();
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn probabilities_stay_with_their_law() {
-        let mut laws = Laws::new(2, 2);
+        let mut laws = Laws::new(2, MOST_KEPT, 2);
         for (context, law) in [(1, [0.25, 0.75]), (2, [1.0, 0.0])] {
             let mut kept = laws.put(Cell(1), Cell(0), [Code(context)].into_iter()).unwrap();
             kept.probabilities.copy_from_slice(&law);

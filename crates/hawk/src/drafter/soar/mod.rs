@@ -1,6 +1,9 @@
 //! soar: Jacobi drafts with a memory. A cell keeps its laws of several passes, and each guess comes
 //! from the law whose context agrees best with the codes that stand before the cell in the tree.
 //!
+//! A cell that no pass has seen is guessed by spatial heads where the model has them (`spatial.rs`), else it is a
+//! random code.
+//!
 //! The tree is a chain with branches. A pass over a node says whether its code is right, and gives a
 //! law of the cell below it, from which later passes guess. So a node of the chain is worth its chance
 //! to be accepted plus the future of its law, and a node of a branch its chance alone. Nodes are added
@@ -14,6 +17,9 @@
 mod chances;
 mod growth;
 mod laws;
+mod parts;
+mod spatial;
+mod variants;
 
 use hawk_nn::{Arrangement, Error, Result};
 use hawk_spec::{
@@ -21,38 +27,35 @@ use hawk_spec::{
     TreeError, probabilities,
 };
 
-use self::chances::{Both, Chances, Kind};
+use self::chances::{Beside, Both, Chances, Kind};
 use self::growth::{Branches, Growth, Guess};
 use self::laws::{Found, Laws, RANKS};
+use self::parts::{Copies, Parts};
+use self::spatial::Spatial;
 use super::candidates::likeliest;
 use super::context::{Seen, View};
-use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::contract::{Drafter, Needs, Setup};
 use super::mode::DraftMode;
-use crate::request::decoder::Decoder;
 
 /// A guess of the target's law in an earlier pass.
 const LAST: Source = Source::new("last");
+/// A code without a reason.
+const RANDOM: Source = Source::new("random");
+/// A guess of spatial heads.
+const SPATIAL: Source = Source::new("spatial");
 /// Share of the passes before in the mean of the cells of a pass.
 const MEMORY: f64 = 0.95;
-
-impl Decoder {
-    /// Jacobi drafts with a memory, and branches.
-    pub const SOAR: Decoder = Decoder::custom(&DrafterKind {
-        name: "soar",
-        help: "Jacobi drafts from the best fitting of several passes, with branches; needs no draft heads",
-        tree: DefaultTree::Auto { otherwise: 4 },
-        heads: Heads::Unused,
-        media: Media::Any,
-        make: |setup| Ok(Box::new(Soar::new(setup))),
-    });
-}
 
 struct Soar {
     arrangement: Arrangement,
     mode: DraftMode,
+    copies: Copies,
+    codes: u32,
     /// Most nodes of a tree.
     nodes: usize,
     laws: Laws,
+    /// Spatial heads, where the model has them and the rule reads no draft law.
+    spatial: Option<Spatial>,
     chances: Chances,
     growth: Growth,
     /// Mean cells of a pass.
@@ -64,19 +67,25 @@ struct Soar {
 }
 
 impl Soar {
-    fn new(setup: &Setup<'_>) -> Self {
+    fn new(setup: &Setup<'_>, parts: Parts) -> Self {
         let nodes = setup.shape.nodes();
         let (codes, branches) = match setup.mode {
             DraftMode::Draws => (setup.codes, Branches::Never),
-            DraftMode::SharedNoise(_) | DraftMode::Likeliest => (0, Branches::Allowed),
+            DraftMode::SharedNoise(_) | DraftMode::Likeliest => (0, parts.branches),
         };
         Self {
             arrangement: setup.arrangement,
             mode: setup.mode,
+            copies: parts.copies,
+            codes: setup.codes as u32,
             nodes,
-            laws: Laws::new(nodes, codes),
+            laws: Laws::new(nodes, parts.laws, codes),
+            spatial: parts
+                .spatial
+                .zip(setup.spatial.filter(|_| setup.mode != DraftMode::Draws))
+                .map(|(ranked, heads)| Spatial::new(heads, ranked)),
             chances: Chances::new(),
-            growth: Growth::new(setup.shape, branches),
+            growth: Growth::new(setup.shape, branches, parts.worth),
             pace: 2.0,
             path: Vec::with_capacity(nodes),
             likeliest: Vec::with_capacity(RANKS),
@@ -117,12 +126,15 @@ impl Drafter for Soar {
     }
 
     fn bytes(&self) -> usize {
-        self.laws.bytes()
+        self.laws.bytes() + self.spatial.as_ref().map_or(0, Spatial::bytes)
     }
 
     fn start(&mut self, seed: Seed, image: ImageIndex) {
         self.noise = Noise { seed, image };
         self.laws.clear();
+        if let Some(spatial) = &mut self.spatial {
+            spatial.start();
+        }
         // Drawn guesses must not make an image depend on the images before it.
         if self.mode == DraftMode::Draws {
             self.chances = Chances::new();
@@ -130,8 +142,11 @@ impl Drafter for Soar {
     }
 
     fn propose(&mut self, view: &View<'_>, tree: &mut TokenTree) -> std::result::Result<(), TreeError> {
-        let Self { arrangement, mode, laws, chances, growth, path, .. } = self;
-        let mut guesses = Guesses { arrangement: *arrangement, mode: *mode, laws, chances, path };
+        let Self { arrangement, mode, copies, codes, laws, spatial, chances, growth, path, likeliest, noise, .. } =
+            self;
+        let (arrangement, mode, copies, codes, noise) = (*arrangement, *mode, *copies, *codes, *noise);
+        let mut guesses =
+            Guesses { arrangement, mode, copies, codes, noise, laws, spatial, chances, path, best: likeliest };
         guesses.below(NodeId::ROOT, view, tree, growth.begin())?;
         growth.filled();
         while !tree.is_full()
@@ -150,6 +165,9 @@ impl Drafter for Soar {
         for (cell, node) in seen.path() {
             let (Some(below), Some(&code)) = (self.growth.below(node), seen.codes.get(cell.index())) else { continue };
             below.guesses.iter().for_each(|guess| self.chances.learn(guess.kind, guess.code, code));
+        }
+        if let Some(spatial) = &mut self.spatial {
+            spatial.see(seen);
         }
         let (first, committed) = (seen.first(), seen.new_codes().len());
         self.pace = MEMORY * self.pace + (1.0 - MEMORY) * committed as f64;
@@ -176,13 +194,21 @@ fn codes_down_to(node: NodeId, tree: &TokenTree, codes: &mut Vec<Code>) {
 struct Guesses<'a> {
     arrangement: Arrangement,
     mode: DraftMode,
+    copies: Copies,
+    /// V, number of codes.
+    codes: u32,
+    noise: Noise,
     laws: &'a Laws,
+    spatial: &'a mut Option<Spatial>,
     chances: &'a Chances,
     path: &'a mut Vec<Code>,
+    /// The best codes of spatial heads.
+    best: &'a mut Vec<(f64, Code)>,
 }
 
 impl Guesses<'_> {
-    /// Guesses the cell below a node: by its best fitting law, then by copies.
+    /// Guesses the cell below a node: by its best fitting law, else by spatial heads, then by copies, and where there
+    /// is none by a random code.
     fn below(
         &mut self,
         node: NodeId,
@@ -202,9 +228,18 @@ impl Guesses<'_> {
             Some(depth) => path.get(depth).copied(),
         };
         let found = self.laws.find(cell, code_of);
-        if let Some(found) = found {
+        let beside = if let Some(found) = found {
             self.by_law(found, tree, guesses)?;
-        }
+            Beside::Law
+        } else if let Some(spatial) = &mut *self.spatial
+            && spatial.guess(cell, code_of, (self.noise, self.mode), self.best)
+        {
+            let from = (SPATIAL, DraftLaw::Deterministic);
+            push_ranked(guesses, self.best, self.chances, &Kind::of_spatial, from);
+            Beside::Spatial
+        } else {
+            Beside::Nothing
+        };
         // A law that is drawn from has one guess.
         if self.mode == DraftMode::Draws && !guesses.is_empty() {
             return Ok(());
@@ -215,9 +250,15 @@ impl Guesses<'_> {
         };
         let [left, above] = [left, above].map(|cell| cell.and_then(code_of));
         let both = if left == above { Both::Agree } else { Both::Differ };
+        let (left, above) = match self.copies {
+            Copies::Off => (None, None),
+            Copies::Left => (left, None),
+            Copies::Above => (None, above),
+            Copies::Both => (left, above),
+        };
         for (number, code, source) in [(0, left, Source::LEFT), (1, above, Source::ABOVE)] {
             if let Some(code) = code.filter(|&code| guesses.iter().all(|guess| guess.code != code)) {
-                let kind = Kind::copied(found, number, both);
+                let kind = Kind::copied(beside, number, both);
                 guesses.push(Guess {
                     code,
                     kind,
@@ -226,6 +267,12 @@ impl Guesses<'_> {
                     chance: self.chances.of(kind),
                 });
             }
+        }
+        if guesses.is_empty() {
+            // Nothing else depends on this code: it is no draw from a law.
+            let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
+            let (code, kind, draft) = (Code(word % self.codes), Kind::RANDOM, DraftLaw::Deterministic);
+            guesses.push(Guess { code, kind, source: RANDOM, draft, chance: self.chances.of(kind) });
         }
         Ok(())
     }
@@ -243,13 +290,23 @@ impl Guesses<'_> {
             }
             DraftMode::SharedNoise(_) | DraftMode::Likeliest => DraftLaw::Deterministic,
         };
-        let best = self.laws.best(found);
-        for (rank, &(score, code)) in best.iter().enumerate() {
-            // The gap to the best other guess.
-            let nats = best.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - score).abs());
-            let kind = Kind::of_law(found.before, rank, nats);
-            guesses.push(Guess { code, kind, source: LAST, draft, chance: self.chances.of(kind) });
-        }
+        let kind = |rank, nats| Kind::of_law(found.before, rank, nats);
+        push_ranked(guesses, self.laws.best(found), self.chances, &kind, (LAST, draft));
         Ok(())
+    }
+}
+
+/// Adds the best codes of a law as guesses, each with its chance by rank and by the gap to the best other one.
+fn push_ranked(
+    guesses: &mut Vec<Guess>,
+    best: &[(f64, Code)],
+    chances: &Chances,
+    kind_of: &dyn Fn(usize, f64) -> Kind,
+    (source, draft): (Source, DraftLaw),
+) {
+    for (rank, &(score, code)) in best.iter().enumerate() {
+        let nats = best.get(usize::from(rank == 0)).map_or(f64::INFINITY, |other| (other.0 - score).abs());
+        let kind = kind_of(rank, nats);
+        guesses.push(Guess { code, kind, source, draft, chance: chances.of(kind) });
     }
 }
