@@ -15,8 +15,8 @@ use family::{FAMILIES, Family};
 use hawk::{Decoder, Decoding, Engine, LoadOptions, ModelSource, Precision, Result, Rule, Seed, TextEngine, TreeShape};
 use hawk_analyze::{
     AttentionRun, Content, Detail, DivergenceRun, Ended, Figure, HeadGroup, HeadsRun, ImageSet, Progress, RejectionRun,
-    SamplingRun, Texts, Watch, attention, csv, divergence_of_laws, heads, read_figures, rejection, report,
-    sampling_sheets, write_figure,
+    SamplingRun, TableRun, Texts, Watch, attention, csv, divergence_of_laws, heads, read_figures, rejection, report,
+    sampling_sheets, table, write_figure,
 };
 use hawk_synth::{SynthModel, synthesize};
 
@@ -146,6 +146,37 @@ fn sheets_and_heads_of_every_family() {
         // A head has at least the loss of the target's own law.
         assert!(row[1].unwrap() >= -1e-3 && (0.0..=1.0).contains(&row[3].unwrap()), "{model}: {row:?}");
         check_page(&[sheets, measured]);
+    }
+}
+
+#[test]
+fn the_table_of_every_family() {
+    for family in &FAMILIES {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, model) = (engine(family, &dir.path().join("model")), family.name);
+        let contender = |rule| Decoding::new(Decoder::SOAR, rule, TreeShape::Budget(4)).unwrap();
+        let compared = TableRun {
+            engine: &engine,
+            model: "tiny",
+            captions: vec![family.prompt.to_owned().into()],
+            prompts: "one".to_owned(),
+            images: 2,
+            seed: Seed(5),
+            sampling: engine.config().defaults,
+            contenders: vec![contender(Rule::Replay), contender(Rule::Rejection)],
+            real: None,
+            clip: None,
+            resamples: 20,
+            dir: dir.path().join("out"),
+        };
+        let figure = finished(table(&compared, &mut go_on).unwrap());
+        for row in ["soar, 4 nodes, replay", "soar, 4 nodes, rejection"] {
+            let row = column(&figure, "decoders", row);
+            // Speed-up, tokens a pass, passes, memory.
+            assert!(row[0].unwrap() > 0.0 && row[1].unwrap() >= 1.0, "{model}: {row:?}");
+        }
+        let Content::Pictures(shown) = &figure.parts.last().unwrap().content else { panic!("{model}: no images") };
+        assert!(!shown.rows.is_empty(), "{model}");
     }
 }
 
