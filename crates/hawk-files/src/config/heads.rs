@@ -243,6 +243,17 @@ struct RawHead {
     validation: Option<HeadFigures>,
 }
 
+/// Compares the hidden size that heads of any kind were trained for with the target's.
+pub(super) fn fits_target(hidden: usize, target: &TransformerConfig) -> Result<()> {
+    if hidden == target.hidden {
+        return Ok(());
+    }
+    Err(Error::input("the heads were trained for another target")
+        .at("hidden_size")
+        .expected(format!("{}, as the target has", target.hidden))
+        .got(hidden))
+}
+
 impl HeadsConfig {
     /// Reads `config.json` in a folder of heads (`"heads/"` of a model, or `""` for a folder of its
     /// own). The caller compares [`target_digest`](Self::target_digest).
@@ -252,14 +263,8 @@ impl HeadsConfig {
     pub fn read(source: &ModelSource, folder: &str, target: &TransformerConfig) -> Result<Self> {
         let name = format!("{folder}config.json");
         let config = Self::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
-        if config.hidden == target.hidden {
-            return Ok(config);
-        }
-        Err(Error::input("the heads were trained for another target")
-            .at("hidden_size")
-            .at(source.describe(&name))
-            .expected(format!("{}, as the target has", target.hidden))
-            .got(config.hidden))
+        fits_target(config.hidden, target).map_err(|e| e.at(source.describe(&name)))?;
+        Ok(config)
     }
 
     /// Reads `config.json`; keys that it does not know are left alone.

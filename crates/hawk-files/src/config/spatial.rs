@@ -3,7 +3,7 @@
 use hawk_spec::Grid;
 use serde::{Deserialize, Serialize};
 
-use crate::config::heads::{HeadFigures, RawTarget, digest};
+use crate::config::heads::{HeadFigures, RawTarget, digest, fits_target};
 use crate::config::transformer::TransformerConfig;
 use crate::error::{Error, Result};
 use crate::json::{from_json, size, unsupported};
@@ -78,14 +78,8 @@ impl SpatialConfig {
     pub fn read(source: &ModelSource, folder: &str, target: &TransformerConfig) -> Result<Self> {
         let name = format!("{folder}config.json");
         let config = Self::from_json(&source.read(&name)?).map_err(|e| e.at(source.describe(&name)))?;
-        if config.hidden == target.hidden {
-            return Ok(config);
-        }
-        Err(Error::input("the heads were trained for another target")
-            .at("hidden_size")
-            .at(source.describe(&name))
-            .expected(format!("{}, as the target has", target.hidden))
-            .got(config.hidden))
+        fits_target(config.hidden, target).map_err(|e| e.at(source.describe(&name)))?;
+        Ok(config)
     }
 
     /// Reads `config.json`; keys that it does not know are left alone.
