@@ -8,7 +8,7 @@ import glob, gzip, io, json, os, struct, subprocess, sys, tarfile, tempfile, zip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOLDEN = os.path.join(ROOT, "crates", "hawk-nn", "tests", "golden")
-MODEL = os.path.join(ROOT, "models", "emoji-v1")
+MODEL = os.path.join(ROOT, "models", "built-in")
 # A longer seed is no source of words.
 MOST_BYTES = 1 << 16
 # Today in the target `tuner`.

@@ -4,8 +4,8 @@
 use hawk_nn::{HawkConfig, ImageSize, TransformerConfig, VqConfig};
 use libfuzzer_sys::fuzz_target;
 
-const CONFIG: &[u8] = include_bytes!("../../models/emoji-v1/config.json");
-const VQ: &[u8] = include_bytes!("../../models/emoji-v1/vq/config.json");
+const CONFIG: &[u8] = include_bytes!("../../models/built-in/config.json");
+const VQ: &[u8] = include_bytes!("../../models/built-in/vq/config.json");
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(hawk) = HawkConfig::from_json(bytes) else { return };

@@ -12,7 +12,7 @@ use hawk_kernels::Isa;
 use place::Place;
 use serde_json::Value;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/built-in");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/chameleon");
 const CLASSES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../hawk-nn/tests/golden/llamagen-c2i");
 

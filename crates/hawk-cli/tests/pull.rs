@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use hub::{COMMIT, File, Hub};
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/built-in");
 
 /// The hub, and a cache to pull into.
 struct Place {

@@ -24,7 +24,7 @@ fn golden(name: &str) -> PathBuf {
 
 fn models() -> impl Iterator<Item = PathBuf> {
     let tiny = ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i", "llamagen-t2i"];
-    tiny.into_iter().map(golden).chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")])
+    tiny.into_iter().map(golden).chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")])
 }
 
 fn load(dir: &Path, device: &dyn Device, precision: Precision) -> Box<dyn Backend> {
@@ -127,7 +127,7 @@ fn logits_are_the_cpus_to_rounding() {
 
 /// The models with the number formats that they are run in.
 fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
-    let formats = |dir: PathBuf| match dir.ends_with("emoji-v1") {
+    let formats = |dir: PathBuf| match dir.ends_with("built-in") {
         true => vec![(dir, Precision::Bf16)],
         false => vec![(dir.clone(), Precision::F32), (dir, Precision::Bf16)],
     };
@@ -141,7 +141,7 @@ fn a_chain_has_the_same_bits_in_any_steps() {
         // Blocks of every number of rows; a grid has few positions.
         let (count, steps) = match backend.config().rotary {
             // A driver in software takes long for the built-in model.
-            Rotary::Line if dir.ends_with("emoji-v1") => (34, &[3, 33][..]),
+            Rotary::Line if dir.ends_with("built-in") => (34, &[3, 33][..]),
             Rotary::Line => (66, &[2, 3, 7, 16, 33, 64][..]),
             Rotary::Grid { .. } => (30, &[4, 13, 30][..]),
         };
@@ -167,7 +167,7 @@ fn path_of(row: usize) -> Vec<usize> {
 
 #[test]
 fn a_row_of_a_tree_has_the_bits_of_its_path() {
-    for (dir, precision) in runs().filter(|(dir, _)| !dir.ends_with("emoji-v1")) {
+    for (dir, precision) in runs().filter(|(dir, _)| !dir.ends_with("built-in")) {
         let backend = load(&dir, &*GPU, precision);
         let (own, all) = tokens(&dir, &*backend, 24);
         let (prefix, guesses) = all.split_at(12);

@@ -16,7 +16,7 @@ fn models() -> Vec<PathBuf> {
     let tiny = ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i", "llamagen-t2i"];
     tiny.map(|name| root.join("tests/golden").join(name))
         .into_iter()
-        .chain([root.join("../../models/emoji-v1")])
+        .chain([root.join("../../models/built-in")])
         .collect()
 }
 

@@ -23,7 +23,7 @@ fn golden(name: &str) -> ModelSource {
 }
 
 fn built_in() -> ModelSource {
-    ModelSource::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1"))
+    ModelSource::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in"))
 }
 
 fn transformer(source: &ModelSource) -> TransformerConfig {

@@ -15,7 +15,7 @@ use safetensors::tensor::{Dtype, TensorView};
 const CODEBOOK: &str = "quantize.embedding.weight";
 
 fn emoji() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 
 fn source() -> ModelSource {

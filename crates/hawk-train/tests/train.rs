@@ -147,7 +147,7 @@ fn heads_learn_from_pictures_too() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("pictures");
     fs::create_dir(&folder).unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1/golden.png");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in/golden.png");
     ["red apple", "green frog", "cat face"]
         .iter()
         .for_each(|name| _ = fs::copy(&golden, folder.join(format!("{name}, fluent 3d style.png"))).unwrap());

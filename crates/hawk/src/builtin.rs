@@ -16,8 +16,8 @@ pub const BUILT_IN: &str = "built-in emoji-v1";
 #[must_use]
 pub fn built_in_model() -> ModelSource {
     static FILES: LazyLock<Vec<EmbeddedFile>> = LazyLock::new(|| {
-        let embedded = |file: &hawk_emoji::File| EmbeddedFile { name: file.name, bytes: file.bytes };
-        hawk_emoji::FILES.iter().map(embedded).collect()
+        let embedded = |file: &hawk_built_in::File| EmbeddedFile { name: file.name, bytes: file.bytes };
+        hawk_built_in::FILES.iter().map(embedded).collect()
     });
     ModelSource::Embedded(&FILES)
 }

@@ -24,7 +24,7 @@ const DIFFERENT: u8 = 1;
 #[command(after_help = "Examples:
   hawk again apple.png                  # prints \"identical: all 16384 pixels\"
   hawk again apple.png --decoder ar     # the same image, by plain decoding
-  hawk again apple.png --out copy.png --model models/emoji-v1
+  hawk again apple.png --out copy.png --model models/built-in
   hawk again apple.png --heads heads/   # the draft heads that it was drawn with
 
 The exit code is 0 if all pixels are the same and 1 if some differ.")]

@@ -404,10 +404,10 @@ pub(crate) fn decoded(side: usize, vq: &VqConfig) -> Result<ImageSize> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = include_str!("../../../../models/emoji-v1/hawk.json");
+    const GOOD: &str = include_str!("../../../../models/built-in/hawk.json");
 
     fn transformer() -> TransformerConfig {
-        TransformerConfig::from_json(include_bytes!("../../../../models/emoji-v1/config.json")).unwrap()
+        TransformerConfig::from_json(include_bytes!("../../../../models/built-in/config.json")).unwrap()
     }
 
     #[test]

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn emoji() -> Map<String, Value> {
-        serde_json::from_str(include_str!("../../../../models/emoji-v1/vq/config.json")).unwrap()
+        serde_json::from_str(include_str!("../../../../models/built-in/vq/config.json")).unwrap()
     }
 
     fn read(json: &Map<String, Value>) -> Result<VqConfig> {

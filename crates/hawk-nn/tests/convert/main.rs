@@ -24,7 +24,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn emoji() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 
 fn silent() -> Progress {

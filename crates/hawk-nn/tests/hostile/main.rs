@@ -25,7 +25,7 @@ fn goldens(name: &str) -> PathBuf {
 }
 
 fn emoji() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 
 fn read_json(path: &Path) -> Value {

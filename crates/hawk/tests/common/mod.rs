@@ -5,7 +5,7 @@ use std::path::Path;
 use hawk_spec::{Cell, ImageIndex, Noise, Purpose, Seed};
 use safetensors::tensor::{Dtype, TensorView};
 
-const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-v1");
+const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/built-in");
 /// D of the tiny transformer.
 const WIDTH: usize = 32;
 const VOCABULARY: usize = 5144;

@@ -1,7 +1,7 @@
 //! The files of emoji-v1 as plain data: a small model that draws emoji of 128 x 128 pixels from captions.
 //!
 //! ```
-//! let names: Vec<&str> = hawk_emoji::FILES.iter().map(|file| file.name).collect();
+//! let names: Vec<&str> = hawk_built_in::FILES.iter().map(|file| file.name).collect();
 //! assert!(names.contains(&"model.safetensors"));
 //! ```
 //!
