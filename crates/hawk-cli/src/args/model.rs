@@ -9,6 +9,7 @@ use hawk_hub::find_model;
 use hawk_kernels::Threads;
 
 use super::device::DeviceArgs;
+use super::values::precision;
 use crate::inputs;
 use crate::output::note;
 
@@ -52,27 +53,36 @@ impl ModelArgs {
         LoadOptions { precision, threads }
     }
 
-    /// The engine of a size and with the draft heads of a folder, where they are given. The format of the
-    /// weights is the one asked for, else the one that the model is packed in, else bf16.
-    pub(crate) fn engine(
-        &self,
-        device: &DeviceArgs,
-        precision: Option<Precision>,
-        size: Option<ImageSize>,
-        heads: Option<&Path>,
-    ) -> Result<Engine> {
-        let precision = self.precision(precision, Precision::Bf16)?;
-        let engine = device.load(self.source()?, self.options(precision))?;
+    /// The model's name in records.
+    pub(crate) fn name(&self) -> String {
+        self.model.as_ref().map_or_else(|| hawk::BUILT_IN.to_owned(), |dir| dir.display().to_string())
+    }
+}
+
+/// Which model, and the number format that it computes with.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct LoadArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Number format of the weights [default: the format that the model is packed in, else bf16]
+    #[arg(long, value_parser = precision())]
+    pub(crate) precision: Option<Precision>,
+}
+
+impl LoadArgs {
+    pub(crate) fn options(&self) -> Result<LoadOptions> {
+        Ok(self.model.options(self.model.precision(self.precision, Precision::Bf16)?))
+    }
+
+    /// The engine on a device, of a size and with the draft heads of a folder, where they are given.
+    pub(crate) fn engine(&self, device: &DeviceArgs, size: Option<ImageSize>, heads: Option<&Path>) -> Result<Engine> {
+        let engine = device.load(self.model.source()?, self.options()?)?;
         let engine = match size {
             Some(size) => engine.with_image_size(size)?,
             None => engine,
         };
         with_heads(engine, heads)
-    }
-
-    /// The model's name in records.
-    pub(crate) fn name(&self) -> String {
-        self.model.as_ref().map_or_else(|| hawk::BUILT_IN.to_owned(), |dir| dir.display().to_string())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use hawk::{
-    Batch, Conditioning, Engine, Error, Finished, Happened, ImageIndex, ImageSize, JobId, Noise, Precision, Record,
+    Batch, Conditioning, Engine, Error, Finished, Happened, ImageIndex, ImageSize, JobId, Noise, Record,
     RecordedSampling, Request, Result, Seed, write_png,
 };
 use hawk_files::{FolderLock, hex};
@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::generate::fresh_seed;
-use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, precision};
+use crate::args::{DecodingArgs, DeviceArgs, LoadArgs, SamplingArgs, image_size};
 use crate::batch_folder::{BatchFolder, BatchSettings, Line, Wanted};
 use crate::output::destination::slug;
 use crate::output::{files, note, progress, say};
@@ -50,12 +50,9 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_name = "WxH", value_parser = image_size)]
     size: Option<ImageSize>,
     #[command(flatten)]
-    model: ModelArgs,
+    load: LoadArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Images that share a target pass, 1 to 64
@@ -70,7 +67,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     files::check_folder_can_be_made(&args.out)?;
     let lock = FolderLock::take(&args.out)?;
     let before = BatchFolder::settings(&args.out)?;
-    let engine = args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?;
+    let engine = args.load.engine(&args.device, args.size, args.decoding.heads.as_deref())?;
     let seed = args.seed.or(before.map(|before| before.seed)).unwrap_or_else(fresh_seed);
     let decoding = args.decoding.decoding()?;
     let sampling = args.sampling.or(engine.config().defaults)?;
@@ -105,7 +102,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let batch = engine.batch(slots, decoding.shape().nodes())?;
     let lines: HashMap<u64, usize> = rows.iter().enumerate().map(|(at, row)| (row.line, at)).collect();
     let work =
-        Work { engine: &engine, model: args.model.name(), requests, lines, bar: bar(&engine, all, missing.len()) };
+        Work { engine: &engine, model: args.load.model.name(), requests, lines, bar: bar(&engine, all, missing.len()) };
     interrupt::watch()?;
     let start = Instant::now();
     let drawn = work.draw(batch, folder, missing);

@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use hawk::{Decoder, Decoding, Engine, Error, Event, Precision, Request, Result, Rule, Seed, Tree};
+use hawk::{Decoder, Decoding, Engine, Error, Event, Request, Result, Rule, Seed, Tree};
 use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
 use hawk_kernels::{Isa, Threads};
 use hawk_nn::{PassLimits, Readout, Target};
@@ -13,7 +13,7 @@ use hawk_spec::{Code, TokenId};
 use serde::Serialize;
 
 use super::bench_step::{Row, print_rows, rows_of};
-use crate::args::{ModelArgs, precision, tree_forms, with_heads};
+use crate::args::{LoadArgs, tree_forms, with_heads};
 use crate::output::files::Files;
 use crate::output::say;
 
@@ -49,10 +49,7 @@ pub(crate) struct BenchModelArgs {
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
+    load: LoadArgs,
     /// Folder of draft heads [default: the model's own]
     #[arg(long, value_name = "DIR")]
     heads: Option<PathBuf>,
@@ -104,19 +101,18 @@ struct Decoded {
 
 pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     let mut files = Files::default();
-    files.reads_model("--model", &args.model.source()?);
+    files.reads_model("--model", &args.load.model.source()?);
     files.reads_heads("--heads", args.heads.as_deref());
     let json = files.writes_report("--json", args.json.as_ref())?;
-    let precision = args.model.precision(args.precision, Precision::Bf16)?;
     let begin = Instant::now();
-    let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let engine = Engine::load(args.load.model.source()?, args.load.options()?)?;
     let seconds = begin.elapsed().as_secs_f64();
     let cpu = engine.cpu()?;
-    let (target, threads) = (cpu.target(), cpu.threads());
+    let (target, threads, precision) = (cpu.target(), cpu.threads(), engine.precision());
     let codes = engine.config().layout.code_ids();
     let first_pass_seconds = first_pass(target, threads, &codes)?;
     let load = Load { seconds, first_pass_seconds, peak_gb: peak_gb() };
-    let name = args.model.name();
+    let name = args.load.model.name();
     say(format_args!("{name}, {precision}, {} on {} threads", Isa::detect(), engine.threads()));
     say(format_args!(
         "loaded in {seconds:.1} s, first pass {first_pass_seconds:.1} s, {:.2} GB in memory, peak {}",

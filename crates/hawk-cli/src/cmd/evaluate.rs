@@ -4,12 +4,12 @@ use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use hawk::{Engine, Precision, Result, Seed};
+use hawk::{Engine, Result, Seed};
 use hawk_train::{
     Accuracy, CaptionSource, EvaluationFigures, EvaluationProgress, EvaluationRun, Followed, KindFigures, evaluate,
 };
 
-use crate::args::{ModelArgs, SamplingArgs, precision};
+use crate::args::{LoadArgs, SamplingArgs};
 use crate::output::{progress, say};
 
 #[derive(clap::Args)]
@@ -49,17 +49,13 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
+    load: LoadArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let engine = Engine::load(args.model.source()?, args.model.options(precision))?;
+    let engine = Engine::load(args.load.model.source()?, args.load.options()?)?;
     let captions = match (&args.pictures, &args.things) {
         (Some(pictures), _) => CaptionSource::Emoji(pictures.clone()),
         (None, Some(things)) => CaptionSource::Mixture(things.clone()),

@@ -5,13 +5,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use hawk::{Engine, Error, Event, Generated, ImageSize, Precision, Record, Request, Result, Sampling, Seed, write_png};
+use hawk::{Engine, Error, Event, Generated, ImageSize, Record, Request, Result, Sampling, Seed, write_png};
 use hawk_files::Condition;
 use indicatif::ProgressBar;
 
 use crate::args::{
-    DecodingArgs, DeviceArgs, ModelArgs, SamplingArgs, image_size, invalid_setting, precision, with_features,
-    with_heads,
+    DecodingArgs, DeviceArgs, LoadArgs, SamplingArgs, image_size, invalid_setting, with_features, with_heads,
 };
 use crate::inputs;
 use crate::interrupt;
@@ -61,12 +60,9 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     t5: super::features::T5Args,
     #[command(flatten)]
-    model: ModelArgs,
+    load: LoadArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Images of one prompt that share a target pass, 1 to 64
@@ -99,7 +95,7 @@ struct OutputArgs {
 pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     let prompts = prompts(&args)?;
     args.sampling.or(Sampling::new(1.0, 1.0, 0, 1.0).map_err(invalid_setting)?)?;
-    let source = args.model.source()?;
+    let source = args.load.model.source()?;
     let images = prompts.len() as u64 * u64::from(args.n);
     let mut files = Files::default();
     args.prompts_file.iter().for_each(|file| files.reads("--prompts", file));
@@ -116,8 +112,7 @@ pub(crate) fn run(args: GenerateArgs) -> Result<()> {
     #[cfg(feature = "t5")]
     let features = args.t5.encode(&prompts)?;
     let clock = Instant::now();
-    let precision = args.model.precision(args.precision, Precision::Bf16)?;
-    let mut engine = args.device.load(source, args.model.options(precision))?;
+    let mut engine = args.device.load(source, args.load.options()?)?;
     if !args.classes.is_empty() && !matches!(engine.config().condition, Condition::Class(_)) {
         return Err(Error::input("the model draws texts, not classes")
             .at("--class")
@@ -240,7 +235,7 @@ impl Work<'_> {
             index: image.index,
             number: (self.images > 1).then_some(number),
         };
-        let record = Record::new(self.engine, &self.args.model.name(), request, image)?;
+        let record = Record::new(self.engine, &self.args.load.model.name(), request, image)?;
         let png = write_png(&image.image, &record)?;
         let path = self.bar.suspend(|| self.destination.write(&self.files, &name, &png))?;
         self.tokens.add(place, self.engine, request, image)?;

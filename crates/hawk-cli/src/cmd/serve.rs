@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawk::{Error, ImageSize, Precision, Result};
+use hawk::{Error, ImageSize, Result};
 use hawk_server::{ApiKeys, Cors, Ended, Server, Settings};
 
-use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, image_size, precision};
+use crate::args::{DecodingArgs, DeviceArgs, LoadArgs, image_size};
 use crate::output::{note, say};
 use crate::{inputs, interrupt, tuning};
 
@@ -32,12 +32,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "P", default_value_t = 8484)]
     port: u16,
     #[command(flatten)]
-    model: ModelArgs,
+    load: LoadArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
     /// Image size in pixels, for models with several sizes [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = image_size)]
     size: Option<ImageSize>,
@@ -83,12 +80,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|e| cannot_listen(address, &e))?;
     let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-    let engine =
-        Arc::new(args.model.engine(&args.device, args.precision, args.size, args.decoding.heads.as_deref())?);
+    let engine = Arc::new(args.load.engine(&args.device, args.size, args.decoding.heads.as_deref())?);
     let decoding = args.decoding.decoding()?;
     tuning::recall(&engine, decoding.tree());
     let settings = Settings {
-        model: args.model.name(),
+        model: args.load.model.name(),
         decoding,
         slots: args.limits.batch.into(),
         queue: args.limits.queue as usize,
@@ -106,7 +102,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         note("note: whoever reaches this machine may draw; --keys FILE asks for keys");
     }
     interrupt::watch()?;
-    say(format_args!("hawk draws with {} at http://{address}", args.model.name()));
+    say(format_args!("hawk draws with {} at http://{address}", args.load.model.name()));
     let ended = server.run(listener, interrupt::came)?;
     tuning::remember(&engine, decoding.tree());
     if ended == Ended::GivenUp {

@@ -8,7 +8,6 @@ use hawk_analyze::{AttentionRun, Detail, Texts, attention};
 use hawk_hub::find_model;
 
 use super::shared::AnalysisArgs;
-use crate::args::DeviceArgs;
 use crate::inputs;
 
 /// What a text model goes on with, where no file is given.
@@ -53,8 +52,8 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
     // The smaller one first: what is wrong with it is said before the other is loaded.
     let text = args.text_model()?;
-    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, None)?;
-    let model = args.analysis.model.name();
+    let engine = args.analysis.engine(None)?;
+    let model = args.analysis.load.model.name();
     let run = AttentionRun {
         engine: &engine,
         model: &model,
@@ -77,11 +76,11 @@ impl AttentionArgs {
             return Err(Error::input("no texts to go on with").at("--texts").expected("one beginning per line"));
         }
         let source = ModelSource::Dir(find_model(model)?);
-        let precision = match self.analysis.precision {
+        let precision = match self.analysis.load.precision {
             Some(precision) => precision,
             None => hawk::packed_for(&source)?.unwrap_or(Precision::Bf16),
         };
-        let engine = TextEngine::load(source, self.analysis.model.options(precision))?;
+        let engine = TextEngine::load(source, self.analysis.load.model.options(precision))?;
         let texts = Texts { prompts, tokens: self.text_tokens.get() };
         Ok(Some((engine, model.display().to_string(), texts)))
     }

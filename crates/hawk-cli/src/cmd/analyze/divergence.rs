@@ -6,7 +6,6 @@ use hawk::Result;
 use hawk_analyze::{DivergenceRun, divergence_of_laws};
 
 use super::shared::AnalysisArgs;
-use crate::args::DeviceArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -31,8 +30,8 @@ pub(crate) struct DivergenceArgs {
 
 pub(crate) fn run(args: &DivergenceArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
-    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, args.heads.as_deref())?;
-    let model = args.analysis.model.name();
+    let engine = args.analysis.engine(args.heads.as_deref())?;
+    let model = args.analysis.load.model.name();
     let images = args.analysis.image_set(&engine, prompts)?;
     let run = DivergenceRun { engine: &engine, model: &model, images, dir: args.analysis.out.clone() };
     args.analysis.finish("images", |watch| divergence_of_laws(&run, watch))

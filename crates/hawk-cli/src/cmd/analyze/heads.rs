@@ -7,7 +7,6 @@ use hawk_analyze::{HeadGroup, HeadsRun, heads};
 use hawk_nn::Heads;
 
 use super::shared::AnalysisArgs;
-use crate::args::DeviceArgs;
 #[cfg(feature = "train")]
 use crate::{interrupt, output};
 
@@ -73,10 +72,10 @@ pub(crate) struct ProbeArgs {
 
 pub(crate) fn run(args: &HeadsArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
-    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, args.heads.as_deref())?;
+    let engine = args.analysis.engine(args.heads.as_deref())?;
     let images = args.analysis.image_set(&engine, prompts.clone())?;
     images.check(&engine)?;
-    let (dir, model) = (args.analysis.out.clone(), args.analysis.model.name());
+    let (dir, model) = (args.analysis.out.clone(), args.analysis.load.model.name());
     let probes = match probes(args, &engine, &prompts)? {
         Probes::None => None,
         Probes::Trained(folder) => Some((load(&folder, &engine)?, args.probe_words(), folder)),
@@ -158,7 +157,7 @@ fn probes(args: &HeadsArgs, engine: &Engine, prompts: &[String]) -> Result<Probe
     let folder = args.analysis.out.join("probes");
     let prompts = if args.analysis.prompts.is_some() { prompts.to_vec() } else { default_prompts() };
     let run = HeadsRun {
-        target_name: args.analysis.model.name(),
+        target_name: args.analysis.load.model.name(),
         // Another seed than that of the images which are measured.
         images: TrainingImages::Sampled {
             images: args.training.train_images,

@@ -6,7 +6,6 @@ use hawk::Result;
 use hawk_analyze::{RejectionRun, rejection};
 
 use super::shared::AnalysisArgs;
-use crate::args::DeviceArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -32,8 +31,8 @@ pub(crate) struct RejectionArgs {
 
 pub(crate) fn run(args: &RejectionArgs) -> Result<()> {
     let (prompts, _lock) = args.analysis.begin()?;
-    let engine = args.analysis.model.engine(&DeviceArgs::CPU, args.analysis.precision, None, args.heads.as_deref())?;
-    let model = args.analysis.model.name();
+    let engine = args.analysis.engine(args.heads.as_deref())?;
+    let model = args.analysis.load.model.name();
     let images = args.analysis.image_set(&engine, prompts)?;
     let run = RejectionRun { engine: &engine, model: &model, images, dir: args.analysis.out.clone() };
     args.analysis.finish("images", |watch| rejection(&run, watch))

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use hawk::{Decoder, Decoding, Precision, Result, Seed, Tree, TreeShape};
+use hawk::{Decoder, Decoding, Result, Seed, Tree, TreeShape};
 use hawk_analyze::{SamplingRun, sampling_sheets};
 
 use super::shared::{begin, finish};
-use crate::args::{DecodingArgs, DeviceArgs, ModelArgs, invalid_setting, precision};
+use crate::args::{DecodingArgs, DeviceArgs, LoadArgs, invalid_setting};
 use crate::inputs;
 
 /// Nodes of the trees, where none are given: a tuner would make the figures depend on the machine.
@@ -48,10 +48,7 @@ pub(crate) struct SamplingSheetArgs {
     #[command(flatten)]
     decoding: DecodingArgs,
     #[command(flatten)]
-    model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
+    load: LoadArgs,
 }
 
 pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
@@ -67,8 +64,8 @@ pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
         false => inputs::typed_prompts(&args.prompts)?,
     };
     let _lock = begin(&args.out)?;
-    let engine = args.model.engine(&DeviceArgs::CPU, args.precision, None, args.decoding.heads.as_deref())?;
-    let model = args.model.name();
+    let engine = args.load.engine(&DeviceArgs::CPU, None, args.decoding.heads.as_deref())?;
+    let model = args.load.model.name();
     let run = SamplingRun {
         engine: &engine,
         model: &model,

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk::{Engine, Error, Precision, Result, Seed};
+use hawk::{Engine, Error, Result, Seed};
 use hawk_analyze::{Ended, Figure, ImageSet, PAGE, Progress, Watch, write_figure};
 use hawk_files::FolderLock;
 
-use crate::args::{ModelArgs, SamplingArgs, precision};
+use crate::args::{DeviceArgs, LoadArgs, SamplingArgs};
 use crate::output::files::check_folder_can_be_made;
 use crate::output::{note, progress, say};
 use crate::{inputs, interrupt};
@@ -39,10 +39,7 @@ pub(crate) struct AnalysisArgs {
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
     #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    pub(crate) precision: Option<Precision>,
+    pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
 }
@@ -68,6 +65,15 @@ impl AnalysisArgs {
         }
         let lock = begin(&self.out)?;
         Ok((prompts, lock))
+    }
+
+    /// The engine on the CPU, which alone gives what analyses ask for, with the draft heads of a folder, where one is
+    /// given.
+    ///
+    /// # Errors
+    /// The model or the heads cannot be loaded.
+    pub(crate) fn engine(&self, heads: Option<&Path>) -> Result<Engine> {
+        self.load.engine(&DeviceArgs::CPU, None, heads)
     }
 
     /// The images of the analysis.

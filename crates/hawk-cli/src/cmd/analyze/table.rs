@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[cfg(feature = "scores")]
 use hawk::Image;
-use hawk::{AnyRule, Decoder, Decoding, Error, LossyRule, Precision, Result, Rule, Seed, Tree, TreeShape};
+use hawk::{AnyRule, Decoder, Decoding, Error, LossyRule, Result, Rule, Seed, Tree, TreeShape};
 #[cfg(feature = "scores")]
 use hawk_analyze::Space;
 use hawk_analyze::{
@@ -18,7 +18,7 @@ use hawk_hub::find_model;
 use hawk_scores::{Clip, INCEPTION_FEATURES, Inception};
 
 use super::shared::{PROMPTS, begin, carry_out, print};
-use crate::args::{DeviceArgs, ModelArgs, SamplingArgs, budget, decoder, precision, rule};
+use crate::args::{DeviceArgs, LoadArgs, SamplingArgs, budget, decoder, rule};
 use crate::inputs;
 use crate::output::{note, say};
 
@@ -82,12 +82,9 @@ pub(crate) struct TableArgs {
     #[command(flatten)]
     scores: ScoreArgs,
     #[command(flatten)]
-    model: ModelArgs,
+    load: LoadArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Number format of the weights [default: the format that the model is packed in, else bf16]
-    #[arg(long, value_parser = precision())]
-    precision: Option<Precision>,
     /// Folder of draft heads [default: the model's own]
     #[arg(long, value_name = "DIR")]
     heads: Option<PathBuf>,
@@ -126,13 +123,13 @@ pub(crate) fn run(args: &TableArgs) -> Result<()> {
     let contenders = contenders(args)?;
     let _lock = begin(&args.out)?;
     let networks = Networks::open(args)?;
-    let engine = args.model.engine(&args.device, args.precision, None, args.heads.as_deref())?;
+    let engine = args.load.engine(&args.device, None, args.heads.as_deref())?;
     let vq = match &pictures {
         Some(_) if networks.space().is_none() => Some(VqFeatures::of_model(&engine)?),
         _ => None,
     };
     let space = networks.space().or_else(|| vq.as_ref().map(VqFeatures::space));
-    let model = args.model.name();
+    let model = args.load.model.name();
     let run = TableRun {
         engine: &engine,
         model: &model,
@@ -181,7 +178,7 @@ fn pictures(args: &TableArgs, captions: &[Caption]) -> Result<Option<Vec<PathBuf
 
 /// Who is compared.
 fn contenders(args: &TableArgs) -> Result<Vec<Decoding>> {
-    let heads = args.heads.is_some() || args.model.source()?.contains("heads/config.json");
+    let heads = args.heads.is_some() || args.load.model.source()?.contains("heads/config.json");
     let named = |decoder: &Decoder| match args.decoders.is_empty() {
         true => DECODERS.contains(&decoder.name()) && (heads || !decoder.needs_heads()),
         false => args.decoders.contains(decoder),
