@@ -13,6 +13,7 @@ use hawk_train::{
     train_vq,
 };
 use image::RgbImage;
+use safetensors::SafeTensors;
 
 /// Fourteen squares of several colours; every fourth is kept for validation.
 fn pictures(dir: &Path) {
@@ -44,7 +45,7 @@ fn vq(pictures: &Path, out: &Path) -> VqRun {
         learning_rate: 5e-3,
         ..VqSettings::default()
     };
-    VqRun { pictures: pictures.to_owned(), settings, out: out.to_owned() }
+    VqRun { pictures: pictures.to_owned(), settings, from: None, out: out.to_owned() }
 }
 
 fn target(pictures: &Path, tokenizer: &Path, out: &Path) -> TargetRun {
@@ -107,6 +108,19 @@ fn a_tokenizer_and_a_target_learn_and_a_stop_changes_nothing() {
     assert!(run(8, |observer| train_vq(&stopped, observer)).is_none());
     run(usize::MAX, |observer| train_vq(&stopped, observer)).unwrap();
     same(&["config.json", "model.safetensors", "curve.json", "figures.json", "sheet.png"], &whole.out, &stopped.out);
+
+    let further = VqRun { from: Some(whole.out.clone()), ..vq(&at("pictures"), &at("vq-further")) };
+    assert!(run(9, |observer| train_vq(&further, observer)).is_none());
+    run(usize::MAX, |observer| train_vq(&further, observer)).unwrap();
+    same(&["config.json"], &whole.out, &further.out);
+    let [first, last] = [&whole.out, &further.out].map(|dir| fs::read(dir.join("model.safetensors")).unwrap());
+    let [first, last] = [&first, &last].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    let of_decoder = |name: &str| name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
+    for (name, tensor) in first.tensors() {
+        let equal = tensor.data() == last.tensor(&name).unwrap().data();
+        assert!(of_decoder(&name) || equal, "{name} is no part of the decoder");
+        assert!(name != "decoder.conv_out.weight" || !equal, "the decoder learns");
+    }
 
     let mut narrow = vq(&at("pictures"), &at("vq-bf16"));
     (narrow.settings.steps, narrow.settings.precision) = (10, TrainingPrecision::Bf16);
@@ -204,6 +218,7 @@ fn wrong_settings_and_foreign_folders_are_refused() {
         ("batch", |run| run.settings.batch = 0),
         ("learning rate", |run| run.settings.learning_rate = f64::NAN),
         ("`hawk data`", |run| run.pictures = "nowhere".into()),
+        ("config.json", |run| run.from = Some("nowhere".into())),
     ] {
         let error = with(&change);
         assert!(error.contains(named), "{named}: {error}");

@@ -15,11 +15,15 @@ use crate::output::{note, say};
   hawk data emoji --out emoji/
   hawk train vq --pictures emoji/ --out tokenizer/
   hawk train vq --pictures emoji/ --codes 4096 --channels 8 --multipliers 1,2,6,16 --out small/
+  hawk train vq --pictures emoji/ --from model/vq/ --learning-rate 3e-4 --out sharper/
 
 The first quarter of the steps trains an autoencoder, then k-means makes the codebook. Training uses \
 crops first and whole pictures last. Look at OUT/sheet.png (validation pictures above their \
 reconstructions) and OUT/curve.svg (PSNR) while it runs. Ctrl-C saves the run's \
 state. The same command resumes an interrupted run.
+
+--from trains the decoder of a tokenizer alone, on whole pictures. All codes keep their meaning, so a \
+target that was trained on them draws with the new decoder.
 
 docs/training-models.md says more.")]
 pub(crate) struct TrainVqArgs {
@@ -29,6 +33,9 @@ pub(crate) struct TrainVqArgs {
     /// Folder to write: config.json, model.safetensors, figures.json, curve.json, curve.svg, sheet.png
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Tokenizer whose decoder alone is trained further; encoder, codebook and shape stay [default: a new tokenizer]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["codes", "width", "channels", "multipliers"])]
+    from: Option<PathBuf>,
     /// Number of codes in the codebook
     #[arg(long, value_name = "N", default_value_t = VqSettings::default().codes)]
     codes: usize,
@@ -70,8 +77,8 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
         precision: args.precision,
         seed: args.seed,
     };
-    let mut bar = TrainingProgress::new(args.batch, settings.operations_a_step()?);
-    let run = VqRun { pictures: args.pictures.clone(), settings, out: args.out.clone() };
+    let run = VqRun { pictures: args.pictures.clone(), settings, from: args.from.clone(), out: args.out.clone() };
+    let mut bar = TrainingProgress::new(args.batch, run.operations_a_step()?);
     interrupt::watch()?;
     let ended = train_vq(&run, &mut |progress| {
         match progress {
@@ -94,7 +101,7 @@ pub(crate) fn run(args: &TrainVqArgs) -> Result<()> {
     };
     figures.styles.iter().for_each(|(style, likeness)| line(style, likeness));
     line(&format!("all {} pictures", figures.pictures), &figures.all);
-    say(format_args!("{} of {} codes in use", figures.used_codes, args.codes));
+    say(format_args!("{} codes in use", figures.used_codes));
     say(args.out.display());
     Ok(())
 }

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use hawk_files::atomic::{self, Durability};
-use hawk_files::{Error, FolderLock, Result};
+use hawk_files::{Error, FolderLock, Result, hex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub(crate) use hawk_files::atomic::{write, write_json};
 
@@ -22,6 +24,23 @@ pub(crate) fn make_dir(dir: &Path) -> Result<()> {
 /// The file cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::io("read the file", path, &e))
+}
+
+/// A file of JSON, whose order of names and form of numbers mean nothing.
+///
+/// # Errors
+/// It cannot be read, or is not JSON.
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
+    serde_json::from_slice(&read(path)?)
+        .map_err(|error| Error::input("the file is not JSON").at(path.display()).got(error))
+}
+
+/// SHA-256 of the weights in a model's folder, `model.safetensors`.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) fn weights_digest(dir: &Path) -> Result<String> {
+    Ok(hex(&Sha256::digest(read(&dir.join("model.safetensors"))?)))
 }
 
 /// As [`write`], but a power cut may leave a damaged file. Used for thousands of small files that

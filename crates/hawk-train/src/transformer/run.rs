@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer, hex};
+use hawk_files::{Checkpoint, Error, ModelSource, Result, TextTokenizer};
 use hawk_nn::VqEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::pictures::canvas::SIDE;
 use crate::pictures::corpus::Corpus;
 use crate::pictures::entry::Entry;
 use crate::run::curve::Curve;
-use crate::run::files::{self, RunFolder};
+use crate::run::files::{self, RunFolder, read_json, weights_digest};
 use crate::run::params::{Storage, serialize};
 use crate::run::progress::{Ended, RunProgress};
 use crate::run::steps::{Trainer, resume_from, run_steps};
@@ -159,7 +158,7 @@ impl TargetRun {
     fn hawk_json(&self, layout: TokenLayout) -> Result<Value> {
         let mut ours = layout.hawk_json(SIDE);
         if let Some(from) = &self.from
-            && let Some(defaults) = json(&from.join("hawk.json"))?.get("defaults")
+            && let Some(defaults) = read_json(&from.join("hawk.json"))?.get("defaults")
         {
             ours["defaults"] = defaults.clone();
         }
@@ -188,7 +187,7 @@ impl TargetRun {
         for name in ["config.json", "hawk.json", "vq/config.json", "vq/model.safetensors"] {
             let (theirs, ours) = (from.join(name), self.out.join(name));
             let equal = if name.ends_with(".json") {
-                json(&theirs)? == json(&ours)?
+                read_json(&theirs)? == read_json(&ours)?
             } else {
                 files::read(&theirs)? == files::read(&ours)?
             };
@@ -227,15 +226,4 @@ impl TargetRun {
         let parameters = trainer.averaged().iter().map(|tensor| tensor.values.len()).sum();
         Ok(TrainedTarget { parameters, losses, curve: trainer.learner().curve.clone() })
     }
-}
-
-/// A file of JSON, whose order of names and form of numbers mean nothing.
-fn json(path: &Path) -> Result<Value> {
-    serde_json::from_slice(&files::read(path)?)
-        .map_err(|error| Error::input("the file is not JSON").at(path.display()).got(error))
-}
-
-/// SHA-256 of the weights in a model's folder.
-fn weights_digest(dir: &Path) -> Result<String> {
-    Ok(hex(&Sha256::digest(files::read(&dir.join("model.safetensors"))?)))
 }

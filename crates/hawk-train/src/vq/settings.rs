@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::pictures::canvas::SIDE;
 use crate::run::limits::{check_count, check_positive};
 use crate::run::precision::TrainingPrecision;
-use crate::vq::operations::multiply_adds;
 
 /// Shape and training of a VQ tokenizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,15 +50,8 @@ impl Default for VqSettings {
 }
 
 impl VqSettings {
-    /// Floating-point operations of a step. A multiply-add counts as two operations, and the
-    /// backward pass as two forward passes.
+    /// The shape of a new tokenizer.
     ///
-    /// # Errors
-    /// A setting is out of range.
-    pub fn operations_a_step(&self) -> Result<f64> {
-        Ok(6.0 * multiply_adds(&self.config()?, SIDE) * self.batch as f64)
-    }
-
     /// # Errors
     /// A setting is out of range.
     pub(crate) fn config(&self) -> Result<VqConfig> {
@@ -67,7 +59,9 @@ impl VqSettings {
         VqConfig::from_json(self.to_json().to_string().as_bytes())
     }
 
-    fn check(&self) -> Result<()> {
+    /// # Errors
+    /// A setting is out of range.
+    pub(crate) fn check(&self) -> Result<()> {
         check_count("channels", self.channels, 4..=1024)?;
         check_count("number of multipliers", self.multipliers.len(), 1..=6)?;
         self.multipliers.iter().try_for_each(|&multiplier| check_count("multiplier", multiplier, 1..=32))?;

@@ -2,7 +2,7 @@
 
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
-use hawk_files::{Error, Result, VqConfig};
+use hawk_files::{Checkpoint, Error, Result, VqConfig};
 use hawk_nn::Image;
 
 use crate::pictures::canvas::SIDE;
@@ -12,7 +12,7 @@ use crate::pictures::sheet::COLUMNS;
 use crate::run::curve::{Curve, Point};
 use crate::run::device::device;
 use crate::run::learner::Learner;
-use crate::run::params::{NamedTensor, average, collect, read, restore};
+use crate::run::params::{NamedTensor, average, collect, fill, read, restore};
 use crate::run::random::{Random, RandomPurpose};
 use crate::run::schedule::Schedule;
 use crate::run::state::State;
@@ -59,6 +59,22 @@ enum Stage {
     Crops,
     /// Whole pictures, quantised latents.
     Whole,
+    /// As `Whole`, but encoder and codebook stay as they are.
+    DecoderAlone,
+}
+
+impl Stage {
+    /// Whether a step takes crops.
+    fn crops(self) -> bool {
+        matches!(self, Self::Noise | Self::Crops)
+    }
+}
+
+/// What learns.
+#[derive(Clone, Copy, PartialEq)]
+enum Trained {
+    Everything,
+    Decoder,
 }
 
 /// A tokenizer in training.
@@ -68,6 +84,7 @@ pub(crate) struct VqTrainer<'a> {
     corpus: &'a Corpus,
     device: Device,
     learner: Learner<Vqgan>,
+    trained: Trained,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
@@ -93,6 +110,7 @@ impl<'a> VqTrainer<'a> {
         Ok(Self {
             learner: Learner::new(tokenizer, adam.init(), curve).with_averages()?,
             validation: Corpus::spread(&all, VALIDATION),
+            trained: Trained::Everything,
             settings,
             config,
             corpus,
@@ -101,12 +119,25 @@ impl<'a> VqTrainer<'a> {
         })
     }
 
+    /// Starts from the weights of a checkpoint and trains the decoder alone.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub(crate) fn decoder_of(self, first: &Checkpoint) -> Result<Self> {
+        let module = fill(self.learner.module, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
+        let learner = Learner { module, ..self.learner }.with_averages()?;
+        Ok(Self { learner, trained: Trained::Decoder, ..self })
+    }
+
     /// The weights for inference: moving averages, with a codebook of unit-length rows.
     ///
     /// # Errors
     /// The device fails.
     pub(crate) fn averaged(&self) -> Result<Vec<NamedTensor>> {
         let mut averaged = self.learner.averaged.clone();
+        if self.trained == Trained::Decoder {
+            return Ok(averaged);
+        }
         let table = restore(self.learner.module.clone(), &self.learner.averaged)?.codebook()?;
         averaged
             .iter_mut()
@@ -118,6 +149,7 @@ impl<'a> VqTrainer<'a> {
     fn stage(&self) -> Stage {
         let done = self.learner.step as f64 / self.settings.steps as f64;
         match done {
+            _ if self.trained == Trained::Decoder => Stage::DecoderAlone,
             _ if done < CODEBOOK_START => Stage::Noise,
             _ if done < WHOLE_START => Stage::Crops,
             _ => Stage::Whole,
@@ -139,7 +171,9 @@ impl<'a> VqTrainer<'a> {
         if self.stage() != Stage::Noise && used(&self.learner.recent.code_uses) > 0 {
             let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.learner.step);
             let mut table = self.learner.module.codebook()?;
-            if (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64 {
+            if self.trained == Trained::Everything
+                && (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64
+            {
                 revive(&self.learner.recent.code_uses, &mut table, &rows(latents)?, &mut random);
                 self.set_codebook(table);
             }
@@ -186,12 +220,12 @@ impl<'a> VqTrainer<'a> {
 
     /// The pictures of a step, `[B, 3, height, width]`.
     fn batch(&self, stage: Stage) -> Result<Tensor<4>> {
-        let count = if stage == Stage::Whole { self.settings.batch } else { 4 * self.settings.batch };
+        let count = if stage.crops() { 4 * self.settings.batch } else { self.settings.batch };
         let mut random = Random::new(self.settings.seed, RandomPurpose::Pictures, self.learner.step);
         let mut images = Vec::with_capacity(count);
         for _ in 0..count {
             let mut image = self.corpus.picture(self.training[random.below(self.training.len())], SIDE)?;
-            if stage != Stage::Whole {
+            if stage.crops() {
                 image = detailed_crop(&image, &mut random);
             }
             if random.below(2) == 1 {
@@ -208,7 +242,8 @@ impl<'a> VqTrainer<'a> {
     /// A picture cannot be read, or the device fails.
     pub(crate) fn reconstructions(&self) -> Result<Vec<Reconstruction>> {
         let tokenizer = self.without_autodiff(&self.learner.averaged)?;
-        let has_codebook = self.stage() != Stage::Noise && self.learner.step > self.codebook_step();
+        let has_codebook = self.trained == Trained::Decoder
+            || self.stage() != Stage::Noise && self.learner.step > self.codebook_step();
         let mut reconstructions = Vec::new();
         for chunk in self.validation.chunks(4) {
             let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
@@ -227,7 +262,7 @@ impl Trainer for VqTrainer<'_> {
 
     fn step(&mut self) -> Result<StepOutcome> {
         let stage = self.stage();
-        if stage != Stage::Noise && self.learner.step == self.codebook_step() {
+        if matches!(stage, Stage::Crops | Stage::Whole) && self.learner.step == self.codebook_step() {
             self.start_codebook()?;
         }
         let pictures = self.batch(stage)?;
@@ -240,6 +275,11 @@ impl Trainer for VqTrainer<'_> {
             Stage::Crops | Stage::Whole => {
                 let quantised = self.learner.module.quantise(latents.clone());
                 (Some(quantised.codes), Some(quantised.loss), self.learner.module.decode(quantised.latents))
+            }
+            // No gradient passes to encoder and codebook.
+            Stage::DecoderAlone => {
+                let quantised = self.learner.module.quantise(latents.clone().detach());
+                (Some(quantised.codes), None, self.learner.module.decode(quantised.latents.detach()))
             }
         };
         let error = (decoded.clone() - pictures.clone()).detach().square().mean() * 0.25;
