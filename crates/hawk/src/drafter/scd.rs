@@ -14,8 +14,9 @@
 //! that p does not depend on the guess. Each redraw has random numbers of its own, of the purpose
 //! [`Purpose::Draft`]. `hawk-spec/tests/jacobi.rs` proves it by enumeration.
 //!
-//! A cell that no pass has seen is a random code. A copy of a neighbour is right more often, but where the law is
-//! certain a wrong copy spoils the laws of the cells behind it more (measured, see `docs/performance.md`).
+//! A cell that no pass has seen is a copy of its neighbours where the cell to the left and the cell above agree, else a
+//! random code. A copy is right more often, but where the law is certain a wrong copy spoils the laws of the cells
+//! behind it more (measured, see `docs/performance.md`).
 //!
 //! `sjd` is the same chain with other noise in every pass (speculative Jacobi decoding, arXiv
 //! 2410.01699). A guess is then an independent draw from the law of the last pass. It is there for
@@ -49,19 +50,25 @@ impl Decoder {
     pub const SCD: Decoder = Decoder::custom(
         &const {
             let help = "the target's own laws of the last pass (Jacobi drafts with fixed noise); needs no draft heads";
-            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Random))))
+            kind("scd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Agreeing))))
         },
     );
     /// Jacobi drafts with other noise in every pass.
     pub const SJD: Decoder = Decoder::custom(
         &const {
             let help = "Jacobi drafts with other noise in every pass, for comparison; needs no draft heads";
-            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Independent, Start::Random))))
+            kind("sjd", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Independent, Start::Agreeing))))
         },
     );
 
     /// `scd` with other guesses of cells that no pass has seen, for measurements. No [`str::parse`] finds them.
-    pub const SCD_STARTS: [Decoder; 2] = [
+    pub const SCD_STARTS: [Decoder; 3] = [
+        Decoder::custom(
+            &const {
+                let help = "cells that no pass has seen are random codes";
+                kind("scd-random", help, |setup| Ok(Box::new(Jacobi::new(setup, Guessing::Coupled, Start::Random))))
+            },
+        ),
         Decoder::custom(
             &const {
                 let help = "cells that no pass has seen are copies of the cell above";
@@ -96,6 +103,8 @@ enum Start {
     Above,
     /// Any code, all alike: no draw from a law, since nothing else depends on it.
     Random,
+    /// The code to the left where it is the one above too, else any code.
+    Agreeing,
 }
 
 struct Jacobi {
@@ -181,21 +190,26 @@ impl Jacobi {
             Arrangement::Grid(grid) => (grid.left(cell), grid.above(cell)),
             Arrangement::Line => (cell.0.checked_sub(1).map(Cell), None),
         };
-        let [left, above] = [(left, Source::LEFT), (above, Source::ABOVE)].map(|(cell, source)| Some((cell?, source)));
-        let (from, source) = match self.start {
-            Start::Left => left.or(above)?,
-            Start::Above => above.or(left)?,
-            Start::Random => {
-                let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
-                return Some((Code(word % self.codes as u32), RANDOM));
-            }
-        };
-        let code = match view.codes.get(from.index()) {
-            Some(&code) => code,
+        let code_of = |cell: Option<Cell>| match view.codes.get(cell?.index()) {
+            Some(&code) => Some(code),
             // The tree is a chain: the node of a cell has its depth as number.
-            None => tree.code(NodeId(from.0 - tree.first_open().0 + 1))?,
+            None => tree.code(NodeId(cell?.0 - tree.first_open().0 + 1)),
         };
-        Some((code, source))
+        let left = code_of(left).map(|code| (code, Source::LEFT));
+        let above = code_of(above).map(|code| (code, Source::ABOVE));
+        let random = || {
+            let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
+            (Code(word % self.codes as u32), RANDOM)
+        };
+        match self.start {
+            Start::Left => left.or(above),
+            Start::Above => above.or(left),
+            Start::Random => Some(random()),
+            Start::Agreeing => {
+                let agreed = left.filter(|left| above.is_some_and(|above| above.0 == left.0));
+                Some(agreed.unwrap_or_else(random))
+            }
+        }
     }
 
     /// Keeps the target's law at a node as the guess for the cell below the node.

@@ -1,8 +1,8 @@
 //! soar: Jacobi drafts with a memory. A cell keeps its laws of several passes, and each guess comes
 //! from the law whose context agrees best with the codes that stand before the cell in the tree.
 //!
-//! A cell that no pass has seen is guessed by spatial heads where the model has them (`spatial.rs`), else it is a
-//! random code.
+//! A cell that no pass has seen is guessed by spatial heads where the model has them (`spatial.rs`), else it is a copy
+//! of its neighbours where they agree, else a random code.
 //!
 //! The tree is a chain with branches. A pass over a node says whether its code is right, and gives a
 //! law of the cell below it, from which later passes guess. So a node of the chain is worth its chance
@@ -252,6 +252,7 @@ impl Guesses<'_> {
         let both = if left == above { Both::Agree } else { Both::Differ };
         let (left, above) = match self.copies {
             Copies::Off => (None, None),
+            Copies::Agreeing => (left.filter(|_| both == Both::Agree && guesses.is_empty()), None),
             Copies::Left => (left, None),
             Copies::Above => (None, above),
             Copies::Both => (left, above),

@@ -7,9 +7,11 @@ use super::spatial::Ranked;
 /// The neighbours whose codes guess a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copies {
-    /// None: a random code stands for a cell that nothing else guesses. A copy is right more often, but where the law
-    /// is certain a wrong copy spoils the laws of the cells behind it more.
+    /// None: a random code stands for a cell that nothing else guesses.
     Off,
+    /// Both where they agree and nothing else guesses the cell. A copy is right more often than a random code, but
+    /// where the law is certain a wrong copy spoils the laws of the cells behind it more.
+    Agreeing,
     /// The cell to the left.
     Left,
     /// The cell above.
@@ -33,7 +35,7 @@ pub(super) struct Parts {
 /// soar itself.
 pub(super) const ALL: Parts = Parts {
     laws: MOST_KEPT,
-    copies: Copies::Off,
+    copies: Copies::Agreeing,
     spatial: Some(Ranked::Shortlist),
     branches: Branches::Allowed,
     worth: Worth::WithFuture,

@@ -33,12 +33,13 @@ impl Decoder {
     );
 
     /// `soar` with one part off or changed, for measurements of the parts. No [`str::parse`] finds them.
-    pub const SOAR_PARTS: [Decoder; 10] = [
+    pub const SOAR_PARTS: [Decoder; 11] = [
         soar!("soar-1-law", "only the law of the last pass", Parts { laws: 1, ..ALL }),
         soar!("soar-2-laws", "the laws of two passes", Parts { laws: 2, ..ALL }),
         soar!("soar-no-laws", "no laws of earlier passes, but copies", Parts { laws: 0, copies: Copies::Both, ..ALL }),
         soar!("soar-no-heads", "no spatial heads", Parts { spatial: None, ..ALL }),
         soar!("soar-all-codes", "spatial heads rank all codes", Parts { spatial: Some(Ranked::All), ..ALL }),
+        soar!("soar-random", "no copies", Parts { copies: Copies::Off, ..ALL }),
         soar!("soar-copies", "copies of both neighbours", Parts { copies: Copies::Both, ..ALL }),
         soar!("soar-left", "copies of the left neighbour", Parts { copies: Copies::Left, ..ALL }),
         soar!("soar-above", "copies of the cell above", Parts { copies: Copies::Above, ..ALL }),
