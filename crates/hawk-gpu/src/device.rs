@@ -75,6 +75,12 @@ impl Gpu {
         &self.memory.name
     }
 
+    /// Its memory, for tests of kernels.
+    #[cfg(all(test, feature = "wgpu"))]
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// The interface.
     #[must_use]
     pub fn api(&self) -> Api {

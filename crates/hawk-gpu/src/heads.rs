@@ -166,6 +166,11 @@ impl HeadRuns {
         Ok(())
     }
 
+    /// Bytes of the logits of the last run.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        size_of_val(&self.read[..]) as u64
+    }
+
     /// The logits of a row of the last run.
     pub(crate) fn logits(&self, row: usize) -> &[f32] {
         let codes = self.read.len() / self.places.len().max(1);

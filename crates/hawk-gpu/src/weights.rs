@@ -7,6 +7,7 @@ use hawk_files::{Checkpoint, InputTensors, Result, TransformerConfig};
 use hawk_kernels::{MatrixSize, Precision};
 use hawk_nn::{HeadNorm, PassCost, Weights};
 
+use crate::embedding::Embedding;
 use crate::kernels::numbers::Numbers;
 use crate::matrix::{GpuMatrix, Uploader, numbers_of, vectors_of};
 use crate::memory::{Buffer, Memory};
@@ -16,7 +17,9 @@ pub(crate) struct Target {
     pub(crate) memory: Arc<Memory>,
     pub(crate) precision: Precision,
     pub(crate) numbers: Numbers,
+    /// Without the inputs of tokens, which are `embedding`.
     pub(crate) weights: Weights<GpuMatrix>,
+    pub(crate) embedding: Embedding,
     pub(crate) layers: Vec<LayerNorms>,
     pub(crate) norm: Buffer,
     /// Biases of the output head's layers; one zero each where there are none.
@@ -45,7 +48,7 @@ pub(crate) fn bytes_of(config: &TransformerConfig, numbers: Numbers) -> (u64, u6
         })
         .collect();
     let (mut all, mut largest) = (0_u64, 0_u64);
-    // The tables stay on the host, but for one that is the output projection as well.
+    // The tables are planned when they are uploaded, but for one that is the output projection as well.
     let uploaded = |name: &String| config.tied_embeddings || !tables.contains(name);
     for tensor in config.tensors().iter().filter(|tensor| uploaded(&tensor.name)) {
         let inputs = tensor.shape.last().copied().unwrap_or(1);
@@ -71,7 +74,10 @@ impl Target {
         let (planned, largest) = bytes_of(&config, numbers);
         memory.plan("the weights", planned, largest)?;
         let weights = Weights::load(config, &Uploader { memory, checkpoint: from, numbers });
-        let weights = weights.inspect_err(|_| memory.give_back(planned))?;
+        let mut weights = weights.inspect_err(|_| memory.give_back(planned))?;
+        let embedding = Embedding::upload(memory, weights.embedding.take(), weights.config.hidden);
+        let (embedding, more) = embedding.inspect_err(|_| memory.give_back(planned))?;
+        let planned = planned + more;
         let layers = weights.layers.iter().map(|layer| LayerNorms {
             attention: memory.upload(layer.attention_norm.clone()),
             mlp: memory.upload(layer.mlp_norm.clone()),
@@ -87,6 +93,7 @@ impl Target {
             precision,
             numbers,
             weights,
+            embedding,
             planned,
         })
     }

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
 use hawk_gpu::{Api, Gpu};
 use hawk_kernels::Precision;
-use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId};
+use hawk_nn::{
+    Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId, Walk,
+};
 use hawk_spec::{Pipeline, TokenId};
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
@@ -71,7 +73,7 @@ fn tokens(dir: &Path, backend: &dyn Backend, count: usize) -> (OwnInputs, Vec<To
 }
 
 fn laws(cond: StreamId) -> Laws {
-    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 }
+    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0, walk: Walk::Scores }
 }
 
 /// Logits of a chain, in passes of `step` rows.

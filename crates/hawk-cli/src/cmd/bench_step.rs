@@ -212,7 +212,7 @@ struct GpuReport {
     passes: Vec<GpuRow>,
 }
 
-/// Passes over one number of rows, their logits read back.
+/// Passes over one number of rows, the best code of each row read back.
 #[derive(Serialize)]
 struct GpuRow {
     rows: usize,
