@@ -6,6 +6,7 @@ use hawk_nn::Table;
 use crate::kernels::elementwise::{self, UNITS};
 use crate::kernels::numbers::Numbers;
 use crate::launch::{cubes, units};
+use crate::matrix::pair_of;
 use crate::memory::{Buffer, Memory};
 
 /// The tables of a model, one after another: f32, or bf16 where the checkpoint has all in bf16.
@@ -38,9 +39,9 @@ impl Embedding {
         let mut all: Vec<u32> = Vec::with_capacity(ids * words);
         for table in tables {
             match table {
-                Table::Bf16(numbers) if is_bf16 => all.extend(numbers.as_chunks::<2>().0.iter().map(|[low, high]| {
-                    u32::from(low.to_bits()) | u32::from(high.to_bits()) << 16
-                })),
+                Table::Bf16(numbers) if is_bf16 => {
+                    all.extend(numbers.as_chunks::<2>().0.iter().map(|[low, high]| pair_of(*low, *high)));
+                }
                 Table::Bf16(numbers) => all.extend(numbers.iter().map(|x| x.to_f32().to_bits())),
                 Table::F32(numbers) => all.extend(numbers.iter().map(|x| x.to_bits())),
             }

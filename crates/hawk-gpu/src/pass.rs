@@ -64,15 +64,7 @@ impl Pass<'_> {
     }
 
     fn product(&self, matrix: &GpuMatrix, x: RowsIn<'_>, y: RowsIn<'_>, epilogue: Epilogue) {
-        let product = Product {
-            matrix,
-            numbers: self.target.numbers,
-            epilogue,
-            x,
-            y,
-            rows: 0..self.count,
-            outputs: 0..matrix.size.outputs,
-        };
+        let product = Product { matrix, epilogue, x, y, rows: 0..self.count, outputs: 0..matrix.size.outputs };
         product.run(&self.target.memory);
     }
 
