@@ -17,9 +17,9 @@ use super::numbers::exp;
 use super::reduce::{Reduction, UNITS, reduced};
 
 /// Margin of scores, in amplitudes.
-const MARGIN: f32 = 10.0 / 8_388_608.0;
+pub(crate) const MARGIN: f32 = 10.0 / 8_388_608.0;
 /// Margin of scores whose parts a device may have flushed to zero, before the temperature.
-const TINY: f32 = 1e-30;
+pub(crate) const TINY: f32 = 1e-30;
 /// The least relative margin of sums of weights `e^(score - highest)`; four margins of scores are
 /// added. Rounding moves them by 3e-5: 1.6e-5 from adding 256 of them one after another, 5e-6 from
 /// the difference of scores.
@@ -68,6 +68,8 @@ pub(crate) const VALUE: u32 = 1;
 /// The logits.
 pub(crate) const COND_LOGIT: u32 = 2;
 pub(crate) const UNCOND_LOGIT: u32 = 3;
+/// The score, until the logits stand there.
+const SCORE: u32 = COND_LOGIT;
 /// Number and mass of the other codes that may stand before it, and of those that do so for certain.
 pub(crate) const BEFORE: u32 = 4;
 pub(crate) const SURELY_BEFORE: u32 = 5;
@@ -83,8 +85,8 @@ fn number(nodes: &[u32], node: u32, #[comptime] which: u32) -> f32 {
     f32::reinterpret(nodes[(node * NODE + which) as usize])
 }
 
-/// Approximate scores and values (scores plus noise), `[nodes][codes]` each. A unit has a block of
-/// four codes.
+/// Approximate scores and values (scores plus noise), `[nodes][blocks]` of four codes each. A unit has
+/// a block; codes behind the last are absent.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn score(
@@ -98,7 +100,8 @@ pub(crate) fn score(
 ) {
     let block = CUBE_POS_X * UNITS + UNIT_POS;
     let node = CUBE_POS_Y;
-    if 4 * block < codes {
+    let blocks = codes.div_ceil(4);
+    if block < blocks {
         let about = node * NODE;
         let cond = nodes[(about + COND) as usize] * codes;
         let uncond = nodes[(about + UNCOND) as usize] * codes;
@@ -110,25 +113,23 @@ pub(crate) fn score(
         #[unroll]
         for i in 0..4u32 {
             let code = 4 * block + i;
-            if code < codes {
+            let mut score = f32::new(ABSENT);
+            let mut value = f32::new(ABSENT);
+            if code < codes && (code < dropped_from || code >= dropped_to) {
                 let c = logits[(cond + code) as usize];
                 let u = logits[(uncond + code) as usize];
                 let largest = max(u32::reinterpret(c) & 0x7fff_ffff, u32::reinterpret(u) & 0x7fff_ffff);
-                let mut score = (u + cfg * (c - u)) / temperature;
-                let mut value = score;
+                score = (u + cfg * (c - u)) / temperature;
+                value = score;
                 if noisy == 1 {
                     value += gumbel(words[i as usize]);
                 }
                 if largest > LARGEST {
                     score = f32::new(WRONG);
                 }
-                if code >= dropped_from && code < dropped_to {
-                    score = f32::new(ABSENT);
-                    value = f32::new(ABSENT);
-                }
-                scores[(node * codes + code) as usize] = score;
-                values[(node * codes + code) as usize] = value;
             }
+            scores[(node * blocks * 4 + code) as usize] = score;
+            values[(node * blocks * 4 + code) as usize] = value;
         }
     }
 }
@@ -152,8 +153,8 @@ fn margin_of(nodes: &[u32], node: u32, amplitude: f32, highest: f32) -> f32 {
 pub(crate) fn shortlist(
     logits: &[f32],
     nodes: &[u32],
-    scores: &[f32],
-    values: &[f32],
+    scores: &[Vector<f32, Const<4>>],
+    values: &[Vector<f32, Const<4>>],
     lists: &mut [u32],
     codes: u32,
     list: u32,
@@ -163,7 +164,8 @@ pub(crate) fn shortlist(
     let mut parts = Shared::<[f32]>::new_slice(UNITS as usize);
     let mut owners = Shared::<[u32]>::new_slice(UNITS as usize);
     let node = CUBE_POS_X;
-    let first = node * codes;
+    let blocks = codes.div_ceil(4);
+    let first = node * blocks;
     let head = node * (HEADER + list * ENTRY);
     let cond = nodes[(node * NODE + COND) as usize] * codes;
     let uncond = nodes[(node * NODE + UNCOND) as usize] * codes;
@@ -172,15 +174,20 @@ pub(crate) fn shortlist(
     let mut highest = f32::new(ABSENT);
     let mut negated = f32::new(ABSENT);
     let mut amplitude = 0.0f32;
-    for code in range_stepped(UNIT_POS, codes, UNITS) {
-        let score = scores[(first + code) as usize];
-        if score > -1e37f32 {
-            highest = max(highest, score);
-            negated = max(negated, -score);
-            let c = logits[(cond + code) as usize];
-            let u = logits[(uncond + code) as usize];
-            if score < 1e37f32 {
-                amplitude = max(amplitude, u.abs() + (cfg * (c - u)).abs());
+    for block in range_stepped(UNIT_POS, blocks, UNITS) {
+        let own = scores[(first + block) as usize];
+        #[unroll]
+        for i in 0..4usize {
+            let score = own.extract(i);
+            if score > -1e37f32 {
+                highest = max(highest, score);
+                negated = max(negated, -score);
+                let code = 4 * block + comptime!(i as u32);
+                let c = logits[(cond + code) as usize];
+                let u = logits[(uncond + code) as usize];
+                if score < 1e37f32 {
+                    amplitude = max(amplitude, u.abs() + (cfg * (c - u)).abs());
+                }
             }
         }
     }
@@ -195,9 +202,13 @@ pub(crate) fn shortlist(
     for _ in 0..rounds_k {
         let middle = low + 0.5f32 * (high - low);
         let mut part = 0.0f32;
-        for code in range_stepped(UNIT_POS, codes, UNITS) {
-            if scores[(first + code) as usize] >= middle {
-                part += 1.0f32;
+        for block in range_stepped(UNIT_POS, blocks, UNITS) {
+            let own = scores[(first + block) as usize];
+            #[unroll]
+            for i in 0..4usize {
+                if own.extract(i) >= middle {
+                    part += 1.0f32;
+                }
             }
         }
         if reduced(part, &mut parts, Reduction::Sum) >= most_kept {
@@ -211,14 +222,18 @@ pub(crate) fn shortlist(
     let mut part = 0.0f32;
     let mut sure = 0.0f32;
     let mut kept = 0.0f32;
-    for code in range_stepped(UNIT_POS, codes, UNITS) {
-        let score = scores[(first + code) as usize];
-        if score >= floor {
-            let weight = exp(score - highest);
-            kept += 1.0f32;
-            part += weight;
-            if score >= low + 3.0f32 * margin {
-                sure += weight;
+    for block in range_stepped(UNIT_POS, blocks, UNITS) {
+        let own = scores[(first + block) as usize];
+        #[unroll]
+        for i in 0..4usize {
+            let score = own.extract(i);
+            if score >= floor {
+                let weight = exp(score - highest);
+                kept += 1.0f32;
+                part += weight;
+                if score >= low + 3.0f32 * margin {
+                    sure += weight;
+                }
             }
         }
     }
@@ -233,10 +248,13 @@ pub(crate) fn shortlist(
     for _ in 0..rounds_p {
         let middle = low + 0.5f32 * (high - low);
         let mut part = 0.0f32;
-        for code in range_stepped(UNIT_POS, codes, UNITS) {
-            let score = scores[(first + code) as usize];
-            if score >= middle {
-                part += exp(score - highest);
+        for block in range_stepped(UNIT_POS, blocks, UNITS) {
+            let own = scores[(first + block) as usize];
+            #[unroll]
+            for i in 0..4usize {
+                if own.extract(i) >= middle {
+                    part += exp(own.extract(i) - highest);
+                }
             }
         }
         if reduced(part, &mut parts, Reduction::Sum) >= wanted {
@@ -255,15 +273,31 @@ pub(crate) fn shortlist(
     }
 
     // Each unit offers the best of its codes; the unit of the best one looks for its next.
+    let mut best = f32::new(WRONG);
+    let mut winner = u32::new(NOBODY);
     let mut value = f32::new(ABSENT);
+    let mut score = f32::new(ABSENT);
     let mut owned = u32::new(NOBODY);
-    for code in range_stepped(UNIT_POS, codes, UNITS) {
-        if scores[(first + code) as usize] >= floor && values[(first + code) as usize] > value {
-            value = values[(first + code) as usize];
-            owned = code;
-        }
-    }
     for place in 0..list {
+        if owned == winner {
+            value = f32::new(ABSENT);
+            owned = NO_CODE;
+            for block in range_stepped(UNIT_POS, blocks, UNITS) {
+                let own_scores = scores[(first + block) as usize];
+                let own_values = values[(first + block) as usize];
+                #[unroll]
+                for i in 0..4usize {
+                    let next = own_values.extract(i);
+                    let code = 4 * block + comptime!(i as u32);
+                    let behind = next < best || (next == best && code > winner);
+                    if own_scores.extract(i) >= floor && behind && next > value {
+                        value = next;
+                        score = own_scores.extract(i);
+                        owned = code;
+                    }
+                }
+            }
+        }
         parts[UNIT_POS as usize] = value;
         owners[UNIT_POS as usize] = owned;
         sync_cube();
@@ -281,36 +315,28 @@ pub(crate) fn shortlist(
             }
             sync_cube();
         }
-        let best = parts[0];
-        let winner = owners[0];
+        best = parts[0];
+        winner = owners[0];
         sync_cube();
+        let entry = head + HEADER + place * ENTRY;
         if UNIT_POS == 0 {
-            lists[(head + HEADER + place * ENTRY + CODE) as usize] = winner;
-            lists[(head + HEADER + place * ENTRY + VALUE) as usize] = u32::reinterpret(best);
+            lists[(entry + CODE) as usize] = winner;
+            lists[(entry + VALUE) as usize] = u32::reinterpret(best);
         }
         if owned == winner && owned != NO_CODE {
-            value = f32::new(ABSENT);
-            owned = NO_CODE;
-            for code in range_stepped(UNIT_POS, codes, UNITS) {
-                let next = values[(first + code) as usize];
-                let behind = next < best || (next == best && code > winner);
-                if scores[(first + code) as usize] >= floor && behind && next > value {
-                    value = next;
-                    owned = code;
-                }
-            }
+            lists[(entry + SCORE) as usize] = u32::reinterpret(score);
         }
     }
 }
 
 /// The logits of the codes of the lists, and the codes and masses before each. A cube is a code of a
-/// node. `counted` is `codes`, or 0 where no node has top-k or top-p.
+/// node. `counted` is the number of blocks, or 0 where no node has top-k or top-p.
 #[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
 #[cube(launch_unchecked)]
 pub(crate) fn place(
     logits: &[f32],
     nodes: &[u32],
-    scores: &[f32],
+    scores: &[Vector<f32, Const<4>>],
     lists: &mut [u32],
     codes: u32,
     list: u32,
@@ -318,32 +344,39 @@ pub(crate) fn place(
 ) {
     let mut parts = Shared::<[f32]>::new_slice(UNITS as usize);
     let node = CUBE_POS_X;
-    let first = node * codes;
+    let first = node * codes.div_ceil(4);
     let head = node * (HEADER + list * ENTRY);
     let entry = head + HEADER + CUBE_POS_Y * ENTRY;
     let listed = lists[(entry + CODE) as usize];
-    let own = min(listed, codes - 1);
+    let score = f32::reinterpret(lists[(entry + SCORE) as usize]);
     let margin = 2.0f32 * f32::reinterpret(lists[(head + SCORE_MARGIN) as usize]);
-    let score = scores[(first + own) as usize];
     let mut before = 0.0f32;
     let mut surely = 0.0f32;
     let mut mass = 0.0f32;
     let mut sure_mass = 0.0f32;
     // The highest score scales the weights, as in the header.
     let mut highest = f32::new(ABSENT);
-    for code in range_stepped(UNIT_POS, counted, UNITS) {
-        highest = max(highest, scores[(first + code) as usize]);
+    for block in range_stepped(UNIT_POS, counted, UNITS) {
+        let own = scores[(first + block) as usize];
+        #[unroll]
+        for i in 0..4usize {
+            highest = max(highest, own.extract(i));
+        }
     }
     let highest = reduced(highest, &mut parts, Reduction::Most);
-    for code in range_stepped(UNIT_POS, counted, UNITS) {
-        let other = scores[(first + code) as usize];
-        if other >= score - margin && code != own {
-            let weight = exp(other - highest);
-            before += 1.0f32;
-            mass += weight;
-            if other > score + margin {
-                surely += 1.0f32;
-                sure_mass += weight;
+    for block in range_stepped(UNIT_POS, counted, UNITS) {
+        let own = scores[(first + block) as usize];
+        #[unroll]
+        for i in 0..4usize {
+            let other = own.extract(i);
+            if other >= score - margin && 4 * block + comptime!(i as u32) != listed {
+                let weight = exp(other - highest);
+                before += 1.0f32;
+                mass += weight;
+                if other > score + margin {
+                    surely += 1.0f32;
+                    sure_mass += weight;
+                }
             }
         }
     }
@@ -354,8 +387,8 @@ pub(crate) fn place(
     if UNIT_POS == 0 && listed != NO_CODE {
         let cond = nodes[(node * NODE + COND) as usize] * codes;
         let uncond = nodes[(node * NODE + UNCOND) as usize] * codes;
-        lists[(entry + COND_LOGIT) as usize] = u32::reinterpret(logits[(cond + own) as usize]);
-        lists[(entry + UNCOND_LOGIT) as usize] = u32::reinterpret(logits[(uncond + own) as usize]);
+        lists[(entry + COND_LOGIT) as usize] = u32::reinterpret(logits[(cond + listed) as usize]);
+        lists[(entry + UNCOND_LOGIT) as usize] = u32::reinterpret(logits[(uncond + listed) as usize]);
         lists[(entry + BEFORE) as usize] = u32::reinterpret(before);
         lists[(entry + SURELY_BEFORE) as usize] = u32::reinterpret(surely);
         lists[(entry + MASS_BEFORE) as usize] = u32::reinterpret(mass);

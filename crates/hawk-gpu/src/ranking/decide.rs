@@ -1,14 +1,21 @@
 //! The decision which codes of a short list are the best of a law, in f64 and by the definition.
 
-use hawk_nn::{NodeLaw, Ranking};
-use hawk_spec::{Code, Pipeline, Stage, Warper};
+use hawk_nn::{NodeLaw, Ranking, Shaping};
+use hawk_spec::{Code, Pipeline, Sampling, Stage, Warper};
 
-use super::sampling_of;
 use crate::kernels::noise::NOISE_ERROR;
 use crate::kernels::ranking as kernels;
 
 /// A relative error of masses above which they decide nothing.
 const MOST_ERROR: f64 = 0.1;
+
+/// The sampling of a law; none where its logits are its scores.
+fn sampling_of(law: &NodeLaw) -> Option<Sampling> {
+    match law.shaping {
+        Shaping::Sampling(sampling) => Some(sampling),
+        Shaping::Logits => None,
+    }
+}
 
 /// What a pipeline does to the logits of a node.
 #[derive(Clone, Copy, Debug)]

@@ -6,14 +6,16 @@
 //! Where a list does not decide, the caller reads the node's logits and ranks them itself.
 
 mod decide;
+#[cfg(test)]
+mod sloppy_tests;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
 
 use std::ops::Range;
 
 use hawk_files::Result;
-use hawk_nn::{Laws, NodeLaw, NodeLaws, NodeOf, PassPlan, Ranking, Shaping, Walked};
-use hawk_spec::{Code, Pipeline, Sampling, Warper};
+use hawk_nn::{Laws, NodeLaw, NodeLaws, NodeOf, PassPlan, Ranking, Walked};
+use hawk_spec::{Code, Pipeline, Warper};
 
 use self::decide::{Filters, Found, List, Rest};
 use crate::kernels::ranking::{self as kernels, ENTRY, HALVINGS, HEADER, NODE};
@@ -64,7 +66,7 @@ impl Shortlists {
     /// Words of the memory for the passes of a plan.
     pub(crate) fn words(plan: &PassPlan) -> [usize; 2] {
         [
-            plan.readouts.saturating_mul(plan.ids.len()).saturating_mul(2),
+            plan.readouts.saturating_mul(plan.ids.len().next_multiple_of(4)).saturating_mul(2),
             plan.readouts.saturating_mul(words_of(MOST + SPARE)),
         ]
     }
@@ -76,8 +78,8 @@ impl Shortlists {
             codes,
             dropped: plan.dropped.clone(),
             most: plan.readouts,
-            scores: memory.empty(plan.readouts * codes),
-            values: memory.empty(plan.readouts * codes),
+            scores: memory.empty(plan.readouts * codes.next_multiple_of(4)),
+            values: memory.empty(plan.readouts * codes.next_multiple_of(4)),
             lists: memory.empty(plan.readouts * words_of(MOST + SPARE)),
             asked: Vec::with_capacity(plan.readouts),
             read: Vec::with_capacity(plan.readouts * words_of(MOST + SPARE)),
@@ -166,8 +168,8 @@ impl Shortlists {
                 units(UNITS),
                 logits.arg(),
                 nodes.arg(),
-                self.scores.arg(),
-                self.values.arg(),
+                self.scores.vectors(),
+                self.values.vectors(),
                 self.lists.arg(),
                 codes,
                 list,
@@ -180,11 +182,11 @@ impl Shortlists {
                 units(UNITS),
                 logits.arg(),
                 nodes.arg(),
-                self.scores.arg(),
+                self.scores.vectors(),
                 self.lists.arg(),
                 codes,
                 list,
-                if has_top_k || has_top_p { codes } else { 0 },
+                if has_top_k || has_top_p { codes.div_ceil(4) } else { 0 },
             );
         }
     }
@@ -245,13 +247,5 @@ impl Asked {
         }
         node[kernels::NOISE as usize..].copy_from_slice(&noise[1..]);
         words.extend(node);
-    }
-}
-
-/// The sampling of a law; none where its logits are its scores.
-fn sampling_of(law: &NodeLaw) -> Option<Sampling> {
-    match law.shaping {
-        Shaping::Sampling(sampling) => Some(sampling),
-        Shaping::Logits => None,
     }
 }
