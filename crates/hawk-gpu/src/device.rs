@@ -11,6 +11,7 @@ use hawk_nn::{Backend, Cpu, Device, PixelDecoder};
 
 use crate::backend::GpuBackend;
 use crate::memory::{Limit, Memory};
+use crate::vq::GpuVq;
 use crate::weights::Target;
 
 /// An interface to GPUs.
@@ -151,9 +152,8 @@ impl Device for Gpu {
         }))
     }
 
-    /// The VQ decoder runs on the host.
     fn load_vq(&self, vq: &VqTokenizer) -> Result<Box<dyn PixelDecoder>> {
-        self.cpu.load_vq(vq)
+        Ok(Box::new(GpuVq::load(&self.memory, vq, self.cpu.load_vq(vq)?)?))
     }
 
     fn threads(&self) -> usize {

@@ -18,8 +18,7 @@
 //! A row of a pass has the same bits whatever other rows run in the pass, on one device and driver.
 //! Other devices may round otherwise.
 //!
-//! The device lists the best codes of each node, and the host decides among them in f64. The VQ decoder stays on
-//! the host.
+//! The device lists the best codes of each node, and the host decides among them in f64.
 
 #![cfg(any(feature = "wgpu", feature = "cuda"))]
 
@@ -37,6 +36,7 @@ mod projection;
 mod ranking;
 mod readouts;
 mod streams;
+mod vq;
 mod weights;
 mod workspace;
 

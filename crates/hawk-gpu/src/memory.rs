@@ -41,7 +41,7 @@ impl Memory {
     /// # Errors
     /// The device has less, or no buffer may be so large.
     pub(crate) fn plan(&self, what: &'static str, bytes: u64, largest: u64) -> Result<()> {
-        let most = self.client.properties().memory.max_page_size;
+        let most = self.largest();
         if largest > most {
             return Err(self.too_little(what, largest, "in one buffer", most));
         }
@@ -55,6 +55,11 @@ impl Memory {
         }
         self.planned.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Bytes of the largest buffer.
+    pub(crate) fn largest(&self) -> u64 {
+        self.client.properties().memory.max_page_size
     }
 
     /// Gives planned memory back.

@@ -40,9 +40,10 @@ pub use pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, Ranking, Re
 pub use rows::{Readout, Rows};
 pub use spatial::{SpatialHeads, SpatialMemory};
 pub use staged::Staged;
-pub use vq::decoder::VqDecoder;
+pub use vq::decoder::{DecoderNet, VqDecoder};
 pub use vq::encoder::VqEncoder;
 pub use vq::image::Image;
+pub use vq::maps::{Then, VqLayers, VqMaps, Window, Zoom};
 pub use weights::captions::Captions;
 pub use weights::dense::Dense;
 pub use weights::embedding::{Embedding, Table};

@@ -12,3 +12,4 @@ pub(crate) mod place;
 pub(crate) mod product;
 pub(crate) mod ranking;
 pub(crate) mod reduce;
+pub(crate) mod vq;
