@@ -7,8 +7,9 @@
 # --hawk   the program, built with the cargo feature of the device on a machine that need not have one:
 #              cargo build --release -p hawk-cli --features wgpu     # vulkan, metal
 #              cargo build --release -p hawk-cli --features cuda
-# --tests  folder of the test programs `seam` and `equality` of hawk-gpu (cargo test --no-run); without it
-#          equality is checked by the comparisons alone, which draw nothing that differs from plain decoding
+# --tests  folder of the test programs of hawk-gpu (cargo test --no-run) as `ranking` (those of the library), `seam`, `vq`
+#          and `equality`; without it equality is checked by the comparisons alone, which draw nothing that differs from
+#          plain decoding
 # --small  for a try on a device in software: a tiny model alone, one image
 #
 # Each part has a time limit; what is over it is named in the summary, and the run goes on.
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     --hawk) hawk="$2" && shift 2 ;;
     --tests) tests="$2" && shift 2 ;;
     --small) small=1 && shift ;;
-    *) sed -n '2,17p' "$0" && exit 2 ;;
+    *) sed -n '2,18p' "$0" && exit 2 ;;
     esac
 done
 mkdir -p "$out"
@@ -56,7 +57,9 @@ note "device $device, $("$hawk" --version), $(date -u +%FT%TZ)"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | tee -a "$summary"
 
 if [ -n "$tests" ]; then
+    part ranking 20 "$tests/ranking"
     part seam 60 "$tests/seam"
+    part vq 20 "$tests/vq"
     part equality 90 env HAWK_GPU_ALL=1 "$tests/equality"
 fi
 
@@ -67,6 +70,11 @@ compare() {
     [ -z "$small" ] || { images=1 && budgets=8; }
     part "step-$name" 40 "$hawk" bench step "$@" --device "$device" --effort-ms 300 --json "$out/step-$name.json" &&
         sed -n '/^rows/,$p' "$out/step-$name.txt" | tee -a "$summary"
+    part "step-int8-$name" 30 "$hawk" bench step "$@" --device "$device" --precision int8 --effort-ms 150 \
+        --json "$out/step-int8-$name.json" &&
+        sed -n '/^rows/,$p' "$out/step-int8-$name.txt" | tee -a "$summary"
+    part "stats-$name" 30 "$hawk" generate "a red apple" "$@" --device "$device" --seed 1 --out "$out/$name.png" \
+        --stats "$out/stats-$name.json"
     part "decoders-$name" "$limit" "$hawk" bench decoders "$@" --device "$device" --rule replay \
         --decoder ar,scd,soar --budget "$budgets" --images "$images" \
         --json "$out/decoders-$name.json" &&

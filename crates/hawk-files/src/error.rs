@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use hawk_spec::LawError;
+
 /// Who can repair the failure; the program turns it into its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -110,6 +112,16 @@ impl Error {
     /// Who can repair it.
     pub fn fault(&self) -> Fault {
         self.0.fault
+    }
+}
+
+impl From<LawError> for Error {
+    /// A law that a device did not give is the fault of the machine; others are those of the weights.
+    fn from(error: LawError) -> Self {
+        match error {
+            LawError::Unread { .. } => Self::environment(error.to_string()),
+            _ => Self::input(error.to_string()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use hawk_nn::{Backend, Cpu, Device, PixelDecoder};
 
 use crate::backend::GpuBackend;
 use crate::memory::{Limit, Memory};
+use crate::vq::GpuVq;
 use crate::weights::Target;
 
 /// An interface to GPUs.
@@ -73,6 +74,12 @@ impl Gpu {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.memory.name
+    }
+
+    /// Its memory, for tests of kernels.
+    #[cfg(all(test, feature = "wgpu"))]
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The interface.
@@ -145,9 +152,8 @@ impl Device for Gpu {
         }))
     }
 
-    /// The VQ decoder runs on the host.
     fn load_vq(&self, vq: &VqTokenizer) -> Result<Box<dyn PixelDecoder>> {
-        self.cpu.load_vq(vq)
+        Ok(Box::new(GpuVq::load(&self.memory, vq, self.cpu.load_vq(vq)?)?))
     }
 
     fn threads(&self) -> usize {

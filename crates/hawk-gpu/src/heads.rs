@@ -34,13 +34,13 @@ impl Heads {
                 .got(config.hidden));
         }
         let heads = config.heads.len();
-        let planned = (heads * (crate::matrix::vectors_of(d, target.numbers) * 16 * d + 4 * d)) as u64;
+        let planned = (heads * (target.format.row_bytes(d) * d + 4 * d)) as u64;
         memory.plan("the draft heads", planned, planned / heads.max(1) as u64)?;
         let size = MatrixSize { outputs: d, inputs: d };
         let load = |head: usize| -> Result<(GpuMatrix, Vec<f32>)> {
             let weights = checkpoint.tensor(&format!("heads.{head}.weight"), &[d, d])?;
             let fill = &mut |row, out: &mut [f32]| weights.row_into(row, out);
-            let matrix = GpuMatrix::upload(memory, target.numbers, size, fill);
+            let matrix = GpuMatrix::upload(memory, target.format, size, fill);
             Ok((matrix, checkpoint.tensor(&format!("heads.{head}.bias"), &[d])?.to_f32()))
         };
         let loaded = (0..heads).map(load).collect::<Result<Vec<_>>>().inspect_err(|_| memory.give_back(planned))?;
@@ -133,7 +133,6 @@ impl HeadRuns {
             let end = order.partition_point(|&row| rows[row].head <= block);
             let product = Product {
                 matrix: &self.heads.blocks[block],
-                numbers: target.numbers,
                 epilogue: Epilogue::Store,
                 x: RowsIn { buffer: &self.inputs, stride: w.hidden },
                 y: RowsIn { buffer: &self.inner, stride: w.hidden },
@@ -164,6 +163,11 @@ impl HeadRuns {
         let logits = memory.read(&self.logits, rows.len() * w.codes)?;
         self.read.extend_from_slice(bytemuck::cast_slice(&logits));
         Ok(())
+    }
+
+    /// Bytes of the logits of the last run.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        size_of_val(&self.read[..]) as u64
     }
 
     /// The logits of a row of the last run.

@@ -32,7 +32,6 @@ pub(crate) struct RowsIn<'a> {
 /// Some rows of inputs against some outputs of a matrix.
 pub(crate) struct Product<'a> {
     pub(crate) matrix: &'a GpuMatrix,
-    pub(crate) numbers: Numbers,
     pub(crate) epilogue: Epilogue,
     /// Inputs, [`padded`](crate::matrix::padded).
     pub(crate) x: RowsIn<'a>,
@@ -60,6 +59,7 @@ impl Product<'_> {
                 units(TEAM * TEAMS),
                 self.x.buffer.vectors(),
                 self.matrix.buffer.vectors(),
+                self.matrix.scales.arg(),
                 self.y.buffer.arg(),
                 rows as u32,
                 self.rows.start as u32,
@@ -69,7 +69,7 @@ impl Product<'_> {
                 self.outputs.start as u32,
                 outputs as u32,
                 block,
-                self.numbers,
+                self.matrix.format,
                 self.epilogue,
             );
         }

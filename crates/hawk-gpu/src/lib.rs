@@ -18,12 +18,13 @@
 //! A row of a pass has the same bits whatever other rows run in the pass, on one device and driver.
 //! Other devices may round otherwise.
 //!
-//! Embedding and the way from logits to codes stay on the host, as does the VQ decoder.
+//! The device lists the best codes of each node, and the host decides among them in f64.
 
 #![cfg(any(feature = "wgpu", feature = "cuda"))]
 
 mod backend;
 mod device;
+mod embedding;
 mod heads;
 mod kernels;
 mod launch;
@@ -32,7 +33,10 @@ mod memory;
 mod pass;
 mod passes;
 mod projection;
+mod ranking;
+mod readouts;
 mod streams;
+mod vq;
 mod weights;
 mod workspace;
 

@@ -1,79 +1,142 @@
 //! Weights on a device.
 
 use half::bf16;
-use hawk_files::{Checkpoint, Error, Result, Tensor};
-use hawk_kernels::{MatrixSize, Precision};
+use hawk_files::{Checkpoint, Result, Tensor};
+use hawk_kernels::{BLOCK, Matrix, MatrixSize, PANEL, Precision};
 use hawk_nn::Packer;
 
 use crate::kernels::numbers::Numbers;
+use crate::kernels::product::Format;
 use crate::memory::{Buffer, Memory};
 
 /// Inputs of a row are filled up with zeros to a multiple of this.
-const PADDING: usize = 8;
+const PADDING: usize = 16;
 
 /// Numbers that a row of `inputs` numbers takes in front of a product.
 pub(crate) fn padded(inputs: usize) -> usize {
     inputs.next_multiple_of(PADDING)
 }
 
-/// The number format of a precision.
-///
-/// # Errors
-/// There are no kernels for it.
-pub(crate) fn numbers_of(precision: Precision) -> Result<Numbers> {
-    match precision {
-        Precision::F32 => Ok(Numbers::F32),
-        Precision::Bf16 => Ok(Numbers::Bf16),
-        Precision::Int8 => Err(Error::input("a GPU has no kernels for this number format")
-            .at("precision")
-            .expected("f32 or bf16")
-            .got(precision)
-            .hint("--precision bf16, or --device cpu")),
+impl Format {
+    /// The format of a precision.
+    pub(crate) fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+            Precision::Int8 => Self::Int8,
+        }
+    }
+
+    /// The format of inputs of products, keys and values beside weights of this format.
+    pub(crate) fn numbers(self) -> Numbers {
+        match self {
+            Self::F32 => Numbers::F32,
+            Self::Bf16 | Self::Int8 => Numbers::Bf16,
+        }
+    }
+
+    /// Vectors of four words of a row of `inputs` weights.
+    fn vectors(self, inputs: usize) -> usize {
+        let in_a_vector = match self {
+            Self::F32 => 4,
+            Self::Bf16 => 8,
+            Self::Int8 => 16,
+        };
+        padded(inputs) / in_a_vector
+    }
+
+    /// Words of the scales of a row of `inputs` weights.
+    fn scales(self, inputs: usize) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 0,
+            Self::Int8 => inputs.div_ceil(BLOCK).div_ceil(2),
+        }
+    }
+
+    /// Bytes of a row of `inputs` weights with its scales.
+    pub(crate) fn row_bytes(self, inputs: usize) -> usize {
+        16 * self.vectors(inputs) + 4 * self.scales(inputs)
     }
 }
 
 /// A matrix of weights, row after row of [`padded`] inputs.
 pub(crate) struct GpuMatrix {
     pub(crate) buffer: Buffer,
+    /// Scales of the blocks of each row under int8, two in a word; else one word without a meaning.
+    pub(crate) scales: Buffer,
     pub(crate) size: MatrixSize,
+    pub(crate) format: Format,
     /// Vectors of four words of a row.
     pub(crate) vectors: usize,
-}
-
-/// Vectors of four words of a row of `inputs` weights.
-pub(crate) fn vectors_of(inputs: usize, numbers: Numbers) -> usize {
-    match numbers {
-        Numbers::F32 => padded(inputs) / 4,
-        Numbers::Bf16 => padded(inputs) / 8,
-    }
 }
 
 impl GpuMatrix {
     /// Uploads a matrix. `fill` writes a row, `[inputs]`, by its number.
     pub(crate) fn upload(
         memory: &Memory,
-        numbers: Numbers,
+        format: Format,
         size: MatrixSize,
         fill: &mut dyn FnMut(usize, &mut [f32]),
     ) -> Self {
-        let (vectors, mut row) = (vectors_of(size.inputs, numbers), vec![0.0; padded(size.inputs)]);
+        let (vectors, mut row) = (format.vectors(size.inputs), vec![0.0; padded(size.inputs)]);
         let mut words: Vec<u32> = Vec::with_capacity(size.outputs * vectors * 4);
-        for output in 0..size.outputs {
-            fill(output, &mut row[..size.inputs]);
-            match numbers {
-                Numbers::F32 => words.extend(row.iter().map(|x| x.to_bits())),
-                Numbers::Bf16 => words.extend(row.as_chunks::<2>().0.iter().map(|pair| {
-                    let [low, high] = pair.map(|x| u32::from(bf16::from_f32(x).to_bits()));
-                    low | high << 16
-                })),
+        let mut scales = Vec::new();
+        match format {
+            Format::Int8 => Rounded::new(size, fill).write(vectors, &mut words, &mut scales),
+            Format::F32 | Format::Bf16 => {
+                scales.push(0);
+                for output in 0..size.outputs {
+                    fill(output, &mut row[..size.inputs]);
+                    match format {
+                        Format::F32 => words.extend(row.iter().map(|x| x.to_bits())),
+                        _ => words.extend(row.as_chunks::<2>().0.iter().map(|pair| {
+                            let [low, high] = pair.map(bf16::from_f32);
+                            pair_of(low, high)
+                        })),
+                    }
+                }
             }
         }
-        Self { buffer: memory.upload(words), size, vectors }
+        Self { buffer: memory.upload(words), scales: memory.upload(scales), size, format, vectors }
     }
 
     /// Bytes of so many rows.
     pub(crate) fn bytes_of(&self, outputs: usize) -> usize {
-        outputs * self.vectors * 16
+        outputs * self.format.row_bytes(self.size.inputs)
+    }
+}
+
+/// Two numbers in a word.
+pub(crate) fn pair_of(low: bf16, high: bf16) -> u32 {
+    u32::from(low.to_bits()) | u32::from(high.to_bits()) << 16
+}
+
+/// A matrix that the CPU's kernels have rounded to 8 bits: the weights and scales are the same ones.
+struct Rounded(Matrix);
+
+impl Rounded {
+    fn new(size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
+        Self(Matrix::pack(Precision::Int8, size.outputs, size.inputs, fill))
+    }
+
+    /// Writes the weights row after row, four in a word, and the scales, two in a word.
+    fn write(&self, vectors: usize, words: &mut Vec<u32>, scales: &mut Vec<u32>) {
+        let (bytes, _) = self.0.packed().as_chunks::<4>();
+        let (panels, panel_words) = (self.0.panels(), self.0.panel_bytes() / 4);
+        let all_scales: &[u16] = bytemuck::cast_slice(&self.0.packed()[4 * panels * panel_words..]);
+        let blocks = self.0.k().div_ceil(BLOCK);
+        for output in 0..self.0.n() {
+            let (panel, lane) = (output / PANEL, output % PANEL);
+            // A panel has words of 16 outputs together; blocks are filled up beyond the row.
+            words.extend(
+                (0..4 * vectors).map(|word| u32::from_le_bytes(bytes[panel * panel_words + word * PANEL + lane])),
+            );
+            let scale = |block: usize| match block < blocks {
+                true => bf16::from_bits(all_scales[(panel * blocks + block) * PANEL + lane]),
+                false => bf16::ZERO,
+            };
+            scales.extend((0..blocks).step_by(2).map(|block| pair_of(scale(block), scale(block + 1))));
+        }
     }
 }
 
@@ -81,7 +144,7 @@ impl GpuMatrix {
 pub(crate) struct Uploader<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) checkpoint: &'a Checkpoint,
-    pub(crate) numbers: Numbers,
+    pub(crate) format: Format,
 }
 
 impl Packer for Uploader<'_> {
@@ -92,7 +155,7 @@ impl Packer for Uploader<'_> {
     }
 
     fn matrix(&self, _: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<GpuMatrix> {
-        let matrix = GpuMatrix::upload(self.memory, self.numbers, size, fill);
+        let matrix = GpuMatrix::upload(self.memory, self.format, size, fill);
         self.checkpoint.release();
         Ok(matrix)
     }

@@ -1,5 +1,6 @@
 //! Memory of a device: what was planned, and buffers.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cubecl::bytes::Bytes;
@@ -40,7 +41,7 @@ impl Memory {
     /// # Errors
     /// The device has less, or no buffer may be so large.
     pub(crate) fn plan(&self, what: &'static str, bytes: u64, largest: u64) -> Result<()> {
-        let most = self.client.properties().memory.max_page_size;
+        let most = self.largest();
         if largest > most {
             return Err(self.too_little(what, largest, "in one buffer", most));
         }
@@ -54,6 +55,11 @@ impl Memory {
         }
         self.planned.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Bytes of the largest buffer.
+    pub(crate) fn largest(&self) -> u64 {
+        self.client.properties().memory.max_page_size
     }
 
     /// Gives planned memory back.
@@ -91,9 +97,24 @@ impl Memory {
     /// # Errors
     /// The device is lost, or a kernel before failed.
     pub(crate) fn read(&self, buffer: &Buffer, words: usize) -> Result<Bytes> {
-        let left = (buffer.words - words) * WORD;
-        let handle = buffer.handle.clone().offset_end(left as u64);
-        self.client.read_one(handle).map_err(|e| {
+        Ok(self.read_parts(buffer, std::iter::once(0..words))?.remove(0))
+    }
+
+    /// Parts of a buffer, by their words.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_parts(
+        &self,
+        buffer: &Buffer,
+        parts: impl IntoIterator<Item = Range<usize>>,
+    ) -> Result<Vec<Bytes>> {
+        let bytes = |words: usize| (words * WORD) as u64;
+        let part = |part: Range<usize>| {
+            let handle = buffer.handle.clone().offset_start(bytes(part.start));
+            handle.offset_end(bytes(buffer.words - part.end))
+        };
+        self.client.read(parts.into_iter().map(part).collect()).map_err(|e| {
             Error::environment(format!("{} failed", self.name)).got(e).hint("--device cpu computes without it")
         })
     }

@@ -2,10 +2,11 @@
 
 use hawk_files::NormPlacement;
 
+use crate::embedding::Tokens;
 use crate::kernels::norm::NormInto;
 use crate::kernels::numbers::Numbers;
 use crate::kernels::product::Epilogue;
-use crate::kernels::{attention, elementwise, norm, place};
+use crate::kernels::{attention, elementwise, norm, place, reduce};
 use crate::launch::{Gather, Product, RowsIn, cubes, units};
 use crate::matrix::GpuMatrix;
 use crate::memory::Buffer;
@@ -21,8 +22,6 @@ pub(crate) struct Pass<'a> {
     pub(crate) tokens: usize,
     /// Number of rows.
     pub(crate) count: usize,
-    /// Hidden states, `[count][stride]`.
-    pub(crate) hidden: Buffer,
     /// What kernels need to know of the rows
     /// ([`Streams::describe`](crate::streams::Streams::describe)).
     pub(crate) rows: Buffer,
@@ -30,6 +29,11 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// The inputs of the tokens become the hidden states.
+    pub(crate) fn embed(&self, tokens: Tokens) {
+        self.target.embedding.run(&self.target.memory, tokens, &self.w.hidden, self.w.widths.hidden);
+    }
+
     pub(crate) fn layer(&self, index: usize) {
         let (weights, norms) = (&self.target.weights.layers[index], &self.target.layers[index]);
         let (w, widths) = (self.w, &self.w.widths);
@@ -60,15 +64,7 @@ impl Pass<'_> {
     }
 
     fn product(&self, matrix: &GpuMatrix, x: RowsIn<'_>, y: RowsIn<'_>, epilogue: Epilogue) {
-        let product = Product {
-            matrix,
-            numbers: self.target.numbers,
-            epilogue,
-            x,
-            y,
-            rows: 0..self.count,
-            outputs: 0..matrix.size.outputs,
-        };
+        let product = Product { matrix, epilogue, x, y, rows: 0..self.count, outputs: 0..matrix.size.outputs };
         product.run(&self.target.memory);
     }
 
@@ -76,7 +72,7 @@ impl Pass<'_> {
     fn residual(&self, matrix: &GpuMatrix, x: RowsIn<'_>) {
         let stride = self.w.widths.hidden;
         match self.target.config().norm_placement {
-            NormPlacement::Before => self.product(matrix, x, RowsIn { buffer: &self.hidden, stride }, Epilogue::Add),
+            NormPlacement::Before => self.product(matrix, x, RowsIn { buffer: &self.w.hidden, stride }, Epilogue::Add),
             NormPlacement::After => self.product(matrix, x, RowsIn { buffer: &self.w.block, stride }, Epilogue::Store),
         }
     }
@@ -86,16 +82,16 @@ impl Pass<'_> {
     fn norm_in(&self, weight: &Buffer) {
         match self.target.config().norm_placement {
             NormPlacement::Before => {
-                self.norm(Norm { x: &self.hidden, weight, out: &self.w.normed, into: NormInto::Store });
+                self.norm(Norm { x: &self.w.hidden, weight, out: &self.w.normed, into: NormInto::Store });
             }
-            NormPlacement::After => self.rounded(&self.hidden, &self.w.normed, self.count),
+            NormPlacement::After => self.rounded(&self.w.hidden, &self.w.normed, self.count),
         }
     }
 
     /// Where the norm comes after the block, its output is added here.
     fn norm_out(&self, weight: &Buffer) {
         if self.target.config().norm_placement == NormPlacement::After {
-            self.norm(Norm { x: &self.w.block, weight, out: &self.hidden, into: NormInto::Add });
+            self.norm(Norm { x: &self.w.block, weight, out: &self.w.hidden, into: NormInto::Add });
         }
     }
 
@@ -111,7 +107,7 @@ impl Pass<'_> {
             norm::norm::launch_unchecked(
                 &self.target.memory.client,
                 cubes(picked.count, 1),
-                units(norm::UNITS),
+                units(reduce::UNITS),
                 x.arg(),
                 weight.arg(),
                 picked.rows.arg(),
@@ -164,7 +160,7 @@ impl Pass<'_> {
             attention::attention::launch_unchecked(
                 client,
                 cubes(self.count, c.heads),
-                units(norm::UNITS),
+                units(reduce::UNITS),
                 w.qkv.arg(),
                 w.keys[index].arg(),
                 w.values[index].arg(),
@@ -187,7 +183,7 @@ impl Pass<'_> {
     /// The final norm and the output projection of the rows `read`.
     pub(crate) fn read_out(&self, projection: &Projection, read: Buffer, readouts: usize) {
         let w = self.w;
-        let norm = Norm { x: &self.hidden, weight: &self.target.norm, out: &w.last, into: NormInto::Store };
+        let norm = Norm { x: &self.w.hidden, weight: &self.target.norm, out: &w.last, into: NormInto::Store };
         self.norm_of(norm, Picked { rows: &read, count: readouts }, Numbers::F32);
         self.rounded(&w.last, &w.last_rounded, readouts);
         projection.run(self.target, &w.last_rounded, &w.head, &w.logits, readouts);

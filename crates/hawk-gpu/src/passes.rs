@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hawk_files::{Error, Result};
 use hawk_kernels::Threads;
-use hawk_nn::{HeadRow, Laws, NodeLaws, NodeOf, OwnInputs, PassPlan, Passes, Rows, StreamId};
+use hawk_nn::{HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Passes, ReadBack, Rows, StreamId};
 use hawk_spec::{Code, LawError};
 
 use crate::heads::{HeadRuns, Heads};
@@ -13,20 +13,18 @@ use crate::kernels::{cache, place};
 use crate::launch::{cubes, units};
 use crate::pass::Pass;
 use crate::projection::Projection;
+use crate::readouts::Readouts;
 use crate::streams::{Bounds, Streams};
 use crate::weights::Target;
 use crate::workspace::Workspace;
 
 pub(crate) struct GpuPasses {
     target: Arc<Target>,
-    threads: Arc<Threads>,
     heads: Option<HeadRuns>,
     streams: Streams,
     workspace: Workspace,
     projection: Projection,
-    laws: NodeLaws,
-    /// Logits of the last pass, `[readouts, codes]`.
-    logits: Vec<f32>,
+    readouts: Readouts,
     /// The last hidden states of the last pass, once they were asked for.
     hidden: Vec<f32>,
     head_rows: usize,
@@ -46,29 +44,13 @@ impl GpuPasses {
         Ok(Self {
             heads: heads.map(|heads| HeadRuns::new(heads, memory, &plan, widths)),
             projection: Projection { widths, outputs },
-            laws: NodeLaws::new(&plan, threads.threads()),
-            logits: Vec::new(),
+            readouts: Readouts::new(memory, &plan, threads),
             hidden: Vec::new(),
             head_rows: plan.head_rows,
             streams: Streams::new(plan),
             workspace,
-            threads,
             target,
         })
-    }
-
-    /// The inputs of the rows of all streams, `[rows][stride]`.
-    fn inputs(&self) -> Vec<f32> {
-        let (d, stride) = (self.target.config().hidden, self.workspace.widths.hidden);
-        let mut inputs = Vec::new();
-        for stream in &self.streams.all {
-            for token in stream.rows.tokens() {
-                let first = inputs.len();
-                inputs.resize(first + stride, 0.0);
-                self.target.weights.embedding.row_into(token.index(), stream.own.vectors(), &mut inputs[first..][..d]);
-            }
-        }
-        inputs
     }
 
     /// Moves the keys and values of committed rows to their places.
@@ -107,20 +89,17 @@ impl GpuPasses {
                 w: &self.workspace,
                 tokens: self.streams.tokens(),
                 count,
-                hidden: memory.upload(self.inputs()),
                 rows: memory.upload(rows),
                 paths: memory.upload(paths),
             };
+            pass.embed(self.streams.tokens_of_rows(self.target.embedding.ids(), self.target.config().hidden));
             for layer in 0..self.target.layers.len() {
                 pass.layer(layer);
             }
             let read = self.streams.read();
-            self.logits.clear();
             if !read.is_empty() {
                 let readouts = read.len();
                 pass.read_out(&self.projection, memory.upload(read), readouts);
-                let logits = memory.read(&self.workspace.logits, readouts * self.workspace.widths.codes)?;
-                self.logits.extend_from_slice(bytemuck::cast_slice(&logits));
             }
         }
         self.streams.rows_have_run();
@@ -129,9 +108,10 @@ impl GpuPasses {
 
     /// The last hidden states of the last pass.
     fn read_hidden(&mut self) -> Result<()> {
-        if self.hidden.is_empty() && self.laws.rows() > 0 {
-            let words = self.laws.rows() * self.workspace.widths.hidden;
+        if self.hidden.is_empty() && self.readouts.laws.rows() > 0 {
+            let words = self.readouts.laws.rows() * self.workspace.widths.hidden;
             let hidden = self.target.memory.read(&self.workspace.last, words)?;
+            self.readouts.read_back.bytes += hidden.len() as u64;
             self.hidden.extend_from_slice(bytemuck::cast_slice(&hidden));
         }
         Ok(())
@@ -204,23 +184,23 @@ impl Passes for GpuPasses {
     }
 
     fn forward(&mut self, trees: &[Laws]) -> Result<()> {
-        self.laws.clear();
+        self.readouts.clear();
         self.hidden.clear();
         self.run()?;
-        self.laws.begin(trees, self.streams.all.iter().map(|stream| &stream.rows));
-        Ok(())
+        let rows = self.streams.all.iter().map(|stream| &stream.rows);
+        self.readouts.begin(&self.target.memory, &self.workspace.logits, trees, rows)
     }
 
     fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError> {
-        self.laws.scores(&mut self.logits, at)
+        self.readouts.scores(&self.target.memory, &self.workspace.logits, at)
     }
 
     fn best(&mut self, at: NodeOf, count: usize) -> StdResult<&[(f64, Code)], LawError> {
-        self.laws.best(&self.threads, &mut self.logits, at, count)
+        self.readouts.best(&self.target.memory, &self.workspace.logits, at, count)
     }
 
     fn hidden(&mut self, at: NodeOf) -> Option<&[f32]> {
-        let row = self.laws.row(at)?;
+        let row = self.readouts.laws.row(at)?;
         self.read_hidden().ok()?;
         Some(&self.hidden[row * self.workspace.widths.hidden..][..self.target.config().hidden])
     }
@@ -230,17 +210,23 @@ impl Passes for GpuPasses {
             return Err(self.no_heads(rows.len()));
         }
         let states = rows.iter().map(|row| {
-            self.laws.row(row.at).ok_or_else(|| {
+            self.readouts.laws.row(row.at).ok_or_else(|| {
                 Error::input("a draft head reads a node that the pass has not").got(format!("{:?}", row.at))
             })
         });
         let states = states.collect::<Result<Vec<_>>>()?;
         let Some(heads) = &mut self.heads else { return Ok(()) };
-        heads.run(&self.target, &self.projection, rows, &states, &self.workspace.last)
+        heads.run(&self.target, &self.projection, rows, &states, &self.workspace.last)?;
+        self.readouts.read_back.bytes += heads.bytes_read();
+        Ok(())
     }
 
     fn head_logits(&self, row: usize) -> &[f32] {
         self.heads.as_ref().map_or(&[], |heads| heads.logits(row))
+    }
+
+    fn read_back(&self) -> ReadBack {
+        self.readouts.read_back
     }
 
     fn commit(&mut self, stream: StreamId, row: usize) {
@@ -248,7 +234,7 @@ impl Passes for GpuPasses {
     }
 
     fn roll_back(&mut self) {
-        self.laws.clear();
+        self.readouts.clear();
         self.streams.roll_back();
     }
 }

@@ -26,7 +26,6 @@ impl Projection {
             let width = layer.size.outputs;
             let product = Product {
                 matrix: &layer.weights,
-                numbers,
                 epilogue: Epilogue::Store,
                 x,
                 y: RowsIn { buffer: inner, stride: self.widths.head },
@@ -52,7 +51,6 @@ impl Projection {
         }
         let product = Product {
             matrix: &output.outputs.weights,
-            numbers,
             epilogue: Epilogue::Store,
             x,
             y: RowsIn { buffer: logits, stride: self.widths.codes },

@@ -3,6 +3,7 @@
 use hawk_files::{Error, Result};
 use hawk_nn::{OwnInputs, PassPlan, Rows, StreamId};
 
+use crate::embedding::Tokens;
 use crate::kernels::cache::MOVE;
 use crate::kernels::place::ROW;
 
@@ -122,6 +123,25 @@ impl Streams {
             }
         }
         (rows, paths)
+    }
+
+    /// The tokens of the rows of all streams. The model has inputs of ids below `ids`, `width` numbers
+    /// each; others are a stream's own.
+    pub(crate) fn tokens_of_rows(&self, ids: usize, width: usize) -> Tokens {
+        let mut tokens = Tokens { ids: Vec::new(), own: Vec::new() };
+        for stream in &self.all {
+            for token in stream.rows.tokens() {
+                let id = match token.index().checked_sub(ids) {
+                    None => token.index(),
+                    Some(own) => {
+                        tokens.own.extend_from_slice(&stream.own.vectors()[own * width..][..width]);
+                        ids + tokens.own.len() / width - 1
+                    }
+                };
+                tokens.ids.push(id as u32);
+            }
+        }
+        tokens
     }
 
     /// The rows that are read, among those of all streams.

@@ -7,16 +7,22 @@ use hawk_files::{Checkpoint, InputTensors, Result, TransformerConfig};
 use hawk_kernels::{MatrixSize, Precision};
 use hawk_nn::{HeadNorm, PassCost, Weights};
 
+use crate::embedding::Embedding;
 use crate::kernels::numbers::Numbers;
-use crate::matrix::{GpuMatrix, Uploader, numbers_of, vectors_of};
+use crate::kernels::product::Format;
+use crate::matrix::{GpuMatrix, Uploader};
 use crate::memory::{Buffer, Memory};
 
 /// A loaded transformer.
 pub(crate) struct Target {
     pub(crate) memory: Arc<Memory>,
     pub(crate) precision: Precision,
+    /// How matrices are stored, and what products read and caches hold.
+    pub(crate) format: Format,
     pub(crate) numbers: Numbers,
+    /// Without the inputs of tokens, which are `embedding`.
     pub(crate) weights: Weights<GpuMatrix>,
+    pub(crate) embedding: Embedding,
     pub(crate) layers: Vec<LayerNorms>,
     pub(crate) norm: Buffer,
     /// Biases of the output head's layers; one zero each where there are none.
@@ -35,7 +41,7 @@ pub(crate) struct LayerNorms {
 }
 
 /// Bytes of the weights, and of the largest matrix.
-pub(crate) fn bytes_of(config: &TransformerConfig, numbers: Numbers) -> (u64, u64) {
+pub(crate) fn bytes_of(config: &TransformerConfig, format: Format) -> (u64, u64) {
     let tables: Vec<String> = config
         .ends()
         .inputs
@@ -45,12 +51,12 @@ pub(crate) fn bytes_of(config: &TransformerConfig, numbers: Numbers) -> (u64, u6
         })
         .collect();
     let (mut all, mut largest) = (0_u64, 0_u64);
-    // The tables stay on the host, but for one that is the output projection as well.
+    // The tables are planned when they are uploaded, but for one that is the output projection as well.
     let uploaded = |name: &String| config.tied_embeddings || !tables.contains(name);
     for tensor in config.tensors().iter().filter(|tensor| uploaded(&tensor.name)) {
         let inputs = tensor.shape.last().copied().unwrap_or(1);
         let outputs = tensor.shape.iter().rev().skip(1).product::<usize>();
-        let bytes = (outputs * vectors_of(inputs, numbers) * 16) as u64;
+        let bytes = (outputs * format.row_bytes(inputs)) as u64;
         all += bytes;
         // Gate and up projections lie together, as do queries, keys and values.
         largest = largest.max(2 * bytes);
@@ -65,13 +71,16 @@ impl Target {
         from: &Checkpoint,
         precision: Precision,
     ) -> Result<Self> {
-        let numbers = numbers_of(precision)?;
+        let format = Format::of(precision);
         let config = config.for_weights(from)?;
         config.check_layers(from)?;
-        let (planned, largest) = bytes_of(&config, numbers);
+        let (planned, largest) = bytes_of(&config, format);
         memory.plan("the weights", planned, largest)?;
-        let weights = Weights::load(config, &Uploader { memory, checkpoint: from, numbers });
-        let weights = weights.inspect_err(|_| memory.give_back(planned))?;
+        let weights = Weights::load(config, &Uploader { memory, checkpoint: from, format });
+        let mut weights = weights.inspect_err(|_| memory.give_back(planned))?;
+        let embedding = Embedding::upload(memory, weights.embedding.take(), weights.config.hidden);
+        let (embedding, more) = embedding.inspect_err(|_| memory.give_back(planned))?;
+        let planned = planned + more;
         let layers = weights.layers.iter().map(|layer| LayerNorms {
             attention: memory.upload(layer.attention_norm.clone()),
             mlp: memory.upload(layer.mlp_norm.clone()),
@@ -85,8 +94,10 @@ impl Target {
             output_bias: bias(&weights.output.outputs.bias),
             memory: Arc::clone(memory),
             precision,
-            numbers,
+            format,
+            numbers: format.numbers(),
             weights,
+            embedding,
             planned,
         })
     }

@@ -6,6 +6,7 @@ use hawk_nn::{PassPlan, Rope};
 use crate::kernels::numbers::Numbers;
 use crate::matrix::padded;
 use crate::memory::Buffer;
+use crate::ranking::Shortlists;
 use crate::weights::Target;
 
 /// Numbers of a row between the products of a layer.
@@ -48,6 +49,8 @@ impl Widths {
 /// fill up a row are zero.
 pub(crate) struct Workspace {
     pub(crate) widths: Widths,
+    /// Hidden states.
+    pub(crate) hidden: Buffer,
     /// Inputs of a block, as products read them.
     pub(crate) normed: Buffer,
     /// Output of a block whose norm comes after it.
@@ -79,10 +82,11 @@ impl Workspace {
         let (c, memory, w) = (target.config(), &target.memory, Widths::new(target, plan));
         let product = |factors: &[usize]| factors.iter().fold(1_usize, |all, &factor| all.saturating_mul(factor));
         let (rows, readouts) = (plan.rows, plan.readouts);
-        let row = 2 * w.hidden + w.qkv + w.attended + 2 * w.inner + w.inner;
+        let row = 3 * w.hidden + w.qkv + w.attended + 2 * w.inner + w.inner;
         let scores = product(&[rows, c.heads, plan.tokens]);
         let slots = product(&[plan.streams, c.kv_heads, w.words, plan.tokens]);
         let logits = product(&[readouts, w.codes]);
+        let [ranked, lists] = Shortlists::words(plan);
         let in_all = [
             product(&[rows, row]),
             scores,
@@ -90,6 +94,8 @@ impl Workspace {
             logits,
             product(&[readouts, 2 * w.hidden + w.head]),
             product(&[c.head_dim, plan.tokens]),
+            ranked,
+            lists,
         ];
         let bytes = |words: usize| (words as u64).saturating_mul(4);
         let planned = in_all.into_iter().fold(0_u64, |all, words| all.saturating_add(bytes(words)));
@@ -99,6 +105,7 @@ impl Workspace {
         let (cos, sin) = rope.tables();
         Ok(Self {
             widths: w,
+            hidden: memory.zeros(rows * w.hidden),
             normed: memory.zeros(rows * w.hidden),
             block: memory.zeros(rows * w.hidden),
             qkv: memory.zeros(rows * w.qkv),

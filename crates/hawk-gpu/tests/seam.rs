@@ -9,8 +9,10 @@ use std::sync::LazyLock;
 use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
 use hawk_gpu::{Api, Gpu};
 use hawk_kernels::Precision;
-use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId};
-use hawk_spec::{Pipeline, TokenId};
+use hawk_nn::{
+    Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId, Walked,
+};
+use hawk_spec::{Cell, ImageIndex, Noise, Pipeline, Purpose, Sampling, Seed, TokenId};
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
 static CPU: LazyLock<Cpu> = LazyLock::new(|| Cpu::new(2).unwrap());
@@ -71,7 +73,7 @@ fn tokens(dir: &Path, backend: &dyn Backend, count: usize) -> (OwnInputs, Vec<To
 }
 
 fn laws(cond: StreamId) -> Laws {
-    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 }
+    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0, walked: Walked::Scores }
 }
 
 /// Logits of a chain, in passes of `step` rows.
@@ -115,13 +117,16 @@ fn logits_are_the_cpus_to_rounding() {
         let (exact, got) = (logits(&*CPU, Precision::F32), logits(&*GPU, Precision::F32));
         let worst = differences(&exact, &got).fold(0.0, f32::max);
         assert!(worst <= 1e-4, "{}: {worst}", dir.display());
+        println!("{}: f32 {worst:.1e}", dir.display());
         // An input that is rounded to bf16 may be rounded to either side. That moves logits as far
-        // as rounding does at all.
-        let (cpu, gpu) = (logits(&*CPU, Precision::Bf16), logits(&*GPU, Precision::Bf16));
-        let [of_cpu, of_gpu, between] =
-            [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));
-        println!("{}: f32 {worst:.1e}; bf16 {of_cpu:.1e} {of_gpu:.1e} {between:.1e}", dir.display());
-        assert!(of_gpu <= 1.1 * of_cpu && between <= of_cpu, "{}: {of_gpu}, CPU {of_cpu}", dir.display());
+        // as rounding does at all. Under int8 the CPU rounds inputs to 8 bits, a GPU to bf16.
+        for precision in [Precision::Bf16, Precision::Int8] {
+            let (cpu, gpu) = (logits(&*CPU, precision), logits(&*GPU, precision));
+            let [of_cpu, of_gpu, between] =
+                [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));
+            println!("{}: {precision} {of_cpu:.1e} {of_gpu:.1e} {between:.1e}", dir.display());
+            assert!(of_gpu <= 1.1 * of_cpu && between <= 1.1 * of_cpu, "{}: {of_gpu}, CPU {of_cpu}", dir.display());
+        }
     }
 }
 
@@ -129,7 +134,7 @@ fn logits_are_the_cpus_to_rounding() {
 fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
     let formats = |dir: PathBuf| match dir.ends_with("built-in") {
         true => vec![(dir, Precision::Bf16)],
-        false => vec![(dir.clone(), Precision::F32), (dir, Precision::Bf16)],
+        false => [Precision::F32, Precision::Bf16, Precision::Int8].map(|format| (dir.clone(), format)).to_vec(),
     };
     models().flat_map(formats)
 }
@@ -211,12 +216,56 @@ fn a_row_of_a_tree_has_the_bits_of_its_path() {
 }
 
 #[test]
+fn the_best_codes_of_a_pass_are_those_of_its_scores() {
+    let noise = Noise { seed: Seed(7), image: ImageIndex(2) };
+    for dir in models() {
+        let backend = load(&dir, &*GPU, Precision::Bf16);
+        let (own, tokens) = tokens(&dir, &*backend, 24);
+        let mut passes = backend.passes(plan(&*backend)).unwrap();
+        let streams = [(); 2].map(|()| passes.open(own.clone()).unwrap());
+        for ((cfg, temperature, top_k, top_p), best) in
+            [((3.0, 1.0, 0, 1.0), 1), ((4.0, 0.8, 7, 1.0), 4), ((2.0, 1.2, 0, 0.8), 4), ((1.0, 1.0, 9, 0.6), 0)]
+        {
+            let sampling = Sampling::new(cfg, temperature, top_k, top_p).unwrap();
+            let before = passes.read_back();
+            for (at, stream) in streams.into_iter().enumerate() {
+                // The streams have other tokens, as those of guidance do.
+                let mut last = None;
+                for (cell, &token) in (0..).map(Cell).zip(&tokens[at..][..16]) {
+                    last = Some(passes.rows(stream).push(token, last, Readout::Law(cell)));
+                }
+            }
+            let laws = Laws {
+                uncond: Some(streams[1]),
+                shaping: Shaping::Sampling(sampling),
+                ranking: Ranking::Noise(noise, Purpose::Replay),
+                best,
+                walked: Walked::Best,
+                ..laws(streams[0])
+            };
+            let mut staged = Staged::run(&mut *passes, &[laws]).unwrap();
+            let count = best.max(1);
+            let got: Vec<_> =
+                (0..16).map(|node| staged.read().best(NodeOf { tree: 0, node }, count).unwrap().to_vec()).collect();
+            let read = staged.read().read_back();
+            let (bytes, listed) = (read.bytes - before.bytes, read.listed - before.listed);
+            assert_eq!(listed, 16, "{}", dir.display());
+            if read.ranked_on_host == before.ranked_on_host {
+                assert_eq!(bytes, 16 * (16 + 32 * (count as u64 + 3)), "{}", dir.display());
+            }
+            let mut wanted = Vec::new();
+            for (node, got) in got.iter().enumerate() {
+                let scores = staged.read().scores(NodeOf { tree: 0, node }).unwrap();
+                noise.at(Cell(node as u32), Purpose::Replay).rank(scores, count, &mut wanted);
+                assert_eq!(got, &wanted, "{} node {node}, {sampling:?}", dir.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_a_device_cannot_do_is_told() {
     let dir = golden("chameleon");
-    let source = ModelSource::Dir(dir.clone());
-    let config = TransformerConfig::from_json(&source.read("config.json").unwrap()).unwrap();
-    let error = GPU.load(config, &Checkpoint::open(&source, "").unwrap(), Precision::Int8).err().unwrap();
-    assert!(error.to_string().contains("f32 or bf16"), "{error}");
     let error = Gpu::open(Api::Vulkan, 99, 1).err().unwrap();
     assert!(error.to_string().contains("vulkan:99"), "{error}");
     let backend = load(&dir, &*GPU, Precision::F32);

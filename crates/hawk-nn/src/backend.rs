@@ -15,7 +15,7 @@ use hawk_files::{CaptionFeatures, Checkpoint, HeadsConfig, Result, TransformerCo
 use hawk_kernels::Precision;
 use hawk_spec::{Code, Grid, LawError};
 
-use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, StreamId};
+use crate::pass::{HeadRow, Laws, NodeOf, OwnInputs, PassCost, PassPlan, ReadBack, StreamId};
 use crate::rows::Rows;
 use crate::vq::image::Image;
 
@@ -146,6 +146,12 @@ pub trait Passes: Send {
 
     /// The logits of a row of the last [`run_heads`](Self::run_heads), one per code.
     fn head_logits(&self, row: usize) -> &[f32];
+
+    /// What was read back from the device since the passes were opened; nothing where the device is
+    /// this machine's processor.
+    fn read_back(&self) -> ReadBack {
+        ReadBack::default()
+    }
 
     /// Makes the path to a row of the last pass committed tokens.
     ///

@@ -11,6 +11,21 @@ use crate::cpu::rankers::{Asked, Rankers};
 use crate::pass::{Laws, NodeOf, PassPlan, Ranking, Shaping, StreamId};
 use crate::rows::Rows;
 
+/// How the law of a node is made and ranked, for a device that ranks codes itself.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeLaw {
+    /// Row of the conditional logits.
+    pub cond: usize,
+    /// Row of the unconditional logits, where the tree has them.
+    pub uncond: Option<usize>,
+    /// The way from logits to the law.
+    pub shaping: Shaping,
+    /// The ranking of codes.
+    pub ranking: Ranking,
+    /// The cell whose noise ranks them.
+    pub cell: Cell,
+}
+
 /// The nodes of a pass, and the memory in which their laws are made. Logits are `[readouts,
 /// codes]`, stream after stream, rows in order.
 pub struct NodeLaws {
@@ -73,6 +88,20 @@ impl NodeLaws {
     #[must_use]
     pub fn row(&self, at: NodeOf) -> Option<usize> {
         self.row_of(self.trees.get(at.tree)?.cond, at.node)
+    }
+
+    /// Number of nodes of a tree.
+    #[must_use]
+    pub fn nodes(&self, tree: usize) -> usize {
+        self.trees.get(tree).and_then(|tree| self.readouts.get(tree.cond.0)).map_or(0, Range::len)
+    }
+
+    /// How the law of a node is made; none where there is no such node.
+    #[must_use]
+    pub fn law(&self, at: NodeOf) -> Option<NodeLaw> {
+        let (cond, uncond) = self.rows_of(at).ok()?;
+        let Laws { shaping, ranking, .. } = self.trees[at.tree];
+        Some(NodeLaw { cond, uncond, shaping, ranking, cell: self.cells[cond] })
     }
 
     fn row_of(&self, stream: StreamId, node: usize) -> Option<usize> {
@@ -166,11 +195,11 @@ impl NodeLaws {
     /// Ranks all nodes of the trees whose drafters read them all, in one parallel region.
     fn rank_all(&mut self, threads: &Threads, logits: &mut [f32]) -> StdResult<(), LawError> {
         for tree in 0..self.trees.len() {
-            let Laws { cond, best, .. } = self.trees[tree];
+            let Laws { best, .. } = self.trees[tree];
             if !(1..=Rankers::MOST).contains(&best) {
                 continue;
             }
-            for node in 0..self.readouts.get(cond.0).map_or(0, Range::len) {
+            for node in 0..self.nodes(tree) {
                 let at = NodeOf { tree, node };
                 self.drop_codes(logits, at)?;
                 if let Some(asked) = self.ask(at, best) {

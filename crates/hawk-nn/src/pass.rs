@@ -92,6 +92,15 @@ pub enum Ranking {
     Score,
 }
 
+/// What verification reads of the nodes that it walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walked {
+    /// The best code of each.
+    Best,
+    /// The scores of each.
+    Scores,
+}
+
 /// The laws of one tree in a pass. Node k of the tree is the k-th row of the stream that is read
 /// ([`Readout`](crate::Readout)).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,6 +115,20 @@ pub struct Laws {
     pub ranking: Ranking,
     /// Most codes that the drafter reads of every node's ranking; 0 where only verification reads.
     pub best: usize,
+    /// What verification reads. A device prepares it; it may be asked for anything else as well.
+    pub walked: Walked,
+}
+
+/// What passes have read back from a device of its own memory, and how codes were ranked there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadBack {
+    /// Bytes of laws, of best codes and of hidden states.
+    pub bytes: u64,
+    /// Nodes whose best codes the device has listed.
+    pub listed: u64,
+    /// Nodes whose best codes the host has ranked instead, from all their logits: a tie was too near
+    /// for the device, or its list cannot answer.
+    pub ranked_on_host: u64,
 }
 
 /// A node of a tree in a pass.

@@ -205,6 +205,14 @@ pub enum LawError {
         /// The node.
         node: NodeId,
     },
+    /// The law at a node is on a device, and the device did not give it.
+    #[error("the law at node {node} cannot be read: {reason}")]
+    Unread {
+        /// The node.
+        node: NodeId,
+        /// The device and what it said.
+        reason: String,
+    },
     /// A candidate has probability 0 under its own draft law.
     #[error("candidate {candidate} of node {node}, code {code}, has probability 0 under its own draft law")]
     ImpossibleDraft {

@@ -352,6 +352,7 @@ impl Run<'_> {
             self.events = events;
         }
         self.outcome.timings = Timings { pixels: self.outcome.timings.pixels, ..self.batch.timings() };
+        self.outcome.read_back = self.batch.read_back();
         match (self.outcome.images.is_empty(), self.outcome.failures.is_empty()) {
             (true, false) => Err(self.outcome.failures.remove(0).error),
             _ => Ok(self.outcome),

@@ -77,7 +77,9 @@ pub use drafter::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Nee
 pub use drafter::mode::DraftMode;
 pub use engine::{DraftMemory, Engine};
 pub use hawk_nn::kernels::Precision;
-pub use hawk_nn::{Arrangement, Attention, Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, Result};
+pub use hawk_nn::{
+    Arrangement, Attention, Backend, Cpu, Device, Error, Fault, Image, ImageSize, ModelSource, ReadBack, Result,
+};
 pub use hawk_spec::{
     Cell, Code, DecodeStats, DraftLaw, Grid, ImageIndex, LawError, NodeId, Noise, Rule, Sampling, Seed, Source,
     TokenId, TokenTree, TreeError, TreeShape, Verdict,

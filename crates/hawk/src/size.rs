@@ -2,7 +2,7 @@
 
 use hawk_nn::{
     Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Ranking, Readout, Result, Shaping, Sizes, Staged, StreamId,
-    lumina_sizes,
+    Walked, lumina_sizes,
 };
 use hawk_spec::{
     Cell, CellNoise, ImageIndex, LawError, Noise, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper,
@@ -70,7 +70,14 @@ impl Engine {
 /// Commits a token and returns the logits after it.
 fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> Result<Vec<f32>> {
     let row = passes.rows(stream).push(token, None, Readout::Law(Cell(0)));
-    let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
+    let laws = Laws {
+        cond: stream,
+        uncond: None,
+        shaping: Shaping::Logits,
+        ranking: Ranking::Score,
+        best: 0,
+        walked: Walked::Scores,
+    };
     let mut staged = Staged::run(passes, &[laws])?;
     let scores = staged.read().scores(NodeOf { tree: 0, node: 0 });
     let logits = scores.map_err(|e| Error::input(format!("the law of a size token: {e}")))?.to_vec();

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use hawk_files::{Error, Result};
-use hawk_nn::{Backend, Laws, NodeOf, OwnInputs, PassPlan, Passes, Ranking, Readout, Shaping, Staged, StreamId};
+use hawk_nn::{
+    Backend, Laws, NodeOf, OwnInputs, PassPlan, Passes, Ranking, Readout, Shaping, Staged, StreamId, Walked,
+};
 use hawk_spec::{Pipeline, TokenId};
 use hawk_synth::SplitMix64;
 
@@ -64,10 +66,10 @@ impl Seam {
 }
 
 fn laws(cond: StreamId) -> Laws {
-    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 }
+    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0, walked: Walked::Best }
 }
 
-/// Times passes over each number of rows for about `effort` each, their logits read back. Every round times at
+/// Times passes over each number of rows for about `effort` each, the best code of every row read back. Every round times at
 /// least one pass of each.
 ///
 /// # Errors

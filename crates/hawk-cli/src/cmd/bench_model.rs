@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hawk::{Decoder, Decoding, Engine, Error, Event, Request, Result, Rule, Seed, Tree};
-use hawk_bench::step::{COMMITTED, Ceilings, time_passes};
+use hawk_bench::step::{COMMITTED, Ceilings, check_backend, time_backend, time_passes};
 use hawk_kernels::{Isa, Threads};
 use hawk_nn::{PassLimits, Readout, Target};
 use hawk_spec::{Code, TokenId};
 use serde::Serialize;
 
-use super::bench_step::{Row, print_rows, rows_of};
-use crate::args::{LoadArgs, tree_forms, with_heads};
-use crate::output::files::Files;
+use super::bench_step::{CHECKED_ROWS, GpuRow, Row, print_rows, rows_of};
+use crate::args::{DeviceArgs, LoadArgs, tree_forms, with_heads};
+use crate::output::files::{Files, Output};
 use crate::output::say;
 
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ use crate::output::say;
   hawk synth lumina-mgpt-7b --out lumina/
   hawk synth heads --model lumina/ --out lumina-heads/
   hawk bench model --model lumina/ --heads lumina-heads/ --precision int8 --rows 2,8 --cells 20
+
+On a GPU rows are compared with the same rows alone before they are timed: a pass with the best code of each row read \
+back, and the bytes of the weights over its time.
 
 The command fails if a decoder's cells differ from those of plain decoding.")]
 pub(crate) struct BenchModelArgs {
@@ -50,6 +53,8 @@ pub(crate) struct BenchModelArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     load: LoadArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Folder of draft heads [default: the model's own]
     #[arg(long, value_name = "DIR")]
     heads: Option<PathBuf>,
@@ -104,6 +109,10 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     files.reads_model("--model", &args.load.model.source()?);
     files.reads_heads("--heads", args.heads.as_deref());
     let json = files.writes_report("--json", args.json.as_ref())?;
+    let start = Instant::now();
+    if let Some(engine) = args.device.load_on_gpu(args.load.model.source()?, args.load.options()?)? {
+        return on_gpu(engine, args, start.elapsed(), json);
+    }
     let begin = Instant::now();
     let engine = Engine::load(args.load.model.source()?, args.load.options()?)?;
     let seconds = begin.elapsed().as_secs_f64();
@@ -151,12 +160,63 @@ pub(crate) fn run(args: &BenchModelArgs) -> Result<()> {
     };
     say(format_args!("\npeak memory {}", in_gb(report.peak_gb)));
     json.map_or(Ok(()), |json| json.write_json(&report))?;
-    match report.decoders.iter().find(|decoded| !decoded.same) {
+    all_the_same(&report.decoders)
+}
+
+/// Refuses decoders whose cells are not those of plain decoding.
+fn all_the_same(decoders: &[Decoded]) -> Result<()> {
+    match decoders.iter().find(|decoded| !decoded.same) {
         Some(Decoded { decoder, .. }) => {
             Err(Error::environment("the cells of a decoder differ from those of plain decoding").at(decoder))
         }
         None => Ok(()),
     }
+}
+
+/// A model on a GPU.
+#[derive(Serialize)]
+struct GpuReport {
+    model: String,
+    precision: String,
+    device: String,
+    load_seconds: f64,
+    weight_bytes: usize,
+    committed_tokens: usize,
+    passes: Vec<GpuRow>,
+    decoders: Vec<Decoded>,
+    /// Of this machine, beside what the GPU has.
+    peak_gb: Option<f64>,
+}
+
+/// Measures a model that was loaded onto a GPU. What a GPU can read and multiply is on its data sheet.
+fn on_gpu(engine: Engine, args: &BenchModelArgs, load: Duration, json: Option<Output>) -> Result<()> {
+    let (name, codes) = (args.load.model.name(), engine.config().layout.code_ids());
+    say(format_args!("{name}, {}, {}", engine.precision(), engine.device()));
+    say(format_args!("loaded in {:.1} s, peak memory of this machine {}", load.as_secs_f64(), in_gb(peak_gb())));
+    check_backend(engine.backend(), &codes, CHECKED_ROWS)?;
+    let times = time_backend(engine.backend(), &codes, &args.rows, args.effort())?;
+    let weight_bytes = engine.backend().cost(codes).bytes;
+    let passes = GpuRow::of(&times, weight_bytes);
+    say(format_args!(
+        "\n{:.2} GB of weights per pass; {COMMITTED} committed tokens per stream",
+        weight_bytes as f64 / 1e9
+    ));
+    GpuRow::print_all(&passes);
+    let engine = with_heads(engine, args.heads.as_deref())?;
+    let decoders = decode(&engine, args)?;
+    let report = GpuReport {
+        model: name,
+        precision: engine.precision().to_string(),
+        device: engine.device().to_owned(),
+        load_seconds: load.as_secs_f64(),
+        weight_bytes,
+        committed_tokens: COMMITTED,
+        passes,
+        decoders,
+        peak_gb: peak_gb(),
+    };
+    json.map_or(Ok(()), |json| json.write_json(&report))?;
+    all_the_same(&report.decoders)
 }
 
 /// Seconds of one pass over one row.

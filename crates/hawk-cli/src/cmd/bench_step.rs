@@ -20,10 +20,10 @@ use crate::output::files::Files;
 use crate::output::say;
 
 const ROWS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// On a GPU, the second of them two.
+/// On a GPU.
 const GPU_ROWS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// Rows whose bits are compared. More would take longer than the timing.
-const CHECKED_ROWS: usize = 8;
+pub(super) const CHECKED_ROWS: usize = 8;
 const SEED: u64 = 1;
 
 #[derive(clap::Args)]
@@ -39,8 +39,8 @@ and computing its operations at the measured peak. A column /bound is the ratio 
 to it; 1 is the best possible. The column /2 rows is the ratio of the medians to two rows: what a pass over a \
 tree costs, compared with plain decoding with guidance.
 
-On a GPU only the model of --model is measured, in bf16 unless --precision says otherwise: the time of a pass with its logits \
-read back, and the bytes of the weights over it.
+On a GPU only the model of --model is measured, in bf16 unless --precision says otherwise: the time of a pass with the \
+best code of each row read back, and the bytes of the weights over it.
 
 With --parts a second table follows: medians of the time in products with weights, in attention and in \
 norms, and what as many empty parallel regions take. A third one has products of one matrix whose weights stay \
@@ -212,17 +212,53 @@ struct GpuReport {
     passes: Vec<GpuRow>,
 }
 
-/// Passes over one number of rows, their logits read back.
+/// Passes over one number of rows, the best code of each row read back.
 #[derive(Serialize)]
-struct GpuRow {
+pub(super) struct GpuRow {
     rows: usize,
     passes: usize,
     min_ms: f64,
     median_ms: f64,
     /// Weights over the median time.
     weight_gb_per_s: f64,
-    /// The median over that of two rows.
-    median_over_two_rows: f64,
+    /// The median over that of two rows. None where two rows were not timed.
+    median_over_two_rows: Option<f64>,
+}
+
+impl GpuRow {
+    /// Rows whose passes read so many bytes of weights.
+    pub(super) fn of(times: &[PassTimes], weight_bytes: usize) -> Vec<Self> {
+        let two_rows = times.iter().find(|times| times.rows == 2);
+        let row = |times: &PassTimes| Self {
+            rows: times.rows,
+            passes: times.passes,
+            min_ms: times.min_ms,
+            median_ms: times.median_ms,
+            weight_gb_per_s: weight_bytes as f64 / times.median_ms / 1e6,
+            median_over_two_rows: two_rows.map(|two| times.median_ms / two.median_ms),
+        };
+        times.iter().map(row).collect()
+    }
+
+    pub(super) fn print_all(rows: &[Self]) {
+        say("rows   min ms  median ms  /2 rows  GB/s of weights  passes");
+        for row in rows {
+            say(format_args!(
+                "{:4} {:8.3} {:10.3} {:>8} {:16.1} {:7}",
+                row.rows,
+                row.min_ms,
+                row.median_ms,
+                over_two_rows(row.median_over_two_rows),
+                row.weight_gb_per_s,
+                row.passes
+            ));
+        }
+    }
+}
+
+/// A ratio to two rows, empty where they were not timed.
+fn over_two_rows(ratio: Option<f64>) -> String {
+    ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
 }
 
 /// Measures the model of --model alone: what a GPU can read and multiply is on its data sheet.
@@ -233,32 +269,18 @@ fn on_gpu(engine: &Engine, args: &BenchStepArgs) -> Result<()> {
     let (backend, codes) = (engine.backend(), engine.config().layout.code_ids());
     check_backend(backend, &codes, CHECKED_ROWS)?;
     let times = time_backend(backend, &codes, &GPU_ROWS, Duration::from_millis(args.effort_ms))?;
-    let (bytes, two) = (backend.cost(codes).bytes, times[1].median_ms);
-    let row = |times: &PassTimes| GpuRow {
-        rows: times.rows,
-        passes: times.passes,
-        min_ms: times.min_ms,
-        median_ms: times.median_ms,
-        weight_gb_per_s: bytes as f64 / times.median_ms / 1e6,
-        median_over_two_rows: times.median_ms / two,
-    };
+    let bytes = backend.cost(codes).bytes;
     let report = GpuReport {
         device: engine.device().to_owned(),
         model: args.model.name(),
         precision: engine.precision().to_string(),
         committed_tokens: COMMITTED,
         weight_bytes: bytes,
-        passes: times.iter().map(row).collect(),
+        passes: GpuRow::of(&times, bytes),
     };
     say(format_args!("{}, {COMMITTED} committed tokens per stream", report.device));
     say(format_args!("\n{} {}: {:.1} MB of weights", report.model, report.precision, bytes as f64 / 1e6));
-    say("rows   min ms  median ms  /2 rows  GB/s of weights  passes");
-    for row in &report.passes {
-        say(format_args!(
-            "{:4} {:8.3} {:10.3} {:8.2} {:16.1} {:7}",
-            row.rows, row.min_ms, row.median_ms, row.median_over_two_rows, row.weight_gb_per_s, row.passes
-        ));
-    }
+    GpuRow::print_all(&report.passes);
     json.map_or(Ok(()), |json| json.write_json(&report))
 }
 
@@ -284,7 +306,7 @@ pub(super) fn rows_of(times: &[PassTimes], ceilings: Ceilings, cost: PassCost) -
 pub(super) fn print_rows(rows: &[Row]) {
     say("rows bound ms   min ms /bound  median ms /bound /2 rows  passes");
     for row in rows {
-        let over_two_rows = row.median_over_two_rows.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let over_two_rows = over_two_rows(row.median_over_two_rows);
         say(format_args!(
             "{:4} {:8.2} {:8.2} {:6.2} {:10.2} {:6.2} {:>7} {:7}",
             row.rows,

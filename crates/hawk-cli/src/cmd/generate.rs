@@ -214,6 +214,7 @@ impl Work<'_> {
             interrupt::flow()
         })?;
         self.stats.add_time(&outcome.timings, start.elapsed());
+        self.stats.add_read_back(outcome.read_back);
         failure.map_or(Ok(()), Err)?;
         outcome.without_failures()
     }

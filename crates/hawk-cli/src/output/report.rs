@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use hawk::{DecodeStats, Engine, Generated, RecordedSampling, RecordedStats, Request, Timings};
+use hawk::{DecodeStats, Engine, Generated, ReadBack, RecordedSampling, RecordedStats, Request, Timings};
 use hawk_spec::TokenId;
 use serde::{Serialize, Serializer};
 
@@ -112,6 +112,8 @@ pub(crate) struct StatsReport {
     /// Seconds of each part of `generate_s`.
     parts_s: Parts,
     images_per_s: f64,
+    /// What was read back from a GPU.
+    read_back: ReadBackStats,
     /// The tree sizes in use at the end, where they are autotuned.
     tuned: Vec<TunedStats>,
 }
@@ -182,6 +184,15 @@ struct Parts {
     pixels: f64,
 }
 
+/// Bytes of laws and best codes, nodes whose best codes a GPU has listed, and nodes that the host has ranked
+/// because a list did not decide.
+#[derive(Clone, Copy, Default, Serialize)]
+struct ReadBackStats {
+    bytes: u64,
+    listed_nodes: u64,
+    nodes_ranked_on_host: u64,
+}
+
 impl StatsReport {
     pub(crate) fn new(engine: &Engine, request: &Request, load: Duration) -> Self {
         Self {
@@ -191,6 +202,7 @@ impl StatsReport {
             generate_s: 0.0,
             parts_s: Parts::default(),
             images_per_s: 0.0,
+            read_back: ReadBackStats::default(),
             tuned: Vec::new(),
         }
     }
@@ -221,6 +233,13 @@ impl StatsReport {
             sources: SourceStats::of(stats),
         };
         self.images.insert(place, row);
+    }
+
+    pub(crate) fn add_read_back(&mut self, read_back: ReadBack) {
+        let sum = &mut self.read_back;
+        sum.bytes += read_back.bytes;
+        sum.listed_nodes += read_back.listed;
+        sum.nodes_ranked_on_host += read_back.ranked_on_host;
     }
 
     pub(crate) fn add_time(&mut self, timings: &Timings, elapsed: Duration) {

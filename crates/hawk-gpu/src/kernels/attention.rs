@@ -8,9 +8,9 @@
 use cubecl::prelude::*;
 
 use super::cache::{key_place, value_place};
-use super::norm::{UNITS, most_of_units, sum_of_units};
 use super::numbers::{Numbers, exp, high, low, rounded};
 use super::place::{COMMITTED, PATH_LENGTH, PATH_START, ROW, STREAM};
+use super::reduce::{Reduction, UNITS, reduced};
 
 /// Units that sum values together; each has a pair of channels.
 const LANES: u32 = 32;
@@ -86,7 +86,7 @@ pub(crate) fn attention(
         scores[(memory + position) as usize] = score;
         most = max(most, score);
     }
-    let most = most_of_units(most, &mut parts);
+    let most = reduced(most, &mut parts, Reduction::Most);
 
     let mut part = 0.0f32;
     for position in range_stepped(UNIT_POS, length, UNITS) {
@@ -94,7 +94,7 @@ pub(crate) fn attention(
         scores[(memory + position) as usize] = power;
         part += power;
     }
-    let total = sum_of_units(part, &mut parts);
+    let total = reduced(part, &mut parts, Reduction::Sum);
     for position in range_stepped(UNIT_POS, length, UNITS) {
         let weight = scores[(memory + position) as usize] / total;
         scores[(memory + position) as usize] = rounded(weight, numbers);

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::numbers::{Numbers, exp, rounded, silu};
+use super::numbers::{Numbers, exp, high, low, rounded, silu};
 
 /// Units of a cube.
 pub(crate) const UNITS: u32 = 64;
@@ -24,6 +24,43 @@ pub(crate) fn swiglu(
         let at = CUBE_POS_Y * x_stride + i / PANEL * (2 * PANEL) + i % PANEL;
         let value = silu(x[at as usize]) * x[(at + PANEL) as usize];
         out[(CUBE_POS_Y * out_stride + i) as usize] = rounded(value, numbers);
+    }
+}
+
+/// The inputs of tokens, a row each. `table` has the inputs of ids below `ids`, `words` words a row;
+/// those from `ids` on are rows of `own`.
+#[allow(clippy::too_many_arguments, reason = "the parameters of a kernel are its buffers and sizes")]
+#[cube(launch_unchecked)]
+pub(crate) fn embed(
+    table: &[u32],
+    own: &[f32],
+    tokens: &[u32],
+    out: &mut [f32],
+    ids: u32,
+    words: u32,
+    width: u32,
+    stride: u32,
+    #[comptime] numbers: Numbers,
+) {
+    let i = CUBE_POS_X * UNITS + UNIT_POS;
+    if i < width {
+        let token = tokens[CUBE_POS_Y as usize];
+        let to = (CUBE_POS_Y * stride + i) as usize;
+        if token >= ids {
+            out[to] = own[((token - ids) * width + i) as usize];
+        } else {
+            match comptime!(numbers) {
+                Numbers::F32 => out[to] = f32::reinterpret(table[(token * words + i) as usize]),
+                Numbers::Bf16 => {
+                    let word = table[(token * words + i / 2) as usize];
+                    let mut value = low(word);
+                    if i % 2 == 1 {
+                        value = high(word);
+                    }
+                    out[to] = value;
+                }
+            }
+        }
     }
 }
 

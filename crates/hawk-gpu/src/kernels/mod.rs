@@ -5,7 +5,11 @@
 pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod elementwise;
+pub(crate) mod noise;
 pub(crate) mod norm;
 pub(crate) mod numbers;
 pub(crate) mod place;
 pub(crate) mod product;
+pub(crate) mod ranking;
+pub(crate) mod reduce;
+pub(crate) mod vq;

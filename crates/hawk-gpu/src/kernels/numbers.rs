@@ -2,12 +2,12 @@
 
 use cubecl::prelude::*;
 
-/// The number formats of weights, of inputs of products and of keys and values.
+/// The number formats of inputs of products and of keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Numbers {
     /// f32, one in a word.
     F32,
-    /// bf16, two in a word, the first in the low half. Inputs of products are rounded to bf16 as well.
+    /// bf16, two in a word, the first in the low half. Inputs of products are rounded to it.
     Bf16,
 }
 

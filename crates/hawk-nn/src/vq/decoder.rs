@@ -6,25 +6,29 @@ use hawk_spec::{Code, Grid};
 
 use super::blocks::{Level, Mid};
 use super::image::{Image, MAX_PIXELS};
-use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
+use super::layers::{CpuLayers, CpuMaps};
 use super::load::Loader;
+use super::maps::{Then, VqLayers, VqMaps, Window, Zoom};
 use super::plane::Plane;
 use crate::memory::Demand;
 
-/// The decoder half of a VQGAN with its codebook, in f32: `post_quant_conv` and `Decoder` of
+/// The decoder half of a VQGAN with its codebook, on any device: `post_quant_conv` and `Decoder` of
 /// taming-transformers.
-pub struct VqDecoder {
+pub struct DecoderNet<L: VqLayers> {
     config: VqConfig,
     /// `[codes, embed_dim]`.
     codebook: Vec<f32>,
-    post_quant: Conv,
-    conv_in: Conv,
-    mid: Mid,
+    post_quant: L::Conv,
+    conv_in: L::Conv,
+    mid: Mid<L>,
     /// Coarsest first.
-    levels: Vec<Level>,
-    norm_out: GroupNorm,
-    conv_out: Conv,
+    levels: Vec<Level<L>>,
+    norm_out: L::Norm,
+    conv_out: L::Conv,
 }
+
+/// The decoder half of a VQGAN on CPUs, in f32.
+pub struct VqDecoder(DecoderNet<CpuLayers>);
 
 impl VqDecoder {
     /// The decoder of a model, wherever its folder keeps it.
@@ -52,17 +56,17 @@ impl VqDecoder {
     /// # Errors
     /// A tensor that is missing or does not fit the config.
     pub fn from_checkpoint(config: VqConfig, checkpoint: &Checkpoint) -> Result<Self> {
-        load(config, checkpoint)
+        DecoderNet::load(&CpuLayers, config, checkpoint).map(Self)
     }
 
     /// The vectors of the codes, `[codes, embed_dim]`, and `embed_dim`.
     pub fn codebook(&self) -> (&[f32], usize) {
-        (&self.codebook, self.config.embed_dim)
+        (&self.0.codebook, self.0.config.embed_dim)
     }
 
     /// Its sizes.
     pub fn config(&self) -> &VqConfig {
-        &self.config
+        &self.0.config
     }
 
     /// The image of a whole grid of codes, in raster order. The same bits for any number of
@@ -72,36 +76,75 @@ impl VqDecoder {
     /// The codes do not fill the grid or are not in the codebook, the image is too large for the
     /// decoder or for this machine's memory, or the weights give non-finite colours.
     pub fn decode(&self, pool: &Threads, codes: &[Code], grid: Grid) -> Result<Image> {
-        self.demand(grid).check().map_err(|e| e.at("VQ decoder"))?;
-        let plane = self.conv_in.apply(pool, &self.post_quant.apply(pool, &self.look_up(codes, grid)?));
-        let plane =
-            self.levels.iter().fold(self.mid.apply(pool, plane), |plane, level| level.apply(pool, plane, Zoom::Twice));
-        let colours = self.conv_out.apply(pool, &self.norm_out.apply(pool, &plane, Then::Silu));
-        if colours.data.iter().any(|x| !x.is_finite()) {
+        let demand = Demand::default().with("feature maps", &[4, size_of::<f32>(), self.0.widest(grid)]);
+        demand.check().map_err(|e| e.at("VQ decoder"))?;
+        let (height, width) = (grid.rows() as usize, grid.cols() as usize);
+        let latents = Plane { height, width, channels: self.0.config.embed_dim, data: self.0.latents(codes, grid)? };
+        let colours = self.0.colours(&CpuMaps(pool), latents);
+        self.0.image(&colours.data, grid)
+    }
+}
+
+impl<L: VqLayers> DecoderNet<L> {
+    /// Takes the decoder's tensors from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing or does not fit the config.
+    pub fn load(layers: &L, config: VqConfig, checkpoint: &Checkpoint) -> Result<Self> {
+        load(layers, config, checkpoint)
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &VqConfig {
+        &self.config
+    }
+
+    /// The vectors of the codes, `[codes, embed_dim]`.
+    pub fn codebook(&self) -> &[f32] {
+        &self.codebook
+    }
+
+    /// The colours of latents, `[cells, embed_dim]`: three channels, mostly in -1..=1.
+    pub fn colours<M: VqMaps<Layers = L>>(&self, maps: &M, latents: M::Map) -> M::Map {
+        let map = maps.convolve(&self.post_quant, &latents, Zoom::Same);
+        let map = self.mid.apply(maps, maps.convolve(&self.conv_in, &map, Zoom::Same));
+        let map = self.levels.iter().fold(map, |map, level| level.apply(maps, map, Zoom::Twice));
+        maps.convolve(&self.conv_out, &maps.normalize(&self.norm_out, &map, Then::Silu), Zoom::Same)
+    }
+
+    /// The image of [`colours`](Self::colours), `[pixels, 3]`, of a grid.
+    ///
+    /// # Errors
+    /// A colour is not finite.
+    pub fn image(&self, colours: &[f32], grid: Grid) -> Result<Image> {
+        if colours.iter().any(|x| !x.is_finite()) {
             return Err(Error::input("the decoder gives colours that are no numbers")
                 .at("VQ decoder")
                 .hint("are the weights damaged?"));
         }
+        let per_cell = self.config.pixels_per_cell() as u32;
         Ok(Image {
-            width: colours.width as u32,
-            height: colours.height as u32,
-            pixels: colours.data.iter().map(|&x| level_of(x, self.config.levels)).collect(),
+            width: grid.cols() * per_cell,
+            height: grid.rows() * per_cell,
+            pixels: colours.iter().map(|&x| level_of(x, self.config.levels)).collect(),
         })
     }
 
-    /// The memory of the widest feature maps: a block keeps its input and has three more.
-    fn demand(&self, grid: Grid) -> Demand {
+    /// Numbers of the widest feature map of a grid. A block keeps its input and has three more maps.
+    pub fn widest(&self, grid: Grid) -> usize {
         let (levels, cells) = (&self.config.level_channels, grid.cells() as usize);
         let numbers = |level: usize| {
             let (zoom, coarser) = (levels.len() - 1 - level, levels.get(level + 1).copied().unwrap_or(0));
             cells.saturating_mul(levels[level].max(coarser)).saturating_mul(1 << (2 * zoom))
         };
-        let widest = (0..levels.len()).map(numbers).max().unwrap_or(0);
-        Demand::default().with("feature maps", &[4, size_of::<f32>(), widest])
+        (0..levels.len()).map(numbers).max().unwrap_or(0)
     }
 
-    /// Codes to the vectors that they stand for.
-    fn look_up(&self, codes: &[Code], grid: Grid) -> Result<Plane> {
+    /// The vectors that the codes of a whole grid stand for, `[cells, embed_dim]`.
+    ///
+    /// # Errors
+    /// The codes do not fill the grid or are not in the codebook, or the image is too large.
+    pub fn latents(&self, codes: &[Code], grid: Grid) -> Result<Vec<f32>> {
         let cells = grid.cells() as usize;
         if codes.len() != cells {
             return Err(Error::input("the codes do not fill the grid")
@@ -116,20 +159,20 @@ impl VqDecoder {
                 .got(cells));
         }
         let width = self.config.embed_dim;
-        let mut plane = Plane::zeros(grid.rows() as usize, grid.cols() as usize, width);
-        for (code, out) in codes.iter().zip(plane.data.chunks_exact_mut(width)) {
+        let mut latents = Vec::with_capacity(cells * width);
+        for code in codes {
             if code.index() >= self.config.codes {
                 let expected = format!("below {}", self.config.codes);
                 return Err(Error::input("a code is not in the codebook").expected(expected).got(code));
             }
-            out.copy_from_slice(&self.codebook[code.index() * width..][..width]);
+            latents.extend_from_slice(&self.codebook[code.index() * width..][..width]);
         }
-        Ok(plane)
+        Ok(latents)
     }
 }
 
-fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
-    let loader = Loader::new(&config, checkpoint);
+fn load<L: VqLayers>(layers: &L, config: VqConfig, checkpoint: &Checkpoint) -> Result<DecoderNet<L>> {
+    let loader = Loader::new(layers, &config, checkpoint);
     let coarsest = config.level_channels[config.level_channels.len() - 1];
     let mut levels = Vec::new();
     let mut inputs = coarsest;
@@ -149,7 +192,7 @@ fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqDecoder> {
         });
         inputs = channels;
     }
-    let decoder = VqDecoder {
+    let decoder = DecoderNet {
         codebook: loader.codebook()?,
         post_quant: loader.conv("post_quant_conv", Window::One, config.embed_dim, config.latent_channels)?,
         conv_in: loader.conv("decoder.conv_in", Window::Three, config.latent_channels, coarsest)?,

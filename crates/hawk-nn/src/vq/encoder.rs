@@ -6,8 +6,9 @@ use hawk_spec::{Code, Grid};
 
 use super::blocks::{Level, Mid};
 use super::image::{Image, MAX_PIXELS};
-use super::layers::{Conv, GroupNorm, Then, Window, Zoom};
+use super::layers::{Conv, CpuLayers, CpuMaps, GroupNorm};
 use super::load::Loader;
+use super::maps::{Then, VqMaps, Window, Zoom};
 use super::plane::Plane;
 
 /// The encoder half of a VQGAN with its codebook, in f32: `Encoder` of taming-transformers and
@@ -16,8 +17,8 @@ pub struct VqEncoder {
     config: VqConfig,
     conv_in: Conv,
     /// Finest first.
-    levels: Vec<Level>,
-    mid: Mid,
+    levels: Vec<Level<CpuLayers>>,
+    mid: Mid<CpuLayers>,
     norm_out: GroupNorm,
     conv_out: Conv,
     quant: Conv,
@@ -59,7 +60,8 @@ impl VqEncoder {
     /// The image has another size than the grid asks for or is too large, or the weights give
     /// non-finite numbers.
     pub fn encode(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Vec<Code>> {
-        let latents = self.quant.apply(pool, &self.conv_out.apply(pool, &self.maps(pool, image, grid)?));
+        let (maps, last) = (CpuMaps(pool), self.maps(pool, image, grid)?);
+        let latents = maps.convolve(&self.quant, &maps.convolve(&self.conv_out, &last, Zoom::Same), Zoom::Same);
         Ok(self.nearest(pool, finite(latents)?))
     }
 
@@ -84,9 +86,10 @@ impl VqEncoder {
 
     /// The last feature maps.
     fn maps(&self, pool: &Threads, image: &Image, grid: Grid) -> Result<Plane> {
-        let plane = self.conv_in.apply(pool, &self.colours(image, grid)?);
-        let plane = self.levels.iter().fold(plane, |plane, level| level.apply(pool, plane, Zoom::Half));
-        Ok(self.norm_out.apply(pool, &self.mid.apply(pool, plane), Then::Silu))
+        let maps = CpuMaps(pool);
+        let plane = maps.convolve(&self.conv_in, &self.colours(image, grid)?, Zoom::Same);
+        let plane = self.levels.iter().fold(plane, |plane, level| level.apply(&maps, plane, Zoom::Half));
+        Ok(maps.normalize(&self.norm_out, &self.mid.apply(&maps, plane), Then::Silu))
     }
 
     /// The image as numbers in -1..=1.
@@ -145,7 +148,7 @@ fn finite(plane: Plane) -> Result<Plane> {
 }
 
 fn load(config: VqConfig, checkpoint: &Checkpoint) -> Result<VqEncoder> {
-    let loader = Loader::new(&config, checkpoint);
+    let loader = Loader::new(&CpuLayers, &config, checkpoint);
     let (mut levels, mut inputs) = (Vec::new(), config.base_channels);
     if !inputs.is_multiple_of(config.groups) {
         return Err(Error::input("channels do not fall into equal groups")

@@ -2,6 +2,9 @@
 //! bit-equal for any number of threads: products are, and sums over pixels are taken in parts of a
 //! fixed size that are added in order.
 
+use hawk_files::Result;
+
+use super::maps::{Then, VqLayers, VqMaps, Window, Zoom};
 use super::plane::{Plane, for_parts, map_parts};
 use hawk_kernels::{Matrix, Precision, Threads, exp_slice, matmul, silu};
 
@@ -11,57 +14,6 @@ const PART: usize = 48;
 const STATISTICS_PART: usize = 256;
 /// As taming-transformers' `Normalize`.
 const EPS: f64 = 1e-6;
-
-/// Side of a convolution's window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Window {
-    One,
-    Three,
-}
-
-impl Window {
-    pub(super) fn side(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Three => 3,
-        }
-    }
-}
-
-/// How a convolution sees its input; what lies outside is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Zoom {
-    /// The window stands around each pixel.
-    Same,
-    /// Each pixel as 2 x 2 pixels (nearest neighbour), without the copy.
-    Twice,
-    /// Windows start at every second pixel, padded on the right and below only, as `Downsample` of
-    /// taming-transformers.
-    Half,
-}
-
-impl Zoom {
-    /// Pixels of the output for as many of the input, along a side.
-    fn output(self, input: usize) -> usize {
-        match self {
-            Self::Same => input,
-            Self::Twice => 2 * input,
-            Self::Half => input / 2,
-        }
-    }
-
-    /// The input pixel along a side under tap `tap` of a window of `side` taps at output pixel
-    /// `at`; none outside the input.
-    fn under(self, at: usize, tap: usize, side: usize, input: usize) -> Option<usize> {
-        let pixel = match self {
-            Self::Same => (at + tap).checked_sub(side / 2)?,
-            // Outside begins at the zoomed input's first and last pixel.
-            Self::Twice => (at + tap).checked_sub(side / 2)? / 2,
-            Self::Half => 2 * at + tap,
-        };
-        (pixel < input).then_some(pixel)
-    }
-}
 
 /// A convolution as a product with the patches under its window.
 pub(super) struct Conv {
@@ -73,7 +25,7 @@ pub(super) struct Conv {
 
 impl Conv {
     /// Weights `[out, in, window, window]` as a checkpoint has them, bias `[out]`.
-    pub(super) fn new(window: Window, inputs: usize, weights: &[f32], bias: Vec<f32>) -> Self {
+    fn new(window: Window, inputs: usize, weights: &[f32], bias: Vec<f32>) -> Self {
         let taps = window.side() * window.side();
         let weights = Matrix::pack(Precision::F32, bias.len(), taps * inputs, &mut |output, row| {
             let filter = &weights[output * taps * inputs..][..taps * inputs];
@@ -86,11 +38,7 @@ impl Conv {
         Self { window, inputs, weights, bias }
     }
 
-    pub(super) fn apply(&self, pool: &Threads, input: &Plane) -> Plane {
-        self.apply_zoomed(pool, input, Zoom::Same)
-    }
-
-    pub(super) fn apply_zoomed(&self, pool: &Threads, input: &Plane, zoom: Zoom) -> Plane {
+    fn apply_zoomed(&self, pool: &Threads, input: &Plane, zoom: Zoom) -> Plane {
         let outputs = self.bias.len();
         let mut out = Plane::zeros(zoom.output(input.height), zoom.output(input.width), outputs);
         let width = out.width;
@@ -131,22 +79,15 @@ impl Conv {
     }
 }
 
-/// What follows a norm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    Nothing,
-    Silu,
-}
-
 /// GroupNorm with weight and bias, biased variance, as torch's.
 pub(super) struct GroupNorm {
-    pub(super) groups: usize,
-    pub(super) weight: Vec<f32>,
-    pub(super) bias: Vec<f32>,
+    groups: usize,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 impl GroupNorm {
-    pub(super) fn apply(&self, pool: &Threads, input: &Plane, then: Then) -> Plane {
+    fn apply(&self, pool: &Threads, input: &Plane, then: Then) -> Plane {
         let (scale, shift) = self.scale_and_shift(pool, input);
         let channels = input.channels;
         let mut out = Plane::zeros(input.height, input.width, channels);
@@ -199,60 +140,60 @@ impl GroupNorm {
     }
 }
 
-/// `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))))))`, as taming-transformers'
-/// `ResnetBlock`.
-pub(super) struct ResBlock {
-    pub(super) norm1: GroupNorm,
-    pub(super) conv1: Conv,
-    pub(super) norm2: GroupNorm,
-    pub(super) conv2: Conv,
-    /// There where the number of channels changes.
-    pub(super) shortcut: Option<Conv>,
-}
+/// Layers for CPUs.
+pub(super) struct CpuLayers;
 
-impl ResBlock {
-    pub(super) fn apply(&self, pool: &Threads, input: Plane) -> Plane {
-        let inner = self.conv1.apply(pool, &self.norm1.apply(pool, &input, Then::Silu));
-        let mut out = self.conv2.apply(pool, &self.norm2.apply(pool, &inner, Then::Silu));
-        match &self.shortcut {
-            Some(shortcut) => out.add(&shortcut.apply(pool, &input)),
-            None => out.add(&input),
-        }
-        out
+impl VqLayers for CpuLayers {
+    type Conv = Conv;
+    type Norm = GroupNorm;
+
+    fn conv(&self, window: Window, inputs: usize, weights: &[f32], bias: Vec<f32>) -> Result<Conv> {
+        Ok(Conv::new(window, inputs, weights, bias))
+    }
+
+    fn norm(&self, groups: usize, weight: Vec<f32>, bias: Vec<f32>) -> Result<GroupNorm> {
+        Ok(GroupNorm { groups, weight, bias })
     }
 }
 
-/// Self-attention of all pixels with one head, as taming-transformers' `AttnBlock`.
-pub(super) struct Attention {
-    pub(super) norm: GroupNorm,
-    pub(super) q: Conv,
-    pub(super) k: Conv,
-    pub(super) v: Conv,
-    pub(super) out: Conv,
-}
+/// Feature maps on the threads of a CPU.
+pub(super) struct CpuMaps<'a>(pub(super) &'a Threads);
 
-impl Attention {
-    pub(super) fn apply(&self, pool: &Threads, mut input: Plane) -> Plane {
-        let (pixels, channels) = (input.pixels(), input.channels);
-        let normed = self.norm.apply(pool, &input, Then::Nothing);
-        let [q, k, v] = [&self.q, &self.k, &self.v].map(|conv| conv.apply(pool, &normed));
+impl VqMaps for CpuMaps<'_> {
+    type Layers = CpuLayers;
+    type Map = Plane;
+
+    fn convolve(&self, conv: &Conv, input: &Plane, zoom: Zoom) -> Plane {
+        conv.apply_zoomed(self.0, input, zoom)
+    }
+
+    fn normalize(&self, norm: &GroupNorm, input: &Plane, then: Then) -> Plane {
+        norm.apply(self.0, input, then)
+    }
+
+    fn mix(&self, q: &Plane, k: &Plane, v: &Plane) -> Plane {
+        let (pixels, channels) = (q.pixels(), q.channels);
         let keys = Matrix::pack(Precision::F32, pixels, channels, &mut |pixel, row| {
             row.copy_from_slice(k.part(pixel, 1));
         });
         let values = Matrix::pack(Precision::F32, channels, pixels, &mut |channel, row| {
             row.iter_mut().zip(v.data[channel..].iter().step_by(channels)).for_each(|(out, x)| *out = *x);
         });
-        let mut mixed = Plane::zeros(input.height, input.width, channels);
+        let mut mixed = Plane::zeros(q.height, q.width, channels);
         let scale = 1.0 / (channels as f32).sqrt();
-        for_parts(pool, &mut mixed.data, PART * channels, &|part, mixed| {
+        for_parts(self.0, &mut mixed.data, PART * channels, &|part, mixed| {
             let rows = mixed.len() / channels;
             let mut weights = vec![0.0; rows * pixels];
-            matmul(pool, &keys, q.part(part * PART, rows), rows, &mut weights);
+            matmul(self.0, &keys, q.part(part * PART, rows), rows, &mut weights);
             weights.chunks_exact_mut(pixels).for_each(|row| softmax(row, scale));
-            matmul(pool, &values, &weights, rows, mixed);
+            matmul(self.0, &values, &weights, rows, mixed);
         });
-        input.add(&self.out.apply(pool, &mixed));
-        input
+        mixed
+    }
+
+    fn add(&self, mut sum: Plane, other: &Plane) -> Plane {
+        sum.add(other);
+        sum
     }
 }
 
@@ -268,6 +209,7 @@ fn softmax(x: &mut [f32], scale: f32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::blocks::Attention;
     use super::*;
 
     fn numbers(count: usize) -> Vec<f32> {
@@ -356,7 +298,7 @@ mod tests {
         let norm = || GroupNorm { groups: 1, weight: vec![1.0; 2], bias: vec![0.0; 2] };
         let input = Plane { height: 1, width: 2, channels: 2, data: vec![1.0, -1.0, -1.0, 1.0] };
         let data = input.data.clone();
-        let attend = |sharpness: f32| Attention {
+        let attend = |sharpness: f32| Attention::<CpuLayers> {
             norm: norm(),
             q: identity(sharpness),
             k: identity(1.0),
@@ -364,8 +306,9 @@ mod tests {
             out: identity(1.0),
         };
         let pool = Threads::new(1);
+        let maps = CpuMaps(&pool);
         let copy = |data: &[f32]| Plane { height: 1, width: 2, channels: 2, data: data.to_vec() };
-        close(&attend(100.0).apply(&pool, copy(&data)).data, &[2.0, -2.0, -2.0, 2.0]);
-        close(&attend(0.0).apply(&pool, input).data, &data);
+        close(&attend(100.0).apply(&maps, copy(&data)).data, &[2.0, -2.0, -2.0, 2.0]);
+        close(&attend(0.0).apply(&maps, input).data, &data);
     }
 }

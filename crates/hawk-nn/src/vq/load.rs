@@ -2,8 +2,8 @@
 
 use hawk_files::{Checkpoint, Codebook, Error, Result, VQ_PREFIXES, VqConfig, VqLayout};
 
-use super::blocks::Mid;
-use super::layers::{Attention, Conv, GroupNorm, ResBlock, Window};
+use super::blocks::{Attention, Block, Mid, ResBlock};
+use super::maps::{VqLayers, Window};
 
 /// Codes shorter than this are divided by it instead of by their length, as torch's `normalize`.
 const SHORTEST: f32 = 1e-12;
@@ -11,17 +11,18 @@ const SHORTEST: f32 = 1e-12;
 const ROUNDING: f32 = 1.0 / 256.0;
 
 /// Takes layers from a checkpoint.
-pub(super) struct Loader<'a> {
+pub(super) struct Loader<'a, L> {
+    layers: &'a L,
     config: &'a VqConfig,
     checkpoint: &'a Checkpoint,
     prefix: &'static str,
 }
 
-impl<'a> Loader<'a> {
-    pub(super) fn new(config: &'a VqConfig, checkpoint: &'a Checkpoint) -> Self {
+impl<'a, L: VqLayers> Loader<'a, L> {
+    pub(super) fn new(layers: &'a L, config: &'a VqConfig, checkpoint: &'a Checkpoint) -> Self {
         let holds_codes = |prefix: &&str| checkpoint.contains(&format!("{prefix}quantize.embedding.weight"));
         let prefix = VQ_PREFIXES.into_iter().find(holds_codes).unwrap_or_default();
-        Self { config, checkpoint, prefix }
+        Self { layers, config, checkpoint, prefix }
     }
 
     /// Refuses tensors of a part that the config does not mention: with them the tokenizer would be
@@ -57,18 +58,18 @@ impl<'a> Loader<'a> {
         Ok(codes)
     }
 
-    pub(super) fn conv(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<Conv> {
+    pub(super) fn conv(&self, name: &str, window: Window, inputs: usize, outputs: usize) -> Result<L::Conv> {
         let shape = [outputs, inputs, window.side(), window.side()];
         let weights = self.numbers(&format!("{name}.weight"), &shape)?;
-        Ok(Conv::new(window, inputs, &weights, self.numbers(&format!("{name}.bias"), &[outputs])?))
+        self.layers.conv(window, inputs, &weights, self.numbers(&format!("{name}.bias"), &[outputs])?)
     }
 
-    pub(super) fn norm(&self, name: &str, channels: usize) -> Result<GroupNorm> {
+    pub(super) fn norm(&self, name: &str, channels: usize) -> Result<L::Norm> {
         let weight = self.numbers(&format!("{name}.weight"), &[channels])?;
-        Ok(GroupNorm { groups: self.config.groups, weight, bias: self.numbers(&format!("{name}.bias"), &[channels])? })
+        self.layers.norm(self.config.groups, weight, self.numbers(&format!("{name}.bias"), &[channels])?)
     }
 
-    fn block(&self, name: &str, inputs: usize, outputs: usize) -> Result<ResBlock> {
+    fn block(&self, name: &str, inputs: usize, outputs: usize) -> Result<ResBlock<L>> {
         let wide = format!("{name}.conv_shortcut");
         let shortcut = if inputs == outputs {
             None
@@ -86,7 +87,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn attention(&self, name: &str, channels: usize) -> Result<Attention> {
+    fn attention(&self, name: &str, channels: usize) -> Result<Attention<L>> {
         let conv = |part: &str| self.conv(&format!("{name}.{part}"), Window::One, channels, channels);
         Ok(Attention {
             norm: self.norm(&format!("{name}.norm"), channels)?,
@@ -97,7 +98,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    pub(super) fn mid(&self, name: &str, channels: usize) -> Result<Mid> {
+    pub(super) fn mid(&self, name: &str, channels: usize) -> Result<Mid<L>> {
         let [first, attention, last] = match self.config.layout {
             VqLayout::Taming | VqLayout::Janus => ["block_1", "attn_1", "block_2"],
             VqLayout::LlamaGen => ["0", "1", "2"],
@@ -110,13 +111,7 @@ impl<'a> Loader<'a> {
     }
 
     /// `count` blocks of a level, each with its attention where the level has any.
-    pub(super) fn blocks(
-        &self,
-        name: &str,
-        level: usize,
-        inputs: usize,
-        count: usize,
-    ) -> Result<Vec<(ResBlock, Option<Attention>)>> {
+    pub(super) fn blocks(&self, name: &str, level: usize, inputs: usize, count: usize) -> Result<Vec<Block<L>>> {
         let channels = self.config.level_channels[level];
         let with_attention = self.config.attention_levels.contains(&level);
         let word = if self.config.layout == VqLayout::LlamaGen { "res" } else { "block" };

@@ -7,4 +7,5 @@ pub(crate) mod encoder;
 pub(crate) mod image;
 mod layers;
 mod load;
+pub(crate) mod maps;
 mod plane;

@@ -9,9 +9,11 @@ pub struct Embedding {
     width: usize,
 }
 
-/// A table in the checkpoint's numbers.
-pub(crate) enum Table {
+/// A table in the checkpoint's numbers, `[ids, D]`.
+pub enum Table {
+    /// f32.
     F32(Vec<f32>),
+    /// bf16.
     Bf16(Vec<half::bf16>),
 }
 
@@ -54,6 +56,11 @@ impl Embedding {
             start -= table.len();
         }
         out.copy_from_slice(&more[start..start + self.width]);
+    }
+
+    /// Takes the tables out, for a device that keeps them itself; none is left.
+    pub fn take(&mut self) -> Vec<Table> {
+        std::mem::take(&mut self.tables)
     }
 
     /// Bytes of the tables.

@@ -2,7 +2,7 @@
 
 use hawk_nn::{
     Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Laws, ModelSource, NodeOf, OwnInputs, PassPlan, Ranking,
-    Readout, Result, Shaping, Staged,
+    Readout, Result, Shaping, Staged, Walked,
 };
 use hawk_spec::{Cell, Pipeline, TokenId};
 
@@ -56,7 +56,14 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         head_rows: 0,
     })?;
     let stream = passes.open(own)?;
-    let laws = Laws { cond: stream, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0 };
+    let laws = Laws {
+        cond: stream,
+        uncond: None,
+        shaping: Shaping::Logits,
+        ranking: Ranking::Score,
+        best: 0,
+        walked: Walked::Scores,
+    };
     let mut logits = Vec::with_capacity(tokens.len() * ids.len());
     for part in tokens.chunks(PREFILL_ROWS) {
         let mut last = None;
@@ -66,7 +73,7 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         let mut staged = Staged::run(&mut *passes, &[laws])?;
         for node in 0..part.len() {
             let scores = staged.read().scores(NodeOf { tree: 0, node });
-            logits.extend_from_slice(scores.map_err(|e| Error::input(e.to_string()))?);
+            logits.extend_from_slice(scores.map_err(Error::from)?);
         }
         staged.commit(last.map(|row| (stream, row)));
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId};
+use hawk_nn::{Error, Laws, NodeOf, Passes, Ranking, Readout, Result, Shaping, Staged, StreamId, Walked};
 use hawk_spec::{Cell, Code, Sampling};
 
 use crate::decode::prefill::{PREFILL_ROWS, read_tokens};
@@ -115,6 +115,7 @@ impl<'a> Walk<'a> {
             shaping: Shaping::Sampling(*self.sampling),
             ranking: Ranking::Score,
             best: 0,
+            walked: Walked::Scores,
         };
         let mut staged = Staged::run(&mut *self.passes, &[laws])?;
         let (mut hidden, mut right) = (Vec::new(), 0);
@@ -122,7 +123,7 @@ impl<'a> Walk<'a> {
             let (at, passes) = (NodeOf { tree: 0, node }, staged.read());
             hidden.clear();
             hidden.extend_from_slice(passes.hidden(at).unwrap_or_default());
-            let scores = passes.scores(at).map_err(|e| Error::input(e.to_string()).at(format!("cell {cell}")))?;
+            let scores = passes.scores(at).map_err(|e| Error::from(e).at(format!("cell {cell}")))?;
             right = observer(Observed { cell, hidden: &hidden, scores })?;
         }
         let last = right.checked_sub(1).and_then(|last| rows.get(last).copied());

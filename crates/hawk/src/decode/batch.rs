@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hawk_nn::{Error, HeadRow, Laws, Passes, Result, Staged, StreamId};
+use hawk_nn::{Error, HeadRow, Laws, Passes, ReadBack, Result, Staged, StreamId};
 use hawk_spec::Cell;
 
 use super::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
@@ -86,6 +86,12 @@ impl Batch {
     #[must_use]
     pub fn timings(&self) -> Timings {
         self.timings
+    }
+
+    /// What all steps so far have read back from the device.
+    #[must_use]
+    pub fn read_back(&self) -> ReadBack {
+        self.passes.read_back()
     }
 
     /// Admits a job. It takes part in the passes from the next step on.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hawk_nn::{Error, HeadRow, Laws, Passes, Readout, Result, Shaping, StreamId};
-use hawk_spec::{Cell, Code, DecodeStats, NodeId, TokenTree, TreeError, TreeLimits, Verdict, Verifier};
+use hawk_nn::{Error, HeadRow, Laws, Passes, Readout, Result, Shaping, StreamId, Walked};
+use hawk_spec::{Cell, Code, DecodeStats, NodeId, Rule, TokenTree, TreeError, TreeLimits, Verdict, Verifier};
 
 use super::draws::Draws;
 use super::job::{Finished, Job, JobId};
@@ -17,6 +17,7 @@ use crate::drafter::contract::{Drafter, Needs};
 use crate::prompt::Prefix;
 use crate::request::decoding::Decoding;
 use crate::request::event::CellSource;
+use crate::request::rule::AnyRule;
 use crate::request::tree::Tree;
 
 /// The part of a slot in the next pass.
@@ -200,6 +201,10 @@ impl Slot {
             shaping: self.shaping,
             ranking: self.draws.ranking(),
             best: if self.observes { self.needs.best } else { 0 },
+            walked: match self.decoding.rule() {
+                AnyRule::Exact(Rule::Replay) => Walked::Best,
+                AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(_) => Walked::Scores,
+            },
         }
     }
 
@@ -209,7 +214,7 @@ impl Slot {
         let mut laws = PassLaws { passes, tree: self.tree_index };
         self.verifier
             .verify(&self.tree, &mut laws, &mut self.draws, &mut self.verdict)
-            .map_err(|e| Error::input(e.to_string()).at(format!("after cell {committed}")))?;
+            .map_err(|e| Error::from(e).at(format!("after cell {committed}")))?;
         target.medium.end_verdict(&self.tree, &mut self.verdict);
         self.codes.extend(self.verdict.codes(&self.tree));
         let accepted = self.verdict.path.iter().filter_map(|&node| self.tree.source_of(node));

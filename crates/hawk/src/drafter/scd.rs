@@ -306,7 +306,7 @@ impl Drafter for Jacobi {
         }
         for node in seen.tree.nodes().skip(committed) {
             let cell = seen.tree.open_cell_below(node);
-            let fault = |e: LawError| Error::input(e.to_string()).at(format!("a guess for {cell} after {first}"));
+            let fault = |e: LawError| Error::from(e).at(format!("a guess for {cell} after {first}"));
             self.keep(node, cell, seen).map_err(fault)?;
         }
         Ok(())

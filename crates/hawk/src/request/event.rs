@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use hawk_nn::{Error, Image, Result};
+use hawk_nn::{Error, Image, ReadBack, Result};
 use hawk_spec::{Cell, Code, DecodeStats, Drawn, Source};
 
 /// The source of a cell's code.
@@ -104,6 +104,8 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Times of the parts.
     pub timings: Timings,
+    /// What was read back from a GPU.
+    pub read_back: ReadBack,
 }
 
 impl Outcome {

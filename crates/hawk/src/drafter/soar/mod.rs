@@ -175,7 +175,7 @@ impl Drafter for Soar {
         for node in seen.tree.nodes() {
             let cell = seen.tree.open_cell_below(node);
             if cell.index() >= seen.codes.len() {
-                let fault = |e: LawError| Error::input(e.to_string()).at(format!("a guess for {cell} after {first}"));
+                let fault = |e: LawError| Error::from(e).at(format!("a guess for {cell} after {first}"));
                 self.keep(node, cell, seen).map_err(fault)?;
             }
         }
