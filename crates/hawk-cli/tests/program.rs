@@ -323,7 +323,7 @@ fn projections_of(place: &Place, report: &str) {
         }
     }
     let here = run(&["--device", "here"]);
-    assert!(here.contains("recorded ms") && here.contains("emoji-v1"), "{here}");
+    assert!(here.contains("recorded ms") && here.contains(hawk::BUILT_IN), "{here}");
     place.refuses(&["bench", "project", "p.json"], 2, "hawk bench decoders --json");
     place.refuses(&["bench", "project", report, "--json", report], 2, "the same file");
     place.refuses(&["bench", "project", report, "--device", "abacus"], 2, "rtx-4090");

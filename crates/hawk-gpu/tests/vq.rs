@@ -13,7 +13,7 @@ use hawk_spec::{Code, Grid};
 fn pixels_are_the_cpus_to_a_level() {
     let (gpu, cpu) = (Gpu::open(Api::Vulkan, 0, 2).unwrap(), Cpu::new(2).unwrap());
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hawk-nn/tests/golden");
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji-v1");
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in");
     for dir in [golden.join("taming"), golden.join("llamagen-c2i"), golden.join("janus"), built_in] {
         let vq = ModelSource::Dir(dir.clone()).vq_tokenizer().unwrap();
         let [on_gpu, on_cpu] = [&gpu as &dyn Device, &cpu].map(|device| device.load_vq(&vq).unwrap());
