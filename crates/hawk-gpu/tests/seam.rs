@@ -9,9 +9,7 @@ use std::sync::LazyLock;
 use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
 use hawk_gpu::{Api, Gpu};
 use hawk_kernels::Precision;
-use hawk_nn::{
-    Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, StreamId, Walked,
-};
+use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, Walked};
 use hawk_spec::{Cell, ImageIndex, Noise, Pipeline, Purpose, Sampling, Seed, TokenId};
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
@@ -72,10 +70,6 @@ fn tokens(dir: &Path, backend: &dyn Backend, count: usize) -> (OwnInputs, Vec<To
     (own, tokens)
 }
 
-fn laws(cond: StreamId) -> Laws {
-    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0, walked: Walked::Scores }
-}
-
 /// Logits of a chain, in passes of `step` rows.
 fn chain(backend: &dyn Backend, (own, tokens): (&OwnInputs, &[TokenId]), step: usize) -> Vec<Vec<f32>> {
     let mut passes = backend.passes(plan(backend)).unwrap();
@@ -86,7 +80,7 @@ fn chain(backend: &dyn Backend, (own, tokens): (&OwnInputs, &[TokenId]), step: u
         for &token in part {
             last = Some(passes.rows(stream).push(token, last, Readout::Logits));
         }
-        let mut staged = Staged::run(&mut *passes, &[laws(stream)]).unwrap();
+        let mut staged = Staged::run(&mut *passes, &[Laws::logits(stream)]).unwrap();
         for node in 0..part.len() {
             logits.push(staged.read().scores(NodeOf { tree: 0, node }).unwrap().to_vec());
         }
@@ -193,7 +187,7 @@ fn a_row_of_a_tree_has_the_bits_of_its_path() {
                 passes.rows(stream).push(*guess, parent, Readout::Logits);
             }
         }
-        let trees = streams.map(laws);
+        let trees = streams.map(Laws::logits);
         let mut staged = Staged::run(&mut *passes, &trees).unwrap();
         for (tree, length) in [(0, 12), (1, 10)] {
             for node in [0, 2, 4, 6, 9] {
@@ -241,7 +235,7 @@ fn the_best_codes_of_a_pass_are_those_of_its_scores() {
                 ranking: Ranking::Noise(noise, Purpose::Replay),
                 best,
                 walked: Walked::Best,
-                ..laws(streams[0])
+                ..Laws::logits(streams[0])
             };
             let mut staged = Staged::run(&mut *passes, &[laws]).unwrap();
             let count = best.max(1);

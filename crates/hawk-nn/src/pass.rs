@@ -119,6 +119,21 @@ pub struct Laws {
     pub walked: Walked,
 }
 
+impl Laws {
+    /// The logits of a stream as they are, for all nodes; no drafter reads a ranking.
+    #[must_use]
+    pub fn logits(stream: StreamId) -> Self {
+        Self {
+            cond: stream,
+            uncond: None,
+            shaping: Shaping::Logits,
+            ranking: Ranking::Score,
+            best: 0,
+            walked: Walked::Scores,
+        }
+    }
+}
+
 /// What passes have read back from a device of its own memory, and how codes were ranked there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadBack {

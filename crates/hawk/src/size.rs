@@ -1,8 +1,7 @@
 //! The size of an image, drawn by the model itself (Lumina-mGPT).
 
 use hawk_nn::{
-    Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Ranking, Readout, Result, Shaping, Sizes, Staged, StreamId,
-    Walked, lumina_sizes,
+    Error, ImageSize, Laws, NodeOf, PassPlan, Passes, Readout, Result, Sizes, Staged, StreamId, lumina_sizes,
 };
 use hawk_spec::{
     Cell, CellNoise, ImageIndex, LawError, Noise, Pipeline, Purpose, Sampling, Seed, Structure, TokenId, Warper,
@@ -70,14 +69,7 @@ impl Engine {
 /// Commits a token and returns the logits after it.
 fn logits_behind(passes: &mut dyn Passes, stream: StreamId, token: TokenId) -> Result<Vec<f32>> {
     let row = passes.rows(stream).push(token, None, Readout::Law(Cell(0)));
-    let laws = Laws {
-        cond: stream,
-        uncond: None,
-        shaping: Shaping::Logits,
-        ranking: Ranking::Score,
-        best: 0,
-        walked: Walked::Scores,
-    };
+    let laws = Laws::logits(stream);
     let mut staged = Staged::run(passes, &[laws])?;
     let scores = staged.read().scores(NodeOf { tree: 0, node: 0 });
     let logits = scores.map_err(|e| Error::input(format!("the law of a size token: {e}")))?.to_vec();

@@ -4,9 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use hawk_files::{Error, Result};
-use hawk_nn::{
-    Backend, Laws, NodeOf, OwnInputs, PassPlan, Passes, Ranking, Readout, Shaping, Staged, StreamId, Walked,
-};
+use hawk_nn::{Backend, Laws, NodeOf, OwnInputs, PassPlan, Passes, Readout, Staged, StreamId, Walked};
 use hawk_spec::{Pipeline, TokenId};
 use hawk_synth::SplitMix64;
 
@@ -66,7 +64,7 @@ impl Seam {
 }
 
 fn laws(cond: StreamId) -> Laws {
-    Laws { cond, uncond: None, shaping: Shaping::Logits, ranking: Ranking::Score, best: 0, walked: Walked::Best }
+    Laws { walked: Walked::Best, ..Laws::logits(cond) }
 }
 
 /// Times passes over each number of rows for about `effort` each, the best code of every row read back. Every round times at

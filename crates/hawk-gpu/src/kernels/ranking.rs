@@ -144,6 +144,55 @@ fn margin_of(nodes: &[u32], node: u32, amplitude: f32, highest: f32) -> f32 {
     margin
 }
 
+/// What a code counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Weight {
+    One,
+    /// `e^(score - highest)`.
+    Mass,
+}
+
+/// The score from which on the codes of a node weigh `wanted` at least, between `from` and
+/// `highest`, by `rounds` halvings of that interval.
+#[allow(clippy::too_many_arguments, reason = "the parameters of a kernel's part are its buffers and sizes")]
+#[cube]
+fn border(
+    scores: &[Vector<f32, Const<4>>],
+    first: u32,
+    blocks: u32,
+    from: f32,
+    highest: f32,
+    wanted: f32,
+    rounds: u32,
+    parts: &mut Shared<[f32]>,
+    #[comptime] weight: Weight,
+) -> f32 {
+    let mut low = from;
+    let mut high = highest;
+    for _ in 0..rounds {
+        let middle = low + 0.5f32 * (high - low);
+        let mut part = 0.0f32;
+        for block in range_stepped(UNIT_POS, blocks, UNITS) {
+            let own = scores[(first + block) as usize];
+            #[unroll]
+            for i in 0..4usize {
+                if own.extract(i) >= middle {
+                    match comptime!(weight) {
+                        Weight::One => part += 1.0f32,
+                        Weight::Mass => part += exp(own.extract(i) - highest),
+                    }
+                }
+            }
+        }
+        if reduced(part, parts, Reduction::Sum) >= wanted {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
 /// The codes of a node with the largest values among those that may be in the law, `list` of them,
 /// and the header. A cube is a node. `lists` is `[nodes][HEADER + list ENTRY]`.
 ///
@@ -197,26 +246,7 @@ pub(crate) fn shortlist(
 
     // At least k codes have a score from `low` on.
     let most_kept = f32::cast_from(nodes[(node * NODE + TOP_K) as usize]);
-    let mut low = lowest;
-    let mut high = highest;
-    for _ in 0..rounds_k {
-        let middle = low + 0.5f32 * (high - low);
-        let mut part = 0.0f32;
-        for block in range_stepped(UNIT_POS, blocks, UNITS) {
-            let own = scores[(first + block) as usize];
-            #[unroll]
-            for i in 0..4usize {
-                if own.extract(i) >= middle {
-                    part += 1.0f32;
-                }
-            }
-        }
-        if reduced(part, &mut parts, Reduction::Sum) >= most_kept {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
+    let low = border(scores, first, blocks, lowest, highest, most_kept, rounds_k, &mut parts, Weight::One);
     let floor = low - 2.0f32 * margin;
 
     let mut part = 0.0f32;
@@ -243,26 +273,7 @@ pub(crate) fn shortlist(
 
     // The mass from `low` on is more than p, or no such score is known.
     let wanted = number(nodes, node, TOP_P) * mass * (1.0f32 + f32::new(MASS_MARGIN) + 4.0f32 * margin);
-    let mut low = floor;
-    let mut high = highest;
-    for _ in 0..rounds_p {
-        let middle = low + 0.5f32 * (high - low);
-        let mut part = 0.0f32;
-        for block in range_stepped(UNIT_POS, blocks, UNITS) {
-            let own = scores[(first + block) as usize];
-            #[unroll]
-            for i in 0..4usize {
-                if own.extract(i) >= middle {
-                    part += exp(own.extract(i) - highest);
-                }
-            }
-        }
-        if reduced(part, &mut parts, Reduction::Sum) >= wanted {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
+    let low = border(scores, first, blocks, floor, highest, wanted, rounds_p, &mut parts, Weight::Mass);
     let floor = max(floor, low - 2.0f32 * margin);
 
     if UNIT_POS == 0 {

@@ -1,8 +1,8 @@
 //! The transformer alone, for comparison with other implementations.
 
 use hawk_nn::{
-    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Laws, ModelSource, NodeOf, OwnInputs, PassPlan, Ranking,
-    Readout, Result, Shaping, Staged, Walked,
+    Backend, CaptionFeatures, Checkpoint, Cpu, Device, Error, Laws, ModelSource, NodeOf, OwnInputs, PassPlan, Readout,
+    Result, Staged,
 };
 use hawk_spec::{Cell, Pipeline, TokenId};
 
@@ -56,14 +56,7 @@ fn run(backend: &dyn Backend, own: OwnInputs, tokens: &[TokenId]) -> Result<(Vec
         head_rows: 0,
     })?;
     let stream = passes.open(own)?;
-    let laws = Laws {
-        cond: stream,
-        uncond: None,
-        shaping: Shaping::Logits,
-        ranking: Ranking::Score,
-        best: 0,
-        walked: Walked::Scores,
-    };
+    let laws = Laws::logits(stream);
     let mut logits = Vec::with_capacity(tokens.len() * ids.len());
     for part in tokens.chunks(PREFILL_ROWS) {
         let mut last = None;

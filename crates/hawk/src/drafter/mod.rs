@@ -10,6 +10,7 @@ pub(crate) mod candidates;
 pub(crate) mod context;
 pub(crate) mod contract;
 mod copies;
+mod guess;
 mod heads;
 pub(crate) mod mode;
 mod plain;

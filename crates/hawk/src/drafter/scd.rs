@@ -30,13 +30,10 @@ use hawk_spec::{
 
 use super::context::{Seen, View};
 use super::contract::{DefaultTree, Drafter, DrafterKind, Heads, Media, Needs, Setup};
+use super::guess::{LAST, RANDOM, random_code};
 use super::mode::DraftMode;
 use crate::request::decoder::Decoder;
 
-/// A guess of the target's law in the last pass.
-const LAST: Source = Source::new("last");
-/// A code without a reason.
-const RANDOM: Source = Source::new("random");
 /// Distance of the seeds of two passes, where each has its own noise.
 const NEXT_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -197,10 +194,7 @@ impl Jacobi {
         };
         let left = code_of(left).map(|code| (code, Source::LEFT));
         let above = code_of(above).map(|code| (code, Source::ABOVE));
-        let random = || {
-            let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
-            (Code(word % self.codes as u32), RANDOM)
-        };
+        let random = || (random_code(self.noise, cell, self.codes as u32), RANDOM);
         match self.start {
             Start::Left => left.or(above),
             Start::Above => above.or(left),

@@ -35,12 +35,9 @@ use self::spatial::Spatial;
 use super::candidates::likeliest;
 use super::context::{Seen, View};
 use super::contract::{Drafter, Needs, Setup};
+use super::guess::{LAST, RANDOM, random_code};
 use super::mode::DraftMode;
 
-/// A guess of the target's law in an earlier pass.
-const LAST: Source = Source::new("last");
-/// A code without a reason.
-const RANDOM: Source = Source::new("random");
 /// A guess of spatial heads.
 const SPATIAL: Source = Source::new("spatial");
 /// Share of the passes before in the mean of the cells of a pass.
@@ -270,9 +267,8 @@ impl Guesses<'_> {
             }
         }
         if guesses.is_empty() {
-            // Nothing else depends on this code: it is no draw from a law.
-            let word = self.noise.at(cell, Purpose::Draft).words(u32::MAX)[0];
-            let (code, kind, draft) = (Code(word % self.codes), Kind::RANDOM, DraftLaw::Deterministic);
+            let (code, kind) = (random_code(self.noise, cell, self.codes), Kind::RANDOM);
+            let draft = DraftLaw::Deterministic;
             guesses.push(Guess { code, kind, source: RANDOM, draft, chance: self.chances.of(kind) });
         }
         Ok(())
