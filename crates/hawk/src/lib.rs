@@ -65,9 +65,9 @@ pub use analyse::{
     CodeGrid, Inspection, JacobiLaws, JacobiRun, Observed, SequenceParts, decode, inspect, logits,
     logits_after_features, packed_for,
 };
-pub use builtin::BUILT_IN;
 #[cfg(feature = "built-in")]
 pub use builtin::built_in_model;
+pub use builtin::{BUILT_IN, PROMPTS};
 pub use decode::batch::Batch;
 pub use decode::job::{BatchEvent, BatchLimits, Finished, Happened, Job, JobId};
 pub use decode::tree_size::memory::TunerMemory;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use hawk::{AnyRule, Decoder, Decoding, Engine, Error, Precision, Request, Result, Rule, Seed, Tree, TreeShape};
+use hawk::{
+    AnyRule, Decoder, Decoding, Engine, Error, PROMPTS, Precision, Request, Result, Rule, Seed, Tree, TreeShape,
+};
 use hawk_bench::{Machine, Plan, Prompt, Report, Row, Settings, compare, draw};
 
 use crate::args::{DeviceArgs, ModelArgs, budget, decoder, precision, rule, with_heads};
@@ -10,22 +12,6 @@ use crate::inputs;
 use crate::interrupt;
 use crate::output::files::Files;
 use crate::output::{note, progress, say};
-
-/// The default prompts: captions in the styles of the built-in model.
-const PROMPTS: [&str; 12] = [
-    "red apple, fluent 3d style",
-    "snowman, fluent flat style",
-    "pizza, fluent 3d style",
-    "octopus, fluent flat style",
-    "grinning face, fluent 3d style",
-    "castle, fluent flat style",
-    "sunflower, fluent 3d style",
-    "guitar, fluent flat style",
-    "whale, fluent 3d style",
-    "balloon, fluent flat style",
-    "cat, fluent 3d style",
-    "birthday cake, fluent flat style",
-];
 
 /// Node budgets of decoders that rank candidates by probability.
 const BUDGETS: &[Tree] = &[nodes(2), nodes(4), nodes(8), nodes(16), nodes(32)];
@@ -48,7 +34,7 @@ Every decoder's images are compared with those of plain decoding before a time c
 
 docs/benchmarks.md explains every column.")]
 pub(crate) struct BenchDecodersArgs {
-    /// Files with one prompt per line, each a kind of pictures; - is standard input [default: twelve captions of emoji]
+    /// Files with one prompt per line, each a kind of pictures; - is standard input [default: twelve captions of the built-in model]
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     prompts: Vec<PathBuf>,
     /// Images that every decoder draws
@@ -133,7 +119,7 @@ pub(crate) fn run(args: &BenchDecodersArgs) -> Result<()> {
 /// kind where there are several.
 fn prompts(args: &BenchDecodersArgs) -> Result<Vec<Prompt>> {
     if args.prompts.is_empty() {
-        return Ok(PROMPTS.map(|text| text.to_owned().into()).to_vec());
+        return Ok(PROMPTS.iter().map(|&text| text.to_owned().into()).collect());
     }
     let mut kinds = Vec::new();
     for path in &args.prompts {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use hawk::{AnyRule, BUILT_IN, Decoder, Engine, Result};
+use hawk::{AnyRule, BUILT_IN, Decoder, Engine, PROMPTS, Result};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -13,10 +13,6 @@ use super::error::{ApiError, ErrorBody};
 use super::request::size_name;
 use super::state::Service;
 use crate::settings::Settings;
-
-/// Prompts that the built-in model draws well.
-const EXAMPLES: [&str; 4] =
-    ["red apple, fluent 3d style", "octopus, fluent flat style", "a fox on a beach", "hedgehog, fluent 3d style"];
 
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,7 +105,7 @@ pub(crate) fn for_page(engine: &Engine, settings: &Settings) -> Result<String> {
         "temperature": decimal(config.defaults.temperature()),
         "top_k": config.defaults.top_k(),
         "top_p": decimal(config.defaults.top_p()),
-        "examples": if settings.model == BUILT_IN { &EXAMPLES[..] } else { &[] },
+        "examples": if settings.model == BUILT_IN { &PROMPTS[..4] } else { &[] },
         "needs_key": settings.keys.are_asked_for(),
     });
     Ok(model.to_string())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hawk::{Decoder, Decoding, Result, Seed, Tree, TreeShape};
+use hawk::{Decoder, Decoding, PROMPTS, Result, Seed, Tree, TreeShape};
 use hawk_analyze::{SamplingRun, sampling_sheets};
 
 use super::shared::{begin, finish};
@@ -11,9 +11,6 @@ use crate::inputs;
 
 /// Nodes of the trees, where none are given: a tuner would make the figures depend on the machine.
 const NODES: usize = 8;
-
-/// The default prompts: captions in the styles of the built-in model.
-const PROMPTS: [&str; 2] = ["castle, fluent 3d style", "octopus, fluent flat style"];
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -30,7 +27,7 @@ pub(crate) struct SamplingSheetArgs {
     /// Folder to write: the figure as JSON, each plot as SVG and CSV, and report.html of all figures there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What is drawn; may be given several times [default: two captions of emoji]
+    /// What is drawn; may be given several times [default: two captions of the built-in model]
     #[arg(long = "prompt", value_name = "PROMPT")]
     prompts: Vec<String>,
     /// Seed of all pictures
@@ -60,7 +57,7 @@ pub(crate) fn run(args: &SamplingSheetArgs) -> Result<()> {
         hawk::Sampling::new(cfg, 1.0, 0, 1.0).map_err(|e| invalid_setting(e).at("--cfgs"))?;
     }
     let prompts = match args.prompts.is_empty() {
-        true => PROMPTS.map(str::to_owned).to_vec(),
+        true => PROMPTS.iter().take(2).map(|&text| text.to_owned()).collect(),
         false => inputs::typed_prompts(&args.prompts)?,
     };
     let _lock = begin(&args.out)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hawk::{Engine, Error, Result, Seed};
+use hawk::{Engine, Error, PROMPTS, Result, Seed};
 use hawk_analyze::{Ended, Figure, ImageSet, PAGE, Progress, Watch, write_figure};
 use hawk_files::FolderLock;
 
@@ -10,18 +10,6 @@ use crate::args::{DeviceArgs, LoadArgs, SamplingArgs};
 use crate::output::files::check_folder_can_be_made;
 use crate::output::{note, progress, say};
 use crate::{inputs, interrupt};
-
-/// The default prompts: captions in the styles of the built-in model.
-pub(super) const PROMPTS: [&str; 8] = [
-    "red apple, fluent 3d style",
-    "octopus, fluent flat style",
-    "castle, fluent 3d style",
-    "grinning face, fluent flat style",
-    "sailboat, fluent 3d style",
-    "sunflower, fluent flat style",
-    "guitar, fluent 3d style",
-    "cat, fluent flat style",
-];
 
 /// Model, images and folder of an analysis.
 #[derive(clap::Args)]
@@ -32,7 +20,7 @@ pub(crate) struct AnalysisArgs {
     /// Number of images that the model draws; they are kept in OUT/images and reused
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) images: usize,
-    /// File with one prompt per line, used in turn; - is standard input [default: eight captions of emoji]
+    /// File with one prompt per line, used in turn; - is standard input [default: twelve captions of the built-in model]
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
     /// Seed of the first image; the next image has the next seed
@@ -56,7 +44,7 @@ impl AnalysisArgs {
         }
         let prompts = match &self.prompts {
             Some(path) => inputs::read_prompts(path)?,
-            None => PROMPTS.map(str::to_owned).to_vec(),
+            None => PROMPTS.iter().map(|&text| text.to_owned()).collect(),
         };
         if prompts.is_empty() {
             return Err(Error::input("no prompts: there is nothing to draw")

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[cfg(feature = "scores")]
 use hawk::Image;
-use hawk::{AnyRule, Decoder, Decoding, Error, LossyRule, Result, Rule, Seed, Tree, TreeShape};
+use hawk::{AnyRule, Decoder, Decoding, Error, LossyRule, PROMPTS, Result, Rule, Seed, Tree, TreeShape};
 #[cfg(feature = "scores")]
 use hawk_analyze::Space;
 use hawk_analyze::{
@@ -17,7 +17,7 @@ use hawk_hub::find_model;
 #[cfg(feature = "scores")]
 use hawk_scores::{Clip, INCEPTION_FEATURES, Inception};
 
-use super::shared::{PROMPTS, begin, carry_out, print};
+use super::shared::{begin, carry_out, print};
 use crate::args::{DeviceArgs, LoadArgs, SamplingArgs, budget, decoder, rule};
 use crate::inputs;
 use crate::output::{note, say};
@@ -54,7 +54,7 @@ pub(crate) struct TableArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Captions of COCO, Flickr30K or PartiPrompts, or one prompt per line; - is standard input
-    /// [default: eight captions of emoji]
+    /// [default: twelve captions of the built-in model]
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
     /// Number of images that every decoder draws, at least 2
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &TableArgs) -> Result<()> {
 fn captions(args: &TableArgs) -> Result<(Vec<Caption>, String)> {
     let Some(path) = &args.prompts else {
         let captions = PROMPTS.iter().map(|&prompt| Caption::from(prompt.to_owned())).collect();
-        return Ok((captions, "captions of emoji".to_owned()));
+        return Ok((captions, "captions of the built-in model".to_owned()));
     };
     let (format, captions) = read_captions(&inputs::read(path)?).map_err(|e| e.at(path.display()))?;
     Ok((captions, format!("{}, {format}", path.display())))
