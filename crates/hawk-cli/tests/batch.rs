@@ -123,7 +123,7 @@ fn another_batch_another_process_and_other_files_are_refused() {
     };
     refused("batch p.txt --out other", 2, "got notes");
     refused("batch bad.csv --out new", 2, "line 3");
-    refused(&format!("batch p.txt --out mine {OPTIONS} --cfg 2"), 2, "sampling");
+    refused(&format!("batch p.txt --out mine {OPTIONS} --cfg 4"), 2, "sampling");
     refused("batch p.txt --out mine --n 3 --seed 6 --tree 3", 2, "seed: the folder belongs to a batch");
     let mut first = place.batch("shared");
     let start = Instant::now();

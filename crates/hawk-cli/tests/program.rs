@@ -138,7 +138,7 @@ fn generate_writes_images_tokens_and_statistics() {
     let images = tokens["images"].as_array().unwrap();
     assert_eq!((images.len(), stats["images"].as_array().unwrap().len()), (4, 4));
     assert_eq!(tokens["settings"]["decoder"], "neighbour");
-    assert_eq!(tokens["settings"]["cfg"], 1.5);
+    assert_eq!(tokens["settings"]["cfg"], 2.0);
     for image in images {
         assert_eq!(image["codes"].as_array().unwrap().len(), 256);
         assert_eq!(image["tokens"].as_array().unwrap().len(), 256 + 16 + 1);

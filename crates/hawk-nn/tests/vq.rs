@@ -146,7 +146,7 @@ fn wrong_weights_are_named() {
             shape.swap(1, 3);
         }
     });
-    for (decoder, named) in [(missing, "mid.attn_1.k.weight"), (shape, "[128, 128, 3, 3]")] {
+    for (decoder, named) in [(missing, "mid.attn_1.k.weight"), (shape, "[128, 64, 3, 3]")] {
         let error = decoder.err().unwrap();
         assert_eq!(error.fault(), Fault::Input);
         assert!(error.to_string().contains(named), "{error}");

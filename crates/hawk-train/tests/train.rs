@@ -156,7 +156,7 @@ fn heads_learn_from_pictures_too() {
     (run.settings.labels, run.settings.epochs) = (Labels::Code, 12);
     let trained = train(&run, usize::MAX).unwrap();
     let figures = &trained.figures[0].1;
-    assert!(figures.cross_entropy < 3.0, "a picture that was seen under other captions: {figures:?}");
+    assert!(figures.cross_entropy < 5.5, "a picture that was seen under other captions: {figures:?}");
     fs::copy(golden.with_file_name("golden.png"), folder.join("one more.png")).unwrap();
     run.images = TrainingImages::Pictures { pictures: captioned_pictures(&folder).unwrap(), seed: Seed(0) };
     let error = train_heads(&ENGINE, &run, &mut |_| ControlFlow::Break(())).unwrap_err().to_string();

@@ -7,25 +7,26 @@ use std::sync::LazyLock;
 use hawk_nn::{EmbeddedFile, ModelSource};
 
 /// The name of the built-in model in records.
-pub const BUILT_IN: &str = "built-in emoji-v1";
+pub const BUILT_IN: &str = "built-in scenes-v1";
 
 /// Captions that the built-in model draws: the default prompts of comparisons and figures, which use them in turn.
 pub const PROMPTS: &[&str] = &[
-    "red apple, fluent 3d style",
-    "snowman, fluent flat style",
-    "pizza, fluent 3d style",
-    "octopus, fluent flat style",
-    "grinning face, fluent 3d style",
-    "castle, fluent flat style",
-    "sunflower, fluent 3d style",
-    "guitar, fluent flat style",
-    "whale, fluent 3d style",
-    "balloon, fluent flat style",
-    "cat, fluent 3d style",
-    "birthday cake, fluent flat style",
+    "a mountain lake at sunset",
+    "a red apple, fluent 3d style",
+    "a snowy pine forest at night with aurora, paper-cut style",
+    "a fox on summer rolling hills, fluent flat style",
+    "a beach by day under a cloudy sky with a sailing boat, painterly style",
+    "an octopus, fluent flat style",
+    "desert dunes at dawn, paper-cut style",
+    "a castle on a green background, noto style",
+    "a city skyline at dusk, painterly style",
+    "a sunflower, fluent 3d style",
+    "an autumn forest of leafy trees in fog",
+    "three cupcakes, fluent 3d style",
 ];
 
-/// The files of the built-in model. It draws emoji of 128 x 128 pixels from captions.
+/// The files of the built-in model. It draws landscapes, things, and things in landscapes,
+/// 128 x 128 pixels, from captions.
 ///
 /// The cargo feature `built-in`, on by default, adds the files (38 MB) to the program.
 #[cfg(feature = "built-in")]

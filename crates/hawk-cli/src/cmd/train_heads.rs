@@ -35,7 +35,7 @@ pub(crate) struct TrainHeadsArgs {
     /// Train on the PNG and JPEG files of this folder instead; a .txt file of the same name, else the name, is the caption
     #[arg(long = "images", value_name = "DIR", conflicts_with_all = ["images", "prompts_file"])]
     pictures: Option<PathBuf>,
-    /// File with one prompt per line, used in turn [default: 150 captions in the built-in model's styles]
+    /// File with one prompt per line, used in turn [default: 480 captions of the built-in model, of all kinds]
     #[arg(long = "prompts", value_name = "FILE")]
     prompts_file: Option<PathBuf>,
     /// Folder of the hidden states (3.3 KB per cell of the built-in model), which other runs reuse [default: OUT/data]

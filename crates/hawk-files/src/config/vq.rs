@@ -244,7 +244,7 @@ mod tests {
     fn both_spellings_read_the_same() {
         let mut json = emoji();
         let taming = read(&json).unwrap();
-        assert_eq!((taming.level_channels.as_slice(), taming.pixels_per_cell()), (&[8, 16, 48, 128][..], 8));
+        assert_eq!((taming.level_channels.as_slice(), taming.pixels_per_cell()), (&[16, 32, 64, 128][..], 8));
         for (taming, hugging_face) in [
             ("ch", "base_channels"),
             ("ch_mult", "channel_multiplier"),

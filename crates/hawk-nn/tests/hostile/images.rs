@@ -274,8 +274,8 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
         (
             emoji().join("vq"),
             &[
-                ("/ch", json!(4), "[64]"),
-                ("/ch_mult", json!([1, 2]), "decoder. & [16] & [48]"),
+                ("/ch", json!(4), "[32]"),
+                ("/ch_mult", json!([1, 2]), "decoder. & [32] & [64]"),
                 ("/num_res_blocks", json!(2), "block.2"),
                 ("/z_channels", json!(32), "[32, "),
                 ("/embed_dim", json!(4), ", 4]"),

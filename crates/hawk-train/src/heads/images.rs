@@ -61,7 +61,8 @@ pub(crate) struct Origin {
     pictures_digest: Option<String>,
 }
 
-/// 150 captions in the styles of the built-in model.
+/// 480 captions of training pictures of the built-in model, of all kinds. Where the number of images is 480 or a
+/// multiple of it, no validation image has a caption of a training image.
 #[must_use]
 pub fn default_prompts() -> Vec<String> {
     include_str!("captions.txt").lines().map(str::to_owned).collect()
