@@ -34,7 +34,8 @@ Every decoder's images are compared with those of plain decoding before a time c
 
 docs/benchmarks.md explains every column.")]
 pub(crate) struct BenchDecodersArgs {
-    /// Files with one prompt per line, each a kind of pictures; - is standard input [default: twelve captions of the built-in model]
+    /// Files with one prompt per line, each a kind of pictures; - is standard input
+    /// [default: twelve captions of the built-in model]
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     prompts: Vec<PathBuf>,
     /// Images that every decoder draws

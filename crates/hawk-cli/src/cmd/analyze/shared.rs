@@ -20,7 +20,8 @@ pub(crate) struct AnalysisArgs {
     /// Number of images that the model draws; they are kept in OUT/images and reused
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) images: usize,
-    /// File with one prompt per line, used in turn; - is standard input [default: twelve captions of the built-in model]
+    /// File with one prompt per line, used in turn; - is standard input
+    /// [default: twelve captions of the built-in model]
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
     /// Seed of the first image; the next image has the next seed
