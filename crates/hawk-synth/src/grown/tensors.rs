@@ -203,8 +203,9 @@ impl<'a> Tensors<'a> {
         Ok(())
     }
 
+    /// Outputs beyond the source's stay zero.
     fn bias(&mut self, names: Names, columns: Columns) -> Result<()> {
-        self.vector(names, Rows::grown(1, 1, Beyond::Zero), columns)
+        self.vector(names, Rows::grown(1, 1, Beyond::Zero), Columns { beyond: Beyond::Zero, ..columns })
     }
 
     fn vector(&mut self, names: Names, rows: Rows, columns: Columns) -> Result<()> {
