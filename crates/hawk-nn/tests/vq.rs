@@ -14,12 +14,12 @@ use safetensors::tensor::{Dtype, TensorView};
 
 const CODEBOOK: &str = "quantize.embedding.weight";
 
-fn emoji() -> PathBuf {
+fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 
 fn source() -> ModelSource {
-    ModelSource::Dir(emoji())
+    ModelSource::Dir(built_in())
 }
 
 fn integers(bytes: &[u8]) -> Vec<u32> {
@@ -35,7 +35,7 @@ struct Golden {
 }
 
 fn golden() -> Golden {
-    let bytes = std::fs::read(emoji().join("golden.safetensors")).unwrap();
+    let bytes = std::fs::read(built_in().join("golden.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let data = |name: &str| file.tensor(name).unwrap().data();
     let shape = file.tensor("codes").unwrap().shape().to_vec();
@@ -51,8 +51,8 @@ fn golden() -> Golden {
 fn changed(change: impl Fn(&mut String, &mut Vec<usize>, &mut Vec<u8>)) -> hawk_nn::Result<VqDecoder> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("vq")).unwrap();
-    std::fs::copy(emoji().join("vq/config.json"), dir.path().join("vq/config.json")).unwrap();
-    let bytes = std::fs::read(emoji().join("vq/model.safetensors")).unwrap();
+    std::fs::copy(built_in().join("vq/config.json"), dir.path().join("vq/config.json")).unwrap();
+    let bytes = std::fs::read(built_in().join("vq/model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {

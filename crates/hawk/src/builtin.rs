@@ -10,7 +10,7 @@ use hawk_nn::{EmbeddedFile, ModelSource};
 pub const BUILT_IN: &str = "built-in scenes-v1";
 
 /// Captions that the built-in model draws: the default prompts of comparisons and figures, which use them in turn.
-pub const PROMPTS: &[&str] = &[
+pub const PROMPTS: [&str; 12] = [
     "a mountain lake at sunset",
     "a red apple, fluent 3d style",
     "a snowy pine forest at night with aurora, paper-cut style",

@@ -23,7 +23,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-fn emoji() -> PathBuf {
+fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 
@@ -291,7 +291,7 @@ fn nothing_is_overwritten_and_no_model_is_named() {
 
 /// The built-in VQ tokenizer as taming-transformers would have saved it.
 fn taming(dir: &Path) {
-    let bytes = std::fs::read(emoji().join("vq/model.safetensors")).unwrap();
+    let bytes = std::fs::read(built_in().join("vq/model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut tensors: Vec<Saved> = file
         .iter()
@@ -307,7 +307,7 @@ fn taming(dir: &Path) {
     tensors.push(Saved::f32("loss.discriminator.main.0.weight", &[2], &[1.0, 2.0]));
     std::fs::write(dir.join("vqgan.ckpt"), save(&tensors, Some("state_dict"), &[])).unwrap();
     let config: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(emoji().join("vq/config.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(built_in().join("vq/config.json")).unwrap()).unwrap();
     let mut yaml =
         "model:\n  base_learning_rate: 4.5e-06\n  target: taming.models.vqgan.VQModel\n  params:\n".to_owned();
     yaml += &format!(
@@ -331,7 +331,7 @@ fn taming_transformers_tokenizer_gives_the_same_pixels() {
         let decoder = VqDecoder::of_model(&ModelSource::Dir(dir.to_owned())).unwrap();
         decoder.decode(&pool, &codes, Grid::new(4, 4).unwrap()).unwrap()
     };
-    let want = draw(&emoji());
+    let want = draw(&built_in());
     assert!(draw(place.path()) == want);
     // With the weights of a transformer: both end in one folder, and the losses stay behind.
     let out = place.path().join("out");
@@ -347,7 +347,7 @@ fn taming_transformers_tokenizer_gives_the_same_pixels() {
     let names = SafeTensors::deserialize(&std::fs::read(alone.join("model.safetensors")).unwrap()).unwrap().len();
     assert_eq!(
         names,
-        SafeTensors::deserialize(&std::fs::read(emoji().join("vq/model.safetensors")).unwrap()).unwrap().len()
+        SafeTensors::deserialize(&std::fs::read(built_in().join("vq/model.safetensors")).unwrap()).unwrap().len()
     );
 }
 

@@ -7,15 +7,15 @@ use hawk_nn::{
 use hawk_synth::{SynthModel, synthesize};
 use serde_json::{Value, json};
 
-use crate::{emoji, goldens, lies, read_json, refusal, set};
+use crate::{built_in, goldens, lies, read_json, refusal, set};
 
 fn transformer() -> TransformerConfig {
-    TransformerConfig::from_json(&std::fs::read(emoji().join("config.json")).unwrap()).unwrap()
+    TransformerConfig::from_json(&std::fs::read(built_in().join("config.json")).unwrap()).unwrap()
 }
 
 #[test]
 fn every_field_of_hawk_json_that_lies_is_named() {
-    let mut good = read_json(&emoji().join("hawk.json"));
+    let mut good = read_json(&built_in().join("hawk.json"));
     good["sizes"] = json!("fixed");
     good["after_text"] = json!([3]);
     let rows = [
@@ -64,7 +64,7 @@ fn every_field_of_hawk_json_that_lies_is_named() {
         ("/defaults/top_p", json!(1.5), "defaults & top_p"),
         ("/defaults/top_p", json!(0), "defaults & top_p"),
     ];
-    let (transformer, vq) = (transformer(), std::fs::read(emoji().join("vq/config.json")).unwrap());
+    let (transformer, vq) = (transformer(), std::fs::read(built_in().join("vq/config.json")).unwrap());
     let vq = VqConfig::from_json(&vq).unwrap();
     let read = |bytes: &[u8]| {
         let config = HawkConfig::from_json(bytes)?;
@@ -272,7 +272,7 @@ fn every_field_of_a_vq_config_that_lies_is_named() {
 fn vq_configs_that_contradict_their_weights_are_refused() {
     for (folder, rows) in [
         (
-            emoji().join("vq"),
+            built_in().join("vq"),
             &[
                 ("/ch", json!(4), "[32]"),
                 ("/ch_mult", json!([1, 2]), "decoder. & [32] & [64]"),
@@ -323,7 +323,7 @@ fn vq_configs_that_contradict_their_weights_are_refused() {
 
 #[test]
 fn tokenizers_that_lie_are_refused() {
-    let good = read_json(&emoji().join("tokenizer.json"));
+    let good = read_json(&built_in().join("tokenizer.json"));
     let read = |json: &Value| TextTokenizer::from_bytes(json.to_string().as_bytes());
     read(&good).unwrap().check(&transformer()).unwrap();
     let replace = |content: &str| json!({"type": "Replace", "pattern": {"String": "a"}, "content": content});

@@ -24,7 +24,7 @@ fn goldens(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-fn emoji() -> PathBuf {
+fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
 }
 

@@ -14,7 +14,7 @@ use hawk_nn::{
 use hawk_synth::{SynthModel, synthesize};
 
 use crate::checkpoints::read_all;
-use crate::{emoji, goldens, packed, pickles};
+use crate::{built_in, goldens, packed, pickles};
 
 thread_local! {
     /// Largest piece of memory that this thread asked for.
@@ -205,19 +205,19 @@ fn damaged_configs_and_tokenizers_are_read_or_refused() {
         };
         check(&format!("config.json of {name}"), (json.to_string().as_bytes(), all), 1000, &read);
     }
-    let transformer = TransformerConfig::from_json(&bytes_of(&emoji().join("config.json"))).unwrap();
-    let vq = VqConfig::from_json(&bytes_of(&emoji().join("vq/config.json"))).unwrap();
+    let transformer = TransformerConfig::from_json(&bytes_of(&built_in().join("config.json"))).unwrap();
+    let vq = VqConfig::from_json(&bytes_of(&built_in().join("vq/config.json"))).unwrap();
     let read = |bytes: &[u8]| {
         let config = HawkConfig::from_json(bytes)?;
         config.check(&transformer)?;
         config.check_decoder(&vq)
     };
-    check("hawk.json", (&bytes_of(&emoji().join("hawk.json")), all), 2000, &read);
-    for dir in [emoji().join("vq"), goldens("llamagen-c2i/vq")] {
+    check("hawk.json", (&bytes_of(&built_in().join("hawk.json")), all), 2000, &read);
+    for dir in [built_in().join("vq"), goldens("llamagen-c2i/vq")] {
         let seed = bytes_of(&dir.join("config.json"));
         check("vq/config.json", (&seed, all), 2000, &|bytes| VqConfig::from_json(bytes).map(drop));
     }
-    let heads = bytes_of(&emoji().join("heads/config.json"));
+    let heads = bytes_of(&built_in().join("heads/config.json"));
     check("heads/config.json", (&heads, all), 2000, &|bytes| HeadsConfig::from_json(bytes).map(drop));
 
     let dir = place.path().join("yaml");
@@ -229,7 +229,7 @@ fn damaged_configs_and_tokenizers_are_read_or_refused() {
     let vq = |source: &ModelSource| source.vq().map(drop);
     check("vqgan.yaml", (yaml.as_bytes(), all), 2000, &in_folder(&dir, "vqgan.yaml", vq));
 
-    let tokenizer = bytes_of(&emoji().join("tokenizer.json"));
+    let tokenizer = bytes_of(&built_in().join("tokenizer.json"));
     let read = |bytes: &[u8]| {
         let tokenizer = TextTokenizer::from_bytes(bytes)?;
         tokenizer.check(&transformer)?;

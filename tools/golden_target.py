@@ -2,7 +2,7 @@
 
     pip install torch transformers safetensors tokenizers pillow numpy einops
     pip install --no-deps taming-transformers-rom1504==0.0.6
-    python golden_emoji.py MODEL TOKENS CELLS
+    python golden_target.py MODEL TOKENS CELLS
 
 TOKENS: what `hawk generate --tokens-out` wrote; its first image is taken. MODEL gets `golden.safetensors`: `input_ids` [1, T], the conditional
 prefix and the image's first CELLS tokens, with `logits` [1, T, V]; `uncond_ids` and `uncond_logits` the same without the caption; `codes` [R, C]
