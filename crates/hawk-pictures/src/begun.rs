@@ -7,7 +7,7 @@ use hawk_files::{Error, FolderLock, Result, atomic};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::mixture::Shares;
+use crate::mixture::{Percent, Shares};
 use crate::order::Order;
 use crate::things::{Shift, Things};
 
@@ -21,6 +21,8 @@ pub(crate) struct Begun {
     seed: u64,
     shares: Shares,
     shift: Shift,
+    #[serde(default, skip_serializing_if = "Percent::is_none")]
+    auroras: Percent,
     /// Digest of the things, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     things: Option<String>,
@@ -46,6 +48,7 @@ impl Begun {
             seed: order.mixture.seed(),
             shares: order.mixture.shares(),
             shift: order.mixture.shift(),
+            auroras: order.mixture.auroras(),
             things: order.mixture.things().map(Things::digest),
             pictures: order.pictures.get(),
         }
@@ -104,6 +107,7 @@ impl Begun {
             ("seed", self.seed.to_string(), wanted.seed.to_string()),
             ("shares", self.shares.to_string(), wanted.shares.to_string()),
             ("shift", format!("{:?}", self.shift), format!("{:?}", wanted.shift)),
+            ("auroras", self.auroras.to_string(), wanted.auroras.to_string()),
             ("things", format!("{:?}", self.things), format!("{:?}", wanted.things)),
         ];
         let other = fields.into_iter().find(|(_, has, wanted)| has != wanted);

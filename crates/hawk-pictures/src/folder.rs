@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::begun::{Begun, Form};
 use crate::files;
 use crate::list::{List, Listed};
-use crate::mixture::Shares;
+use crate::mixture::{Percent, Shares};
 use crate::order::{Order, Progress};
 use crate::picture::{Picture, SIDE};
 use crate::record::{Split, Tally, Told};
@@ -64,6 +64,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Shares of the kinds.
     pub shares: Shares,
+    /// How many of a hundred landscapes were chosen to show an aurora.
+    #[serde(skip_serializing_if = "Percent::is_none")]
+    pub auroras: Percent,
     /// Digest of the things, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub things: Option<String>,
@@ -115,6 +118,7 @@ pub fn paint(order: &Order, observe: &mut dyn FnMut(Progress)) -> Result<Manifes
         pictures,
         seed: order.mixture.seed(),
         shares: order.mixture.shares(),
+        auroras: order.mixture.auroras(),
         things: begun.things().map(ToOwned::to_owned),
         counts,
     };

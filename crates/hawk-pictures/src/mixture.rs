@@ -1,11 +1,12 @@
-//! The mixture of all kinds of pictures: picture number `index` is a function of seed, index, shares, shift and things alone.
+//! The mixture of all kinds of pictures: picture number `index` is a function of seed, index, shares, shift, auroras and
+//! things alone.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::composites::{attributes, composite};
-use crate::landscape::Scene;
+use crate::landscape::{Phenomenon, Scene};
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
 use crate::things::{Shift, Things, alone, arranged};
@@ -31,6 +32,28 @@ pub struct Shares {
     pub scenes: usize,
     /// Things in landscapes.
     pub composites: usize,
+}
+
+/// So many of a hundred, `0..=100`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// None of more than a hundred.
+    #[must_use]
+    pub fn new(percent: u8) -> Option<Self> {
+        (percent <= 100).then_some(Self(percent))
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 impl Default for Shares {
@@ -64,6 +87,7 @@ pub struct Mixture {
     things: Option<Things>,
     shares: Shares,
     shift: Shift,
+    auroras: Percent,
     seed: u64,
 }
 
@@ -78,13 +102,19 @@ impl Mixture {
         if let Some(share) = all.into_iter().find(|share| *share > MOST) {
             return Err(Error::input("a share is too large").expected(format!("at most {MOST}")).got(share));
         }
-        Ok(Self { things: Some(things), shares, shift, seed })
+        Ok(Self { things: Some(things), shares, shift, auroras: Percent::default(), seed })
     }
 
     /// Landscapes alone.
     #[must_use]
     pub fn landscapes(seed: u64) -> Self {
-        Self { things: None, shares: Shares::LANDSCAPES, shift: Shift::default(), seed }
+        Self { things: None, shares: Shares::LANDSCAPES, shift: Shift::default(), auroras: Percent::default(), seed }
+    }
+
+    /// So many of a hundred landscapes show an aurora, besides those that show one by chance: 17 of a thousand.
+    #[must_use]
+    pub fn with_auroras(self, auroras: Percent) -> Self {
+        Self { auroras, ..self }
     }
 
     /// The things that its pictures may show.
@@ -103,6 +133,12 @@ impl Mixture {
     #[must_use]
     pub fn shift(&self) -> Shift {
         self.shift
+    }
+
+    /// How many of a hundred landscapes are chosen to show an aurora.
+    #[must_use]
+    pub fn auroras(&self) -> Percent {
+        self.auroras
     }
 
     /// Other seeds give other pictures.
@@ -137,8 +173,13 @@ impl Mixture {
         let mut random = Random::new(self.seed, index);
         let kind = self.choose(&mut random);
         let things = self.things.as_ref();
+        // No number is drawn without need: the pictures stay what they were.
+        let shows_aurora =
+            kind == Kind::Landscape && self.auroras.0 > 0 && random.below(100) < usize::from(self.auroras.0);
         let sample = (0..TRIES).find_map(|_| match kind {
-            Kind::Landscape => landscape(&mut random, &|_| true),
+            Kind::Landscape => {
+                landscape(&mut random, &|scene| !shows_aurora || scene.phenomenon == Some(Phenomenon::Aurora))
+            }
             Kind::Thing => alone(things?.any(&mut random), self.shift, &mut random),
             Kind::Scene => arranged(things?, self.shift, &mut random),
             Kind::Composite => composite(things?, self.shift, &mut random),

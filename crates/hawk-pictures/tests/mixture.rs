@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hawk_pictures::mixture::{Mixture, Shares};
+use hawk_pictures::mixture::{Mixture, Percent, Shares};
 use hawk_pictures::picture::SIDE;
 use hawk_pictures::sample::{HeldOut, Kind, MOST_CAPTIONS, Sample};
 use hawk_pictures::shards;
@@ -118,6 +118,22 @@ fn a_seed_and_a_number_are_a_picture() {
         assert_eq!(sample.picture.rgb.len(), SIDE * SIDE * 3);
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
+}
+
+#[test]
+fn auroras_come_as_often_as_is_asked_for() {
+    let auroras = |percent: u8| {
+        let mixture = Mixture::landscapes(5).with_auroras(Percent::new(percent).unwrap());
+        let shown =
+            |index: &u64| mixture.sample(*index).unwrap().attributes.get("phenomenon").is_some_and(|of| of == "aurora");
+        (0..40).filter(shown).count()
+    };
+    assert!(auroras(0) <= 4);
+    assert!((12..=28).contains(&auroras(50)));
+    assert_eq!(auroras(100), 40);
+    let plain = Mixture::landscapes(5);
+    assert_eq!(plain.sample(3).unwrap(), plain.clone().with_auroras(Percent::default()).sample(3).unwrap());
+    assert!(Percent::new(101).is_none());
 }
 
 #[test]

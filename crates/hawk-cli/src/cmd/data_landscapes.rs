@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hawk::{Error, LoadOptions, Result};
-use hawk_pictures::mixture::{Mixture, Shares};
+use hawk_pictures::mixture::{Mixture, Percent, Shares};
 use hawk_pictures::order::{Order, Progress};
 use hawk_pictures::sample::Kind;
 use hawk_pictures::things::{Shift, Things};
@@ -44,6 +44,9 @@ pub(crate) struct DataLandscapesArgs {
     /// Where things may be put: at whole cells of 8 pixels, anywhere, or things alone in the middle in one size
     #[arg(long, value_name = "cells|pixels|fixed", default_value = "cells", value_parser = shift(), requires = "things")]
     shift: Shift,
+    /// Landscapes of a hundred that show an aurora, besides the 2 that do by chance
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    auroras: Percent,
     /// Write raw pixels, thousands of pictures a file, instead of PNG files
     #[arg(long)]
     shards: bool,
@@ -61,6 +64,10 @@ fn shares(text: &str) -> std::result::Result<Shares, String> {
         (&[landscapes, things, scenes, composites], 4) => Ok(Shares { landscapes, things, scenes, composites }),
         _ => Err("expected four numbers, such as 50,25,5,20".to_owned()),
     }
+}
+
+fn percent(text: &str) -> std::result::Result<Percent, String> {
+    text.parse().ok().and_then(Percent::new).ok_or_else(|| "expected a number from 0 to 100".to_owned())
 }
 
 fn shift() -> impl TypedValueParser<Value = Shift> {
@@ -101,10 +108,11 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
 }
 
 fn mixture(args: &DataLandscapesArgs) -> Result<Mixture> {
-    let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed)) };
+    let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed).with_auroras(args.auroras)) };
     let things = Things::open(path)
         .map_err(|e| e.at("--things").hint("name a pack, or the folder that `hawk data emoji --out DIR` made"))?;
-    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)
+    let mixture = Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)?;
+    Ok(mixture.with_auroras(args.auroras))
 }
 
 fn report(counts: &Tally) {
