@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::composites::{attributes, composite};
-use crate::landscape::{Phenomenon, Scene};
+use crate::landscape::Scene;
 use crate::random::Random;
 use crate::sample::{Kind, Sample, distinct};
 use crate::things::{Shift, Things, alone, arranged};
@@ -177,9 +177,7 @@ impl Mixture {
         let shows_aurora =
             kind == Kind::Landscape && self.auroras.0 > 0 && random.below(100) < usize::from(self.auroras.0);
         let sample = (0..TRIES).find_map(|_| match kind {
-            Kind::Landscape => {
-                landscape(&mut random, &|scene| !shows_aurora || scene.phenomenon == Some(Phenomenon::Aurora))
-            }
+            Kind::Landscape => landscape(&mut random, &|scene| !shows_aurora || scene.has_aurora()),
             Kind::Thing => alone(things?.any(&mut random), self.shift, &mut random),
             Kind::Scene => arranged(things?, self.shift, &mut random),
             Kind::Composite => composite(things?, self.shift, &mut random),

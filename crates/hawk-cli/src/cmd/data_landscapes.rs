@@ -82,7 +82,12 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
             .got(args.pictures)
             .hint("--shards writes thousands of pictures a file"));
     }
-    let order = Order { mixture: mixture(args)?, pictures: args.pictures, out: args.out.clone(), threads };
+    let order = Order {
+        mixture: mixture(args)?.with_auroras(args.auroras),
+        pictures: args.pictures,
+        out: args.out.clone(),
+        threads,
+    };
     let bar = progress::steady_bar(args.pictures.get(), "{bar:30} {pos}/{len} pictures  {per_sec}  eta {eta}");
     let mut last = None;
     let mut observe = |progress: Progress| {
@@ -108,11 +113,10 @@ pub(crate) fn run(args: &DataLandscapesArgs) -> Result<()> {
 }
 
 fn mixture(args: &DataLandscapesArgs) -> Result<Mixture> {
-    let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed).with_auroras(args.auroras)) };
+    let Some(path) = &args.things else { return Ok(Mixture::landscapes(args.seed)) };
     let things = Things::open(path)
         .map_err(|e| e.at("--things").hint("name a pack, or the folder that `hawk data emoji --out DIR` made"))?;
-    let mixture = Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)?;
-    Ok(mixture.with_auroras(args.auroras))
+    Mixture::new(things, args.shares.unwrap_or_default(), args.shift, args.seed)
 }
 
 fn report(counts: &Tally) {

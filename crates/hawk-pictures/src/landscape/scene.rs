@@ -30,6 +30,12 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Whether its sky shows an aurora.
+    #[must_use]
+    pub fn has_aurora(&self) -> bool {
+        self.phenomenon == Some(Phenomenon::Aurora)
+    }
+
     /// Whether this terrain, time, weather and rendering are kept out of training together.
     #[must_use]
     pub fn is_held_out(&self) -> bool {

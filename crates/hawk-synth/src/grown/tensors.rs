@@ -64,7 +64,7 @@ impl<'a> Tensors<'a> {
         for head in 0..heads.heads.len() {
             let name = |kind: &str| Names::same(&format!("heads.{head}.{kind}"));
             self.matrix(name("weight"), vec![Rows::grown(d.source, d.grown, Beyond::Zero)], d)?;
-            self.bias(name("bias"), d)?;
+            self.bias(name("bias"), d.source, d.grown)?;
         }
         Ok(self.recipes)
     }
@@ -110,10 +110,7 @@ impl<'a> Tensors<'a> {
         let columns = Columns { source: inputs, grown: columns, beyond: Beyond::Drawn };
         self.matrix(names, vec![Rows::grown(outputs, grown, Beyond::Zero)], columns)?;
         match (&from.bias, &to.bias) {
-            (Some(from), Some(to)) => {
-                let columns = Columns { source: outputs, grown, beyond: Beyond::Zero };
-                self.bias(Names { from: from.clone(), to: to.clone() }, columns)
-            }
+            (Some(from), Some(to)) => self.bias(Names { from: from.clone(), to: to.clone() }, outputs, grown),
             _ => Ok(()),
         }
     }
@@ -204,8 +201,8 @@ impl<'a> Tensors<'a> {
     }
 
     /// Outputs beyond the source's stay zero.
-    fn bias(&mut self, names: Names, columns: Columns) -> Result<()> {
-        self.vector(names, Rows::grown(1, 1, Beyond::Zero), Columns { beyond: Beyond::Zero, ..columns })
+    fn bias(&mut self, names: Names, source: usize, grown: usize) -> Result<()> {
+        self.vector(names, Rows::grown(1, 1, Beyond::Zero), Columns { source, grown, beyond: Beyond::Zero })
     }
 
     fn vector(&mut self, names: Names, rows: Rows, columns: Columns) -> Result<()> {

@@ -9,7 +9,7 @@ use hawk_pictures::things::Things;
 
 use crate::evaluate::figures::{Confusion, Followed};
 use crate::evaluate::painted::attribute::{Attribute, OF_LANDSCAPES};
-use crate::evaluate::painted::prompts::{Paints, Prompt, gather, has_aurora, image, landscape_of, mixture};
+use crate::evaluate::painted::prompts::{Paints, Prompt, gather, image, landscape_of, mixture};
 use crate::evaluate::painted::rules::{Example, Rules};
 
 /// Seven landscapes for three composites, as long as there are things.
@@ -57,7 +57,7 @@ impl LandRules {
         };
         let tests = gather(amounts.testing, |index| test(&testing.sample(index)?, index).map(Some))?;
         let auroras = gather(amounts.testing / 5, |index| {
-            let sample = landscape_of(Paints::Testing, index, &|scene: &Scene| has_aurora(scene));
+            let sample = landscape_of(Paints::Testing, index, &Scene::has_aurora);
             sample.map(|sample| test(&sample, index)).transpose()
         })?;
         Ok(Self { rules, tests, auroras })

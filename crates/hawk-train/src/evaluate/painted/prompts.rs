@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hawk_files::Result;
 use hawk_nn::Image;
-use hawk_pictures::landscape::{Phenomenon, Scene};
+use hawk_pictures::landscape::Scene;
 use hawk_pictures::mixture::{Mixture, Shares, landscape};
 use hawk_pictures::random::Random;
 use hawk_pictures::sample::Sample;
@@ -105,10 +105,6 @@ pub(super) fn landscape_of(paints: Paints, index: u64, wanted: &dyn Fn(&Scene) -
     landscape(&mut Random::new(paints as u64 + 1, index), wanted)
 }
 
-pub(super) fn has_aurora(scene: &Scene) -> bool {
-    scene.phenomenon == Some(Phenomenon::Aurora)
-}
-
 /// Captions of landscapes in combinations that training does not show.
 ///
 /// # Errors
@@ -147,7 +143,7 @@ mod tests {
 
     #[test]
     fn prompts_are_new_combinations_that_name_what_is_asked_for() {
-        let prompts = landscapes(6, &[Attribute::Aurora, Attribute::Time], &has_aurora).unwrap();
+        let prompts = landscapes(6, &[Attribute::Aurora, Attribute::Time], &Scene::has_aurora).unwrap();
         assert_eq!(prompts.len(), 6);
         for Prompt { caption, attributes, style } in &prompts {
             assert!(Attribute::Aurora.is_named_by(caption) && Attribute::Time.is_named_by(caption), "{caption}");

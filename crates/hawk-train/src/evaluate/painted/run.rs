@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use hawk::Engine;
 use hawk_files::Result;
 use hawk_nn::Image;
+use hawk_pictures::landscape::Scene;
 use hawk_pictures::mixture::Shares;
 use hawk_pictures::sample::Kind;
 use hawk_pictures::things::Things;
@@ -15,7 +16,7 @@ use crate::evaluate::figures::{EvaluationFigures, Followed};
 use crate::evaluate::painted::attribute::{Attribute, OF_LANDSCAPES};
 use crate::evaluate::painted::land::{Amounts, LandRules};
 use crate::evaluate::painted::objects::{SCENES, THINGS, ThingRules, is_count};
-use crate::evaluate::painted::prompts::{Paints, Prompt, has_aurora, landscapes, mixture, of_mixture};
+use crate::evaluate::painted::prompts::{Paints, Prompt, landscapes, mixture, of_mixture};
 use crate::evaluate::settings::{EvaluationProgress, EvaluationRun};
 
 /// Painted pictures for the rules of landscapes, and for those of things.
@@ -99,7 +100,7 @@ impl Set {
 fn land_sets(count: usize, things: Option<&Things>) -> Result<Vec<Set>> {
     let any = landscapes(count, &[Attribute::Time, Attribute::Rendering], &|_| true)?;
     let lights = landscapes(count, &[Attribute::Light], &|scene| scene.light.is_some())?;
-    let auroras = landscapes(count, &[Attribute::Aurora], &has_aurora)?;
+    let auroras = landscapes(count, &[Attribute::Aurora], &Scene::has_aurora)?;
     let mut sets = vec![
         Set::new("landscapes", "landscape", NoiseOf::SeveralImages, any),
         Set::new("lights", "landscape", NoiseOf::OneImage, lights),
