@@ -9,7 +9,7 @@ use hawk_nn::Target;
 fn step(criterion: &mut Criterion) {
     let pool = Threads::new(std::thread::available_parallelism().map_or(1, |n| n.get()));
     let (config, checkpoint) = synthetic(1).expect("a synthetic model");
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+    for precision in Precision::ALL {
         let target = Target::load(config.clone(), &checkpoint, precision).expect("the synthetic model");
         let codes = 0..config.vocab;
         check_bits(&target, &pool, codes.clone(), 8).expect("equal bits");

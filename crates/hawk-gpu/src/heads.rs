@@ -38,9 +38,10 @@ impl Heads {
         memory.plan("the draft heads", planned, planned / heads.max(1) as u64)?;
         let size = MatrixSize { outputs: d, inputs: d };
         let load = |head: usize| -> Result<(GpuMatrix, Vec<f32>)> {
-            let weights = checkpoint.tensor(&format!("heads.{head}.weight"), &[d, d])?;
+            let name = format!("heads.{head}.weight");
+            let weights = checkpoint.tensor(&name, &[d, d])?;
             let fill = &mut |row, out: &mut [f32]| weights.row_into(row, out);
-            let matrix = GpuMatrix::upload(memory, target.format, size, fill);
+            let matrix = GpuMatrix::upload(memory, &name, target.precision, size, fill)?;
             Ok((matrix, checkpoint.tensor(&format!("heads.{head}.bias"), &[d])?.to_f32()))
         };
         let loaded = (0..heads).map(load).collect::<Result<Vec<_>>>().inspect_err(|_| memory.give_back(planned))?;

@@ -1,9 +1,9 @@
 //! Weights on a device.
 
-use half::bf16;
+use half::{bf16, f16};
 use hawk_files::{Checkpoint, Result, Tensor};
 use hawk_kernels::{BLOCK, Matrix, MatrixSize, PANEL, Precision};
-use hawk_nn::Packer;
+use hawk_nn::{Packer, pack_in_range};
 
 use crate::kernels::numbers::Numbers;
 use crate::kernels::product::Format;
@@ -23,6 +23,7 @@ impl Format {
         match precision {
             Precision::F32 => Self::F32,
             Precision::Bf16 => Self::Bf16,
+            Precision::F16 => Self::F16,
             Precision::Int8 => Self::Int8,
         }
     }
@@ -30,7 +31,7 @@ impl Format {
     /// The format of inputs of products, keys and values beside weights of this format.
     pub(crate) fn numbers(self) -> Numbers {
         match self {
-            Self::F32 => Numbers::F32,
+            Self::F32 | Self::F16 => Numbers::F32,
             Self::Bf16 | Self::Int8 => Numbers::Bf16,
         }
     }
@@ -39,7 +40,7 @@ impl Format {
     fn vectors(self, inputs: usize) -> usize {
         let in_a_vector = match self {
             Self::F32 => 4,
-            Self::Bf16 => 8,
+            Self::Bf16 | Self::F16 => 8,
             Self::Int8 => 16,
         };
         padded(inputs) / in_a_vector
@@ -48,7 +49,7 @@ impl Format {
     /// Words of the scales of a row of `inputs` weights.
     fn scales(self, inputs: usize) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => 0,
+            Self::F32 | Self::Bf16 | Self::F16 => 0,
             Self::Int8 => inputs.div_ceil(BLOCK).div_ceil(2),
         }
     }
@@ -72,27 +73,34 @@ pub(crate) struct GpuMatrix {
 
 impl GpuMatrix {
     /// Uploads a matrix. `fill` writes a row, `[inputs]`, by its number.
+    ///
+    /// # Errors
+    /// A weight that the precision cannot hold.
     pub(crate) fn upload(
         memory: &Memory,
-        format: Format,
+        name: &str,
+        precision: Precision,
         size: MatrixSize,
         fill: &mut dyn FnMut(usize, &mut [f32]),
-    ) -> Self {
+    ) -> Result<Self> {
+        let format = Format::of(precision);
+        pack_in_range(name, precision, fill, |fill| Self::upload_as(memory, format, size, fill))
+    }
+
+    fn upload_as(memory: &Memory, format: Format, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Self {
         let (vectors, mut row) = (format.vectors(size.inputs), vec![0.0; padded(size.inputs)]);
         let mut words: Vec<u32> = Vec::with_capacity(size.outputs * vectors * 4);
         let mut scales = Vec::new();
         match format {
             Format::Int8 => Rounded::new(size, fill).write(vectors, &mut words, &mut scales),
-            Format::F32 | Format::Bf16 => {
+            Format::F32 | Format::Bf16 | Format::F16 => {
                 scales.push(0);
                 for output in 0..size.outputs {
                     fill(output, &mut row[..size.inputs]);
                     match format {
                         Format::F32 => words.extend(row.iter().map(|x| x.to_bits())),
-                        _ => words.extend(row.as_chunks::<2>().0.iter().map(|pair| {
-                            let [low, high] = pair.map(bf16::from_f32);
-                            pair_of(low, high)
-                        })),
+                        Format::F16 => words.extend(pairs(&row, |x| f16::from_f32(x).to_bits())),
+                        _ => words.extend(pairs(&row, |x| bf16::from_f32(x).to_bits())),
                     }
                 }
             }
@@ -106,9 +114,18 @@ impl GpuMatrix {
     }
 }
 
+/// Numbers of 16 bits, two in a word.
+fn pairs(row: &[f32], bits: impl Fn(f32) -> u16) -> impl Iterator<Item = u32> {
+    row.as_chunks::<2>().0.iter().map(move |[low, high]| word(bits(*low), bits(*high)))
+}
+
+fn word(low: u16, high: u16) -> u32 {
+    u32::from(low) | u32::from(high) << 16
+}
+
 /// Two numbers in a word.
 pub(crate) fn pair_of(low: bf16, high: bf16) -> u32 {
-    u32::from(low.to_bits()) | u32::from(high.to_bits()) << 16
+    word(low.to_bits(), high.to_bits())
 }
 
 /// A matrix that the CPU's kernels have rounded to 8 bits: the weights and scales are the same ones.
@@ -144,7 +161,7 @@ impl Rounded {
 pub(crate) struct Uploader<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) checkpoint: &'a Checkpoint,
-    pub(crate) format: Format,
+    pub(crate) precision: Precision,
 }
 
 impl Packer for Uploader<'_> {
@@ -154,8 +171,8 @@ impl Packer for Uploader<'_> {
         self.checkpoint
     }
 
-    fn matrix(&self, _: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<GpuMatrix> {
-        let matrix = GpuMatrix::upload(self.memory, self.format, size, fill);
+    fn matrix(&self, name: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<GpuMatrix> {
+        let matrix = GpuMatrix::upload(self.memory, name, self.precision, size, fill)?;
         self.checkpoint.release();
         Ok(matrix)
     }

@@ -76,7 +76,7 @@ impl Target {
         config.check_layers(from)?;
         let (planned, largest) = bytes_of(&config, format);
         memory.plan("the weights", planned, largest)?;
-        let weights = Weights::load(config, &Uploader { memory, checkpoint: from, format });
+        let weights = Weights::load(config, &Uploader { memory, checkpoint: from, precision });
         let mut weights = weights.inspect_err(|_| memory.give_back(planned))?;
         let embedding = Embedding::upload(memory, weights.embedding.take(), weights.config.hidden);
         let (embedding, more) = embedding.inspect_err(|_| memory.give_back(planned))?;

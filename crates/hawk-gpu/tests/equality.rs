@@ -20,11 +20,11 @@ fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
     // A driver that computes in software takes minutes for all: by default every family has one
     // number format and every decoder two trees.
     let all = std::env::var_os("HAWK_GPU_ALL").is_some();
-    let precisions = [Precision::Bf16, Precision::F32, Precision::Int8];
+    let precisions = [Precision::Bf16, Precision::F32, Precision::Int8, Precision::F16];
     for (number, family) in FAMILIES.iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
         family.write(dir.path());
-        for precision in precisions.into_iter().skip(if all { 0 } else { number % 3 }).take(if all { 3 } else { 1 }) {
+        for precision in precisions.into_iter().skip(if all { 0 } else { number % 4 }).take(if all { 4 } else { 1 }) {
             let engine = family.load_on(dir.path(), &gpu, precision);
             assert!(engine.device().starts_with("vulkan "), "{}", engine.device());
             let plain = family.draw(&engine, Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);

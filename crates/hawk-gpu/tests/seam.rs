@@ -114,7 +114,7 @@ fn logits_are_the_cpus_to_rounding() {
         println!("{}: f32 {worst:.1e}", dir.display());
         // An input that is rounded to bf16 may be rounded to either side. That moves logits as far
         // as rounding does at all. Under int8 the CPU rounds inputs to 8 bits, a GPU to bf16.
-        for precision in [Precision::Bf16, Precision::Int8] {
+        for precision in [Precision::Bf16, Precision::F16, Precision::Int8] {
             let (cpu, gpu) = (logits(&*CPU, precision), logits(&*GPU, precision));
             let [of_cpu, of_gpu, between] =
                 [(&exact, &cpu), (&exact, &gpu), (&cpu, &gpu)].map(|(a, b)| size(differences(a, b)));
@@ -128,7 +128,7 @@ fn logits_are_the_cpus_to_rounding() {
 fn runs() -> impl Iterator<Item = (PathBuf, Precision)> {
     let formats = |dir: PathBuf| match dir.ends_with("built-in") {
         true => vec![(dir, Precision::Bf16)],
-        false => [Precision::F32, Precision::Bf16, Precision::Int8].map(|format| (dir.clone(), format)).to_vec(),
+        false => Precision::ALL.map(|format| (dir.clone(), format)).to_vec(),
     };
     models().flat_map(formats)
 }

@@ -23,7 +23,7 @@ fn linears(criterion: &mut Criterion) {
     let pool = Threads::new(std::thread::available_parallelism().map_or(1, |n| n.get()));
     let x: Vec<f32> = (0..32 * 1408).map(|i| ((i * 37) % 199) as f32 / 199.0 - 0.5).collect();
     let mut y = vec![0.0; 32 * 8192];
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+    for precision in Precision::ALL {
         let shapes = (0..8).flat_map(|_| LAYER).chain([(8192, 512)]);
         let weights: Vec<Matrix> = shapes.map(|shape| matrix(precision, shape)).collect();
         let mut group = criterion.benchmark_group(format!("linears {precision}"));

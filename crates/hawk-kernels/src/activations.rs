@@ -1,4 +1,4 @@
-//! Rows of inputs as the products with bf16 and int8 weights read them.
+//! Rows of inputs as the products with weights of a precision read them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -43,7 +43,7 @@ impl Activations {
     pub fn new(precision: Precision, rows: usize, k: usize) -> Self {
         let blocks = if precision == Precision::Int8 { rows * k.div_ceil(BLOCK) } else { 0 };
         let bytes = match precision {
-            Precision::F32 => 0,
+            Precision::F32 | Precision::F16 => 0,
             Precision::Bf16 => stride(k, LARGEST_PAIR / 2),
             Precision::Int8 => stride(k, LARGEST_QUAD / 4),
         };
@@ -51,12 +51,12 @@ impl Activations {
         Self { precision, rounded: vec![Line::ZERO; lines], blocks: vec![InputBlock::zeroed(); blocks] }
     }
 
-    /// The rows `x` `[rows, k]` as products read them: rounded, or as they are under f32.
+    /// The rows `x` `[rows, k]` as products read them: rounded, or as they are under f32 and f16.
     ///
     /// # Panics
     /// There is no room for so many rows or inputs.
     pub(crate) fn of(&mut self, threads: &Threads, isa: Isa, x: &[f32], rows: usize, k: usize) -> Input {
-        if self.precision == Precision::F32 {
+        if matches!(self.precision, Precision::F32 | Precision::F16) {
             return Input { inputs: x.as_ptr().cast(), stride: k * size_of::<f32>(), blocks: std::ptr::null() };
         }
         // SAFETY: the instruction set was detected.
@@ -73,7 +73,7 @@ impl Activations {
                 let (out, blocks) = (outs.chunk(row), out_blocks.chunk(row));
                 match precision {
                     Precision::Int8 => dispatch_on(isa, Round { x, out, blocks }),
-                    Precision::F32 | Precision::Bf16 => dispatch_on(isa, RoundPairs { x, out }),
+                    _ => dispatch_on(isa, RoundPairs { x, out }),
                 }
             }
         });
@@ -106,7 +106,7 @@ impl Kernel for InputBytes {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
         match self.0 {
-            Precision::F32 => size_of::<f32>(),
+            Precision::F32 | Precision::F16 => size_of::<f32>(),
             Precision::Bf16 => S::PAIR_BYTES / 2,
             Precision::Int8 => S::QUAD_BYTES / 4,
         }

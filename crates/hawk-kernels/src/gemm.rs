@@ -139,6 +139,7 @@ impl Kernel for Chunk<'_> {
         let numbers = match weights.precision() {
             Precision::F32 => Numbers::F32,
             Precision::Bf16 => Numbers::Bf16,
+            Precision::F16 => Numbers::F16,
             Precision::Int8 => {
                 let blocks = input.blocks.wrapping_add(self.rows.start * weights.blocks());
                 Numbers::Int8 { scales: weights.panel_scales(first), inputs: blocks }
@@ -259,8 +260,8 @@ mod tests {
     }
 
     const SHAPES: [(usize, usize); 5] = [(16, 8), (48, 64), (33, 145), (100, 320), (32, 1408)];
-    const PRECISIONS: [(Precision, f64); 3] =
-        [(Precision::F32, 2e-6), (Precision::Bf16, 4e-3), (Precision::Int8, 1e-2)];
+    const PRECISIONS: [(Precision, f64); 4] =
+        [(Precision::F32, 2e-6), (Precision::Bf16, 4e-3), (Precision::F16, 4e-4), (Precision::Int8, 1e-2)];
 
     #[test]
     fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_lanes() {

@@ -42,16 +42,21 @@ pub enum Precision {
     F32,
     /// bf16 weights and activations, f32 sums.
     Bf16,
+    /// f16 weights, at most 65504 in magnitude; f32 activations.
+    F16,
     /// Weights and activations rounded to 8 bits, with a scale per output (or row) and block of 64
     /// inputs; exact sums inside a block.
     Int8,
 }
 
 impl Precision {
+    /// All precisions.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::F16, Self::Int8];
+
     /// Steps of k that one step of a kernel takes.
     pub(crate) const fn steps_together(self) -> usize {
         match self {
-            Self::F32 => 1,
+            Self::F32 | Self::F16 => 1,
             Self::Bf16 => 2,
             Self::Int8 => 4,
         }
@@ -60,7 +65,7 @@ impl Precision {
     /// Inputs that a panel has room for where a matrix has `inputs`.
     const fn padded(self, inputs: usize) -> usize {
         match self {
-            Self::F32 => inputs,
+            Self::F32 | Self::F16 => inputs,
             Self::Bf16 => inputs.next_multiple_of(2),
             Self::Int8 => inputs.next_multiple_of(BLOCK),
         }
@@ -69,8 +74,16 @@ impl Precision {
     /// Bytes of the scales of a panel.
     const fn scale_bytes(self, inputs: usize) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => 0,
+            Self::F32 | Self::Bf16 | Self::F16 => 0,
             Self::Int8 => inputs.div_ceil(BLOCK) * PANEL * size_of::<u16>(),
+        }
+    }
+
+    /// The largest magnitude of a weight.
+    pub const fn largest_weight(self) -> f32 {
+        match self {
+            Self::F16 => half::f16::MAX.to_f32_const(),
+            Self::F32 | Self::Bf16 | Self::Int8 => f32::MAX,
         }
     }
 
@@ -78,7 +91,7 @@ impl Precision {
     pub const fn weight_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::F16 => 2,
             Self::Int8 => 1,
         }
     }
@@ -89,6 +102,7 @@ impl std::fmt::Display for Precision {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::F16 => "f16",
             Self::Int8 => "int8",
         })
     }
@@ -98,11 +112,11 @@ impl std::str::FromStr for Precision {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let known = [Self::F32, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.to_string() == name);
+        let known = Self::ALL.into_iter().find(|precision| precision.to_string() == name);
         known.ok_or_else(|| Error {
             what: "there is no such precision",
             place: None,
-            expected: "f32, bf16 or int8".to_owned(),
+            expected: "f32, bf16, f16 or int8".to_owned(),
             got: format!("{name:?}"),
         })
     }
@@ -202,6 +216,11 @@ impl Matrix {
                 let at = first(weights, |bits| bits & 0x7f80_0000 == 0x7f80_0000)?;
                 Some((at, f32::from_bits(weights[at])))
             }
+            Precision::F16 => {
+                let weights: &[u16] = bytemuck::cast_slice(&self.data);
+                let at = first(weights, |bits| bits & 0x7c00 == 0x7c00)?;
+                Some((at, half::f16::from_bits(weights[at]).to_f32()))
+            }
             Precision::Bf16 | Precision::Int8 => {
                 let numbers =
                     if self.precision == Precision::Bf16 { bytemuck::cast_slice(&self.data) } else { self.scales() };
@@ -236,6 +255,7 @@ impl Matrix {
             match precision {
                 Precision::F32 => put_f32(bytemuck::cast_slice_mut(&mut data), output, &row),
                 Precision::Bf16 => put_bf16(bytemuck::cast_slice_mut(&mut data), output, &row),
+                Precision::F16 => put_f16(bytemuck::cast_slice_mut(&mut data), output, &row),
                 Precision::Int8 => put_int8(bytemuck::cast_slice_mut(&mut data), n.div_ceil(PANEL), output, &row),
             }
         }
@@ -325,6 +345,13 @@ fn put_f32(all: &mut [f32], output: usize, row: &[f32]) {
     let start = output / PANEL * PANEL * row.len() + output % PANEL;
     for (step, &weight) in row.iter().enumerate() {
         all[start + step * PANEL] = weight;
+    }
+}
+
+fn put_f16(all: &mut [u16], output: usize, row: &[f32]) {
+    let start = output / PANEL * PANEL * row.len() + output % PANEL;
+    for (step, &weight) in row.iter().enumerate() {
+        all[start + step * PANEL] = half::f16::from_f32(weight).to_bits();
     }
 }
 

@@ -140,6 +140,8 @@ impl<W: Weights, const R: usize, const N: usize> Tile<W, R, N> {
 pub enum Numbers {
     /// Both f32.
     F32,
+    /// Panels of f16, rows of f32.
+    F16,
     /// Both rounded to bf16, two steps of k together.
     Bf16,
     /// Both rounded to 8 bits.
@@ -260,7 +262,7 @@ impl Panels {
         let block = start / (BLOCK * PANEL);
         let (scales, inputs) = match self.numbers {
             Numbers::Int8 { scales, inputs } => (scales.wrapping_add(block * PANEL), inputs.wrapping_add(block)),
-            Numbers::F32 | Numbers::Bf16 => (null(), null()),
+            Numbers::F32 | Numbers::F16 | Numbers::Bf16 => (null(), null()),
         };
         let pitches = Pitches {
             row_sums: self.row_pitch,

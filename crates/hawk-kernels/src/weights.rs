@@ -49,17 +49,18 @@ pub(crate) trait Weights {
     unsafe fn end<S: Simd>(sums: Self::Sum<S>, scale: Self::Scale<S>, place: Place);
 }
 
-pub(crate) struct FloatWeights;
+pub(crate) struct F32Weights;
+pub(crate) struct F16Weights;
 pub(crate) struct Bf16Weights;
 pub(crate) struct Int8Weights;
 
 /// Sums in f32, which need no scales. SAFETY (all bodies): as said where it is used.
 macro_rules! sums_in_f32 {
-    () => {
+    ($step_bytes:expr) => {
         type Sum<S: Simd> = S::F16;
         type Scale<S: Simd> = ();
         const BLOCK_STEPS: usize = usize::MAX;
-        const STEP_BYTES: usize = 4 * PANEL;
+        const STEP_BYTES: usize = $step_bytes;
 
         #[inline(always)]
         fn tile_rows<S: Simd>() -> usize {
@@ -80,10 +81,10 @@ macro_rules! sums_in_f32 {
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Weights for FloatWeights {
+impl Weights for F32Weights {
     type Loaded<S: Simd> = S::F16;
     type Input<S: Simd> = S::F16;
-    sums_in_f32!();
+    sums_in_f32!(4 * PANEL);
     const SLICE_BYTES: [usize; 2] = [512, 4096];
     const FETCHED_ALONE: usize = 0;
     #[inline(always)]
@@ -110,10 +111,40 @@ impl Weights for FloatWeights {
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
+impl Weights for F16Weights {
+    type Loaded<S: Simd> = S::F16;
+    type Input<S: Simd> = S::F16;
+    sums_in_f32!(2 * PANEL);
+    const SLICE_BYTES: [usize; 2] = F32Weights::SLICE_BYTES;
+    const FETCHED_ALONE: usize = F32Weights::FETCHED_ALONE;
+    #[inline(always)]
+    fn parts<S: Simd>() -> usize {
+        1
+    }
+    #[inline(always)]
+    fn input_bytes<S: Simd>() -> usize {
+        size_of::<f32>()
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
+        unsafe { S::load_halves(w.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::F16 {
+        unsafe { F32Weights::input::<S>(x, part) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
+        unsafe { S::fma16(w, x, sum) }
+    }
+}
+
+// SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
+#[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for Bf16Weights {
     type Loaded<S: Simd> = S::P16;
     type Input<S: Simd> = S::Q16;
-    sums_in_f32!();
+    sums_in_f32!(4 * PANEL);
     const SLICE_BYTES: [usize; 2] = [1024, 4096];
     const FETCHED_ALONE: usize = GROUP;
     #[inline(always)]

@@ -7,8 +7,6 @@ use hawk_kernels::{
     Threads, TopP, Turn, bf16_bits, keep_largest, round_to_bf16,
 };
 
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
-
 fn isas() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.is_here())
 }
@@ -122,7 +120,7 @@ fn products_have_the_same_bits_on_every_instruction_set_for_every_input() {
     let threads = Threads::new(1);
     let mut random = Random(7);
     for &(n, k) in shapes {
-        for precision in PRECISIONS {
+        for precision in Precision::ALL {
             for (kind, number) in kinds() {
                 // Weights of the same kind, as far as they may be: those of a file are finite.
                 let weights: Vec<f32> = (0..n * k).map(|_| number(&mut random)).collect();
@@ -165,7 +163,7 @@ fn random_free(x: f32) -> f32 {
 fn gates_and_sums_have_the_same_bits_on_every_instruction_set_for_every_input() {
     let (threads, n, k, rows) = (Threads::new(2), if cfg!(miri) { 32 } else { 64 }, 70, 3);
     let mut random = Random(5);
-    for precision in PRECISIONS {
+    for precision in Precision::ALL {
         let weights = Matrix::pack(precision, n, k, &mut |_, out| out.iter_mut().for_each(|x| *x = random.small()));
         for (kind, number) in kinds() {
             let mut random = Random(3);

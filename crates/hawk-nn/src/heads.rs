@@ -13,6 +13,7 @@ use crate::cpu::id::TargetId;
 use crate::cpu::output::Projection;
 use crate::cpu::target::Target;
 use crate::memory::zeros;
+use crate::weights::packer::pack_in_range;
 
 /// The trained part of a head.
 struct Block {
@@ -68,13 +69,15 @@ impl Heads {
     /// Takes the weights of heads from a checkpoint.
     ///
     /// # Errors
-    /// A tensor that is missing or does not fit.
+    /// A tensor that is missing or does not fit, a weight that the precision cannot hold.
     pub fn from_checkpoint(config: HeadsConfig, checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         let d = config.hidden;
         let block = |head: usize| -> Result<Block> {
-            let weights = checkpoint.tensor(&format!("heads.{head}.weight"), &[d, d])?;
+            let name = format!("heads.{head}.weight");
+            let weights = checkpoint.tensor(&name, &[d, d])?;
+            let fill = &mut |row, out: &mut [f32]| weights.row_into(row, out);
             Ok(Block {
-                weights: Matrix::pack(precision, d, d, &mut |row, out| weights.row_into(row, out)),
+                weights: pack_in_range(&name, precision, fill, |fill| Matrix::pack(precision, d, d, fill))?,
                 bias: checkpoint.tensor(&format!("heads.{head}.bias"), &[d])?.to_f32(),
             })
         };

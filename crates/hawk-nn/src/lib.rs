@@ -49,6 +49,6 @@ pub use weights::dense::Dense;
 pub use weights::embedding::{Embedding, Table};
 pub use weights::ends::OutputHead;
 pub use weights::layer::{HeadNorm, Layer, MATRICES};
-pub use weights::packer::Packer;
+pub use weights::packer::{Packer, pack_in_range};
 pub use weights::rotary::Rope;
 pub use weights::whole::Weights;

@@ -129,7 +129,7 @@ fn the_inventory_is_what_loading_asks_for() {
 fn logits_match_the_reference() {
     let pool = Threads::new(2);
     for dir in models() {
-        for (precision, limit) in [(Precision::F32, 2e-4), (Precision::Bf16, f32::MAX), (Precision::Int8, f32::MAX)] {
+        for (precision, limit) in Precision::ALL.into_iter().zip([2e-4, f32::MAX, 1e-2, f32::MAX]) {
             let target = load(&dir, precision);
             let llamagen = matches!(target.config().family, Family::LlamaGen(_));
             for kind in if llamagen { &["logits", "uncond"][..] } else { &["logits"] } {
@@ -148,7 +148,7 @@ fn logits_match_the_reference() {
 #[test]
 fn a_chain_has_the_same_bits_in_any_steps_and_on_any_threads() {
     for dir in models() {
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for precision in Precision::ALL {
             let target = load(&dir, precision);
             let golden = golden(&dir, &target);
             let tokens = (&golden.tokens[..golden.tokens.len().min(31)], &golden.own);
@@ -166,7 +166,7 @@ const UNREAD: usize = 4;
 #[test]
 fn a_row_of_a_tree_has_the_bits_of_its_path_and_streams_do_not_meet() {
     for dir in models() {
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for precision in Precision::ALL {
             let target = load(&dir, precision);
             let (ids, pool) = (target.config().readable(), Threads::new(2));
             let (some, count) = (ids.start + 4..ids.start + 90, ids.len());

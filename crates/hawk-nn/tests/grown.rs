@@ -115,7 +115,7 @@ fn a_hidden_size_of_four_times_the_sources_keeps_every_bit_in_every_precision() 
     let dir = tempfile::tempdir().unwrap();
     for (number, source) in sources(dir.path()).iter().enumerate() {
         let grown = grow(source, larger(source, 4, 1, 64), &dir.path().join(number.to_string()));
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for precision in Precision::ALL {
             let equal = logits(source, source, precision) == logits(&grown, source, precision);
             assert!(equal, "{} in {precision}", source.describe(""));
         }

@@ -141,7 +141,7 @@ fn logits_are_their_definition() {
 
 #[test]
 fn a_row_has_the_same_bits_alone_and_in_company_on_any_threads_and_in_any_range() {
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+    for precision in Precision::ALL {
         let target = target(precision);
         let (d, vocab) = (target.config().hidden, target.config().vocab);
         let (_dir, heads) = heads(&target, Dtype::F32);

@@ -107,7 +107,7 @@ fn helpers_are_ready() {
 fn passes_and_commits_allocate_nothing() {
     let pool = Threads::new(2);
     for name in ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i"] {
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for precision in Precision::ALL {
             let target = load(name, precision);
             let (rows, tokens) = (PARENTS.len(), STEPS * 4 + PARENTS.len());
             let mut workspace =

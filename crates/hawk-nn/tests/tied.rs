@@ -72,7 +72,7 @@ fn both_are_kept_where_they_differ() {
     let both = made("both", true, Some(tensor(OUTPUT)));
     let alone = made("alone", true, None);
     let copied = made("copied", true, Some((dtype, table.clone())));
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+    for precision in Precision::ALL {
         let of = |place: &Path| logits(&load(place, precision));
         assert_eq!(of(&both), of(&apart), "{precision}: another projection");
         assert_eq!(of(&copied), of(&alone), "{precision}: a copy of the embedding");

@@ -3,12 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use hawk_nn::kernels::{Precision, Threads};
-use hawk_nn::{Checkpoint, PassLimits, Readout, Stream, Target, TransformerConfig, Workspace};
+use hawk_nn::{Checkpoint, Error, PassLimits, Readout, Stream, Target, TransformerConfig, Workspace};
 use hawk_spec::TokenId;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
 /// A family with norms on queries and keys, and one with heads that share keys and whose head is not
 /// a whole panel.
@@ -20,11 +18,16 @@ const CONFIGS: [&str; 2] = [
 ];
 
 fn target(config: &str, precision: Precision) -> Target {
+    load(config, precision, 0.25).unwrap()
+}
+
+/// A target with weights up to `largest` in magnitude.
+fn load(config: &str, precision: Precision, largest: f32) -> Result<Target, Error> {
     let config = TransformerConfig::from_json(config.as_bytes()).unwrap();
     let mut state = 1_u32;
     let mut number = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((state >> 8) as f32 / 16_777_216.0 - 0.5) / 2.0
+        ((state >> 8) as f32 / 8_388_608.0 - 1.0) * largest
     };
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = config
         .tensors()
@@ -39,7 +42,16 @@ fn target(config: &str, precision: Precision) -> Target {
         .iter()
         .map(|(name, shape, bytes)| (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     let file = safetensors::serialize(views, None).unwrap();
-    Target::load(config, &Checkpoint::from_bytes(file).unwrap(), precision).unwrap()
+    Target::load(config, &Checkpoint::from_bytes(file).unwrap(), precision)
+}
+
+#[test]
+fn weights_that_f16_cannot_hold_are_refused() {
+    for config in CONFIGS {
+        assert!(load(config, Precision::Bf16, 1e6).is_ok() && load(config, Precision::F16, 65_000.0).is_ok());
+        let error = load(config, Precision::F16, 1e6).err().unwrap().to_string();
+        assert!(error.contains("too large for f16") && error.contains("bf16"), "{error}");
+    }
 }
 
 /// Runs the streams' rows and returns all logits; commits a row of each, or nothing.
@@ -60,7 +72,7 @@ fn pass(
 fn trees_chains_and_commits_stay_inside_their_memory_and_agree() {
     let threads = [Threads::new(1), Threads::new(2)];
     for config in CONFIGS {
-        for precision in PRECISIONS {
+        for precision in Precision::ALL {
             let target = target(config, precision);
             // Capacities that are no whole panels, and streams of different lengths.
             let vocabulary = target.config().vocab;

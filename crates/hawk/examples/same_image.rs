@@ -11,7 +11,7 @@ use hawk::Precision;
 use ways::{Sweep, check};
 
 fn main() {
-    for precision in [Precision::Bf16, Precision::Int8, Precision::F32] {
+    for precision in Precision::ALL {
         let compared = check(Sweep { precision, step: 1, first_way: 0, images: 4 });
         println!("{precision}: {} images are equal, {} guesses were accepted", compared.images, compared.accepted);
     }

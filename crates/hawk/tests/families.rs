@@ -21,7 +21,7 @@ fn every_decoder_and_tree_draws_plain_decodings_image_in_every_family() {
     for family in &FAMILIES {
         let dir = tempfile::tempdir().unwrap();
         family.write(dir.path());
-        for precision in [Precision::Bf16, Precision::F32, Precision::Int8] {
+        for precision in Precision::ALL {
             let engines = [1, 2].map(|threads| family.load(dir.path(), precision, threads));
             let plain = family.draw(&engines[0], Decoding::with_defaults(Decoder::AR, Rule::Replay), 1);
             assert_ne!(plain[0].codes, plain[1].codes, "{}", family.name);

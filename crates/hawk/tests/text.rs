@@ -127,7 +127,7 @@ fn check(place: &Place, precision: Precision, decoder: Decoder, prompts: &[&str]
 #[test]
 fn every_decoder_writes_plain_decodings_text_in_every_precision() {
     let (place, few) = (Place::new(), Place::of_few_ids());
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+    for precision in Precision::ALL {
         for decoder in [Decoder::MEDUSA, Decoder::SCD, Decoder::SOAR] {
             check(&place, precision, decoder, &PROMPTS);
             let stats = check(&few, precision, decoder, &["a", "b", "z"]);

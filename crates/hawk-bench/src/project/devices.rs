@@ -112,7 +112,7 @@ impl Device {
     pub fn speed(&self, precision: Precision) -> Option<Speed> {
         let teraops = match precision {
             Precision::F32 => return None,
-            Precision::Bf16 => self.half_teraops,
+            Precision::Bf16 | Precision::F16 => self.half_teraops,
             Precision::Int8 => self.int8_teraops,
         };
         Some(Speed {

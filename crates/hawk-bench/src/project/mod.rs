@@ -56,12 +56,7 @@ impl Shape {
     /// Bytes of the weights of a pass.
     #[must_use]
     pub fn weight_bytes(&self, precision: Precision) -> f64 {
-        self.weights
-            * match precision {
-                Precision::F32 => 4.0,
-                Precision::Bf16 => 2.0,
-                Precision::Int8 => 1.0,
-            }
+        self.weights * precision.weight_bytes() as f64
     }
 }
 

@@ -132,8 +132,7 @@ impl Trace {
     /// The precisions that it has rows of.
     #[must_use]
     pub fn precisions(&self) -> Vec<Precision> {
-        let all = [Precision::F32, Precision::Bf16, Precision::Int8];
-        all.into_iter().filter(|&precision| self.rows_of(precision).next().is_some()).collect()
+        Precision::ALL.into_iter().filter(|&precision| self.rows_of(precision).next().is_some()).collect()
     }
 }
 

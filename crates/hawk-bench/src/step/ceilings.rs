@@ -56,7 +56,7 @@ impl Ceilings {
                 // SAFETY: the instruction set was detected.
                 unsafe {
                     match precision {
-                        Precision::F32 => _ = black_box(dispatch_on(isa, MultiplyAdd)),
+                        Precision::F32 | Precision::F16 => _ = black_box(dispatch_on(isa, MultiplyAdd)),
                         Precision::Bf16 => _ = black_box(dispatch_on(isa, DotPairs)),
                         Precision::Int8 => _ = black_box(dispatch_on(isa, Dot)),
                     }
@@ -66,7 +66,7 @@ impl Ceilings {
         // SAFETY: as above.
         let chains = unsafe { dispatch_on(isa, Chains) };
         let products = match precision {
-            Precision::F32 => PANEL,
+            Precision::F32 | Precision::F16 => PANEL,
             Precision::Bf16 => PAIR * PANEL,
             Precision::Int8 => QUAD * PANEL,
         };

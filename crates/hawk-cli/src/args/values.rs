@@ -11,7 +11,7 @@ const MAX_SIDE: u32 = 1 << 16;
 
 /// A number format of weights.
 pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
-    PossibleValuesParser::new(["f32", "bf16", "int8"]).try_map(|name| name.parse())
+    PossibleValuesParser::new(["f32", "bf16", "f16", "int8"]).try_map(|name| name.parse())
 }
 
 /// A width and a height in pixels, as `768x512`.

@@ -140,7 +140,7 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<()> {
     say(format_args!("{} on {} threads, {COMMITTED} committed tokens per stream", report.isa, report.threads));
     interrupt::watch()?;
     for model in &models {
-        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for precision in Precision::ALL {
             let is = |only: Option<Precision>| only.is_none_or(|only| only == precision);
             if !interrupt::came() && is(args.precision) && is(model.checkpoint.packed_for()) {
                 let table = measure(model, precision, &threads, args)?;

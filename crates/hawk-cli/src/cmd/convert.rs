@@ -52,7 +52,7 @@ pub(crate) struct ConvertArgs {
 }
 
 fn packed_precision() -> impl TypedValueParser<Value = Precision> {
-    PossibleValuesParser::new(["bf16", "int8"]).try_map(|name| name.parse())
+    PossibleValuesParser::new(["bf16", "f16", "int8"]).try_map(|name| name.parse())
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<()> {

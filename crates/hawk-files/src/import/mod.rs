@@ -30,7 +30,7 @@ pub enum ConvertTo {
     /// Safetensors in the Hugging Face layout with the original's numbers. They load in every
     /// precision, and other programs read them.
     Safetensors,
-    /// The layout of the kernels in this precision, bf16 or int8. Loading maps the file and packs
+    /// The layout of the kernels in this precision, bf16, f16 or int8. Loading maps the file and packs
     /// nothing.
     Packed(Precision),
 }
@@ -85,7 +85,7 @@ pub trait Loader {
 pub struct PackTo<'a> {
     /// The folder of the new file.
     pub dir: &'a Path,
-    /// The precision, bf16 or int8.
+    /// The precision, bf16, f16 or int8.
     pub precision: Precision,
     /// Hears of the bytes that are written.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
@@ -125,7 +125,7 @@ impl Conversion {
     pub fn run(&self, loader: &dyn Loader, progress: &Progress) -> Result<Converted> {
         check_new_folder(&self.out)?;
         if let ConvertTo::Packed(Precision::F32) = self.to {
-            let error = Error::input("weights in f32 are not packed").expected("bf16 or int8").got("f32");
+            let error = Error::input("weights in f32 are not packed").expected("bf16, f16 or int8").got("f32");
             return Err(error.hint("without --precision the numbers stay as they are"));
         }
         let opened = self.look()?;

@@ -1,4 +1,4 @@
-//! Numbers: bf16 in words of two, and the exponential.
+//! Numbers: bf16 and f16 in words of two, and the exponential.
 
 use cubecl::prelude::*;
 
@@ -21,6 +21,21 @@ pub(crate) fn low(word: u32) -> f32 {
 #[cube]
 pub(crate) fn high(word: u32) -> f32 {
     f32::reinterpret(word & 0xffff_0000)
+}
+
+/// The f16 of 16 bits, which is finite. It is exact on devices that flush subnormal numbers to zero, too.
+#[cube]
+pub(crate) fn half(bits: u32) -> f32 {
+    let magnitude = bits & 0x7fff;
+    let mut number = f32::reinterpret((magnitude << 13) + 0x3800_0000);
+    // Without the leading bit that only normal numbers have: twice the shifted one, less 2^-14.
+    if magnitude < 0x400 {
+        number = f32::reinterpret((magnitude << 13) + 0x3880_0000) - 6.103_515_6e-5f32;
+    }
+    if bits >= 0x8000 {
+        number = -number;
+    }
+    number
 }
 
 /// The number rounded to bf16, to nearest even: its upper 16 bits.

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::numbers::{high, low};
+use super::numbers::{half, high, low};
 
 /// Units that share one output of a row.
 pub(crate) const TEAM: u32 = 32;
@@ -20,6 +20,8 @@ pub(crate) enum Format {
     F32,
     /// bf16, two in a word, the first in the low half.
     Bf16,
+    /// f16, two in a word, the first in the low half.
+    F16,
     /// Rounded to 8 bits with a scale for each block of 64, four in a word, each plus 128.
     Int8,
 }
@@ -169,6 +171,19 @@ fn dot(
             for i in 0..2usize {
                 sum = fma(b.extract(comptime!(2 * i)), low(word.extract(comptime!(i + 2))), sum);
                 sum = fma(b.extract(comptime!(2 * i + 1)), high(word.extract(comptime!(i + 2))), sum);
+            }
+        }
+        Format::F16 =>
+        {
+            #[unroll]
+            for j in 0..2usize {
+                let a = x[(row + 2 * at + comptime!(j as u32)) as usize];
+                #[unroll]
+                for i in 0..2usize {
+                    let pair = word.extract(comptime!(2 * j + i));
+                    sum = fma(a.extract(comptime!(2 * i)), half(pair & 0xffff), sum);
+                    sum = fma(a.extract(comptime!(2 * i + 1)), half(pair >> 16), sum);
+                }
             }
         }
         Format::Int8 => {

@@ -192,6 +192,10 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn load_halves(p: *const u16) -> [__m256; 2] {
+        unsafe { [0, LANES].map(|at| _mm256_cvtph_ps(_mm_loadu_si128(p.add(at).cast()))) }
+    }
+    #[inline(always)]
     unsafe fn load_scales(p: *const u16) -> [__m256; 2] {
         unsafe {
             [0, LANES].map(|at| {

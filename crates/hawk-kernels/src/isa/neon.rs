@@ -13,6 +13,9 @@ pub(super) struct Neon;
 /// Lanes of one register.
 const QUARTER: usize = 4;
 
+/// 2^112.
+const OF_SHIFTED_F16: f32 = f32::from_bits((127 + 112) << 23);
+
 /// An array by its elements. A register holds four lanes, so that a vector is an array of them.
 macro_rules! each {
     ($i:ident => $e:expr) => {
@@ -253,6 +256,21 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16 {
         unsafe { each!(i => vmulq_f32(a[i], b[i])) }
+    }
+    /// Exponent and mantissa, shifted into their places in an f32, stand for the number times 2^-112.
+    #[inline(always)]
+    unsafe fn load_halves(p: *const u16) -> Self::F16 {
+        unsafe {
+            each!(i => {
+                let bits = vmovl_u16(vld1_u16(p.add(i * QUARTER)));
+                let sign = vshlq_n_u32::<16>(vandq_u32(bits, vdupq_n_u32(0x8000)));
+                let magnitude = vshlq_n_u32::<13>(vandq_u32(bits, vdupq_n_u32(0x7fff)));
+                let scaled = vmulq_n_f32(vreinterpretq_f32_u32(magnitude), OF_SHIFTED_F16);
+                // What is beyond the largest f16 is infinite.
+                let infinite = vandq_u32(vcgeq_f32(scaled, vdupq_n_f32(65_536.0)), vdupq_n_u32(0x7f80_0000));
+                vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(scaled), vorrq_u32(sign, infinite)))
+            })
+        }
     }
     #[inline(always)]
     unsafe fn load_scales(p: *const u16) -> Self::F16 {

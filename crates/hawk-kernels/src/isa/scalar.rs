@@ -153,6 +153,12 @@ impl Simd for Scalar {
         lanes!(i => unsafe { table.add((w[i] >> 22) as usize).read() })
     }
     #[inline(always)]
+    unsafe fn load_halves(p: *const u16) -> [Self::F; 2] {
+        // SAFETY: the caller guarantees 16 valid elements.
+        let numbers = unsafe { p.cast::<[[half::f16; LANES]; 2]>().read_unaligned() };
+        numbers.map(|half| half.map(half::f16::to_f32))
+    }
+    #[inline(always)]
     unsafe fn load_scales(p: *const u16) -> [Self::F; 2] {
         // SAFETY: the caller guarantees 16 valid elements.
         let scales = unsafe { p.cast::<[[u16; LANES]; 2]>().read_unaligned() };

@@ -31,7 +31,7 @@ impl Isa {
     pub fn is_here(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         let (avx2, avx512, bf16, amx) = (
-            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"),
             is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni"),

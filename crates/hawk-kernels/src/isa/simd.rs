@@ -134,6 +134,8 @@ pub trait Simd: Copy {
     unsafe fn fma16(a: Self::F16, b: Self::F16, c: Self::F16) -> Self::F16;
     /// `a * b`.
     unsafe fn mul16(a: Self::F16, b: Self::F16) -> Self::F16;
+    /// Reads 16 f16 in their own order.
+    unsafe fn load_halves(p: *const u16) -> Self::F16;
     /// Reads 16 bf16 in their own order.
     unsafe fn load_scales(p: *const u16) -> Self::F16;
     /// `x` for all 16 outputs.

@@ -182,6 +182,7 @@ impl Kernel for Words<'_> {
 struct Sixteen<'a> {
     numbers: &'a [[f32; PANEL]; 3],
     scales: &'a [u16; PANEL],
+    halves: &'a [u16; PANEL],
     integer: i32,
 }
 
@@ -206,6 +207,7 @@ impl Kernel for Sixteen<'_> {
                 ("fma16", arithmetic(&read(S::fma16(a, b, c)))),
                 ("max16", exactly(&read(S::max16(a, b)))),
                 ("load_scales", exactly(&read(S::load_scales(self.scales.as_ptr())))),
+                ("load_halves", exactly(&read(S::load_halves(self.halves.as_ptr())))),
                 ("splat_i32 and to_f32", exactly(&read(S::to_f32(S::splat_i32(self.integer))))),
             ]
         }
@@ -221,11 +223,13 @@ fn every_method_has_the_bits_of_the_portable_one() {
         let words = std::array::from_fn(|_| std::array::from_fn(|_| random.bits()));
         let numbers = std::array::from_fn(|_| random.numbers());
         let scales = std::array::from_fn(|_| random.bits() as u16);
+        // Those of every second round are subnormal.
+        let halves = std::array::from_fn(|_| random.bits() as u16 & if round % 2 == 0 { 0x83ff } else { 0xfbff });
         let integer = [i32::MIN, i32::MAX, 0, 16_777_217, -16_777_219, 33_554_435, 127 * 127 * 64];
         let integer = integer.get(round).copied().unwrap_or(random.bits().cast_signed() >> (round % 20));
         let answers = |isa| {
             let words = on(isa, Words { words: &words, table: &table });
-            let sixteen = on(isa, Sixteen { numbers: &numbers, scales: &scales, integer });
+            let sixteen = on(isa, Sixteen { numbers: &numbers, scales: &scales, halves: &halves, integer });
             [on(isa, Eight(&eight)), words, sixteen].concat()
         };
         let portable = answers(Isa::Scalar);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hawk_files::{Checkpoint, Error, PackedMatrix, PackedWriter, Result, Tensor};
 use hawk_kernels::{Matrix, MatrixSize, Precision};
 
-use crate::weights::packer::Packer;
+use crate::weights::packer::{Packer, pack_in_range};
 
 /// The weights of a target as its loaders ask for them.
 #[derive(Clone, Copy)]
@@ -33,6 +33,10 @@ impl<'a> MatrixSource<'a> {
         self.writer.is_none() && self.checkpoint.packed_for().is_none()
     }
 
+    fn packed(&self, name: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<Matrix> {
+        pack_in_range(name, self.precision, fill, |fill| Matrix::pack(self.precision, size.outputs, size.inputs, fill))
+    }
+
     /// Packs and writes a matrix, unless that was done already; the result lies in the file.
     fn written(
         &self,
@@ -42,7 +46,7 @@ impl<'a> MatrixSource<'a> {
         fill: &mut dyn FnMut(usize, &mut [f32]),
     ) -> Result<Matrix> {
         if !writer.has(name, size) {
-            let matrix = Matrix::pack(self.precision, size.outputs, size.inputs, fill);
+            let matrix = self.packed(name, size, fill)?;
             writer.matrix(name, size, matrix.packed())?;
         }
         let packed = writer.written(name)?;
@@ -63,13 +67,14 @@ impl Packer for MatrixSource<'_> {
     /// A matrix for the kernels of the CPU.
     ///
     /// # Errors
-    /// A packed checkpoint of another precision, layout or model; a file that cannot be written.
+    /// A packed checkpoint of another precision, layout or model; a weight that the precision cannot hold; a file that
+    /// cannot be written.
     fn matrix(&self, name: &str, size: MatrixSize, fill: &mut dyn FnMut(usize, &mut [f32])) -> Result<Matrix> {
         if let Some(packed) = self.checkpoint.packed_matrix(name, self.precision, size)? {
             return mapped(name, self.precision, size, packed);
         }
         let matrix = match self.writer {
-            None => Matrix::pack(self.precision, size.outputs, size.inputs, fill),
+            None => self.packed(name, size, fill)?,
             Some(writer) => self.written(writer, name, size, fill)?,
         };
         // So that a model is never in memory twice.

@@ -136,7 +136,7 @@ impl Target {
     }
 
     /// A stream with room for `tokens` committed and staged tokens. Keys and values are f32 under
-    /// [`Precision::F32`], else bf16.
+    /// [`Precision::F32`] and [`Precision::F16`], else bf16.
     ///
     /// # Errors
     /// The system has no room.
@@ -150,6 +150,9 @@ impl Target {
     }
 
     fn kv_format(&self) -> KvFormat {
-        if self.precision == Precision::F32 { KvFormat::F32 } else { KvFormat::Bf16 }
+        match self.precision {
+            Precision::F32 | Precision::F16 => KvFormat::F32,
+            Precision::Bf16 | Precision::Int8 => KvFormat::Bf16,
+        }
     }
 }

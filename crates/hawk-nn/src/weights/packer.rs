@@ -1,7 +1,7 @@
 //! What a device does with the matrices of a checkpoint.
 
-use hawk_files::{Checkpoint, Result, Tensor};
-use hawk_kernels::MatrixSize;
+use hawk_files::{Checkpoint, Error, Result, Tensor};
+use hawk_kernels::{MatrixSize, Precision};
 
 /// Makes the matrices of a device out of a checkpoint.
 pub trait Packer {
@@ -22,4 +22,29 @@ pub trait Packer {
     /// # Errors
     /// As [`Checkpoint::tensor`].
     fn packable(&self, name: &str, shape: &[usize]) -> Result<Tensor<'_>>;
+}
+
+/// Packs a matrix with `pack` and refuses weights that the precision cannot hold: those beyond 65504 under f16.
+///
+/// # Errors
+/// Such a weight.
+pub fn pack_in_range<M>(
+    name: &str,
+    precision: Precision,
+    fill: &mut dyn FnMut(usize, &mut [f32]),
+    pack: impl FnOnce(&mut dyn FnMut(usize, &mut [f32])) -> M,
+) -> Result<M> {
+    let (most, mut largest) = (precision.largest_weight(), 0.0_f32);
+    let matrix = pack(&mut |row, out| {
+        fill(row, out);
+        if most < f32::MAX {
+            largest = out.iter().fold(largest, |largest, weight| largest.max(weight.abs()));
+        }
+    });
+    if largest > most {
+        let error =
+            Error::input(format!("a weight is too large for {precision}")).at(name).expected(format!("at most {most}"));
+        return Err(error.got(largest).hint("take bf16, which has the range of f32"));
+    }
+    Ok(matrix)
 }

@@ -189,7 +189,7 @@ fn metas_layout_gives_the_logits_of_hugging_faces() {
 fn a_packed_folder_gives_the_same_bits_and_only_its_own_precision() {
     let place = tempfile::tempdir().unwrap();
     for name in ["chameleon", "llama-gqa"] {
-        for precision in [Precision::Bf16, Precision::Int8] {
+        for precision in [Precision::Bf16, Precision::F16, Precision::Int8] {
             let out = place.path().join(format!("{name}-{precision}"));
             let converted = convert(&golden(name), &out, ConvertTo::Packed(precision)).unwrap();
             assert_eq!(converted.digest.unwrap(), ModelSource::Dir(out.clone()).digest().unwrap());
@@ -218,7 +218,7 @@ fn a_packed_janus_has_its_vq_tokenizer_in_a_folder() {
         decoder.decode(&Threads::new(1), &codes, Grid::new(3, 3).unwrap()).unwrap()
     };
     let original = golden("janus");
-    for precision in [Precision::Bf16, Precision::Int8] {
+    for precision in [Precision::Bf16, Precision::F16, Precision::Int8] {
         let out = place.path().join(precision.to_string());
         convert(&original, &out, ConvertTo::Packed(precision)).unwrap();
         assert!(out.join("vq/model.safetensors").is_file());
@@ -274,7 +274,7 @@ fn nothing_is_overwritten_and_no_model_is_named() {
         (golden("chameleon"), out.clone(), ConvertTo::Safetensors, "already"),
         (golden("none"), place.path().join("b"), ConvertTo::Safetensors, "none"),
         (place.path().to_owned(), place.path().join("b"), ConvertTo::Safetensors, "params.json"),
-        (golden("chameleon"), place.path().join("b"), ConvertTo::Packed(Precision::F32), "bf16 or int8"),
+        (golden("chameleon"), place.path().join("b"), ConvertTo::Packed(Precision::F32), "bf16, f16 or int8"),
         (
             golden("chameleon").join("model.safetensors"),
             place.path().join("b"),
