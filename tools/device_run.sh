@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures a GPU in at most 8 minutes: equality and logits, times of passes, comparisons of decoders on
-# the built-in model and on grown ones. Writes JSON and a summary into a folder.
+# the built-in model and on grown ones, PyTorch on the same weights. Writes JSON and a summary into a folder.
 #
 #   tools/device_run.sh [--device cuda|vulkan|metal] [--out DIR] [--hawk FILE] [--tests DIR] [--small]
 #
@@ -81,6 +81,16 @@ compare() {
         sed -n '/^precision/,$p' "$out/decoders-$name.txt" | tee -a "$summary"
 }
 
+# pytorch NAME MODEL: plain decoding in PyTorch, for the line `ar` of the comparison.
+pytorch() {
+    if ! python3 -c 'import safetensors, tokenizers, torch, transformers' 2>"$out/pytorch.txt"; then
+        note "pytorch-$1: left out, $(tail -n 1 "$out/pytorch.txt")"
+        return
+    fi
+    part "pytorch-$1" 90 python3 tools/pytorch_ar.py "$2" --images 1 --json "$out/pytorch-$1.json" &&
+        grep "ms a token" "$out/pytorch-$1.txt" | tee -a "$summary"
+}
+
 if [ -n "$small" ]; then
     part synth-tiny 60 "$hawk" synth tiny-janus-pro --out "$out/tiny" && compare tiny 120 --model "$out/tiny"
 else
@@ -89,6 +99,7 @@ else
         # The weights are generated here: they are functions of a seed and of the built-in model.
         part "grow-$size" 90 "$hawk" synth grown --preset "$size" --out "$out/grown-$size" || continue
         compare "grown-$size" 100 --model "$out/grown-$size"
+        pytorch "grown-$size" "$out/grown-$size"
     done
 fi
 if command -v python3 >/dev/null; then
