@@ -447,7 +447,7 @@ fn a_limit_of_the_process_is_a_failure_with_a_message() {
 fn a_limit_too_small_to_begin_is_a_failure_with_a_message() {
     let place = Place::new();
     // From what the program needs to be loaded to what the image needs.
-    for kilobytes in (80_000..=140_000).step_by(5_000) {
+    for kilobytes in (85_000..=140_000).step_by(5_000) {
         let mut command = std::process::Command::new("sh");
         let program = assert_cmd::cargo::cargo_bin("hawk");
         let args = "generate apple --seed 1 --preview never --threads 2 --out a.png";
