@@ -38,8 +38,9 @@ def load(folder, device, dtype):
     sizes["vocabulary_map"] = {"<image>": layout["begin"]}
     with torch.device("meta"):
         net = ChameleonForConditionalGeneration(ChameleonConfig(**sizes)).eval()
-    weights = load_file(folder / "model.safetensors", device=device)
-    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    # A large model has several files.
+    files = [load_file(file, device=device) for file in sorted(folder.glob("model*.safetensors"))]
+    weights = {name: tensor.to(dtype) for file in files for name, tensor in file.items()}
     if sizes.get("tie_word_embeddings"):
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     missing = net.load_state_dict(weights, strict=False, assign=True).missing_keys

@@ -79,63 +79,53 @@ macro_rules! sums_in_f32 {
     };
 }
 
+/// Weights that become f32 as they are read, one step of k after another; inputs are f32. SAFETY (all
+/// bodies): as said where it is used.
+macro_rules! products_in_f32 {
+    () => {
+        type Loaded<S: Simd> = S::F16;
+        type Input<S: Simd> = S::F16;
+        const SLICE_BYTES: [usize; 2] = [512, 4096];
+        const FETCHED_ALONE: usize = 0;
+
+        #[inline(always)]
+        fn parts<S: Simd>() -> usize {
+            1
+        }
+        #[inline(always)]
+        fn input_bytes<S: Simd>() -> usize {
+            size_of::<f32>()
+        }
+        #[inline(always)]
+        unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
+            unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
+            unsafe { S::fma16(w, x, sum) }
+        }
+    };
+}
+
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for F32Weights {
-    type Loaded<S: Simd> = S::F16;
-    type Input<S: Simd> = S::F16;
     sums_in_f32!(4 * PANEL);
-    const SLICE_BYTES: [usize; 2] = [512, 4096];
-    const FETCHED_ALONE: usize = 0;
-    #[inline(always)]
-    fn parts<S: Simd>() -> usize {
-        1
-    }
-    #[inline(always)]
-    fn input_bytes<S: Simd>() -> usize {
-        size_of::<f32>()
-    }
+    products_in_f32!();
     #[inline(always)]
     unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
         unsafe { S::load16(w.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const u8, _: usize) -> S::F16 {
-        unsafe { S::splat16(x.cast::<f32>().read_unaligned()) }
-    }
-    #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
-        unsafe { S::fma16(w, x, sum) }
     }
 }
 
 // SAFETY (all bodies): the caller of the tile gives valid pointers and the instruction set.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Weights for F16Weights {
-    type Loaded<S: Simd> = S::F16;
-    type Input<S: Simd> = S::F16;
     sums_in_f32!(2 * PANEL);
-    const SLICE_BYTES: [usize; 2] = F32Weights::SLICE_BYTES;
-    const FETCHED_ALONE: usize = F32Weights::FETCHED_ALONE;
-    #[inline(always)]
-    fn parts<S: Simd>() -> usize {
-        1
-    }
-    #[inline(always)]
-    fn input_bytes<S: Simd>() -> usize {
-        size_of::<f32>()
-    }
+    products_in_f32!();
     #[inline(always)]
     unsafe fn load<S: Simd>(w: *const u8, _: usize) -> S::F16 {
         unsafe { S::load_halves(w.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn input<S: Simd>(x: *const u8, part: usize) -> S::F16 {
-        unsafe { F32Weights::input::<S>(x, part) }
-    }
-    #[inline(always)]
-    unsafe fn add<S: Simd>(sum: S::F16, w: S::F16, x: S::F16) -> S::F16 {
-        unsafe { S::fma16(w, x, sum) }
     }
 }
 
