@@ -6,6 +6,7 @@ use hawk_files::{Checkpoint, Error, HeadsConfig, Result};
 use hawk_kernels::MatrixSize;
 use hawk_nn::{HeadRow, PassPlan};
 
+use crate::head_lists::HeadLists;
 use crate::kernels::elementwise::{UNITS, head_block};
 use crate::kernels::product::Epilogue;
 use crate::launch::{Gather, Product, RowsIn, cubes, units};
@@ -70,8 +71,10 @@ pub(crate) struct HeadRuns {
     states: Buffer,
     head: Buffer,
     logits: Buffer,
+    lists: HeadLists,
     /// Where each row stands among rows of one head.
     places: Vec<usize>,
+    /// `[rows][codes]`, as the lists tell them.
     read: Vec<f32>,
 }
 
@@ -84,13 +87,15 @@ impl HeadRuns {
             states: memory.zeros(rows * widths.hidden),
             head: memory.zeros(rows * widths.head),
             logits: memory.zeros(rows * widths.codes),
+            lists: HeadLists::new(memory, plan),
             places: Vec::with_capacity(rows),
             read: Vec::new(),
             heads,
         }
     }
 
-    /// Runs heads on rows of the last hidden states; `states` are the rows, as many as `rows`.
+    /// Runs heads on rows of the last hidden states; `states` are the rows, as many as `rows`. Returns the bytes that
+    /// were read.
     ///
     /// # Errors
     /// A head does not exist, or the device failed.
@@ -101,7 +106,7 @@ impl HeadRuns {
         rows: &[HeadRow],
         states: &[usize],
         last: &Buffer,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         if let Some(row) = rows.iter().find(|row| row.head >= self.heads.blocks.len()) {
             let expected = format!("below {}", self.heads.blocks.len());
             return Err(Error::input("there is no such draft head").at("head").expected(expected).got(row.head));
@@ -109,7 +114,7 @@ impl HeadRuns {
         self.read.clear();
         self.places.clear();
         if rows.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let (memory, w) = (&target.memory, projection.widths);
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -161,14 +166,7 @@ impl HeadRuns {
             );
         }
         projection.run(target, &self.states, &self.head, &self.logits, rows.len());
-        let logits = memory.read(&self.logits, rows.len() * w.codes)?;
-        self.read.extend_from_slice(bytemuck::cast_slice(&logits));
-        Ok(())
-    }
-
-    /// Bytes of the logits of the last run.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        size_of_val(&self.read[..]) as u64
+        self.lists.read(memory, &self.logits, rows.len(), &mut self.read)
     }
 
     /// The logits of a row of the last run.

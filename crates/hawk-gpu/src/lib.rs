@@ -25,6 +25,7 @@
 mod backend;
 mod device;
 mod embedding;
+mod head_lists;
 mod heads;
 mod kernels;
 mod launch;

@@ -216,8 +216,8 @@ impl Passes for GpuPasses {
         });
         let states = states.collect::<Result<Vec<_>>>()?;
         let Some(heads) = &mut self.heads else { return Ok(()) };
-        heads.run(&self.target, &self.projection, rows, &states, &self.workspace.last)?;
-        self.readouts.read_back.bytes += heads.bytes_read();
+        let read = heads.run(&self.target, &self.projection, rows, &states, &self.workspace.last)?;
+        self.readouts.read_back.bytes += read as u64;
         Ok(())
     }
 

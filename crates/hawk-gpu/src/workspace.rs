@@ -3,6 +3,7 @@
 use hawk_files::Result;
 use hawk_nn::{PassPlan, Rope};
 
+use crate::head_lists::HeadLists;
 use crate::kernels::numbers::Numbers;
 use crate::matrix::padded;
 use crate::memory::Buffer;
@@ -87,6 +88,7 @@ impl Workspace {
         let slots = product(&[plan.streams, c.kv_heads, w.words, plan.tokens]);
         let logits = product(&[readouts, w.codes]);
         let [ranked, lists] = Shortlists::words(plan);
+        let head_logits = product(&[plan.head_rows, w.codes]);
         let in_all = [
             product(&[rows, row]),
             scores,
@@ -96,10 +98,14 @@ impl Workspace {
             product(&[c.head_dim, plan.tokens]),
             ranked,
             lists,
+            product(&[plan.head_rows, 3 * w.hidden + w.head]),
+            head_logits,
+            HeadLists::words(plan),
         ];
         let bytes = |words: usize| (words as u64).saturating_mul(4);
         let planned = in_all.into_iter().fold(0_u64, |all, words| all.saturating_add(bytes(words)));
-        let largest = [scores, slots, logits, product(&[rows, 2 * w.inner])].into_iter().max().unwrap_or(0);
+        let largest =
+            [scores, slots, logits, head_logits, product(&[rows, 2 * w.inner])].into_iter().max().unwrap_or(0);
         memory.plan("keys, values and the rows of a pass", planned, bytes(largest))?;
         let rope = Rope::new(c, plan.tokens)?;
         let (cos, sin) = rope.tables();

@@ -6,10 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use hawk_files::{CaptionFeatures, Checkpoint, Family, ModelSource, Rotary, TransformerConfig};
+use hawk_files::{CaptionFeatures, Checkpoint, Family, HeadsConfig, ModelSource, Rotary, TransformerConfig};
 use hawk_gpu::{Api, Gpu};
 use hawk_kernels::Precision;
-use hawk_nn::{Backend, Cpu, Device, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, Walked};
+use hawk_nn::{
+    Backend, Cpu, Device, HeadRow, Laws, NodeOf, OwnInputs, PassPlan, Ranking, Readout, Shaping, Staged, Walked,
+};
 use hawk_spec::{Cell, ImageIndex, Noise, Pipeline, Purpose, Sampling, Seed, TokenId};
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::open(Api::Vulkan, 0, 2).unwrap());
@@ -22,9 +24,13 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../hawk-nn/tests/golden").join(name)
 }
 
+fn built_in() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")
+}
+
 fn models() -> impl Iterator<Item = PathBuf> {
     let tiny = ["chameleon", "chameleon-swin", "llama-gqa", "janus", "llamagen-c2i", "llamagen-t2i"];
-    tiny.into_iter().map(golden).chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/built-in")])
+    tiny.into_iter().map(golden).chain([built_in()])
 }
 
 fn load(dir: &Path, device: &dyn Device, precision: Precision) -> Box<dyn Backend> {
@@ -256,6 +262,46 @@ fn the_best_codes_of_a_pass_are_those_of_its_scores() {
                 assert_eq!(got, &wanted, "{} node {node}, {sampling:?}", dir.display());
             }
         }
+    }
+}
+
+#[test]
+fn listed_logits_of_draft_heads_are_the_cpus_and_the_others_keep_their_mass() {
+    let dir = built_in();
+    let rows: Vec<HeadRow> =
+        (0..8).map(|row| HeadRow { at: NodeOf { tree: 0, node: 9 - row }, head: row * 3 % 5 }).collect();
+    let logits = |device: &dyn Device| -> Vec<Vec<f32>> {
+        let mut backend = load(&dir, device, Precision::F32);
+        let heads = ModelSource::Dir(dir.join("heads"));
+        let config = HeadsConfig::from_json(&heads.read("config.json").unwrap()).unwrap();
+        backend.load_heads(&config, &Checkpoint::open(&heads, "").unwrap()).unwrap();
+        let (own, tokens) = tokens(&dir, &*backend, 10);
+        let mut passes = backend.passes(PassPlan { head_rows: rows.len(), ..plan(&*backend) }).unwrap();
+        let stream = passes.open(own).unwrap();
+        let mut last = None;
+        for token in tokens {
+            last = Some(passes.rows(stream).push(token, last, Readout::Logits));
+        }
+        let mut staged = Staged::run(&mut *passes, &[Laws::logits(stream)]).unwrap();
+        let before = staged.read().read_back().bytes;
+        staged.read().run_heads(&rows).unwrap();
+        let read = staged.read().read_back().bytes - before;
+        assert!(read <= (rows.len() * (256 * 8 + 12)) as u64, "{read} bytes");
+        (0..rows.len()).map(|row| staged.read().head_logits(row).to_vec()).collect()
+    };
+    let mass = |logits: &[f32]| logits.iter().map(|logit| f64::from(*logit).exp()).sum::<f64>().ln();
+    for (cpu, gpu) in logits(&*CPU).iter().zip(logits(&*GPU)) {
+        let others = gpu.iter().copied().fold(f32::INFINITY, f32::min);
+        let listed: Vec<usize> = (0..gpu.len()).filter(|&code| gpu[code] > others).collect();
+        assert_eq!(listed.len(), 256);
+        let last = listed.iter().map(|&code| gpu[code]).fold(f32::INFINITY, f32::min);
+        for code in 0..gpu.len() {
+            match gpu[code] > others {
+                true => assert!((gpu[code] - cpu[code]).abs() < 1e-4, "{code}: {} {}", gpu[code], cpu[code]),
+                false => assert!(cpu[code] < last + 2e-3, "{code} is not listed: {} {last}", cpu[code]),
+            }
+        }
+        assert!((mass(&gpu) - mass(cpu)).abs() < 1e-4, "{} {}", mass(&gpu), mass(cpu));
     }
 }
 

@@ -5,6 +5,7 @@
 pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod elementwise;
+pub(crate) mod head_lists;
 pub(crate) mod noise;
 pub(crate) mod norm;
 pub(crate) mod numbers;
