@@ -59,7 +59,7 @@ impl HeadLists {
             let first = out.len();
             if f32::from_bits(list[kernels::WRONG as usize]) > 0.0 {
                 // The caller tells what is wrong with them.
-                let whole = memory.read_parts(logits, [row * codes..(row + 1) * codes])?.remove(0);
+                let whole = memory.read_parts(logits, std::iter::once(row * codes..(row + 1) * codes))?.remove(0);
                 bytes += whole.len();
                 out.extend_from_slice(bytemuck::cast_slice(&whole));
                 continue;
