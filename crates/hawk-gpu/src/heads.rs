@@ -79,6 +79,12 @@ pub(crate) struct HeadRuns {
 }
 
 impl HeadRuns {
+    /// Words of the memory for the passes of a plan: of the logits, and of all else.
+    pub(crate) fn words(plan: &PassPlan, widths: Widths) -> [usize; 2] {
+        let of_rows = |width: usize| plan.head_rows.saturating_mul(width);
+        [of_rows(widths.codes), of_rows(3 * widths.hidden + widths.head).saturating_add(HeadLists::words(plan))]
+    }
+
     pub(crate) fn new(heads: Arc<Heads>, memory: &Memory, plan: &PassPlan, widths: Widths) -> Self {
         let rows = plan.head_rows;
         Self {

@@ -3,7 +3,7 @@
 use hawk_files::Result;
 use hawk_nn::{PassPlan, Rope};
 
-use crate::head_lists::HeadLists;
+use crate::heads::HeadRuns;
 use crate::kernels::numbers::Numbers;
 use crate::matrix::padded;
 use crate::memory::Buffer;
@@ -88,7 +88,7 @@ impl Workspace {
         let slots = product(&[plan.streams, c.kv_heads, w.words, plan.tokens]);
         let logits = product(&[readouts, w.codes]);
         let [ranked, lists] = Shortlists::words(plan);
-        let head_logits = product(&[plan.head_rows, w.codes]);
+        let [head_logits, heads] = HeadRuns::words(plan, w);
         let in_all = [
             product(&[rows, row]),
             scores,
@@ -98,9 +98,8 @@ impl Workspace {
             product(&[c.head_dim, plan.tokens]),
             ranked,
             lists,
-            product(&[plan.head_rows, 3 * w.hidden + w.head]),
             head_logits,
-            HeadLists::words(plan),
+            heads,
         ];
         let bytes = |words: usize| (words as u64).saturating_mul(4);
         let planned = in_all.into_iter().fold(0_u64, |all, words| all.saturating_add(bytes(words)));

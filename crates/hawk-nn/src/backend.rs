@@ -144,7 +144,8 @@ pub trait Passes: Send {
     /// There are no heads, the rows exceed the plan, or a node or head does not exist.
     fn run_heads(&mut self, rows: &[HeadRow]) -> Result<()>;
 
-    /// The logits of a row of the last [`run_heads`](Self::run_heads), one per code.
+    /// The logits of a row of the last [`run_heads`](Self::run_heads), one per code. A backend may give all codes but
+    /// the best ones one logit, with which they keep their mass: drafts need no exact law.
     fn head_logits(&self, row: usize) -> &[f32];
 
     /// What was read back from the device since the passes were opened; nothing where the device is
