@@ -14,7 +14,7 @@ use crate::matrix::GpuMatrix;
 use crate::memory::{Buffer, Memory};
 use crate::projection::Projection;
 use crate::weights::Target;
-use crate::workspace::Widths;
+use crate::widths::Widths;
 
 /// Loaded draft heads.
 pub(crate) struct Heads {

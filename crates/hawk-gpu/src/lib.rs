@@ -39,6 +39,7 @@ mod readouts;
 mod streams;
 mod vq;
 mod weights;
+mod widths;
 mod workspace;
 
 pub use device::{Api, Gpu};

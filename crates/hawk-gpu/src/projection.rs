@@ -7,7 +7,7 @@ use crate::kernels::product::Epilogue;
 use crate::launch::{Product, RowsIn, cubes, units};
 use crate::memory::Buffer;
 use crate::weights::Target;
-use crate::workspace::Widths;
+use crate::widths::Widths;
 
 /// From last hidden states to the logits of the codes.
 pub(crate) struct Projection {
