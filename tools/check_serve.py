@@ -90,7 +90,7 @@ def part_openai(hawk, _):
 
     with Served(hawk) as served:
         client = openai.OpenAI(base_url=served.url + "/v1", api_key="none", max_retries=0)
-        check([model.id for model in client.models.list()] == ["built-in scenes-v1"], "models.list")
+        check([model.id for model in client.models.list()] == ["built-in scenes-v2"], "models.list")
         draw = lambda **more: client.images.generate(**{"prompt": APPLE, "extra_body": {"seed": 5}, **more})
         answer = draw(n=4)
         files = [base64.b64decode(image.b64_json) for image in answer.data]

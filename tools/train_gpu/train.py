@@ -64,7 +64,7 @@ def arguments():
     p.add_argument("--samples", type=int, default=20_000, help="images that heads learn from")
     p.add_argument("--sampler-rows", type=int, default=2048, help="captions that are drawn at once")
     p.add_argument("--heads-batch", type=int, default=32)
-    p.add_argument("--name", default="built-in scenes-v1")
+    p.add_argument("--name", default="built-in scenes-v2")
     return p.parse_args()
 
 

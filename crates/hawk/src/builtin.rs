@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use hawk_nn::{EmbeddedFile, ModelSource};
 
 /// The name of the built-in model in records.
-pub const BUILT_IN: &str = "built-in scenes-v1";
+pub const BUILT_IN: &str = "built-in scenes-v2";
 
 /// Captions that the built-in model draws: the default prompts of comparisons and figures, which use them in turn.
 pub const PROMPTS: [&str; 12] = [

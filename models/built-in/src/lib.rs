@@ -1,4 +1,4 @@
-//! The files of scenes-v1 as plain data: a small model that draws landscapes and things from captions.
+//! The files of scenes-v2 as plain data: a small model that draws landscapes and things from captions.
 //!
 //! ```
 //! let names: Vec<&str> = hawk_built_in::FILES.iter().map(|file| file.name).collect();
@@ -24,7 +24,7 @@ macro_rules! files {
 }
 
 /// The name of the model.
-pub const NAME: &str = "scenes-v1";
+pub const NAME: &str = "scenes-v2";
 
 /// All files that the model is loaded from: transformer, tokenizer, layout, VQ tokenizer and draft heads.
 pub static FILES: &[File] = files![
