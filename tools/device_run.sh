@@ -7,6 +7,7 @@
 # --hawk   the program, built with the cargo feature of the device on a machine that need not have one:
 #              cargo build --release -p hawk-cli --features wgpu     # vulkan, metal
 #              cargo build --release -p hawk-cli --features cuda
+#              tools/cuda_without_llvm.sh                            # cuda with NVRTC, without a network
 # --tests  folder of the test programs of hawk-gpu (cargo test --no-run) as `ranking` (those of the library), `seam`, `vq`
 #          and `equality`; without it equality is checked by the comparisons alone, which draw nothing that differs from
 #          plain decoding

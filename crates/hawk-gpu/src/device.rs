@@ -10,6 +10,8 @@ use hawk_kernels::Precision;
 use hawk_nn::{Backend, Cpu, Device, PixelDecoder};
 
 use crate::backend::GpuBackend;
+use crate::kernels::numbers::Numbers;
+use crate::launch::Gather;
 use crate::memory::{Limit, Memory};
 use crate::vq::GpuVq;
 use crate::weights::Target;
@@ -50,8 +52,8 @@ impl Gpu {
     /// what stays on the host.
     ///
     /// # Errors
-    /// This program was built without the interface, there is no such device, or it cannot be
-    /// opened.
+    /// This program was built without the interface, there is no such device, it cannot be opened, or its kernels cannot
+    /// be compiled.
     pub fn open(api: Api, index: usize, threads: usize) -> Result<Self> {
         let (device, software) = find(api, index)?;
         // A device that its driver refuses is a panic of the library.
@@ -67,7 +69,14 @@ impl Gpu {
         };
         let class = format!("{api} {name}");
         let memory = Arc::new(Memory::new(client, format!("{api}:{index} ({name})"), limit));
+        check_kernels(&memory)?;
         Ok(Self { api, software, class, memory, cpu: Cpu::new(threads)? })
+    }
+
+    /// Whether there is such a device, which may still refuse to be opened.
+    #[must_use]
+    pub fn exists(api: Api, index: usize) -> bool {
+        find(api, index).is_ok()
     }
 
     /// The interface and the device's own name.
@@ -93,6 +102,32 @@ impl Gpu {
     pub fn is_software(&self) -> bool {
         self.software
     }
+}
+
+/// Runs one kernel and compares what it wrote. CubeCL compiles kernels on a thread of its own: where that fails the thread
+/// prints why, and reads after it return what the memory held before.
+fn check_kernels(memory: &Memory) -> Result<()> {
+    let numbers: Vec<f32> = (1..=64).map(|i| i as f32).collect();
+    let out = memory.zeros(numbers.len());
+    let gather = Gather {
+        x: &memory.upload(numbers.clone()),
+        pick: &memory.upload(vec![0_u32]),
+        out: &out,
+        rows: 1,
+        width: numbers.len(),
+        stride: numbers.len(),
+        numbers: Numbers::F32,
+    };
+    gather.run(memory);
+    let read = memory.read(&out, numbers.len())?;
+    if *read == *bytemuck::cast_slice::<f32, u8>(&numbers) {
+        return Ok(());
+    }
+    Err(Error::environment("the device does not run kernels")
+        .at(&memory.name)
+        .expected("a copy of 64 numbers")
+        .got("other numbers")
+        .hint("the messages above may say why; CUDA with NVRTC needs a toolkit, whose folder CUDA_PATH names"))
 }
 
 /// A device by its number, and whether it is software.

@@ -115,17 +115,24 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
     let mut reason = "no GPU was found";
     for api in Api::ALL {
-        let Ok(gpu) = hawk_gpu::Gpu::open(api.into(), 0, options.threads) else { continue };
-        if gpu.is_software() {
+        if !hawk_gpu::Gpu::exists(api.into(), 0) {
             continue;
         }
-        match Engine::load_on(source.clone(), &gpu, options.precision) {
-            Ok(engine) => {
-                note(format_args!("note: --device auto chose {}", gpu.name()));
+        let load = || -> Result<Option<(Engine, String)>> {
+            let gpu = hawk_gpu::Gpu::open(api.into(), 0, options.threads)?;
+            if gpu.is_software() {
+                return Ok(None);
+            }
+            Ok(Some((Engine::load_on(source.clone(), &gpu, options.precision)?, gpu.name().to_owned())))
+        };
+        match load() {
+            Ok(None) => {}
+            Ok(Some((engine, name))) => {
+                note(format_args!("note: --device auto chose {name}"));
                 return Ok(Some(engine));
             }
             Err(e) => {
-                note(format_args!("note: --device auto leaves out {}: {e}", gpu.name()));
+                note(format_args!("note: --device auto leaves out {api}: {e}"));
                 reason = "no GPU takes the model";
             }
         }
