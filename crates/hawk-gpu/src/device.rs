@@ -73,10 +73,10 @@ impl Gpu {
         Ok(Self { api, software, class, memory, cpu: Cpu::new(threads)? })
     }
 
-    /// Whether there is such a device, which may still refuse to be opened.
+    /// Whether there is such a device and it is no driver in software. It may still refuse to be opened.
     #[must_use]
-    pub fn exists(api: Api, index: usize) -> bool {
-        find(api, index).is_ok()
+    pub fn is_hardware(api: Api, index: usize) -> bool {
+        find(api, index).is_ok_and(|(_, software)| !software)
     }
 
     /// The interface and the device's own name.

@@ -115,19 +115,15 @@ fn on_gpu(_: ModelSource, _: LoadOptions, api: Api, _: usize) -> Result<Engine> 
 fn auto(source: ModelSource, options: LoadOptions) -> Result<Option<Engine>> {
     let mut reason = "no GPU was found";
     for api in Api::ALL {
-        if !hawk_gpu::Gpu::exists(api.into(), 0) {
+        if !hawk_gpu::Gpu::is_hardware(api.into(), 0) {
             continue;
         }
-        let load = || -> Result<Option<(Engine, String)>> {
+        let load = || -> Result<(Engine, String)> {
             let gpu = hawk_gpu::Gpu::open(api.into(), 0, options.threads)?;
-            if gpu.is_software() {
-                return Ok(None);
-            }
-            Ok(Some((Engine::load_on(source.clone(), &gpu, options.precision)?, gpu.name().to_owned())))
+            Ok((Engine::load_on(source.clone(), &gpu, options.precision)?, gpu.name().to_owned()))
         };
         match load() {
-            Ok(None) => {}
-            Ok(Some((engine, name))) => {
+            Ok((engine, name)) => {
                 note(format_args!("note: --device auto chose {name}"));
                 return Ok(Some(engine));
             }
