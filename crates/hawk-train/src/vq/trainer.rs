@@ -59,8 +59,6 @@ enum Stage {
     Crops,
     /// Whole pictures, quantised latents.
     Whole,
-    /// As `Whole`, but encoder and codebook stay as they are.
-    DecoderAlone,
 }
 
 impl Stage {
@@ -70,13 +68,6 @@ impl Stage {
     }
 }
 
-/// What learns.
-#[derive(Clone, Copy, PartialEq)]
-enum Trained {
-    Everything,
-    Decoder,
-}
-
 /// A tokenizer in training.
 pub(crate) struct VqTrainer<'a> {
     settings: &'a VqSettings,
@@ -84,7 +75,9 @@ pub(crate) struct VqTrainer<'a> {
     corpus: &'a Corpus,
     device: Device,
     learner: Learner<Vqgan>,
-    trained: Trained,
+    /// Where the decoder alone is trained: the first tokenizer, whose encoder and codebook are kept. It is without
+    /// autodiff, so that its activations end with the step.
+    first: Option<Vqgan>,
     training: Vec<usize>,
     validation: Vec<usize>,
 }
@@ -110,7 +103,7 @@ impl<'a> VqTrainer<'a> {
         Ok(Self {
             learner: Learner::new(tokenizer, adam.init(), curve).with_averages()?,
             validation: Corpus::spread(&all, VALIDATION),
-            trained: Trained::Everything,
+            first: None,
             settings,
             config,
             corpus,
@@ -123,10 +116,11 @@ impl<'a> VqTrainer<'a> {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub(crate) fn decoder_of(self, first: &Checkpoint) -> Result<Self> {
-        let module = fill(self.learner.module, &mut |name, shape| Ok(first.tensor(name, shape)?.to_f32()))?;
+    pub(crate) fn decoder_of(self, from: &Checkpoint) -> Result<Self> {
+        let module = fill(self.learner.module, &mut |name, shape| Ok(from.tensor(name, shape)?.to_f32()))?;
+        let first = restore(Vqgan::zeros(&self.config, self.settings.precision, &device()), &collect(&module)?)?;
         let learner = Learner { module, ..self.learner }.with_averages()?;
-        Ok(Self { learner, trained: Trained::Decoder, ..self })
+        Ok(Self { learner, first: Some(first), ..self })
     }
 
     /// The weights for inference: moving averages, with a codebook of unit-length rows.
@@ -135,7 +129,7 @@ impl<'a> VqTrainer<'a> {
     /// The device fails.
     pub(crate) fn averaged(&self) -> Result<Vec<NamedTensor>> {
         let mut averaged = self.learner.averaged.clone();
-        if self.trained == Trained::Decoder {
+        if self.first.is_some() {
             return Ok(averaged);
         }
         let table = restore(self.learner.module.clone(), &self.learner.averaged)?.codebook()?;
@@ -149,7 +143,7 @@ impl<'a> VqTrainer<'a> {
     fn stage(&self) -> Stage {
         let done = self.learner.step as f64 / self.settings.steps as f64;
         match done {
-            _ if self.trained == Trained::Decoder => Stage::DecoderAlone,
+            _ if self.first.is_some() => Stage::Whole,
             _ if done < CODEBOOK_START => Stage::Noise,
             _ if done < WHOLE_START => Stage::Crops,
             _ => Stage::Whole,
@@ -171,9 +165,7 @@ impl<'a> VqTrainer<'a> {
         if self.stage() != Stage::Noise && used(&self.learner.recent.code_uses) > 0 {
             let mut random = Random::new(self.settings.seed, RandomPurpose::Codes, self.learner.step);
             let mut table = self.learner.module.codebook()?;
-            if self.trained == Trained::Everything
-                && (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64
-            {
+            if self.first.is_none() && (self.learner.step as f64) < REVIVAL_END * self.settings.steps as f64 {
                 revive(&self.learner.recent.code_uses, &mut table, &rows(latents)?, &mut random);
                 self.set_codebook(table);
             }
@@ -242,8 +234,8 @@ impl<'a> VqTrainer<'a> {
     /// A picture cannot be read, or the device fails.
     pub(crate) fn reconstructions(&self) -> Result<Vec<Reconstruction>> {
         let tokenizer = self.without_autodiff(&self.learner.averaged)?;
-        let has_codebook = self.trained == Trained::Decoder
-            || self.stage() != Stage::Noise && self.learner.step > self.codebook_step();
+        let has_codebook =
+            self.first.is_some() || self.stage() != Stage::Noise && self.learner.step > self.codebook_step();
         let mut reconstructions = Vec::new();
         for chunk in self.validation.chunks(4) {
             let pictures = chunk.iter().map(|&index| self.corpus.picture(index, SIDE)).collect::<Result<Vec<_>>>()?;
@@ -262,27 +254,29 @@ impl Trainer for VqTrainer<'_> {
 
     fn step(&mut self) -> Result<StepOutcome> {
         let stage = self.stage();
-        if matches!(stage, Stage::Crops | Stage::Whole) && self.learner.step == self.codebook_step() {
+        if self.first.is_none() && stage != Stage::Noise && self.learner.step == self.codebook_step() {
             self.start_codebook()?;
         }
         let pictures = self.batch(stage)?;
-        let latents = self.learner.module.encode(pictures.clone());
-        let (codes, loss, decoded) = match stage {
-            Stage::Noise => {
+        let latents = match &self.first {
+            Some(first) => first.encode(pictures.clone().inner()),
+            None => self.learner.module.encode(pictures.clone()),
+        };
+        let (codes, loss, decoded) = match (&self.first, stage) {
+            (Some(first), _) => {
+                let quantised = first.quantise(latents.clone());
+                (Some(quantised.codes), None, self.learner.module.decode(Tensor::from_inner(quantised.latents)))
+            }
+            (None, Stage::Noise) => {
                 let noise = self.noise(latents.dims());
                 (None, None, self.learner.module.decode(unit(latents.clone() + noise)))
             }
-            Stage::Crops | Stage::Whole => {
+            (None, _) => {
                 let quantised = self.learner.module.quantise(latents.clone());
                 (Some(quantised.codes), Some(quantised.loss), self.learner.module.decode(quantised.latents))
             }
-            // No gradient passes to encoder and codebook.
-            Stage::DecoderAlone => {
-                let quantised = self.learner.module.quantise(latents.clone().detach());
-                (Some(quantised.codes), None, self.learner.module.decode(quantised.latents.detach()))
-            }
         };
-        let error = (decoded.clone() - pictures.clone()).detach().square().mean() * 0.25;
+        let error = (decoded.clone().detach() - pictures.clone()).square().mean() * 0.25;
         let loss = loss.into_iter().fold(reconstruction_loss(decoded, pictures), |sum, loss| sum + loss);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.learner.module);
         let schedule = Schedule { steps: self.settings.steps, warm_up: WARM_UP, last: LAST_RATE };
