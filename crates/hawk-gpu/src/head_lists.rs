@@ -12,7 +12,7 @@ use hawk_nn::PassPlan;
 use crate::kernels::head_lists::{self as kernels, ENTRY, HEADER};
 use crate::kernels::reduce::UNITS;
 use crate::launch::{cubes, units};
-use crate::memory::{Buffer, Memory};
+use crate::memory::{Buffer, Memory, Unread};
 
 /// Most codes of a list.
 const LONGEST: usize = 256;
@@ -33,12 +33,8 @@ impl HeadLists {
         Self { lists: memory.empty(Self::words(plan)), codes: plan.ids.len() }
     }
 
-    /// Lists the first `rows` rows of `logits`, `[rows][codes]`, reads the lists and adds the rows to `out`. Returns
-    /// the bytes that were read.
-    ///
-    /// # Errors
-    /// The device is lost, or a kernel before failed.
-    pub(crate) fn read(&self, memory: &Memory, logits: &Buffer, rows: usize, out: &mut Vec<f32>) -> Result<usize> {
+    /// Lists the first `rows` rows of `logits`, `[rows][codes]`.
+    pub(crate) fn run(&self, memory: &Memory, logits: &Buffer, rows: usize) -> Unread {
         let codes = self.codes;
         // SAFETY: `logits` and the lists have the rows, and a row has as many codes as a list.
         unsafe {
@@ -52,24 +48,34 @@ impl HeadLists {
                 list_of(codes) as u32,
             );
         }
-        let lists = memory.read(&self.lists, rows * words_of(codes))?;
-        let mut bytes = lists.len();
-        let words: &[u32] = bytemuck::cast_slice(&lists);
-        for (row, list) in words.chunks_exact(words_of(codes)).enumerate() {
-            let first = out.len();
-            if f32::from_bits(list[kernels::WRONG as usize]) > 0.0 {
-                // The caller tells what is wrong with them.
-                let whole = memory.read_parts(logits, std::iter::once(row * codes..(row + 1) * codes))?.remove(0);
-                bytes += whole.len();
-                out.extend_from_slice(bytemuck::cast_slice(&whole));
-                continue;
-            }
-            out.resize(first + codes, logit_of_others(list, codes));
-            for entry in list[HEADER as usize..].chunks_exact(ENTRY as usize) {
-                out[first + entry[0] as usize] = f32::from_bits(entry[1]);
-            }
+        Unread { buffer: self.lists.clone(), words: rows * words_of(codes) }
+    }
+
+    /// Adds a row to `out`, as its list in `lists` tells it. Returns the bytes that were read for it.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn tell(
+        &self,
+        memory: &Memory,
+        logits: &Buffer,
+        lists: &[u32],
+        row: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<usize> {
+        let (codes, first) = (self.codes, out.len());
+        let list = &lists[row * words_of(codes)..][..words_of(codes)];
+        if f32::from_bits(list[kernels::WRONG as usize]) > 0.0 {
+            // The caller tells what is wrong with them.
+            let whole = memory.read_parts(logits, std::iter::once(row * codes..(row + 1) * codes))?.remove(0);
+            out.extend_from_slice(bytemuck::cast_slice(&whole));
+            return Ok(whole.len());
         }
-        Ok(bytes)
+        out.resize(first + codes, logit_of_others(list, codes));
+        for entry in list[HEADER as usize..].chunks_exact(ENTRY as usize) {
+            out[first + entry[0] as usize] = f32::from_bits(entry[1]);
+        }
+        Ok(0)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kernels::elementwise::{UNITS, head_block};
 use crate::kernels::product::Epilogue;
 use crate::launch::{Gather, Product, RowsIn, cubes, units};
 use crate::matrix::GpuMatrix;
-use crate::memory::{Buffer, Memory};
+use crate::memory::{Buffer, Memory, Unread};
 use crate::projection::Projection;
 use crate::weights::Target;
 use crate::widths::Widths;
@@ -63,7 +63,7 @@ impl Drop for Heads {
     }
 }
 
-/// Memory of runs of draft heads, and the logits of the last run.
+/// Memory of runs of draft heads, and what was read of the last run.
 pub(crate) struct HeadRuns {
     heads: Arc<Heads>,
     inputs: Buffer,
@@ -72,10 +72,12 @@ pub(crate) struct HeadRuns {
     head: Buffer,
     logits: Buffer,
     lists: HeadLists,
-    /// Where each row stands among rows of one head.
-    places: Vec<usize>,
-    /// `[rows][codes]`, as the lists tell them.
-    read: Vec<f32>,
+    /// The rows of the last run, head by head, and their lists once they were read.
+    known: Vec<HeadRow>,
+    read: Vec<u32>,
+    /// The logits of the rows that were asked for, `[rows][codes]`, as the lists tell them.
+    told: Vec<f32>,
+    codes: usize,
 }
 
 impl HeadRuns {
@@ -94,41 +96,53 @@ impl HeadRuns {
             head: memory.zeros(rows * widths.head),
             logits: memory.zeros(rows * widths.codes),
             lists: HeadLists::new(memory, plan),
-            places: Vec::with_capacity(rows),
+            known: Vec::with_capacity(rows),
             read: Vec::new(),
+            told: Vec::new(),
+            codes: plan.ids.len(),
             heads,
         }
     }
 
-    /// Runs heads on rows of the last hidden states; `states` are the rows, as many as `rows`. Returns the bytes that
-    /// were read.
+    /// Number of heads.
+    pub(crate) fn heads(&self) -> usize {
+        self.heads.blocks.len()
+    }
+
+    /// Forgets the last run.
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+        self.read.clear();
+        self.told.clear();
+    }
+
+    /// Whether the last run has all these rows.
+    pub(crate) fn knows(&self, rows: &[HeadRow]) -> bool {
+        rows.iter().all(|row| self.known.contains(row))
+    }
+
+    /// Runs heads on rows of the last hidden states; `rows` come with the number of their state. The lists of their
+    /// logits are to be read and [taken](Self::take).
     ///
     /// # Errors
-    /// A head does not exist, or the device failed.
+    /// A head does not exist.
     pub(crate) fn run(
         &mut self,
         target: &Target,
         projection: &Projection,
-        rows: &[HeadRow],
-        states: &[usize],
+        mut rows: Vec<(HeadRow, usize)>,
         last: &Buffer,
-    ) -> Result<usize> {
-        if let Some(row) = rows.iter().find(|row| row.head >= self.heads.blocks.len()) {
-            let expected = format!("below {}", self.heads.blocks.len());
+    ) -> Result<Unread> {
+        if let Some((row, _)) = rows.iter().find(|(row, _)| row.head >= self.heads()) {
+            let expected = format!("below {}", self.heads());
             return Err(Error::input("there is no such draft head").at("head").expected(expected).got(row.head));
         }
-        self.read.clear();
-        self.places.clear();
-        if rows.is_empty() {
-            return Ok(0);
-        }
+        self.clear();
+        rows.sort_by_key(|(row, _)| row.head);
+        self.known.extend(rows.iter().map(|(row, _)| *row));
         let (memory, w) = (&target.memory, projection.widths);
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|&row| rows[row].head);
-        self.places.resize(rows.len(), 0);
-        order.iter().enumerate().for_each(|(place, &row)| self.places[row] = place);
-        let pick = memory.upload(order.iter().map(|&row| states[row] as u32).collect());
-        let head = memory.upload(order.iter().map(|&row| rows[row].head as u32).collect());
+        let pick = memory.upload(rows.iter().map(|&(_, state)| state as u32).collect());
+        let head = memory.upload(rows.iter().map(|(row, _)| row.head as u32).collect());
         let (width, stride) = (target.config().hidden as u32, w.hidden as u32);
         let inputs = Gather {
             x: last,
@@ -140,9 +154,9 @@ impl HeadRuns {
             numbers: target.numbers,
         };
         inputs.run(memory);
-        for block in 0..self.heads.blocks.len() {
-            let first = order.partition_point(|&row| rows[row].head < block);
-            let end = order.partition_point(|&row| rows[row].head <= block);
+        for block in 0..self.heads() {
+            let first = self.known.partition_point(|row| row.head < block);
+            let end = self.known.partition_point(|row| row.head <= block);
             let product = Product {
                 matrix: &self.heads.blocks[block],
                 epilogue: Epilogue::Store,
@@ -172,12 +186,29 @@ impl HeadRuns {
             );
         }
         projection.run(target, &self.states, &self.head, &self.logits, rows.len());
-        self.lists.read(memory, &self.logits, rows.len(), &mut self.read)
+        Ok(self.lists.run(memory, &self.logits, rows.len()))
     }
 
-    /// The logits of a row of the last run.
+    /// Takes the lists of the last run.
+    pub(crate) fn take(&mut self, lists: &[u8]) {
+        self.read.extend_from_slice(bytemuck::cast_slice(lists));
+    }
+
+    /// Tells the logits of rows of the last run. Returns the bytes that were read for it.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn tell(&mut self, memory: &Memory, rows: &[HeadRow]) -> Result<usize> {
+        self.told.clear();
+        let (mut bytes, places) = (0, rows.iter().filter_map(|row| self.known.iter().position(|known| known == row)));
+        for place in places {
+            bytes += self.lists.tell(memory, &self.logits, &self.read, place, &mut self.told)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The logits of a row that was asked for.
     pub(crate) fn logits(&self, row: usize) -> &[f32] {
-        let codes = self.read.len() / self.places.len().max(1);
-        &self.read[self.places[row] * codes..][..codes]
+        &self.told[row * self.codes..][..self.codes]
     }
 }

@@ -100,6 +100,14 @@ impl Memory {
         Ok(self.read_parts(buffer, std::iter::once(0..words))?.remove(0))
     }
 
+    /// What is to be read, all of it in one wait.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_all(&self, parts: impl IntoIterator<Item = Unread>) -> Result<Vec<Bytes>> {
+        self.read_handles(parts.into_iter().map(|Unread { buffer, words }| buffer.part(0..words)).collect())
+    }
+
     /// Parts of a buffer, by their words.
     ///
     /// # Errors
@@ -109,12 +117,11 @@ impl Memory {
         buffer: &Buffer,
         parts: impl IntoIterator<Item = Range<usize>>,
     ) -> Result<Vec<Bytes>> {
-        let bytes = |words: usize| (words * WORD) as u64;
-        let part = |part: Range<usize>| {
-            let handle = buffer.handle.clone().offset_start(bytes(part.start));
-            handle.offset_end(bytes(buffer.words - part.end))
-        };
-        self.client.read(parts.into_iter().map(part).collect()).map_err(|e| {
+        self.read_handles(parts.into_iter().map(|part| buffer.part(part)).collect())
+    }
+
+    fn read_handles(&self, handles: Vec<Handle>) -> Result<Vec<Bytes>> {
+        self.client.read(handles).map_err(|e| {
             Error::environment(format!("{} failed", self.name)).got(e).hint("--device cpu computes without it")
         })
     }
@@ -130,7 +137,18 @@ pub(crate) struct Buffer {
     pub(crate) words: usize,
 }
 
+/// The first words of a buffer, which kernels have been told to write.
+pub(crate) struct Unread {
+    pub(crate) buffer: Buffer,
+    pub(crate) words: usize,
+}
+
 impl Buffer {
+    fn part(&self, words: Range<usize>) -> Handle {
+        let bytes = |words: usize| (words * WORD) as u64;
+        self.handle.clone().offset_start(bytes(words.start)).offset_end(bytes(self.words - words.end))
+    }
+
     /// The buffer as an argument of a kernel.
     pub(crate) fn arg(&self) -> BufferArg {
         // SAFETY: the buffer has that many words.

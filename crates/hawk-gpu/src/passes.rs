@@ -11,12 +11,17 @@ use hawk_spec::{Code, LawError};
 use crate::heads::{HeadRuns, Heads};
 use crate::kernels::{cache, place};
 use crate::launch::{cubes, units};
+use crate::memory::Unread;
 use crate::pass::Pass;
 use crate::projection::Projection;
 use crate::readouts::Readouts;
 use crate::streams::{Bounds, Streams};
 use crate::weights::Target;
 use crate::workspace::Workspace;
+
+/// Most rows of draft heads that run with a pass, before it is known which of its nodes are accepted. More of them cost
+/// more than the wait for a run of their own.
+const HEAD_ROWS_WITH_A_PASS: usize = 64;
 
 pub(crate) struct GpuPasses {
     target: Arc<Target>,
@@ -117,6 +122,26 @@ impl GpuPasses {
         Ok(())
     }
 
+    /// Runs all draft heads at the nodes of the trees whose drafters may ask them, where these are few rows.
+    ///
+    /// # Errors
+    /// None is known.
+    fn heads_with_the_pass(&mut self, trees: &[Laws]) -> Result<Option<Unread>> {
+        let Some(heads) = &mut self.heads else { return Ok(None) };
+        heads.clear();
+        let laws = &self.readouts.laws;
+        let asked = trees.iter().enumerate().filter(|(_, laws)| laws.asks_heads);
+        let nodes = asked.flat_map(|(tree, _)| (0..laws.nodes(tree)).map(move |node| NodeOf { tree, node }));
+        let states: Vec<(NodeOf, usize)> = nodes.filter_map(|at| Some((at, laws.row(at)?))).collect();
+        let count = states.len() * heads.heads();
+        if count == 0 || count > self.head_rows.min(HEAD_ROWS_WITH_A_PASS) {
+            return Ok(None);
+        }
+        let rows =
+            (0..heads.heads()).flat_map(|head| states.iter().map(move |&(at, state)| (HeadRow { at, head }, state)));
+        heads.run(&self.target, &self.projection, rows.collect(), &self.workspace.last).map(Some)
+    }
+
     fn no_heads(&self, rows: usize) -> Error {
         let expected = match &self.heads {
             None => "draft heads, and room for their rows".to_owned(),
@@ -188,7 +213,22 @@ impl Passes for GpuPasses {
         self.hidden.clear();
         self.run()?;
         let rows = self.streams.all.iter().map(|stream| &stream.rows);
-        self.readouts.begin(&self.target.memory, &self.workspace.logits, trees, rows)
+        let memory = Arc::clone(&self.target.memory);
+        let lists = self.readouts.begin(&memory, &self.workspace.logits, trees, rows);
+        let heads = self.heads_with_the_pass(trees)?;
+        if lists.is_none() && heads.is_none() && self.readouts.laws.rows() > 0 {
+            // Nothing but a wait, which tells faults.
+            memory.read(&self.workspace.logits, 1)?;
+            return Ok(());
+        }
+        let [has_lists, has_heads] = [lists.is_some(), heads.is_some()];
+        let mut read = memory.read_all(lists.into_iter().chain(heads))?.into_iter();
+        read.by_ref().take(usize::from(has_lists)).for_each(|lists| self.readouts.take(&lists));
+        if let Some((heads, lists)) = self.heads.as_mut().filter(|_| has_heads).zip(read.next()) {
+            self.readouts.read_back.bytes += lists.len() as u64;
+            heads.take(&lists);
+        }
+        Ok(())
     }
 
     fn scores(&mut self, at: NodeOf) -> StdResult<&[f32], LawError> {
@@ -209,15 +249,22 @@ impl Passes for GpuPasses {
         if rows.len() > self.head_rows || self.heads.is_none() {
             return Err(self.no_heads(rows.len()));
         }
-        let states = rows.iter().map(|row| {
-            self.readouts.laws.row(row.at).ok_or_else(|| {
-                Error::input("a draft head reads a node that the pass has not").got(format!("{:?}", row.at))
-            })
-        });
-        let states = states.collect::<Result<Vec<_>>>()?;
-        let Some(heads) = &mut self.heads else { return Ok(()) };
-        let read = heads.run(&self.target, &self.projection, rows, &states, &self.workspace.last)?;
-        self.readouts.read_back.bytes += read as u64;
+        let Some(heads) = self.heads.as_mut().filter(|_| !rows.is_empty()) else { return Ok(()) };
+        let (memory, read_back) = (&self.target.memory, &mut self.readouts.read_back);
+        if !heads.knows(rows) {
+            let with_state = |row: &HeadRow| match self.readouts.laws.row(row.at) {
+                Some(state) => Ok((*row, state)),
+                None => {
+                    Err(Error::input("a draft head reads a node that the pass has not").got(format!("{:?}", row.at)))
+                }
+            };
+            let rows = rows.iter().map(with_state).collect::<Result<_>>()?;
+            let lists = heads.run(&self.target, &self.projection, rows, &self.workspace.last)?;
+            let lists = memory.read_all([lists])?.remove(0);
+            read_back.bytes += lists.len() as u64;
+            heads.take(&lists);
+        }
+        read_back.bytes += heads.tell(memory, rows)? as u64;
         Ok(())
     }
 

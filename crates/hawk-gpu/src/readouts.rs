@@ -4,12 +4,11 @@ use std::ops::Range;
 use std::result::Result as StdResult;
 use std::sync::Arc;
 
-use hawk_files::Result;
 use hawk_kernels::Threads;
 use hawk_nn::{Laws, NodeLaws, NodeOf, PassPlan, ReadBack, Rows};
 use hawk_spec::{Code, LawError, NodeId};
 
-use crate::memory::{Buffer, Memory};
+use crate::memory::{Buffer, Memory, Unread};
 use crate::ranking::Shortlists;
 
 /// Nodes whose logits are read one after another. Where more are asked for, the rest follow at once:
@@ -55,30 +54,28 @@ impl Readouts {
         self.nodes = 0;
     }
 
-    /// Takes the nodes of a pass that is under way, and waits for it: with the short lists of the
-    /// trees whose best codes are read.
-    ///
-    /// # Errors
-    /// The device is lost, or a kernel failed.
+    /// Takes the nodes of a pass that is under way. The short lists of the trees whose best codes are read are to be
+    /// read and [taken](Self::take).
     pub(crate) fn begin<'a>(
         &mut self,
         memory: &Memory,
         logits: &Buffer,
         trees: &[Laws],
         rows: impl Iterator<Item = &'a Rows>,
-    ) -> Result<()> {
+    ) -> Option<Unread> {
         // One node after another is ranked here, where the device has not.
         self.trees.clear();
         self.trees.extend(trees.iter().map(|tree| Laws { best: 0, ..*tree }));
         self.laws.begin(&self.trees, rows);
         self.known.resize(self.laws.rows(), false);
-        let read = self.shortlists.run(memory, logits, &self.laws, trees)?;
-        self.read_back.bytes += read as u64;
+        self.shortlists.run(memory, logits, &self.laws, trees)
+    }
+
+    /// Takes the short lists of the pass.
+    pub(crate) fn take(&mut self, lists: &[u8]) {
+        self.shortlists.take(lists);
+        self.read_back.bytes += lists.len() as u64;
         self.read_back.listed += self.shortlists.nodes() as u64;
-        if read == 0 && self.laws.rows() > 0 {
-            memory.read(logits, 1)?;
-        }
-        Ok(())
     }
 
     /// Reads the logits of a node.

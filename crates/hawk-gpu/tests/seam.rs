@@ -243,6 +243,7 @@ fn the_best_codes_of_a_pass_are_those_of_its_scores() {
                 ranking: Ranking::Noise(noise, Purpose::Replay),
                 best,
                 walked: Walked::Best,
+                asks_heads: false,
                 ..Laws::logits(streams[0])
             };
             let mut staged = Staged::run(&mut *passes, &[laws]).unwrap();
@@ -270,27 +271,33 @@ fn listed_logits_of_draft_heads_are_the_cpus_and_the_others_keep_their_mass() {
     let dir = built_in();
     let rows: Vec<HeadRow> =
         (0..8).map(|row| HeadRow { at: NodeOf { tree: 0, node: 9 - row }, head: row * 3 % 5 }).collect();
-    let logits = |device: &dyn Device| -> Vec<Vec<f32>> {
+    // The bytes read with the pass and by the heads' own run, and the logits.
+    let run = |device: &dyn Device, asks_heads: bool| -> ([u64; 2], Vec<Vec<f32>>) {
         let mut backend = load(&dir, device, Precision::F32);
         let heads = ModelSource::Dir(dir.join("heads"));
         let config = HeadsConfig::from_json(&heads.read("config.json").unwrap()).unwrap();
         backend.load_heads(&config, &Checkpoint::open(&heads, "").unwrap()).unwrap();
         let (own, tokens) = tokens(&dir, &*backend, 10);
-        let mut passes = backend.passes(PassPlan { head_rows: rows.len(), ..plan(&*backend) }).unwrap();
+        let mut passes = backend.passes(PassPlan { head_rows: 50, ..plan(&*backend) }).unwrap();
         let stream = passes.open(own).unwrap();
         let mut last = None;
         for token in tokens {
             last = Some(passes.rows(stream).push(token, last, Readout::Logits));
         }
-        let mut staged = Staged::run(&mut *passes, &[Laws::logits(stream)]).unwrap();
-        let before = staged.read().read_back().bytes;
+        let before = passes.read_back().bytes;
+        let mut staged = Staged::run(&mut *passes, &[Laws { asks_heads, ..Laws::logits(stream) }]).unwrap();
+        let with_pass = staged.read().read_back().bytes - before;
         staged.read().run_heads(&rows).unwrap();
-        let read = staged.read().read_back().bytes - before;
-        assert!(read <= (rows.len() * (256 * 8 + 12)) as u64, "{read} bytes");
-        (0..rows.len()).map(|row| staged.read().head_logits(row).to_vec()).collect()
+        let later = staged.read().read_back().bytes - before - with_pass;
+        ([with_pass, later], (0..rows.len()).map(|row| staged.read().head_logits(row).to_vec()).collect())
     };
     let mass = |logits: &[f32]| logits.iter().map(|logit| f64::from(*logit).exp()).sum::<f64>().ln();
-    for (cpu, gpu) in logits(&*CPU).iter().zip(logits(&*GPU)) {
+    let [(alone, told), (with_pass, the_same)] = [false, true].map(|asks_heads| run(&*GPU, asks_heads));
+    let lists = |rows: usize| (rows * (256 * 8 + 12)) as u64;
+    assert_eq!(alone, [0, lists(rows.len())]);
+    assert_eq!(with_pass, [lists(5 * 10), 0], "all five heads at all ten nodes");
+    assert_eq!(told, the_same);
+    for (cpu, gpu) in run(&*CPU, false).1.iter().zip(told) {
         let others = gpu.iter().copied().fold(f32::INFINITY, f32::min);
         let listed: Vec<usize> = (0..gpu.len()).filter(|&code| gpu[code] > others).collect();
         assert_eq!(listed.len(), 256);

@@ -117,6 +117,8 @@ pub struct Laws {
     pub best: usize,
     /// What verification reads. A device prepares it; it may be asked for anything else as well.
     pub walked: Walked,
+    /// Whether the drafter asks draft heads about accepted nodes. A device may run them at all nodes with the pass.
+    pub asks_heads: bool,
 }
 
 impl Laws {
@@ -130,6 +132,7 @@ impl Laws {
             ranking: Ranking::Score,
             best: 0,
             walked: Walked::Scores,
+            asks_heads: false,
         }
     }
 }

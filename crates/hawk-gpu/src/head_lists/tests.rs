@@ -39,9 +39,13 @@ fn told(rows: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
     let codes = rows[0].len();
     let gpu = Gpu::open(Api::Vulkan, 0, 1).unwrap();
     let logits = gpu.memory().upload(rows.concat());
-    let mut out = Vec::new();
-    let lists = HeadLists::new(gpu.memory(), &plan(codes, rows.len()));
-    let bytes = lists.read(gpu.memory(), &logits, rows.len(), &mut out).unwrap();
+    let (memory, mut out) = (gpu.memory(), Vec::new());
+    let lists = HeadLists::new(memory, &plan(codes, rows.len()));
+    let read = memory.read_all([lists.run(memory, &logits, rows.len())]).unwrap().remove(0);
+    let mut bytes = read.len();
+    for row in 0..rows.len() {
+        bytes += lists.tell(memory, &logits, bytemuck::cast_slice(&read), row, &mut out).unwrap();
+    }
     (out.chunks(codes).map(<[f32]>::to_vec).collect(), bytes)
 }
 

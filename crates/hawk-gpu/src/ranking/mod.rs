@@ -13,7 +13,6 @@ mod tests;
 
 use std::ops::Range;
 
-use hawk_files::Result;
 use hawk_nn::{Laws, NodeLaw, NodeLaws, NodeOf, PassPlan, Ranking, Walked};
 use hawk_spec::{Code, Pipeline, Warper};
 
@@ -21,7 +20,7 @@ use self::decide::{Filters, Found, List, Rest};
 use crate::kernels::ranking::{self as kernels, ENTRY, HALVINGS, HEADER, NODE};
 use crate::kernels::reduce::UNITS;
 use crate::launch::{cubes, units};
-use crate::memory::{Buffer, Memory};
+use crate::memory::{Buffer, Memory, Unread};
 
 /// Most best codes of a node that a device lists.
 const MOST: usize = 8;
@@ -102,23 +101,23 @@ impl Shortlists {
         self.asked.len()
     }
 
-    /// Ranks the nodes of all trees whose rankings will be read, from the logits of the pass, and
-    /// reads the lists back. Returns the bytes that were read.
-    ///
-    /// # Errors
-    /// The device is lost, or a kernel before failed.
-    pub(crate) fn run(&mut self, memory: &Memory, logits: &Buffer, laws: &NodeLaws, trees: &[Laws]) -> Result<usize> {
+    /// Ranks the nodes of all trees whose rankings will be read, from the logits of the pass. The lists are to be read
+    /// and [taken](Self::take); there are none where nothing is ranked.
+    pub(crate) fn run(&mut self, memory: &Memory, logits: &Buffer, laws: &NodeLaws, trees: &[Laws]) -> Option<Unread> {
         self.ask(laws, trees);
         if self.asked.is_empty() {
-            return Ok(0);
+            return None;
         }
         self.list = self.count + SPARE;
         let mut nodes = Vec::with_capacity(self.asked.len() * NODE as usize);
         self.asked.iter().for_each(|asked| asked.describe(&mut nodes));
         self.launch(memory, logits, &memory.upload(nodes));
-        let read = memory.read(&self.lists, self.asked.len() * words_of(self.list))?;
-        self.read.extend_from_slice(bytemuck::cast_slice(&read));
-        Ok(read.len())
+        Some(Unread { buffer: self.lists.clone(), words: self.asked.len() * words_of(self.list) })
+    }
+
+    /// Takes the lists of the pass.
+    pub(crate) fn take(&mut self, lists: &[u8]) {
+        self.read.extend_from_slice(bytemuck::cast_slice(lists));
     }
 
     /// Takes the nodes of the trees whose rankings are read.

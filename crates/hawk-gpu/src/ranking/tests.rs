@@ -103,6 +103,7 @@ impl Case {
             ranking,
             best,
             walked: Walked::Best,
+            asks_heads: false,
         };
         let shapings = samplings().map(Shaping::Sampling).chain([Shaping::Logits]);
         shapings.zip(rankings.into_iter().cycle()).map(|(shaping, ranking)| tree(shaping, ranking)).collect()

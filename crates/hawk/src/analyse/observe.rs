@@ -116,6 +116,7 @@ impl<'a> Walk<'a> {
             ranking: Ranking::Score,
             best: 0,
             walked: Walked::Scores,
+            asks_heads: false,
         };
         let mut staged = Staged::run(&mut *self.passes, &[laws])?;
         let (mut hidden, mut right) = (Vec::new(), 0);

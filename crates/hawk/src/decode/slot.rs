@@ -205,6 +205,7 @@ impl Slot {
                 AnyRule::Exact(Rule::Replay) => Walked::Best,
                 AnyRule::Exact(Rule::Rejection) | AnyRule::Lossy(_) => Walked::Scores,
             },
+            asks_heads: self.observes && self.needs.head_rows > 0,
         }
     }
 
