@@ -138,6 +138,7 @@ pub(crate) struct Buffer {
 }
 
 /// The first words of a buffer, which kernels have been told to write.
+#[must_use]
 pub(crate) struct Unread {
     pub(crate) buffer: Buffer,
     pub(crate) words: usize,

@@ -119,7 +119,9 @@ impl Case {
         let mut logits = self.host.clone();
         let mut readouts =
             Readouts::new(memory, &PassPlan { readouts: 64 * trees.len(), ..self.plan.clone() }, Arc::clone(&threads));
-        readouts.begin(memory, &self.device, &trees, self.rows.iter()).unwrap();
+        if let Some(lists) = readouts.begin(memory, &self.device, &trees, self.rows.iter()) {
+            readouts.take(&memory.read_all([lists]).unwrap()[0]);
+        }
         for (tree, laws) in trees.iter().enumerate() {
             for node in 0..self.rows[0].len() {
                 let at = NodeOf { tree, node };
