@@ -20,7 +20,8 @@ const LONGEST: usize = 256;
 /// The memory in which lists are made.
 pub(crate) struct HeadLists {
     lists: Buffer,
-    codes: usize,
+    /// Codes of a row.
+    pub(crate) codes: usize,
 }
 
 impl HeadLists {
@@ -67,7 +68,7 @@ impl HeadLists {
         let list = &lists[row * words_of(codes)..][..words_of(codes)];
         if f32::from_bits(list[kernels::WRONG as usize]) > 0.0 {
             // The caller tells what is wrong with them.
-            let whole = memory.read_parts(logits, std::iter::once(row * codes..(row + 1) * codes))?.remove(0);
+            let whole = memory.read_part(logits, row * codes..(row + 1) * codes)?;
             out.extend_from_slice(bytemuck::cast_slice(&whole));
             return Ok(whole.len());
         }

@@ -72,12 +72,16 @@ pub(crate) struct HeadRuns {
     head: Buffer,
     logits: Buffer,
     lists: HeadLists,
-    /// The rows of the last run, head by head, and their lists once they were read.
+    /// The rows of the last run in the order of [`key`], and their lists once they were read.
     known: Vec<HeadRow>,
     read: Vec<u32>,
     /// The logits of the rows that were asked for, `[rows][codes]`, as the lists tell them.
     told: Vec<f32>,
-    codes: usize,
+}
+
+/// Rows of one head lie together.
+fn key(row: &HeadRow) -> [usize; 3] {
+    [row.head, row.at.tree, row.at.node]
 }
 
 impl HeadRuns {
@@ -99,7 +103,6 @@ impl HeadRuns {
             known: Vec::with_capacity(rows),
             read: Vec::new(),
             told: Vec::new(),
-            codes: plan.ids.len(),
             heads,
         }
     }
@@ -116,29 +119,26 @@ impl HeadRuns {
         self.told.clear();
     }
 
-    /// Whether the last run has all these rows.
+    /// Whether the lists of all these rows were read.
     pub(crate) fn knows(&self, rows: &[HeadRow]) -> bool {
-        rows.iter().all(|row| self.known.contains(row))
+        !self.read.is_empty() && rows.iter().all(|row| self.place(row).is_some())
     }
 
-    /// Runs heads on rows of the last hidden states; `rows` come with the number of their state. The lists of their
-    /// logits are to be read and [taken](Self::take).
-    ///
-    /// # Errors
-    /// A head does not exist.
+    fn place(&self, row: &HeadRow) -> Option<usize> {
+        self.known.binary_search_by_key(&key(row), key).ok()
+    }
+
+    /// Runs heads that exist on rows of the last hidden states; `rows` come with the number of their state. The lists
+    /// of their logits are to be read and [taken](Self::take).
     pub(crate) fn run(
         &mut self,
         target: &Target,
         projection: &Projection,
         mut rows: Vec<(HeadRow, usize)>,
         last: &Buffer,
-    ) -> Result<Unread> {
-        if let Some((row, _)) = rows.iter().find(|(row, _)| row.head >= self.heads()) {
-            let expected = format!("below {}", self.heads());
-            return Err(Error::input("there is no such draft head").at("head").expected(expected).got(row.head));
-        }
+    ) -> Unread {
         self.clear();
-        rows.sort_by_key(|(row, _)| row.head);
+        rows.sort_by_key(|(row, _)| key(row));
         self.known.extend(rows.iter().map(|(row, _)| *row));
         let (memory, w) = (&target.memory, projection.widths);
         let pick = memory.upload(rows.iter().map(|&(_, state)| state as u32).collect());
@@ -186,7 +186,7 @@ impl HeadRuns {
             );
         }
         projection.run(target, &self.states, &self.head, &self.logits, rows.len());
-        Ok(self.lists.run(memory, &self.logits, rows.len()))
+        self.lists.run(memory, &self.logits, rows.len())
     }
 
     /// Takes the lists of the last run.
@@ -200,15 +200,17 @@ impl HeadRuns {
     /// The device is lost.
     pub(crate) fn tell(&mut self, memory: &Memory, rows: &[HeadRow]) -> Result<usize> {
         self.told.clear();
-        let (mut bytes, places) = (0, rows.iter().filter_map(|row| self.known.iter().position(|known| known == row)));
-        for place in places {
-            bytes += self.lists.tell(memory, &self.logits, &self.read, place, &mut self.told)?;
+        let mut bytes = 0;
+        for row in rows {
+            if let Some(place) = self.place(row) {
+                bytes += self.lists.tell(memory, &self.logits, &self.read, place, &mut self.told)?;
+            }
         }
         Ok(bytes)
     }
 
     /// The logits of a row that was asked for.
     pub(crate) fn logits(&self, row: usize) -> &[f32] {
-        &self.told[row * self.codes..][..self.codes]
+        &self.told[row * self.lists.codes..][..self.lists.codes]
     }
 }

@@ -97,15 +97,25 @@ impl Memory {
     /// # Errors
     /// The device is lost, or a kernel before failed.
     pub(crate) fn read(&self, buffer: &Buffer, words: usize) -> Result<Bytes> {
-        Ok(self.read_parts(buffer, std::iter::once(0..words))?.remove(0))
+        self.read_part(buffer, 0..words)
+    }
+
+    /// A part of a buffer, by its words.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_part(&self, buffer: &Buffer, words: Range<usize>) -> Result<Bytes> {
+        Ok(self.read_parts(buffer, std::iter::once(words))?.remove(0))
     }
 
     /// What is to be read, all of it in one wait.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(crate) fn read_all(&self, parts: impl IntoIterator<Item = Unread>) -> Result<Vec<Bytes>> {
-        self.read_handles(parts.into_iter().map(|Unread { buffer, words }| buffer.part(0..words)).collect())
+    pub(crate) fn read_all<const N: usize>(&self, unread: [Option<Unread>; N]) -> Result<[Option<Bytes>; N]> {
+        let handles = unread.iter().flatten().map(|Unread { buffer, words }| buffer.part(0..*words));
+        let mut read = self.read_handles(handles.collect())?.into_iter();
+        Ok(unread.map(|unread| unread.and_then(|_| read.next())))
     }
 
     /// Parts of a buffer, by their words.

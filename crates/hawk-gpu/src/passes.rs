@@ -19,8 +19,8 @@ use crate::streams::{Bounds, Streams};
 use crate::weights::Target;
 use crate::workspace::Workspace;
 
-/// Most rows of draft heads that run with a pass, before it is known which of its nodes are accepted. More of them cost
-/// more than the wait for a run of their own.
+/// Most rows of draft heads that run with a pass, before it is known which of its nodes are accepted. With more, a run of
+/// their own at accepted nodes is taken to be cheaper; no hardware has measured it.
 const HEAD_ROWS_WITH_A_PASS: usize = 64;
 
 pub(crate) struct GpuPasses {
@@ -122,24 +122,27 @@ impl GpuPasses {
         Ok(())
     }
 
+    /// Forgets what was read of the last pass.
+    fn forget(&mut self) {
+        self.readouts.clear();
+        self.hidden.clear();
+        self.heads.iter_mut().for_each(HeadRuns::clear);
+    }
+
     /// Runs all draft heads at the nodes of the trees whose drafters may ask them, where these are few rows.
-    ///
-    /// # Errors
-    /// None is known.
-    fn heads_with_the_pass(&mut self, trees: &[Laws]) -> Result<Option<Unread>> {
-        let Some(heads) = &mut self.heads else { return Ok(None) };
-        heads.clear();
+    fn heads_with_the_pass(&mut self, trees: &[Laws]) -> Option<Unread> {
+        let heads = self.heads.as_mut()?;
         let laws = &self.readouts.laws;
         let asked = trees.iter().enumerate().filter(|(_, laws)| laws.asks_heads);
         let nodes = asked.flat_map(|(tree, _)| (0..laws.nodes(tree)).map(move |node| NodeOf { tree, node }));
         let states: Vec<(NodeOf, usize)> = nodes.filter_map(|at| Some((at, laws.row(at)?))).collect();
         let count = states.len() * heads.heads();
         if count == 0 || count > self.head_rows.min(HEAD_ROWS_WITH_A_PASS) {
-            return Ok(None);
+            return None;
         }
         let rows =
             (0..heads.heads()).flat_map(|head| states.iter().map(move |&(at, state)| (HeadRow { at, head }, state)));
-        heads.run(&self.target, &self.projection, rows.collect(), &self.workspace.last).map(Some)
+        Some(heads.run(&self.target, &self.projection, rows.collect(), &self.workspace.last))
     }
 
     fn no_heads(&self, rows: usize) -> Error {
@@ -209,22 +212,22 @@ impl Passes for GpuPasses {
     }
 
     fn forward(&mut self, trees: &[Laws]) -> Result<()> {
-        self.readouts.clear();
-        self.hidden.clear();
+        self.forget();
         self.run()?;
         let rows = self.streams.all.iter().map(|stream| &stream.rows);
         let memory = Arc::clone(&self.target.memory);
         let lists = self.readouts.begin(&memory, &self.workspace.logits, trees, rows);
-        let heads = self.heads_with_the_pass(trees)?;
+        let heads = self.heads_with_the_pass(trees);
         if lists.is_none() && heads.is_none() && self.readouts.laws.rows() > 0 {
             // Nothing but a wait, which tells faults.
             memory.read(&self.workspace.logits, 1)?;
             return Ok(());
         }
-        let [has_lists, has_heads] = [lists.is_some(), heads.is_some()];
-        let mut read = memory.read_all(lists.into_iter().chain(heads))?.into_iter();
-        read.by_ref().take(usize::from(has_lists)).for_each(|lists| self.readouts.take(&lists));
-        if let Some((heads, lists)) = self.heads.as_mut().filter(|_| has_heads).zip(read.next()) {
+        let [lists, head_lists] = memory.read_all([lists, heads])?;
+        if let Some(lists) = lists {
+            self.readouts.take(&lists);
+        }
+        if let Some((heads, lists)) = self.heads.as_mut().zip(head_lists) {
             self.readouts.read_back.bytes += lists.len() as u64;
             heads.take(&lists);
         }
@@ -252,15 +255,20 @@ impl Passes for GpuPasses {
         let Some(heads) = self.heads.as_mut().filter(|_| !rows.is_empty()) else { return Ok(()) };
         let (memory, read_back) = (&self.target.memory, &mut self.readouts.read_back);
         if !heads.knows(rows) {
+            let count = heads.heads();
             let with_state = |row: &HeadRow| match self.readouts.laws.row(row.at) {
+                _ if row.head >= count => {
+                    let expected = format!("below {count}");
+                    Err(Error::input("there is no such draft head").at("head").expected(expected).got(row.head))
+                }
                 Some(state) => Ok((*row, state)),
                 None => {
                     Err(Error::input("a draft head reads a node that the pass has not").got(format!("{:?}", row.at)))
                 }
             };
             let rows = rows.iter().map(with_state).collect::<Result<_>>()?;
-            let lists = heads.run(&self.target, &self.projection, rows, &self.workspace.last)?;
-            let lists = memory.read_all([lists])?.remove(0);
+            let Unread { buffer, words } = heads.run(&self.target, &self.projection, rows, &self.workspace.last);
+            let lists = memory.read(&buffer, words)?;
             read_back.bytes += lists.len() as u64;
             heads.take(&lists);
         }
@@ -281,7 +289,7 @@ impl Passes for GpuPasses {
     }
 
     fn roll_back(&mut self) {
-        self.readouts.clear();
+        self.forget();
         self.streams.roll_back();
     }
 }

@@ -41,7 +41,8 @@ fn told(rows: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
     let logits = gpu.memory().upload(rows.concat());
     let (memory, mut out) = (gpu.memory(), Vec::new());
     let lists = HeadLists::new(memory, &plan(codes, rows.len()));
-    let read = memory.read_all([lists.run(memory, &logits, rows.len())]).unwrap().remove(0);
+    let unread = lists.run(memory, &logits, rows.len());
+    let read = memory.read(&unread.buffer, unread.words).unwrap();
     let mut bytes = read.len();
     for row in 0..rows.len() {
         bytes += lists.tell(memory, &logits, bytemuck::cast_slice(&read), row, &mut out).unwrap();

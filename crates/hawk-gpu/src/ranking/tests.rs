@@ -120,7 +120,7 @@ impl Case {
         let mut readouts =
             Readouts::new(memory, &PassPlan { readouts: 64 * trees.len(), ..self.plan.clone() }, Arc::clone(&threads));
         if let Some(lists) = readouts.begin(memory, &self.device, &trees, self.rows.iter()) {
-            readouts.take(&memory.read_all([lists]).unwrap()[0]);
+            readouts.take(&memory.read(&lists.buffer, lists.words).unwrap());
         }
         for (tree, laws) in trees.iter().enumerate() {
             for node in 0..self.rows[0].len() {

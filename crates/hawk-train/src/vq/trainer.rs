@@ -118,9 +118,10 @@ impl<'a> VqTrainer<'a> {
     /// A tensor is missing or has another shape.
     pub(crate) fn decoder_of(self, from: &Checkpoint) -> Result<Self> {
         let module = fill(self.learner.module, &mut |name, shape| Ok(from.tensor(name, shape)?.to_f32()))?;
-        let first = restore(Vqgan::zeros(&self.config, self.settings.precision, &device()), &collect(&module)?)?;
         let learner = Learner { module, ..self.learner }.with_averages()?;
-        Ok(Self { learner, first: Some(first), ..self })
+        let trainer = Self { learner, ..self };
+        let first = trainer.without_autodiff(&trainer.learner.averaged)?;
+        Ok(Self { first: Some(first), ..trainer })
     }
 
     /// The weights for inference: moving averages, with a codebook of unit-length rows.
